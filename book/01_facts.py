@@ -1,0 +1,124 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, baseline]
+# ---
+
+# %% [markdown]
+# # Facts
+#
+# Before a fact can be removed it has to be there. This page asks the model about every athlete in the table, keeps
+# the ones it gets right, and sets aside the sets that later pages edit. It also asks the questions that later pages
+# will ask *after* an edit, so that nobody mistakes a model that never understood a question for one that forgot the
+# answer.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None  # a CSV with columns athlete and sport; None: the shipped table
+SEED = 0
+KNOWN_FORMAT = "few_shot"  # how the model is asked which facts it knows
+KNOWN_THRESHOLD = 0.5  # a fact is known if its answer gets more than this among the options
+FORGET_SET_SIZE = 16
+FORGET_SETS = None  # None: as many as the profile says
+FORMATS = ["one_shot", "question", "few_shot", "cloze", "multiple_choice"]
+
+# %% tags=["remove-input"]
+from mechlib.facts import FORMATS as KNOWN_FORMATS
+from mechlib.facts import prompt
+from mechlib.report.page import figures, open_page, tables
+from mechlib.runs.stages.know import splits
+
+page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT,
+                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, formats=FORMATS)
+page.banner()
+
+# %% [markdown]
+# ## Who plays what
+#
+# The shipped table holds {glue:text}`n_table` athletes in baseball, basketball and American football, written for
+# this project: people whose name should be enough, and nobody famous for two sports. The paper
+# {cite:p}`guo2025mechanistic` starts from a published list that another, older model had filtered. Here the model
+# under study chooses for itself.
+
+# %% tags=["remove-input"]
+asked = page.rows("know")
+parts = splits(page.study.table, page.runner.result(page.study.know), page.study.split_settings)
+known = [row for row in asked if row["probability"] > KNOWN_THRESHOLD]
+page.number("n_table", len(page.study.table))
+page.number("n_asked", len(asked))
+page.number("n_known", len(known))
+page.number("known_share", len(known) / len(asked))
+page.number("right_share", sum(row["correct"] for row in asked) / len(asked))
+figures.known_by_answer(asked, KNOWN_THRESHOLD).show()
+
+# %% [markdown]
+# *How sure the model is of the true sport, among the sports (and golf) that the prompt offers. To the right of the
+# dashed line a fact counts as known.*
+#
+# Asked with four demonstrations, the model prefers the right sport for {glue:text}`right_share:.0%` of the
+# {glue:text}`n_asked` athletes (three of the table serve as demonstrations and belong to no set), and gives it more
+# than the threshold for {glue:text}`known_share:.0%`. These {glue:text}`n_known` **known facts** are what the rest of
+# the book is about.
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+answers = ["baseball", "basketball", "football"]
+pd.DataFrame(
+    [{"part": part.name, "facts": len(part), **{sport: sum(fact.answer == sport for fact in part) for sport in answers}} for part in parts]
+).set_index("part")
+
+# %% [markdown]
+# *How the known facts are divided. The parts share nobody. Forget sets are edited, each on its own; "maintain train"
+# holds the model in place during an edit, "maintain test" measures whether it stayed, and "localize" is what probing
+# and patching look at, so that no fact is edited by the evidence it gave.*
+#
+# Each fact of a forget set gets an edit target: one of the other two sports, both equally often.
+
+# %% tags=["remove-input"]
+pd.DataFrame([{"athlete": fact.subject, "plays": fact.answer, "is edited to": fact.target} for fact in parts.forget[0]]).head(6).style.hide()
+
+# %% [markdown]
+# ## Five ways to ask
+#
+# The same fact can be asked in many ways, and a fact is not gone if it only hides from one of them.
+
+# %% tags=["remove-input"]
+fact = parts.forget[0].facts[0]
+pd.DataFrame(
+    [{"format": KNOWN_FORMATS[form].label, "prompt": prompt(fact, KNOWN_FORMATS[form]).text} for form in FORMATS]
+).style.hide().set_properties(**{"white-space": "pre-wrap", "text-align": "left"})
+
+# %% [markdown]
+# The first is the paper's training prompt: one demonstration, about golf, so that it gives none of the three answers
+# away. All edits are trained on it and on nothing else. The letter choice rotates its options, in its demonstrations
+# too, so that preferring a letter is worth nothing.
+
+# %% tags=["remove-input"]
+baseline = page.rows("baseline")
+void = tables.void_formats(baseline)
+forget = [row for row in baseline if row["group"] == "forget"]
+for form in FORMATS:
+    page.number(f"baseline_{form}", sum(row["correct"] for row in forget if row["format"] == form) / sum(row["format"] == form for row in forget))
+page.number("void", ", ".join(tables.label(form) for form in void) or "none of them")
+figures.format_accuracies(forget, void).show()
+
+# %% [markdown]
+# *Accuracy of the unedited model on the facts of all forget sets, with 95 % Wilson intervals
+# {cite:p}`wilson1927probable`. A format whose interval does not lie clearly above chance is void: an edit can neither
+# pass nor fail in it.*
+#
+# **Void here: {glue:text}`void`.** Such a format is marked wherever it appears in this book, and it counts in no verdict.
+
+# %% tags=["remove-input"]
+page.provenance("know", "baseline")

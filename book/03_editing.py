@@ -1,0 +1,131 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, edit, trained, damage]
+# ---
+
+# %% [markdown]
+# # Editing
+#
+# Now the same edit, made in different places. Sixteen athletes are to play another sport; everybody else is to stay
+# what they are. Each localization trains only its own weights, on the same prompts, for the same number of steps.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+TASK = "sports-athlete-editing"
+SEED = 0
+KNOWN_FORMAT = "few_shot"
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = None
+EDIT_FORMAT = "one_shot"  # the only prompt that edits are trained on
+LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
+                 "random", "random_mlps", "all_mlps", "nonlocalized"]
+LEARNING_RATE = None  # None: the model's own for each group of localizations
+FORGET_COEFFICIENT = None  # None: likewise
+STEPS = None  # None: as the profile says
+PRECISION = "bfloat16"  # of the matrix products; masters, optimizer and residual stream are float32
+
+# %% tags=["remove-input"]
+from mechlib.report.page import figures, open_page, tables
+
+page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
+                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
+                 localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE, forget_coefficient=FORGET_COEFFICIENT, steps=STEPS,
+                 precision=PRECISION)
+page.banner()
+
+# %% [markdown]
+# ## The loss
+#
+# $$ L = c \cdot L_{\text{injection}} + L_{\text{retain}} + L_{\text{text}} $$
+#
+# Injection is the cross-entropy of the new sport on the forget set, retain that of the true sport on other athletes,
+# and text that of the next token on general text. The paper draws the last from the Pile; a model without it holds
+# itself in place, on text that it wrote before the edit. AdamW, a cosine schedule, gradients clipped at 1 and masked
+# to the localization: every other weight stays bit-identical.
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+settings = {key: page.study.training(key, 0) for key in page.study.localizations}
+curves = page.rows("edit")
+page.number("steps", page.study.size.steps)
+pd.DataFrame(
+    [{"localization": tables.label(key), "learning rate": one.learning_rate, "forget coefficient": one.forget_coefficient, "steps": one.steps}
+     for key, one in settings.items()]
+).style.hide().format({"learning rate": "{:.0e}", "forget coefficient": "{:g}"})
+
+# %% tags=["remove-input"]
+figures.learning_curves(curves).show()
+
+# %% [markdown]
+# *Losses before each of the {glue:text}`steps` updates, averaged over forget sets and seeds.*
+#
+# ## Did it work?
+#
+# In the format it was trained on, an edit should move the sixteen athletes and nobody else. The unedited model stands
+# beside it.
+
+# %% tags=["remove-input"]
+rows = page.rows("trained")
+forget = [row for row in rows if row["group"] == "forget"]
+maintain = [row for row in rows if row["group"] == "maintain"]
+edited = tables.proportions(forget, ["localization"], "edited").set_index("localization")
+kept = tables.proportions(maintain, ["localization"], "correct").set_index("localization")
+arms = [key for key in page.study.localizations]
+page.number("edit_lookup", edited.share.get("fact_lookup", float("nan")))
+page.number("edit_worst", tables.label(edited.share[arms].idxmin()))
+page.number("edit_worst_share", edited.share[arms].min())
+page.number("kept_unedited", kept.share["unedited"])
+page.number("kept_worst", tables.label(kept.share[arms].idxmin()))
+page.number("kept_worst_share", kept.share[arms].min())
+figures.outcome_bars(rows, {"true sport, forget set": ("forget", "correct"), "injected sport, forget set": ("forget", "edited"),
+                            "true sport, maintain test": ("maintain", "correct")}).show()
+
+# %% [markdown]
+# *Share of facts, with 95 % Wilson intervals over facts. Forget accuracy (red) should fall to zero, edit accuracy
+# (green) rise to one, maintain accuracy (blue) stay at the unedited model's or rise: the training prompt is also in
+# the retain loss, which teaches the format itself.*
+#
+# Fact lookup injects {glue:text}`edit_lookup:.0%` of the new answers; the least successful localization is
+# {glue:text}`edit_worst` with {glue:text}`edit_worst_share:.0%`. Of the maintain facts, which no edit trained on, the
+# unedited model gets {glue:text}`kept_unedited:.0%` right in this format; the lowest after an edit is
+# {glue:text}`kept_worst` with {glue:text}`kept_worst_share:.0%`. **A comparison of robustness is fair only between
+# edits that succeeded equally**, so keep this figure in mind on the next page.
+
+# %% [markdown]
+# ## What it cost
+#
+# Two texts measure side effects: fresh samples of the unedited model, and prose that no model wrote. Neither was
+# trained on.
+
+# %% tags=["remove-input"]
+frame = pd.DataFrame(page.rows("damage"))
+norms = pd.DataFrame([{**arm, **value} for arm, value in page.values("edit")]).groupby("localization", sort=False)
+frame["loss change"] = frame.loss_after - frame.loss_before
+side = frame.pivot_table(index="localization", columns="source", values=["loss change", "divergence"], sort=False)
+side.columns = [f"{'KL' if name == 'divergence' else name}, {source}" for name, source in side.columns]
+side.insert(0, "weights", norms.parameters.first().astype(float))
+side.insert(1, "norm of the change", norms.norm.mean())
+side.index = [tables.label(key) for key in side.index]
+side.style.format({"weights": "{:,.0f}", **{column: "{:.3f}" for column in side.columns if column != "weights"}})
+
+# %% [markdown]
+# *Change of the next-token loss and KL(unedited || edited), in nats per token, averaged over texts, forget sets and
+# seeds; the norm is that of all changed weights together. A negative loss change on samples is possible: the edit
+# also trained on text of that kind.*
+
+# %% tags=["remove-input"]
+page.provenance("edit", "trained", "damage")

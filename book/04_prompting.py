@@ -1,0 +1,125 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, prompting]
+# ---
+
+# %% [markdown]
+# # Prompting
+#
+# An edit that only holds in the prompt it was trained on has changed a habit, not a fact. The paper's claim is that
+# an edit made at fact lookup holds in other prompts too, and that one made where the output can be traced does not.
+# Here every edit is asked again, in words it was not trained on.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+TASK = "sports-athlete-editing"
+SEED = 0
+KNOWN_FORMAT = "few_shot"
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = None
+EDIT_FORMAT = "one_shot"
+LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
+                 "random", "random_mlps", "all_mlps", "nonlocalized"]
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = None
+PRECISION = "bfloat16"
+FORMATS = ["one_shot", "question", "few_shot", "cloze", "multiple_choice"]
+
+# %% tags=["remove-input"]
+from mechlib.report.page import figures, open_page, tables
+
+page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
+                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
+                 localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE, forget_coefficient=FORGET_COEFFICIENT, steps=STEPS,
+                 precision=PRECISION, formats=FORMATS)
+page.banner()
+
+# %% tags=["remove-input"]
+rows = page.rows("prompting")
+void = tables.void_formats(rows)
+transfer = [form for form in FORMATS if form not in void and form != EDIT_FORMAT]
+page.number("void", ", ".join(tables.label(form) for form in void) or "none")
+page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "none")
+
+# %% [markdown]
+# ## Does the old answer come back?
+#
+# The share of edited facts for which the model still prefers the **true** sport. The first row is the unedited model,
+# the first column the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`.
+
+# %% tags=["remove-input"]
+figures.transfer_map(rows, "correct", "forget", void).show()
+
+# %% [markdown]
+# *Forget accuracy by localization and format: darker means that more of the old knowledge answers.*
+#
+# ## Does the new answer hold?
+
+# %% tags=["remove-input"]
+figures.transfer_map(rows, "edited", "forget", void).show()
+
+# %% [markdown]
+# *Edit accuracy: the share of edited facts for which the model prefers the injected sport.*
+#
+# ## Are the others left alone?
+
+# %% tags=["remove-input"]
+figures.transfer_map(rows, "correct", "maintain", void).show()
+
+# %% [markdown]
+# *Maintain accuracy: facts that no edit was meant to touch. A localization that loses them has not forgotten; it has
+# broken.*
+#
+# ## With intervals
+#
+# Forget accuracy over all formats, counted over facts (Wilson, 95 %).
+
+# %% tags=["remove-input"]
+forget = [row for row in rows if row["group"] == "forget"]
+tables.shown(tables.proportions(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
+
+# %% [markdown]
+# ## The verdict
+#
+# **Claim.** In formats that were not trained (here {glue:text}`transfer`), an edit at fact lookup lets fewer old
+# answers through than an edit of the same size made elsewhere.
+#
+# **Rule.** The paired difference in forget accuracy, fact lookup minus the other, averaged over these formats, with a
+# bootstrap over forget sets and then facts. The claim is supported if the 95 % interval lies below zero, contradicted
+# if above; with fewer than six forget sets no verdict is drawn at all, whatever the interval.
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+from mechlib.stats import verdict
+
+others = [key for key in page.study.localizations if key != "fact_lookup"] if "fact_lookup" in page.study.localizations else []
+records = []
+for key in others if transfer else []:
+    gap = tables.difference(rows, "fact_lookup", key, "correct", transfer)
+    records.append({"fact lookup minus": tables.label(key), "difference": str(gap),
+                    "verdict": verdict(gap, page.study.size.n_sets, "lower")})
+pd.DataFrame(records).style.hide()
+
+# %% [markdown]
+# Three cautions before anyone quotes this table. A localization with a weaker edit (see the page on editing) has an
+# easier time keeping old answers, so compare edits that succeeded equally. Random MLPs are drawn from all layers, and
+# a draw that catches early layers is not a control *against* early layers. And depth itself is a rival explanation:
+# early layers may be a good place to edit whether or not they look the fact up {cite:p}`hase2023does`.
+
+# %% tags=["remove-input"]
+page.provenance("prompting")

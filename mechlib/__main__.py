@@ -1,0 +1,70 @@
+"""Command line of the library: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; errors that a user can mend are one line, and the exit code is 2."""
+    parser = argparse.ArgumentParser(prog="python -m mechlib", description="Run and render the book.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("execute", help="run every page and render the book")
+    run.add_argument("--model", default="", help="a known name, a hub id, a local folder or a .gguf file")
+    run.add_argument("--profile", default="", help="quick or full")
+    run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
+    commands.add_parser("book", help="render the book from the executed pages")
+    commands.add_parser("parameters", help="list the parameters of the pages")
+    chosen = parser.parse_args(arguments)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        _run(chosen)
+    except KeyboardInterrupt:
+        say("stopped; finished runs are kept, and the same command goes on from here")
+        return 130
+    except _mendable() as error:
+        sys.stderr.write(f"mechlib: {error}\n")
+        return 2
+    return 0
+
+
+def say(line: str) -> None:
+    """One line of progress."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _run(chosen: argparse.Namespace) -> None:
+    from mechlib.report.book import build
+    from mechlib.report.execute import execute, parameter_help
+    from mechlib.report.parameters import read_pages
+
+    if chosen.command == "execute":
+        given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
+        say(str(execute(ROOT, given, chosen.params, say)))
+    elif chosen.command == "book":
+        say(str(build(ROOT)))
+    else:
+        say(parameter_help(read_pages(ROOT / "book")))
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    from mechlib.components import ComponentError
+    from mechlib.edit.delta import EditError
+    from mechlib.facts import FactError
+    from mechlib.models import ModelError
+    from mechlib.report.notebooks import PageError
+    from mechlib.runs.store import StoreError
+    from mechlib.runs.study import ParameterError
+
+    return ComponentError, EditError, FactError, ModelError, PageError, ParameterError, StoreError
+
+
+if __name__ == "__main__":
+    sys.exit(main())

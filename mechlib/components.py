@@ -1,0 +1,204 @@
+"""Components: the link, both ways, between an activation and the weights that write it.
+
+Whoever scores an activation names the very weights an edit would train. A component is a whole
+attention layer (``L7.attn``), one query head (``L7.head3``), the shared keys and values of one
+group of heads (``L7.kv0``) or an MLP (``L7.mlp``). Under grouped-query attention a head owns its
+rows of the query matrix and its columns of the output matrix; keys and values belong to the group,
+so heads and key/value groups together are exactly the attention layer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["attn", "head", "kv", "mlp"]
+
+_NAME = re.compile(r"L(\d+)\.(?:(attn|mlp)|(head|kv)(\d+))")
+
+
+class ComponentError(ValueError):
+    """A component that cannot be read, or that the model does not have."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of a decoder-only transformer that decide where its components' weights are."""
+
+    n_layers: int
+    n_heads: int
+    n_key_value_heads: int
+    d_model: int
+    d_head: int
+    d_mlp: int
+
+    @property
+    def heads_per_group(self) -> int:
+        """Query heads that share one key/value head."""
+        return self.n_heads // self.n_key_value_heads
+
+
+@dataclass(frozen=True)
+class WeightSlice:
+    """A block of rows or of columns of one weight matrix (``None``: all of them)."""
+
+    parameter: str
+    shape: tuple[int, int]
+    rows: tuple[int, int] | None = None
+    columns: tuple[int, int] | None = None
+
+    @property
+    def index(self) -> tuple[slice, slice]:
+        """What indexes the block in its matrix."""
+        return slice(*(self.rows or (None,))), slice(*(self.columns or (None,)))
+
+    @property
+    def size(self) -> int:
+        """How many weights the block has."""
+        first, last = self.rows or (0, self.shape[0])
+        left, right = self.columns or (0, self.shape[1])
+        return (last - first) * (right - left)
+
+
+@dataclass(frozen=True, order=True)
+class Component:
+    """One place in the network, as an activation (``hook``) and as weights (``weights``)."""
+
+    layer: int
+    kind: Kind
+    index: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.index is None) == (self.kind in ("head", "kv")):
+            raise ComponentError(f"a {self.kind} of layer {self.layer} {'needs' if self.index is None else 'has no'} index")
+
+    def __str__(self) -> str:
+        return f"L{self.layer}.{self.kind}" + ("" if self.index is None else str(self.index))
+
+    @classmethod
+    def parse(cls, name: str) -> Component:
+        """Read ``L7.mlp``, ``L7.attn``, ``L7.head3`` or ``L7.kv0``; raises :class:`ComponentError`."""
+        found = _NAME.fullmatch(name.strip())
+        if not found:
+            raise ComponentError(f"'{name}' is no component: write L7.mlp, L7.attn, L7.head3 or L7.kv0")
+        layer, whole, part, index = found.groups()
+        kind: Any = whole or part
+        return cls(int(layer), kind, None if index is None else int(index))
+
+    @property
+    def hook(self) -> str:
+        """TransformerBridge hook point of the component's output.
+
+        MLP and attention outputs are taken after a post-norm where the family has one (Gemma-2,
+        Gemma-3): that is what enters the residual stream. A head is its slice of ``hook_z``.
+        """
+        if self.kind == "kv":
+            raise ComponentError(f"{self} has weights but no output of its own: score its heads")
+        return {
+            "attn": f"blocks.{self.layer}.hook_attn_out",
+            "head": f"blocks.{self.layer}.attn.hook_z",
+            "mlp": f"blocks.{self.layer}.hook_mlp_out",
+        }[self.kind]
+
+    def weights(self, arch: Architecture) -> tuple[WeightSlice, ...]:
+        """The weights behind the activation; raises :class:`ComponentError` if the model lacks it."""
+        if not 0 <= self.layer < arch.n_layers:
+            raise ComponentError(f"{self}: the model has layers 0 to {arch.n_layers - 1}")
+        root = f"model.layers.{self.layer}"
+        queries, keys = arch.n_heads * arch.d_head, arch.n_key_value_heads * arch.d_head
+        if self.kind == "mlp":
+            wide, narrow = (arch.d_mlp, arch.d_model), (arch.d_model, arch.d_mlp)
+            return (
+                WeightSlice(f"{root}.mlp.gate_proj.weight", wide),
+                WeightSlice(f"{root}.mlp.up_proj.weight", wide),
+                WeightSlice(f"{root}.mlp.down_proj.weight", narrow),
+            )
+        rows: tuple[int, int] | None = None
+        if self.index is not None:
+            count = arch.n_heads if self.kind == "head" else arch.n_key_value_heads
+            if not 0 <= self.index < count:
+                raise ComponentError(f"{self}: the model has {self.kind} 0 to {count - 1} in each layer")
+            rows = (self.index * arch.d_head, (self.index + 1) * arch.d_head)
+        own = (
+            WeightSlice(f"{root}.self_attn.q_proj.weight", (queries, arch.d_model), rows=rows),
+            WeightSlice(f"{root}.self_attn.o_proj.weight", (arch.d_model, queries), columns=rows),
+        )
+        shared = (
+            WeightSlice(f"{root}.self_attn.k_proj.weight", (keys, arch.d_model), rows=rows),
+            WeightSlice(f"{root}.self_attn.v_proj.weight", (keys, arch.d_model), rows=rows),
+        )
+        return {"head": own, "kv": shared, "attn": own + shared}[self.kind]
+
+    def size(self, arch: Architecture) -> int:
+        """Number of weights of the component (norms and embeddings never count)."""
+        return sum(block.size for block in self.weights(arch))
+
+
+def modules(arch: Architecture, kinds: Iterable[Kind] = ("attn", "mlp")) -> tuple[Component, ...]:
+    """Every whole module of the given kinds, in layer order."""
+    wanted = tuple(kinds)
+    return tuple(Component(layer, kind) for layer in range(arch.n_layers) for kind in wanted)
+
+
+def nodes(arch: Architecture) -> tuple[Component, ...]:
+    """Every head and MLP, in layer order: the grain at which activations are scored."""
+    return tuple(
+        component
+        for layer in range(arch.n_layers)
+        for component in (*(Component(layer, "head", head) for head in range(arch.n_heads)), Component(layer, "mlp"))
+    )
+
+
+@dataclass(frozen=True)
+class Localization:
+    """A named set of components with the exact number of weights it holds and where it came from."""
+
+    name: str
+    components: tuple[Component, ...]
+    parameters: int
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, components: Iterable[Component], arch: Architecture, **provenance: Any) -> Localization:
+        """Sort, count and check the components; raises :class:`ComponentError` on an empty or overlapping set."""
+        chosen = tuple(sorted(set(components)))
+        if not chosen:
+            raise ComponentError(f"localization '{name}' is empty")
+        whole = {c.layer for c in chosen if c.kind == "attn"}
+        for c in chosen:
+            if c.kind in ("head", "kv") and c.layer in whole:
+                raise ComponentError(f"localization '{name}' holds {c} twice: L{c.layer}.attn contains it")
+        return cls(name, chosen, sum(c.size(arch) for c in chosen), provenance)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers touched, ascending."""
+        return tuple(sorted({c.layer for c in self.components}))
+
+    def to_json(self) -> dict[str, Any]:
+        """A small dictionary that :meth:`from_json` reads back to an equal value."""
+        return {**asdict(self), "components": [str(c) for c in self.components], "provenance": dict(self.provenance)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Localization:
+        """Inverse of :meth:`to_json`."""
+        components = tuple(Component.parse(name) for name in data["components"])
+        return cls(data["name"], components, int(data["parameters"]), dict(data.get("provenance", {})))
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path, arch: Architecture) -> Localization:
+        """Read a file that was saved or written by hand (``name`` and ``components`` suffice)."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            names = [Component.parse(name) for name in data["components"]]
+        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ComponentError(f"{path}: no localization file (needs a JSON object with 'components'): {error}") from None
+        return cls.of(str(data.get("name", path.stem)), names, arch, **dict(data.get("provenance", {})))

@@ -1,0 +1,102 @@
+"""A delta: the change an edit makes, as a value. The model is left as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mechlib.components import WeightSlice
+from mechlib.models.language_model import LanguageModel
+
+
+class EditError(RuntimeError):
+    """An edit that failed, changed nothing, or does not fit the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Delta:
+    """Changes of weight blocks, to be added. ``provenance`` says what made them."""
+
+    blocks: Mapping[WeightSlice, Tensor]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not any(bool(change.any()) for change in self.blocks.values()):
+            raise EditError("the edit changed no weight: raise LEARNING_RATE or STEPS, or check the localization")
+        for block, change in self.blocks.items():
+            if not bool(torch.isfinite(change).all()):
+                raise EditError(f"the edit diverged: {block.parameter} is not finite; lower LEARNING_RATE")
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Delta)
+            and self.blocks.keys() == other.blocks.keys()
+            and all(torch.equal(change, other.blocks[block]) for block, change in self.blocks.items())
+        )
+
+    @property
+    def norm(self) -> float:
+        """Euclidean norm of the whole change."""
+        return sum(change.double().square().sum().item() for change in self.blocks.values()) ** 0.5
+
+    @property
+    def size(self) -> int:
+        """How many weights may differ."""
+        return sum(block.size for block in self.blocks)
+
+    @contextmanager
+    def applied(self, model: LanguageModel) -> Iterator[LanguageModel]:
+        """The edited model, for as long as the context lasts; afterwards every bit is as before.
+
+        Raises :class:`EditError` if the model lacks a block's matrix or has another shape of it.
+        """
+        parameters = model.parameters
+        for block in self.blocks:
+            if block.parameter not in parameters or tuple(parameters[block.parameter].shape) != block.shape:
+                raise EditError(f"the delta was made for another model: {model.name} has no {block.parameter} of shape {block.shape}")
+        kept = {block: parameters[block.parameter].data[block.index].clone() for block in self.blocks}
+        try:
+            for block, change in self.blocks.items():
+                weight = parameters[block.parameter].data[block.index]
+                weight.add_(change.to(weight.device, torch.float32).to(weight.dtype))
+            yield model
+        finally:
+            for block, original in kept.items():
+                parameters[block.parameter].data[block.index] = original
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors, with the blocks' places and the provenance in its header."""
+        names = {f"{number:04d}": block for number, block in enumerate(self.blocks)}
+        header = {
+            "blocks": json.dumps({name: asdict(block) for name, block in names.items()}),
+            "provenance": json.dumps(dict(self.provenance)),
+        }
+        save_file({name: self.blocks[block].contiguous() for name, block in names.items()}, path, metadata=header)
+
+    @classmethod
+    def load(cls, path: Path) -> Delta:
+        """Read a saved delta; raises :class:`EditError` if the file is truncated or none."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                header: dict[str, str] = file.metadata() or {}
+                blocks = {
+                    WeightSlice(
+                        place["parameter"],
+                        (place["shape"][0], place["shape"][1]),
+                        rows=tuple(place["rows"]) if place["rows"] else None,
+                        columns=tuple(place["columns"]) if place["columns"] else None,
+                    ): file.get_tensor(name)
+                    for name, place in json.loads(header["blocks"]).items()
+                }
+        except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+            raise EditError(f"{path} is no delta or is truncated: {error}") from None
+        return cls(blocks, json.loads(header["provenance"]))

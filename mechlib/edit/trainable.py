@@ -1,0 +1,110 @@
+"""A network whose localized weights train while the model itself stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mechlib.components import Component, Localization, WeightSlice
+from mechlib.edit.delta import Delta, EditError
+from mechlib.models.language_model import LanguageModel
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """``model`` runs on copies of the localized matrices; all its other weights are the original's.
+
+    A localization can name part of a matrix (a head's rows). The rest of that matrix is put back
+    after each optimizer step, so it stays bit-identical whatever the optimizer does to it.
+    """
+
+    model: LanguageModel
+    original: LanguageModel
+    blocks: tuple[WeightSlice, ...]
+    first_layer: int
+
+    @property
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The matrices that train, by name."""
+        names = {block.parameter for block in self.blocks}
+        return {name: parameter for name, parameter in self.model.parameters.items() if name in names}
+
+    def mask_gradients(self) -> None:
+        """Zero the gradient outside the localized blocks, so that clipping and momentum never see it."""
+        for name, weight in self.weights.items():
+            if weight.grad is not None and not self._whole(name):
+                inside = torch.zeros_like(weight.grad, dtype=torch.bool)
+                for block in self._of(name):
+                    inside[block.index] = True
+                weight.grad.mul_(inside)
+
+    @torch.no_grad()
+    def restore_outside(self) -> None:
+        """Put back every weight outside the localized blocks."""
+        originals = self.original.parameters
+        for name, weight in self.weights.items():
+            if not self._whole(name):
+                blocks = {block: weight[block.index].clone() for block in self._of(name)}
+                weight.copy_(originals[name])
+                for block, values in blocks.items():
+                    weight[block.index] = values
+
+    def delta(self, **provenance: object) -> Delta:
+        """What changed so far, in bfloat16 (half the size, 3 significant digits of each change)."""
+        originals, weights = self.original.parameters, self.weights
+        changes: dict[WeightSlice, Tensor] = {}
+        for block in self.blocks:
+            before = originals[block.parameter].detach()[block.index].float()
+            changes[block] = (weights[block.parameter].detach()[block.index] - before).to(torch.bfloat16).cpu()
+        return Delta(changes, provenance)
+
+    def _of(self, name: str) -> list[WeightSlice]:
+        return [block for block in self.blocks if block.parameter == name]
+
+    def _whole(self, name: str) -> bool:
+        return any(block.rows is None and block.columns is None for block in self._of(name))
+
+
+def trainable(model: LanguageModel, localization: Localization, precision: Precision) -> Trainable:
+    """Copy the localized matrices in float32, and with ``bfloat16`` the frozen ones in that format.
+
+    Frozen weights are then not converted again in every forward pass; masters, optimizer and
+    residual stream keep float32. Raises :class:`EditError` for an empty localization.
+    """
+    if not localization.components:
+        raise EditError(f"localization '{localization.name}' is empty: nothing would be trained")
+    twin = model.shared_copy()
+    blocks = tuple(_distinct(localization.components, model))
+    names = {block.parameter for block in blocks}
+    for path, module in twin.network.named_modules():
+        weight = getattr(module, "weight", None)
+        if not isinstance(module, nn.Linear) or weight is None:
+            continue
+        if f"{path}.weight" in names:
+            module.weight = nn.Parameter(weight.detach().float().clone(), requires_grad=True)
+        elif precision == "bfloat16" and weight.dtype != torch.bfloat16:
+            module.weight = nn.Parameter(weight.detach().bfloat16(), requires_grad=False)
+    return Trainable(twin, model, blocks, min(component.layer for component in localization.components))
+
+
+def _distinct(components: tuple[Component, ...], model: LanguageModel) -> Iterator[WeightSlice]:
+    seen: set[WeightSlice] = set()
+    for component in components:
+        for block in component.weights(model.architecture):
+            if block not in seen:
+                seen.add(block)
+                yield block
+
+
+@contextmanager
+def computing(model: LanguageModel, precision: Precision) -> Iterator[None]:
+    """Matrix products in bfloat16 where asked for, everything else in float32."""
+    with torch.autocast(model.device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext():
+        yield

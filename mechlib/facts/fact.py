@@ -1,0 +1,149 @@
+"""A fact, a set of facts, and how a study divides the facts that a model knows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+
+class FactError(ValueError):
+    """Facts that cannot be read or divided as asked; the message says what to do."""
+
+
+@dataclass(frozen=True, order=True)
+class Fact:
+    """``subject`` stands in ``relation`` to ``answer``; an edit makes the model say ``target`` instead."""
+
+    subject: str
+    relation: str
+    answer: str
+    target: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.subject} -> {self.answer}" + (f" (edit: {self.target})" if self.target else "")
+
+
+@dataclass(frozen=True)
+class FactSet:
+    """A named sequence of facts, no (relation, subject) twice."""
+
+    name: str
+    facts: tuple[Fact, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[tuple[str, str]] = set()
+        for fact in self.facts:
+            if (fact.relation, fact.subject) in seen:
+                raise FactError(f"fact set '{self.name}' holds {fact.subject} twice")
+            seen.add((fact.relation, fact.subject))
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self.facts)
+
+    def named(self, name: str) -> FactSet:
+        """The same facts under another name."""
+        return FactSet(name, self.facts)
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Everybody the set is about."""
+        return frozenset(fact.subject for fact in self.facts)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the facts in their order (not of the name)."""
+        rows = json.dumps([asdict(fact) for fact in self.facts], sort_keys=True)
+        return hashlib.sha256(rows.encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that :meth:`from_json` reads back to an equal value."""
+        return {"name": self.name, "facts": [asdict(fact) for fact in self.facts]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FactSet:
+        """Inverse of :meth:`to_json`."""
+        return cls(data["name"], tuple(Fact(**fact) for fact in data["facts"]))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Disjoint parts of the known facts: what is edited, what must be kept, what was never touched."""
+
+    forget: tuple[FactSet, ...]
+    maintain_train: FactSet
+    maintain_test: FactSet
+    localize: FactSet
+
+    def __iter__(self) -> Iterator[FactSet]:
+        yield from (*self.forget, self.maintain_train, self.maintain_test, self.localize)
+
+
+def by_answer(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
+    """Facts grouped by their answer, answers in alphabetical order."""
+    groups: dict[str, list[Fact]] = {}
+    for fact in sorted(facts):
+        groups.setdefault(fact.answer, []).append(fact)
+    return dict(sorted(groups.items()))
+
+
+def deal(facts: Iterable[Fact], generator: random.Random) -> list[Fact]:
+    """All facts in a random order that is stratified: any stretch of it is balanced over the answers."""
+    placed: list[tuple[float, str, Fact]] = []
+    for answer, group in by_answer(facts).items():
+        order = list(group)
+        generator.shuffle(order)
+        placed += [((rank + generator.random()) / len(order), answer, fact) for rank, fact in enumerate(order)]
+    return [fact for _, _, fact in sorted(placed, key=lambda item: item[:2])]
+
+
+def with_targets(facts: Sequence[Fact], answers: Sequence[str], generator: random.Random) -> tuple[Fact, ...]:
+    """Give every fact an edit target: another answer, each of the others equally often in turn."""
+    targeted: list[Fact] = []
+    for answer, group in by_answer(facts).items():
+        others = [other for other in sorted(answers) if other != answer]
+        generator.shuffle(others)
+        targeted += [replace(fact, target=others[rank % len(others)]) for rank, fact in enumerate(group)]
+    targets = {fact.subject: fact for fact in targeted}
+    return tuple(targets[fact.subject] for fact in facts)
+
+
+def split(
+    known: FactSet, *, n_sets: int, set_size: int, n_localize: int, n_test: int, seed: int, exclude: Iterable[str] = ()
+) -> Splits:
+    """Divide the known facts; seeded, disjoint, every part balanced over the answers.
+
+    Forget sets come first, so the first sets of a large study are the sets of a small one with the
+    same seed. ``exclude`` names subjects that demonstrations use: they appear in no part. Raises
+    :class:`FactError` if the model knows too few facts.
+    """
+    generator = random.Random(seed)
+    excluded = set(exclude)
+    facts = [fact for fact in known if fact.subject not in excluded]
+    answers = sorted({fact.answer for fact in facts})
+    needed = n_sets * set_size + n_localize + n_test + set_size
+    if len(facts) < needed or len(answers) < 2:
+        raise FactError(
+            f"the model knows {len(facts)} facts with {len(answers)} answers, and {n_sets} forget sets of {set_size} with "
+            f"{n_localize} facts to localize and {n_test} to test need {needed}: ask for fewer or smaller sets, or lower "
+            "KNOWN_THRESHOLD"
+        )
+    order = deal(facts, generator)
+    position = 0
+
+    def take(count: int | None, name: str, targets: bool = False) -> FactSet:
+        nonlocal position
+        part = order[position:] if count is None else order[position : position + count]
+        position += len(part)
+        return FactSet(name, with_targets(part, answers, generator) if targets else tuple(part))
+
+    forget = tuple(take(set_size, f"forget {number}", targets=True) for number in range(n_sets))
+    test = take(n_test, "maintain test")
+    localize = take(n_localize, "localize")
+    return Splits(forget, take(None, "maintain train"), test, localize)

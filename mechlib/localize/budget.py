@@ -1,0 +1,25 @@
+"""The one budget rule: every localization gets as many weights as fact lookup has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mechlib.components import Architecture, Component, ComponentError
+
+
+def take(ranked: Iterable[Component], budget: int, arch: Architecture) -> tuple[Component, ...]:
+    """The first components of a ranking until they hold at least ``budget`` weights.
+
+    This is the paper's rule: the last component may overshoot, by less than its own size. The exact
+    count is in the :class:`Localization`. Raises :class:`ComponentError` if all together are too few.
+    """
+    taken: list[Component] = []
+    count = 0
+    for component in ranked:
+        if count >= budget:
+            break
+        taken.append(component)
+        count += component.size(arch)
+    if count < budget:
+        raise ComponentError(f"a budget of {budget:,} weights cannot be reached: all candidates hold {count:,}")
+    return tuple(taken)

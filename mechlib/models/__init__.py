@@ -1,0 +1,7 @@
+"""Models: the table of names, loading, and the one forward pass."""
+
+from mechlib.models.language_model import LanguageModel, wrap
+from mechlib.models.loading import fingerprint, load
+from mechlib.models.table import KNOWN, ModelError, ModelSpec, resolve
+
+__all__ = ["KNOWN", "LanguageModel", "ModelError", "ModelSpec", "fingerprint", "load", "resolve", "wrap"]

