@@ -113,7 +113,7 @@ figures.outcome_bars(rows, {"true sport, forget set": ("forget", "correct"), "in
 
 # %% tags=["remove-input"]
 frame = pd.DataFrame(page.rows("damage"))
-norms = pd.DataFrame([{**arm, **value} for arm, value in page.values("edit")]).groupby("localization", sort=False)
+norms = pd.DataFrame([{**value, **arm} for arm, value in page.values("edit")]).groupby("localization", sort=False)
 frame["loss change"] = frame.loss_after - frame.loss_before
 side = frame.pivot_table(index="localization", columns="source", values=["loss change", "divergence"], sort=False)
 side.columns = [f"{'KL' if name == 'divergence' else name}, {source}" for name, source in side.columns]

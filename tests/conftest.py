@@ -1,0 +1,86 @@
+"""Tiny random models of each family, built offline, and the embedded model where a claim is about it."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# Shapes are checked under pytest only, so they cost a user nothing.
+install_import_hook("mechlib", "beartype.beartype")
+
+from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
+from transformers import (  # noqa: E402
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from mechlib.facts import FORMATS, athletes, prompt  # noqa: E402
+from mechlib.models import LanguageModel, ModelSpec, load, resolve, wrap  # noqa: E402
+
+# TransformerBridge reads the tokenizer again from where it was loaded.
+_SAVED = tempfile.TemporaryDirectory()
+
+FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, {"sliding_window": 64, "head_dim": 8}),
+    "llama": (LlamaConfig, LlamaForCausalLM, {"head_dim": 8}),
+    "gemma2": (Gemma2Config, Gemma2ForCausalLM, {"sliding_window": 64, "head_dim": 8}),
+    "gemma": (GemmaConfig, GemmaForCausalLM, {"head_dim": 8}),
+}
+
+
+@cache
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a word: enough for every prompt over the athletes' table."""
+    split = pre_tokenizers.Whitespace()
+    texts = [prompt(fact, form).text for fact in athletes() for form in FORMATS.values()]
+    words = {word for text in [*texts, "A B C D golf football baseball basketball"] for word, _ in split.pre_tokenize_str(text)}
+    vocabulary = {word: number for number, word in enumerate(["<pad>", "<bos>", "<unk>", *sorted(words)])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = split
+    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<bos>", pad_token="<pad>", unk_token="<unk>")
+    fast.save_pretrained(_SAVED.name)
+    return PreTrainedTokenizerFast.from_pretrained(_SAVED.name)
+
+
+def tiny_model(family: str, seed: int = 0, **sizes: Any) -> LanguageModel:
+    """A random model with two query heads a key/value group, float32."""
+    configuration, network, extra = FAMILIES[family]
+    tokenizer = word_tokenizer()
+    torch.manual_seed(seed)
+    config = configuration(**{
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 512, "bos_token_id": 1, "pad_token_id": 0, "eos_token_id": None,
+        "initializer_range": 0.2, **extra, **sizes,
+    })  # fmt: skip
+    return wrap(network(config), tokenizer, ModelSpec(f"tiny-{family}", "folder", f"tiny-{family}", "float32"), f"tiny-{family}-{seed}")
+
+
+@pytest.fixture(scope="session", params=list(FAMILIES))
+def tiny(request: pytest.FixtureRequest) -> LanguageModel:
+    """A tiny random model of each family in turn."""
+    return tiny_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_gemma3() -> LanguageModel:
+    """A tiny random Gemma-3."""
+    return tiny_model("gemma3")
+
+
+@pytest.fixture(scope="session")
+def real() -> LanguageModel:
+    """The embedded model, from its wheels."""
+    return load(resolve("gemma-3-270m"))
