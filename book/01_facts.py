@@ -74,9 +74,9 @@ figures.known_by_answer(asked, KNOWN_THRESHOLD).show()
 import pandas as pd
 
 answers = ["baseball", "basketball", "football"]
-pd.DataFrame(
+tables.styled(pd.DataFrame(
     [{"part": part.name, "facts": len(part), **{sport: sum(fact.answer == sport for fact in part) for sport in answers}} for part in parts]
-).set_index("part")
+))
 
 # %% [markdown]
 # *How the known facts are divided. The parts share nobody. Forget sets are edited, each on its own; "maintain train"
@@ -86,7 +86,7 @@ pd.DataFrame(
 # Each fact of a forget set gets an edit target: one of the other two sports, both equally often.
 
 # %% tags=["remove-input"]
-pd.DataFrame([{"athlete": fact.subject, "plays": fact.answer, "is edited to": fact.target} for fact in parts.forget[0]]).head(6).style.hide()
+tables.styled(pd.DataFrame([{"athlete": fact.subject, "plays": fact.answer, "is edited to": fact.target} for fact in parts.forget[0]]).head(6))
 
 # %% [markdown]
 # ## Five ways to ask
@@ -95,9 +95,9 @@ pd.DataFrame([{"athlete": fact.subject, "plays": fact.answer, "is edited to": fa
 
 # %% tags=["remove-input"]
 fact = parts.forget[0].facts[0]
-pd.DataFrame(
+tables.styled(pd.DataFrame(
     [{"format": KNOWN_FORMATS[form].label, "prompt": prompt(fact, KNOWN_FORMATS[form]).text} for form in FORMATS]
-).style.hide().set_properties(**{"white-space": "pre-wrap", "text-align": "left"})
+))
 
 # %% [markdown]
 # The first is the paper's training prompt: one demonstration, about golf, so that it gives none of the three answers
@@ -119,6 +119,11 @@ figures.format_accuracies(forget, void).show()
 # pass nor fail in it.*
 #
 # **Void here: {glue:text}`void`.** Such a format is marked wherever it appears in this book, and it counts in no verdict.
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
 page.provenance("know", "baseline")

@@ -56,7 +56,7 @@ import pandas as pd
 
 probes = [row for row in page.rows("evidence") if row.get("evidence") == "probe"]
 found = {f"{arm['localization']}/{arm['forget_set']}": Localization.from_json(value) for arm, value in page.values("localize") if arm["seed"] == 0}
-lookup = found["fact_lookup/0"] if "fact_lookup/0" in found else None
+lookup = found.get("fact_lookup/0")
 chosen = lookup.layers if lookup else ()
 subject = {row["layer"]: row["correct"] / row["total"] for row in probes if row["position"] == "subject"}
 at_end = {row["layer"]: row["correct"] / row["total"] for row in probes if row["position"] == "prompt"}
@@ -64,6 +64,10 @@ page.number("n_probed", probes[0]["total"])
 page.number("probe_start", subject[0])
 page.number("probe_best", max(subject.values()))
 page.number("probe_end_best", max(at_end.values()))
+half = {name: min(layer for layer, share in curve.items() if share >= (curve[0] + max(curve.values())) / 2)
+        for name, curve in (("subject", subject), ("end", at_end))}
+page.number("half_subject", half["subject"])
+page.number("half_end", half["end"])
 page.number("lookup_first", min(chosen, default=0))
 page.number("lookup_last", max(chosen, default=0))
 page.number("lookup_parameters", f"{lookup.parameters:,}" if lookup else "not run")
@@ -73,8 +77,10 @@ figures.probe_curves(probes, chosen).show()
 # *Held-out accuracy of the probes on {glue:text}`n_probed` athletes that no later page edits. The shaded layers are
 # the ones that the rule below chooses.*
 #
-# At the name, accuracy rises from {glue:text}`probe_start:.2f` to {glue:text}`probe_best:.2f`; at the end of the
-# prompt it reaches {glue:text}`probe_end_best:.2f`, later: the fact is looked up first and extracted afterwards.
+# At the name, accuracy rises from {glue:text}`probe_start:.2f` to {glue:text}`probe_best:.2f`, and half of that rise is
+# done before layer {glue:text}`half_subject`; at the end of the prompt it reaches {glue:text}`probe_end_best:.2f`, half
+# of the way before layer {glue:text}`half_end`. If facts are looked up first and extracted afterwards, the first of
+# these layers is the lower one.
 #
 # **The rule.** Fact lookup begins with the first layer after which accuracy at the name exceeds that after layer 0 by
 # .10, and ends one layer past the first that comes within one standard error of the best. It never takes more than a
@@ -101,10 +107,10 @@ figures.score_map([scores[key] for key in methods], list(methods.values())).show
 # where the family has one.*
 
 # %% tags=["remove-input"]
-pd.DataFrame(
+tables.styled(pd.DataFrame(
     [{"method": methods[key], "clean logit difference": s.clean, "corrupted logit difference": s.corrupted,
       "strongest components": ", ".join(str(c) for c in sorted(s.values, key=lambda c: -abs(s.values[c]))[:5])} for key, s in scores.items()]
-).round(2).style.hide().format(precision=2)
+), {"clean logit difference": "{:.2f}", "corrupted logit difference": "{:.2f}"})
 
 # %% [markdown]
 # ## The same budget for everyone
@@ -123,15 +129,20 @@ figures.localization_map(shown, n_layers).show()
 # *What each localization trains: squares are MLPs, diamonds attention layers.*
 
 # %% tags=["remove-input"]
-pd.DataFrame(
+tables.styled(pd.DataFrame(
     [{"localization": tables.label(key.split("/")[0]), "forget set": key.split("/")[1] if "/" in key else "all",
       "weights": value.parameters, "of fact lookup": value.parameters / value.provenance["budget"],
       "shares with fact lookup": len(set(value.components) & set(lookup.components)) if lookup else 0} for key, value in shown.items()]
-).style.hide().format({"weights": "{:,}", "of fact lookup": "{:.2f}"})
+), {"weights": "{:,}", "of fact lookup": "{:.2f}"})
 
 # %% [markdown]
 # *Exact counts; embeddings and norms are trained by nobody. The last component may overshoot the budget by less than
 # its own size. Mind the last column: a method that shares components with fact lookup is no independent comparison.*
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
 page.provenance("evidence", "localize")

@@ -49,7 +49,7 @@ page.banner()
 # %% [markdown]
 # ## The loss
 #
-# $$ L = c \cdot L_{\text{injection}} + L_{\text{retain}} + L_{\text{text}} $$
+# > loss = *c* · injection + retain + text
 #
 # Injection is the cross-entropy of the new sport on the forget set, retain that of the true sport on other athletes,
 # and text that of the next token on general text. The paper draws the last from the Pile; a model without it holds
@@ -62,10 +62,10 @@ import pandas as pd
 settings = {key: page.study.training(key, 0) for key in page.study.localizations}
 curves = page.rows("edit")
 page.number("steps", page.study.size.steps)
-pd.DataFrame(
+tables.styled(pd.DataFrame(
     [{"localization": tables.label(key), "learning rate": one.learning_rate, "forget coefficient": one.forget_coefficient, "steps": one.steps}
      for key, one in settings.items()]
-).style.hide().format({"learning rate": "{:.0e}", "forget coefficient": "{:g}"})
+), {"learning rate": "{:.0e}", "forget coefficient": "{:g}"})
 
 # %% tags=["remove-input"]
 figures.learning_curves(curves).show()
@@ -120,12 +120,17 @@ side.columns = [f"{'KL' if name == 'divergence' else name}, {source}" for name, 
 side.insert(0, "weights", norms.parameters.first().astype(float))
 side.insert(1, "norm of the change", norms.norm.mean())
 side.index = [tables.label(key) for key in side.index]
-side.style.format({"weights": "{:,.0f}", **{column: "{:.3f}" for column in side.columns if column != "weights"}})
+tables.styled(side, {"weights": "{:,.0f}", **{column: "{:.3f}" for column in side.columns if column != "weights"}}, index=True)
 
 # %% [markdown]
 # *Change of the next-token loss and KL(unedited || edited), in nats per token, averaged over texts, forget sets and
 # seeds; the norm is that of all changed weights together. A negative loss change on samples is possible: the edit
 # also trained on text of that kind.*
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
 page.provenance("edit", "trained", "damage")

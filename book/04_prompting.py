@@ -62,7 +62,7 @@ page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "n
 # the first column the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`.
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "correct", "forget", void).show()
+figures.transfer_map(rows, "correct", "forget", void, EDIT_FORMAT).show()
 
 # %% [markdown]
 # *Forget accuracy by localization and format: darker means that more of the old knowledge answers.*
@@ -70,7 +70,7 @@ figures.transfer_map(rows, "correct", "forget", void).show()
 # ## Does the new answer hold?
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "edited", "forget", void).show()
+figures.transfer_map(rows, "edited", "forget", void, EDIT_FORMAT).show()
 
 # %% [markdown]
 # *Edit accuracy: the share of edited facts for which the model prefers the injected sport.*
@@ -78,7 +78,7 @@ figures.transfer_map(rows, "edited", "forget", void).show()
 # ## Are the others left alone?
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "correct", "maintain", void).show()
+figures.transfer_map(rows, "correct", "maintain", void, EDIT_FORMAT).show()
 
 # %% [markdown]
 # *Maintain accuracy: facts that no edit was meant to touch. A localization that loses them has not forgotten; it has
@@ -113,13 +113,18 @@ for key in others if transfer else []:
     gap = tables.difference(rows, "fact_lookup", key, "correct", transfer)
     records.append({"fact lookup minus": tables.label(key), "difference": str(gap),
                     "verdict": verdict(gap, page.study.size.n_sets, "lower")})
-pd.DataFrame(records).style.hide()
+tables.styled(pd.DataFrame(records))
 
 # %% [markdown]
 # Three cautions before anyone quotes this table. A localization with a weaker edit (see the page on editing) has an
 # easier time keeping old answers, so compare edits that succeeded equally. Random MLPs are drawn from all layers, and
 # a draw that catches early layers is not a control *against* early layers. And depth itself is a rival explanation:
 # early layers may be a good place to edit whether or not they look the fact up {cite:p}`hase2023does`.
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
 page.provenance("prompting")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
@@ -27,11 +27,14 @@ class Interval:
         return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def wilson(successes: int, total: int) -> Interval:
-    """A proportion with its Wilson interval (1927); with no trials the interval is [0, 1]."""
+def wilson(successes: float, total: int) -> Interval:
+    """A proportion with its Wilson interval (1927); with no trials the interval is [0, 1].
+
+    ``successes`` may be fractional, where a trial is an average.
+    """
     if total == 0:
         return Interval(float("nan"), 0.0, 1.0)
-    low, high = proportion_confint(successes, total, method="wilson")
+    low, high = cast(tuple[float, float], proportion_confint(successes, total, method="wilson"))
     return Interval(successes / total, max(0.0, float(low)), min(1.0, float(high)))
 
 
@@ -68,6 +71,6 @@ def verdict(difference: Interval, n_sets: int, better: Literal["higher", "lower"
     return "supported" if above == (better == "higher") else "contradicted"
 
 
-def at_chance(correct: int, total: int, n_options: int) -> bool:
+def at_chance(correct: float, total: int, n_options: int) -> bool:
     """Whether the unedited model's accuracy in a format is not clearly above guessing: such a cell is void."""
     return wilson(correct, total).low < 1 / n_options + CHANCE_MARGIN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -54,7 +54,7 @@ class Delta:
         return sum(block.size for block in self.blocks)
 
     @contextmanager
-    def applied(self, model: LanguageModel) -> Iterator[LanguageModel]:
+    def applied(self, model: LanguageModel) -> Generator[LanguageModel]:
         """The edited model, for as long as the context lasts; afterwards every bit is as before.
 
         Raises :class:`EditError` if the model lacks a block's matrix or has another shape of it.

@@ -26,8 +26,10 @@ class _CrossEntropy(torch.autograd.Function):
         for start in range(0, len(labels), _CHUNK):
             rows, wanted = hidden[start : start + _CHUNK].to(unembedding.dtype), labels[start : start + _CHUNK, None]
             logits = (rows @ unembedding.T).float()
-            squashed = None if cap is None else torch.tanh(logits / cap)
-            logits = logits if squashed is None else cap * squashed
+            squashed = None
+            if cap is not None:
+                squashed = torch.tanh(logits / cap)
+                logits = cap * squashed
             logits -= logits.logsumexp(-1, keepdim=True)
             losses.append(-logits.gather(1, wanted)[:, 0])
             slope = logits.exp_()
@@ -44,8 +46,8 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def cross_entropy(
-    model: LanguageModel, hidden: Float[Tensor, "row d_model"], labels: Int[Tensor, "row"]
-) -> Float[Tensor, "row"]:
+    model: LanguageModel, hidden: Float[Tensor, "row d_model"], labels: Int[Tensor, " row"]
+) -> Float[Tensor, " row"]:
     """Cross-entropy (nats) of each row's label: the injection and the retain loss."""
     cap = getattr(model.network.config.get_text_config(), "final_logit_softcapping", None)
     with torch.autocast(hidden.device.type, enabled=False):

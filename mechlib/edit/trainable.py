@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -104,7 +104,7 @@ def _distinct(components: tuple[Component, ...], model: LanguageModel) -> Iterat
 
 
 @contextmanager
-def computing(model: LanguageModel, precision: Precision) -> Iterator[None]:
+def computing(model: LanguageModel, precision: Precision) -> Generator[None]:
     """Matrix products in bfloat16 where asked for, everything else in float32."""
     with torch.autocast(model.device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext():
         yield

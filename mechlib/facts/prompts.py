@@ -76,11 +76,11 @@ RELATIONS = {SPORT.key: SPORT}
 FORMATS = {
     form.key: form
     for form in (
-        PromptFormat("one_shot", "One-shot statement (trained)", "Fact: {statement}", shots=1),
-        PromptFormat("question", "Question and answer", "Question: {question} Answer:", shots=1),
+        PromptFormat("one_shot", "One-shot statement", "Fact: {statement}", shots=1),
+        PromptFormat("question", "Question", "Question: {question} Answer:", shots=1),
         PromptFormat("few_shot", "Four-shot statement", "Fact: {statement}", shots=4),
-        PromptFormat("cloze", "Cloze, no demonstration", "{cloze}"),
-        PromptFormat("multiple_choice", "Letter choice, options rotated", "Question: {question}\n{options}\nAnswer:", 2, True),
+        PromptFormat("cloze", "Cloze", "{cloze}"),
+        PromptFormat("multiple_choice", "Letter choice", "Question: {question}\n{options}\nAnswer:", 2, True),
     )
 }
 LETTERS = ("A", "B", "C", "D")

@@ -39,21 +39,23 @@ class Localizer:
 
 
 def _traced(key: Evidence, mlps_only: bool) -> Callable[[Measured, Architecture, int, int], Sequence[Component]]:
-    return lambda measured, arch, budget, seed: take(ranked(measured.scores[key], mlps_only), budget, arch)
+    return lambda measured, arch, budget, _: take(ranked(measured.scores[key], mlps_only), budget, arch)
 
 
 LOCALIZERS = {
     method.key: method
     for method in (
-        Localizer("fact_lookup", "Fact lookup", "mlps", "probe", lambda m, arch, budget, seed: fact_lookup(m.probe, arch)),
+        Localizer("fact_lookup", "Fact lookup", "mlps", "probe", lambda measured, arch, *_: fact_lookup(measured.probe, arch)),
         Localizer("causal_tracing", "Causal tracing", "mixed", "causal_tracing", _traced("causal_tracing", False)),
         Localizer("causal_tracing_mlps", "Causal tracing (MLPs)", "mlps", "causal_tracing", _traced("causal_tracing", True)),
         Localizer("attribution_patching", "Attribution patching", "mixed", "attribution_patching", _traced("attribution_patching", False)),
-        Localizer("attribution_patching_mlps", "Attribution patching (MLPs)", "mlps", "attribution_patching", _traced("attribution_patching", True)),
-        Localizer("random", "Random components", "mixed", None, lambda m, arch, budget, seed: take(shuffled_modules(arch, seed), budget, arch)),
-        Localizer("random_mlps", "Random MLPs", "mlps", None, lambda m, arch, budget, seed: take(shuffled_mlps(arch, seed), budget, arch)),
-        Localizer("all_mlps", "All MLPs", "everything", None, lambda m, arch, budget, seed: modules(arch, ["mlp"]), matched=False),
-        Localizer("nonlocalized", "Nonlocalized", "everything", None, lambda m, arch, budget, seed: modules(arch), matched=False),
+        Localizer("attribution_patching_mlps", "Attribution patching (MLPs)", "mlps", "attribution_patching",
+                  _traced("attribution_patching", True)),
+        Localizer("random", "Random components", "mixed", None,
+                  lambda _, arch, budget, seed: take(shuffled_modules(arch, seed), budget, arch)),
+        Localizer("random_mlps", "Random MLPs", "mlps", None, lambda _, arch, budget, seed: take(shuffled_mlps(arch, seed), budget, arch)),
+        Localizer("all_mlps", "All MLPs", "everything", None, lambda _m, arch, *_: modules(arch, ["mlp"]), matched=False),
+        Localizer("nonlocalized", "Nonlocalized", "everything", None, lambda _m, arch, *_: modules(arch), matched=False),
     )
 }  # fmt: skip
 

@@ -89,7 +89,9 @@ def _convert(folder: Path, digest: str, fetch: Callable[[Path], Path], report: C
     except OSError as error:
         raise ModelError(f"{folder.parent} cannot be written ({error.strerror}): set MECHLIB_CACHE to a folder that can") from None
     if free < _ROOM:
-        raise ModelError(f"{folder.parent} has {free / 1e9:.1f} GB free and converting the model needs {_ROOM / 1e9:.1f}: free some or set MECHLIB_CACHE")
+        raise ModelError(
+            f"{folder.parent} has {free / 1e9:.1f} GB free and converting the model needs {_ROOM / 1e9:.1f}: free some or set MECHLIB_CACHE"
+        )
     report("converting the model, once (about a minute)")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as scratch:
         source = fetch(Path(scratch))
@@ -99,7 +101,7 @@ def _convert(folder: Path, digest: str, fetch: Callable[[Path], Path], report: C
         (target / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(target, folder)
+        target.replace(folder)
 
 
 def _dequantize(source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ padding cannot reach a real token, so no attention mask is needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -27,9 +27,9 @@ from mechlib.models.language_model import LanguageModel
 class TokenBatch:
     """Token ids of a batch of texts: the prefix that all share and what follows it in each."""
 
-    prefix: Int[Tensor, "shared"]
+    prefix: Int[Tensor, " shared"]
     suffix: Int[Tensor, "text position"]
-    lengths: Int[Tensor, "text"]
+    lengths: Int[Tensor, " text"]
 
     def __len__(self) -> int:
         return self.suffix.shape[0]
@@ -38,7 +38,7 @@ class TokenBatch:
         return TokenBatch(self.prefix, self.suffix[rows], self.lengths[rows])
 
     @property
-    def last(self) -> Int[Tensor, "text"]:
+    def last(self) -> Int[Tensor, " text"]:
         """Position, within the suffix, of each text's last token."""
         return self.lengths - 1
 
@@ -139,7 +139,7 @@ def enter(model: LanguageModel, batch: TokenBatch, layer: int) -> Entry:
 
 
 @contextmanager
-def _entering(model: LanguageModel, layer: int, stream: Tensor | None) -> Iterator[None]:
+def _entering(model: LanguageModel, layer: int, stream: Tensor | None) -> Generator[None]:
     """Let the layers below ``layer`` pass their input on, and hand ``stream`` to ``layer``."""
     if stream is None:
         yield

@@ -69,7 +69,7 @@ def component_outputs(machine: HookedModel, pair: Pair, entry: Entry) -> dict[st
     names = {component.hook for component in nodes(machine.model.architecture)}
 
     def keeper(name: str) -> Callable[..., None]:
-        def keep(tensor: Tensor, hook: Any) -> None:
+        def keep(tensor: Tensor, **_hook: Any) -> None:
             outputs[name] = tensor
 
         return keep
@@ -87,7 +87,7 @@ def _patch_layer(machine: HookedModel, pair: Pair, entry: Entry, outputs: dict[s
     texts = torch.arange(len(pair.batch), device=machine.model.device) * len(here)
 
     def patcher(number: int, component: Component) -> Callable[..., Tensor]:
-        def patch(tensor: Tensor, hook: Any) -> Tensor:
+        def patch(tensor: Tensor, **_hook: Any) -> Tensor:
             patched = tensor.clone()
             at = (texts + number, slice(None), component.index) if component.kind == "head" else texts + number
             value = outputs[component.hook]

@@ -47,7 +47,7 @@ def attribution_patching(
         outputs: dict[str, Tensor] = {}
 
         def keeper(name: str, kept: dict[str, Tensor] = outputs) -> Callable[..., Tensor]:
-            def keep(tensor: Tensor, hook: Any) -> Tensor:
+            def keep(tensor: Tensor, **_hook: Any) -> Tensor:
                 kept[name] = tensor
                 return tensor  # a hook sees heads in their own axis: hand that view on, or it is not in the graph
 

@@ -32,7 +32,7 @@ class Pair:
     options: Int[Tensor, "text option"]
     subject: Int[Tensor, "text 2"]
 
-    def logit_difference(self, logits: Float[Tensor, "text vocabulary"]) -> Float[Tensor, "text"]:
+    def logit_difference(self, logits: Float[Tensor, "text vocabulary"]) -> Float[Tensor, " text"]:
         """Logit of the true answer minus the mean logit of the other options."""
         chosen = logits.gather(1, self.options)
         return chosen[:, 0] - chosen[:, 1:].mean(1)

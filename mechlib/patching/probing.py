@@ -49,7 +49,7 @@ def probe(model: LanguageModel, prompts: Sequence[Prompt], seed: int, folds: int
         for position in ("subject", "prompt"):
             features = streams[position][layer]
             correct, control = (
-                int((cross_val_predict(_classifier(), features, truth, cv=splits) == truth).sum()) for truth in (labels, shuffled)
+                int(np.sum(cross_val_predict(_classifier(), features, truth, cv=splits) == truth)) for truth in (labels, shuffled)
             )
             rows.append(ProbeRow(layer, position, correct, len(labels), control))
     return rows

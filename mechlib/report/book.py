@@ -37,7 +37,7 @@ def build(root: Path, strict: bool = True) -> Path:
     out.mkdir(exist_ok=True)
     toc = out / "toc.yml"
     toc.write_text(yaml.safe_dump(table_of_contents(root), sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "jupyter_book", "build", str(root), "--toc", str(toc), "--quiet", "--all"]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(root), "--toc", str(toc), "--quiet", "--all"]
     command += ["-W", "-n", "--keep-going"] if strict else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

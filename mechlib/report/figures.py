@@ -51,7 +51,7 @@ def format_accuracies(rows: Rows, void: Sequence[str]) -> go.Figure:
     """Accuracy of the unedited model in each format, with Wilson intervals and the line of chance."""
     table = proportions(rows, ["format"], "correct")
     colours = ["#b0b0b0" if form in void else "#0072B2" for form in table.format]
-    names = [label(form) + (" (void)" if form in void else "") for form in table.format]
+    names = [label(form).replace(" ", "<br>") + ("<br>(void)" if form in void else "") for form in table.format]
     figure = go.Figure(go.Bar(x=names, y=table.share, marker_color=colours, error_y=_errors(table), showlegend=False))
     figure.add_hline(0.25, line_dash="dot", annotation_text="chance", annotation_position="top right")
     figure.update_layout(yaxis={"title": "accuracy", "range": [0, 1.05]}, height=380, **_LAYOUT)
@@ -91,7 +91,8 @@ def score_map(scores: Sequence[Scores], titles: Sequence[str]) -> go.Figure:
             colorbar={"len": 1 / len(scores), "y": 1 - (number - 0.5) / len(scores)},
             hovertemplate="layer %{x}, %{y}: %{z:.3f}<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(height=290 * len(scores), **{**_LAYOUT, "margin": {"l": 70, "r": 20, "t": 40, "b": 40}})
+    layout: dict[str, Any] = {**_LAYOUT, "margin": {"l": 70, "r": 20, "t": 40, "b": 40}}
+    figure.update_layout(height=290 * len(scores), **layout)
     figure.update_xaxes(title_text="layer", row=len(scores), col=1)
     return figure
 
@@ -109,11 +110,13 @@ def localization_map(found: Mapping[str, Localization], n_layers: int) -> go.Fig
                 name="MLP" if kind == "mlp" else "attention", legendgroup=kind, showlegend=row == 0,
                 hovertemplate=f"{names[row]}: layer %{{x}} {kind}<extra></extra>",
             )  # fmt: skip
+    layout: dict[str, Any] = {**_LAYOUT, "margin": {"l": 190, "r": 20, "t": 20, "b": 60}}
     figure.update_layout(
         xaxis={"title": "layer", "dtick": 1, "range": [-0.6, n_layers - 0.4]},
         yaxis={"tickvals": list(range(len(names))), "ticktext": names[::-1]},
-        height=80 + 38 * len(names), **{**_LAYOUT, "margin": {"l": 190, "r": 20, "t": 20, "b": 60}},
-    )  # fmt: skip
+        height=80 + 38 * len(names),
+        **layout,
+    )
     return figure
 
 
@@ -122,7 +125,7 @@ def learning_curves(rows: Rows) -> go.Figure:
     frame = pd.DataFrame(list(rows))
     figure = make_subplots(rows=1, cols=3, subplot_titles=["forget (injected answer)", "retain", "general text"])
     for key, part in frame.groupby("localization", sort=False):
-        means = part.groupby("step")[["forget", "retain", "text"]].mean()
+        means: Any = part.groupby("step")[["forget", "retain", "text"]].mean()
         for column, loss in enumerate(("forget", "retain", "text"), start=1):
             figure.add_scatter(
                 x=means.index, y=means[loss], name=label(str(key)), legendgroup=str(key), showlegend=column == 1,
@@ -139,26 +142,28 @@ def outcome_bars(rows: Rows, outcomes: Mapping[str, tuple[str, str]]) -> go.Figu
     figure = go.Figure()
     for colour, (title, (group, outcome)) in zip(("#D55E00", "#009E73", "#0072B2"), outcomes.items(), strict=False):
         table = proportions([row for row in rows if row["group"] == group], ["localization"], outcome)
-        names = [label(key) for key in table.localization]
+        names = [label(key).replace(" ", "<br>") for key in table.localization]
         figure.add_bar(x=names, y=table.share, name=title, marker_color=colour, error_y=_errors(table))
-    figure.update_layout(barmode="group", yaxis={"title": "share of facts", "range": [0, 1.05]}, height=460, **{**_LAYOUT, "legend": {"orientation": "h", "y": 1.12}})
+    layout: dict[str, Any] = {**_LAYOUT, "legend": {"orientation": "h", "y": 1.12}}
+    figure.update_layout(barmode="group", yaxis={"title": "share of facts", "range": [0, 1.05]}, height=460, **layout)
     return figure
 
 
-def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str]) -> go.Figure:
+def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str], trained: str) -> go.Figure:
     """Share of an outcome by localization and format; void formats are left blank and say so."""
     table = proportions([row for row in rows if row["group"] == group], ["localization", "format"], outcome)
     formats, arms = list(dict.fromkeys(table.format)), list(dict.fromkeys(table.localization))
-    cells = table.set_index(["localization", "format"])
-    shares = [[None if form in void else float(cells.loc[(arm, form), "share"]) for form in formats] for arm in arms]
+    found = {(row["localization"], row["format"]): float(row["share"]) for row in table.to_dict("records")}
+    shares = [[None if form in void else found[(arm, form)] for form in formats] for arm in arms]
     texts = [["void" if share is None else f"{share:.2f}" for share in line] for line in shares]
-    names = [label(form) + ("<br>(void: at chance)" if form in void else "") for form in formats]
+    notes = {**dict.fromkeys(void, "<br>(void: at chance)"), trained: "<br>(trained)"}
+    names = [label(form).replace(" ", "<br>") + notes.get(form, "") for form in formats]
     figure = go.Figure(
         go.Heatmap(z=shares, x=names, y=[label(arm) for arm in arms], text=texts, texttemplate="%{text}", colorscale="Blues",
                    zmin=0, zmax=1, colorbar={"title": "share"})
     )  # fmt: skip
-    figure.update_layout(yaxis={"autorange": "reversed"}, height=120 + 36 * len(arms),
-                         **{**_LAYOUT, "margin": {"l": 190, "r": 20, "t": 20, "b": 90}})  # fmt: skip
+    layout: dict[str, Any] = {**_LAYOUT, "margin": {"l": 190, "r": 20, "t": 20, "b": 90}}
+    figure.update_layout(yaxis={"autorange": "reversed"}, height=120 + 36 * len(arms), **layout)
     return figure
 
 

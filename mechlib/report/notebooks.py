@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 import tempfile
@@ -19,9 +18,13 @@ import nbformat
 import papermill
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from mechlib.report.parameters import Page, same
 from mechlib.runs.versions import code_version
+
+# Kernels talk through files of this user instead of network ports.
+_LOCAL = Config({"KernelManager": {"transport": "ipc"}})
 
 
 class PageError(RuntimeError):
@@ -67,8 +70,9 @@ def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprin
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 papermill.execute_notebook(
-                    notebook, str(output), parameters=changed, kernel_name="python3", progress_bar=False, cwd=str(page.path.parent)
-                )
+                    notebook, str(output), parameters=changed, kernel_name="python3", progress_bar=False,
+                    cwd=str(page.path.parent), config=_LOCAL,
+                )  # fmt: skip
         except (PapermillExecutionError, DeadKernelError, CellControlSignal) as error:
             failed.mkdir(parents=True, exist_ok=True)
             if output.exists():
@@ -84,7 +88,7 @@ def normalize(source: Path, target: Path) -> None:
     text = json.dumps(_stable(notebook), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     aside = target.with_suffix(".partial")
     aside.write_text(text, encoding="utf-8")
-    os.replace(aside, target)
+    aside.replace(target)
 
 
 def _stable(notebook: Any) -> Any:

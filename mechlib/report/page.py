@@ -56,7 +56,8 @@ class OpenPage:
     def banner(self) -> HTML:
         """Which model and profile the page was made with, and what that allows to conclude."""
         size = self.study.size
-        sets = f"{size.n_sets} forget set{'s' * (size.n_sets > 1)} of {self.study.forget_set_size}, {size.n_seeds} seed{'s' * (size.n_seeds > 1)}, {size.steps} steps"
+        plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
+        sets = f"{size.n_sets} forget set{plural[0]} of {self.study.forget_set_size}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
             f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{self.study.model}</b>, '
@@ -76,4 +77,8 @@ class OpenPage:
 def open_page(**parameters: Any) -> OpenPage:
     """Open a page by its parameters, named as in :class:`Study`. Missing runs are computed on the way, with a line each on stderr."""
     study = Study(**parameters)
-    return OpenPage(study, Runner(study, say=lambda line: sys.stderr.write(line + "\n")))
+
+    def say(line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    return OpenPage(study, Runner(study, say=say))

@@ -22,45 +22,52 @@ def label(key: str) -> str:
 
 
 def proportions(rows: Rows, by: Sequence[str], outcome: str) -> pd.DataFrame:
-    """Share of rows with a true ``outcome`` in each group, with its Wilson interval and counts."""
-    frame = pd.DataFrame(list(rows))
+    """Share of facts with a true ``outcome`` in each group, with its Wilson interval.
+
+    A fact counts once: its rows over seeds, forget sets and rotations are averaged, so that asking
+    the same fact again narrows no interval.
+    """
+    groups: dict[tuple[Any, ...], dict[str, list[float]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in by), {}).setdefault(row["subject"], []).append(float(row[outcome]))
     records: list[dict[str, Any]] = []
-    for values, group in frame.groupby(list(by), sort=False):
-        hits, total = int(group[outcome].astype(bool).sum()), len(group)
-        interval = wilson(hits, total)
-        records.append({**dict(zip(by, values, strict=True)), "hits": hits, "n": total, "share": interval.estimate,
-                        "low": interval.low, "high": interval.high})  # fmt: skip
+    for values, facts in groups.items():
+        hits = sum(sum(outcomes) / len(outcomes) for outcomes in facts.values())
+        found = wilson(hits, len(facts))
+        counts = {"hits": hits, "n": len(facts), "share": found.estimate, "low": found.low, "high": found.high}
+        records.append({**dict(zip(by, values, strict=True)), **counts})
     return pd.DataFrame(records)
 
 
 def void_formats(rows: Rows) -> list[str]:
     """Formats in which the unedited model is not clearly above chance on the very facts that are edited."""
-    frame = pd.DataFrame(list(rows))
-    unedited = frame[(frame.localization == "unedited") & (frame.group == "forget")]
-    return [
-        str(form)
-        for form, group in unedited.groupby("format", sort=False)
-        if at_chance(int(group.correct.sum()), len(group), n_options=4)
-    ]
+    unedited = [row for row in rows if row["localization"] == "unedited" and row["group"] == "forget"]
+    table = proportions(unedited, ["format"], "correct").to_dict("records")
+    return [row["format"] for row in table if at_chance(row["hits"], row["n"], n_options=4)]
 
 
 def difference(rows: Rows, first: str, second: str, outcome: str, formats: Sequence[str], group: str = "forget") -> Interval:
     """Paired difference ``first - second`` in a share, over forget sets and facts; seeds and formats are averaged within a fact."""
-    frame = pd.DataFrame(list(rows))
-    frame = frame[(frame.group == group) & frame.format.isin(formats)]
-    arms = [
-        {
-            int(number): part.groupby("subject")[outcome].mean().sort_index().tolist()
-            for number, part in frame[frame.localization == key].groupby("forget_set")
-        }
-        for key in (first, second)
-    ]
+    arms: list[dict[int, list[float]]] = []
+    for key in (first, second):
+        values: dict[int, dict[str, list[float]]] = {}
+        for row in rows:
+            if row["localization"] == key and row["group"] == group and row["format"] in formats:
+                values.setdefault(row["forget_set"], {}).setdefault(row["subject"], []).append(float(row[outcome]))
+        arms.append({number: [sum(facts[name]) / len(facts[name]) for name in sorted(facts)] for number, facts in values.items()})
     return paired_difference(arms[0], arms[1])
+
+
+def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:
+    """A table for readers: air between the cells, text that keeps its lines, no row numbers unless asked for."""
+    style = frame.style.format(dict(formats or {}))
+    style = style if index else style.hide()
+    return style.set_properties(**{"white-space": "pre-wrap", "text-align": "left", "padding": "0.2em 1em 0.2em 0", "vertical-align": "top"})
 
 
 def shown(table: pd.DataFrame, rows: Sequence[str], column: str, void: Sequence[str] = ()) -> pd.DataFrame:
     """A table for readers: rows by ``rows``, one column a ``column``, cells ``share [low, high]``; void columns say so."""
-    text = table.assign(cell=[str(Interval(r.share, r.low, r.high)) for r in table.itertuples()])
+    text = table.assign(cell=[str(Interval(row["share"], row["low"], row["high"])) for row in table.to_dict("records")])
     wide = text.pivot_table(index=list(rows), columns=column, values="cell", aggfunc="first", sort=False)
     wide.columns = [f"{label(str(name))} (void: at chance)" if name in void else label(str(name)) for name in wide.columns]
     wide.index = [label(str(name)) for name in wide.index]
