@@ -60,9 +60,10 @@ def difference(rows: Rows, first: str, second: str, outcome: str, formats: Seque
 
 def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:
     """A table for readers: air between the cells, text that keeps its lines, no row numbers unless asked for."""
-    style = frame.style.format(dict(formats or {}))
+    style: Any = frame.style.format(dict(formats or {}))
     style = style if index else style.hide()
-    return style.set_properties(**{"white-space": "pre-wrap", "text-align": "left", "padding": "0.2em 1em 0.2em 0", "vertical-align": "top"})
+    look = {"white-space": "pre-wrap", "text-align": "left", "padding": "0.2em 1em 0.2em 0", "vertical-align": "top"}
+    return style.set_properties(**look)
 
 
 def shown(table: pd.DataFrame, rows: Sequence[str], column: str, void: Sequence[str] = ()) -> pd.DataFrame:
