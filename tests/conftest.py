@@ -29,6 +29,9 @@ from transformers import (  # noqa: E402
 from mechlib.facts import FORMATS, athletes, prompt  # noqa: E402
 from mechlib.models import LanguageModel, ModelSpec, load, resolve, wrap  # noqa: E402
 
+# Tiny matrices: a second thread only waits, and much longer where something else runs beside the tests.
+torch.set_num_threads(1)
+
 # TransformerBridge reads the tokenizer again from where it was loaded.
 _SAVED = tempfile.TemporaryDirectory()
 

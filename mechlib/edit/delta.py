@@ -80,7 +80,10 @@ class Delta:
             "blocks": json.dumps({name: asdict(block) for name, block in names.items()}),
             "provenance": json.dumps(dict(self.provenance)),
         }
-        save_file({name: self.blocks[block].contiguous() for name, block in names.items()}, path, metadata=header)
+        try:
+            save_file({name: self.blocks[block].contiguous() for name, block in names.items()}, path, metadata=header)
+        except SafetensorError as error:
+            raise EditError(f"{path} cannot be written: {error}") from None
 
     @classmethod
     def load(cls, path: Path) -> Delta:

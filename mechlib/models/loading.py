@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,23 @@ def fingerprint(spec: ModelSpec) -> str:
     """What identifies the weights: a content hash, or the commit of a hub repository."""
     if spec.source == "embedded":
         return embedded_fingerprint()
-    if spec.source == "gguf":
-        return sha256(Path(spec.location))
-    if spec.source == "folder":
-        digest = hashlib.sha256()
-        for path in sorted(Path(spec.location).glob("*")):
-            if path.suffix in (".safetensors", ".json"):
-                digest.update(f"{path.name} {sha256(path)}".encode())
-        return digest.hexdigest()
-    from transformers import AutoConfig
+    if spec.source == "hub":
+        from transformers import AutoConfig
 
-    config: Any = _from_hub(spec, lambda: AutoConfig.from_pretrained(spec.location))
-    return str(config._commit_hash)
+        config: Any = _from_hub(spec, lambda: AutoConfig.from_pretrained(spec.location))
+        return str(config._commit_hash)
+    path = Path(spec.location)
+    files = [path] if spec.source == "gguf" else sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name} {_hash_of(str(file), file.stat().st_mtime_ns)}".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _hash_of(path: str, _modified: int) -> str:
+    """Hash of a file, taken once a process as long as it is not modified."""
+    return sha256(Path(path))
 
 
 def load(spec: ModelSpec, device: torch.device | None = None, report: Callable[[str], None] = lambda _: None) -> LanguageModel:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.report.book import build, results_folder
-from mechlib.report.notebooks import execute_page, is_current, page_fingerprint
+from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, parse, read_pages, resolve, study
 from mechlib.runs.progress import Say, duration
 from mechlib.runs.runner import Runner
@@ -30,13 +30,16 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say) -> 
     needed = {page.name: _needed(page, studies[page.name]) for page in pages}
     store = Store(default_root())
     store.check_writable()
+    targets = {page.name: results_folder(root, studies[page.name].model_spec.name, studies[page.name].profile) for page in pages}
+    for folder in set(targets.values()):
+        check_writable(folder)
     runners: dict[Study, Runner] = {}
     for number, page in enumerate(pages, start=1):
         own = studies[page.name]
         # Pages of the same study share one runner, and with it the loaded model.
         runner = runners.setdefault(own, _like(runners, own, store, say))
         missing = runner.missing(needed[page.name])
-        target = results_folder(root, own.model_spec.name, own.profile) / f"{page.name}.ipynb"
+        target = targets[page.name] / f"{page.name}.ipynb"
         fingerprint = page_fingerprint(page, values[page.name], [spec.id for spec in needed[page.name]])
         if not missing and is_current(target, fingerprint):
             say(f"page {number}/{len(pages)}  {page.name}: up to date")

@@ -46,6 +46,16 @@ def is_current(target: Path, fingerprint: str) -> bool:
         return False
 
 
+def check_writable(folder: Path) -> None:
+    """Raise :class:`PageError` before any work if executed pages could not be kept in ``folder``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PageError(f"{folder} cannot be written ({error.strerror}): make it writable; finished runs and pages are kept") from None
+
+
 def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprint: str, failed: Path) -> None:
     """Run a page and put it at ``target``; after an error the partial page lies in ``failed`` instead.
 
@@ -53,12 +63,6 @@ def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprin
     completed), so the page is executed in a scratch folder and moved when it came through whole.
     Raises :class:`PageError` with the error's last line.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent):
-            pass
-    except OSError as error:
-        raise PageError(f"{target.parent} cannot be written ({error.strerror})") from None
     notebook = deepcopy(page.notebook)
     notebook.metadata["mechlib"] = {**notebook.metadata.get("mechlib", {}), "fingerprint": fingerprint}
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
