@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from brute_force import PROMPTS, answer_lead, changing, full_pass, streams
 from conftest import tiny_model
-from test_patching import PROMPTS, answer_lead, changing, full_pass, streams
 
 from mechlib.components import nodes
 from mechlib.facts import FORMATS, prompts
@@ -38,16 +38,20 @@ def finite_differences(model, pair, direction):
 @pytest.fixture
 def double(request, monkeypatch):
     """A tiny model in float64 throughout: families compute norms and softmax in float32 otherwise."""
+
+    def widened(function):
+        def wide(*given, **named):
+            given = [torch.float64 if value is torch.float32 else value for value in given]
+            return function(*given, **{key: torch.float64 if value is torch.float32 else value for key, value in named.items()})
+
+        return wide
+
     model = tiny_model(request.param)
     model.network.double()
-    to = torch.Tensor.to
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
-    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *given, **named: to(tensor, *(_doubled(value) for value in given), **named))
+    monkeypatch.setattr(torch.Tensor, "to", widened(torch.Tensor.to))
+    monkeypatch.setattr(torch.nn.functional, "softmax", widened(torch.nn.functional.softmax))
     return model
-
-
-def _doubled(value):
-    return torch.float64 if value is torch.float32 else value
 
 
 @pytest.mark.parametrize("direction", ["denoise", "noise"])
@@ -58,3 +62,29 @@ def test_a_score_is_the_derivative_along_the_change(double, direction):
     scores = attribution_patching(double, PROMPTS, corruption="tokens", direction=direction, seed=5)
     assert scores.values == pytest.approx(expected, rel=1e-3, abs=1e-5)
     assert max(map(abs, expected.values())) > 0.05
+
+
+def test_a_component_that_acts_linearly_is_scored_exactly():
+    # Norms divide by nearly the same large number: attention is even, the MLP nearly silent, and what heads write adds up.
+    model = tiny_model("llama", num_hidden_layers=1, rms_norm_eps=1e6)
+    for direction in ("denoise", "noise"):
+        exact = activation_patching(model, PROMPTS, corruption="noise", direction=direction, seed=2)
+        estimate = attribution_patching(model, PROMPTS, corruption="noise", direction=direction, seed=2)
+        assert (estimate.clean, estimate.corrupted) == pytest.approx((exact.clean, exact.corrupted), rel=1e-4)
+        assert estimate.values == pytest.approx(exact.values, abs=1e-3)
+        assert sum(exact.values.values()) == pytest.approx(1.0, abs=1e-2)
+
+
+def test_batches_change_nothing_but_the_draw(tiny, monkeypatch):
+    monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
+    for direction in ("denoise", "noise"):
+        one, all_at_once = (
+            attribution_patching(tiny, PROMPTS, corruption="tokens", direction=direction, seed=0, batch_size=size) for size in (1, 16)
+        )
+        assert one.values == pytest.approx(all_at_once.values, abs=1e-4, rel=1e-3)
+
+
+def test_the_model_keeps_no_gradient(tiny_gemma3):
+    asked = prompts([prompt.fact for prompt in PROMPTS], FORMATS["question"])
+    attribution_patching(tiny_gemma3, asked, corruption="noise", direction="noise", seed=0)
+    assert all(weight.grad is None and not weight.requires_grad for weight in tiny_gemma3.parameters.values())

@@ -1,12 +1,10 @@
 """Exact activation patching against a loop that patches one component of one text at a time."""
 
-from contextlib import contextmanager
-
 import pytest
 import torch
+from brute_force import PROMPTS, answer_lead, changing, full_pass, streams
 
 from mechlib.components import Component, modules, nodes
-from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.models.forward import answer_logits, residual_stream, tokenize
 from mechlib.models.hooked import hooked
 from mechlib.models.tokens import answer_token
@@ -14,62 +12,8 @@ from mechlib.patching.activation import activation_patching
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
 
-# Subjects of two to four words: batches need padding.
-SUBJECTS = ("Aaron Judge", "Cal Ripken Jr.", "Amar'e Stoudemire", "LeBron James", "Patrick Mahomes")
-PROMPTS = prompts([fact for fact in athletes() if fact.subject in SUBJECTS], FORMATS["one_shot"])
 
-
-def module_of(model, component):
-    """The module whose output (or for a head, whose input) is the component's activation."""
-    layer = model.layers[component.layer]
-    if component.kind == "head":
-        return layer.self_attn.o_proj
-    after = "post_feedforward_layernorm" if component.kind == "mlp" else "post_attention_layernorm"
-    has_post_norms = hasattr(layer, "post_feedforward_layernorm")
-    return getattr(layer, after) if has_post_norms else (layer.mlp if component.kind == "mlp" else layer.self_attn)
-
-
-@contextmanager
-def changing(model, component, change):
-    """Pass the component's activation, for all positions, through ``change``."""
-    module, width = module_of(model, component), model.architecture.d_head
-    if component.kind == "head":
-        columns = slice(component.index * width, (component.index + 1) * width)
-
-        def before(_module, arguments):
-            heads = arguments[0].clone()
-            heads[..., columns] = change(heads[..., columns])
-            return (heads,)
-
-        handle = module.register_forward_pre_hook(before)
-    else:
-        handle = module.register_forward_hook(lambda _module, _inputs, output: change(output))
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def full_pass(model, stream):
-    """Logits after one unpadded text that enters the first layer as ``stream``: no cache, nothing skipped."""
-    handle = model.layers[0].register_forward_pre_hook(lambda _module, arguments: (stream[None], *arguments[1:]), prepend=True)
-    try:
-        return model.network(torch.zeros(1, len(stream), dtype=torch.long), use_cache=False).logits[0, -1]
-    finally:
-        handle.remove()
-
-
-def streams(pair, row):
-    """What enters the first layer for one text, clean and corrupted."""
-    length = pair.batch.lengths[row]
-    return tuple(torch.cat([entry.prefix, entry.suffix[row, :length]]) for entry in (pair.clean, pair.corrupted))
-
-
-def answer_lead(logits, options):
-    return logits[options[0]] - logits[options[1:]].mean()
-
-
-def brute_force(model, asked, corruption, direction, seed, batch_size):
+def loop(model, asked, corruption, direction, seed, batch_size):
     """Scores, and the mean clean and corrupted logit difference."""
     totals, ends = dict.fromkeys(nodes(model.architecture), 0.0), [0.0, 0.0]
     for start in range(0, len(asked), batch_size):
@@ -96,7 +40,7 @@ def brute_force(model, asked, corruption, direction, seed, batch_size):
 def test_exact_patching_equals_a_loop_over_components(tiny, corruption, direction):
     # Two batches, the second smaller, each with its own draw.
     with torch.no_grad():
-        expected, ends = brute_force(tiny, PROMPTS, corruption, direction, seed=5, batch_size=3)
+        expected, ends = loop(tiny, PROMPTS, corruption, direction, seed=5, batch_size=3)
     scores = activation_patching(tiny, PROMPTS, corruption=corruption, direction=direction, seed=5, batch_size=3)
     assert scores.values.keys() == expected.keys() == set(nodes(tiny.architecture))
     assert scores.values == pytest.approx(expected, abs=1e-4, rel=1e-4)
@@ -153,9 +97,10 @@ def test_equal_seeds_agree_and_others_differ(tiny_gemma3):
         return activation_patching(tiny_gemma3, PROMPTS, corruption=corruption, direction="denoise", seed=seed)
 
     for corruption in ("noise", "tokens"):
-        assert scores(3, corruption) == scores(3, corruption)
-        assert scores(3, corruption).values != scores(4, corruption).values
-        assert scores(3, corruption).clean == pytest.approx(scores(4, corruption).clean, abs=1e-5)
+        first, again, other = (scores(seed, corruption) for seed in (3, 3, 4))
+        assert first == again
+        assert first.values != other.values
+        assert first.clean == pytest.approx(other.clean, abs=1e-5)
 
 
 def test_progress_counts_prompts_and_scores_survive_json(tiny_gemma3):

@@ -10,7 +10,7 @@ padding cannot reach a real token, so no attention mask is needed.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -117,7 +117,7 @@ def answer_logits(
 def residual_stream(
     model: LanguageModel, batch: TokenBatch, layers: Sequence[int], entry: Entry | None = None
 ) -> tuple[Entry, ...]:
-    """The residual stream right before each of ``layers``, from one forward pass."""
+    """The residual stream right before each of ``layers``, from one forward pass that ends at the last of them."""
     caught: dict[int, list[Tensor]] = {layer: [] for layer in layers}
 
     def catcher(layer: int) -> Any:
@@ -125,7 +125,8 @@ def residual_stream(
 
     handles = [model.layers[layer].register_forward_pre_hook(catcher(layer)) for layer in layers]
     try:
-        hidden_states(model, batch, entry)
+        with _passing(model.layers[max(layers) :]):
+            hidden_states(model, batch, entry)
     finally:
         for handle in handles:
             handle.remove()
@@ -144,16 +145,25 @@ def _entering(model: LanguageModel, layer: int, stream: Tensor | None) -> Genera
     if stream is None:
         yield
         return
-    below = list(model.layers[:layer])
-    for module in below:
-        vars(module)["forward"] = _pass_on  # a bridged block forwards plain assignment to what it wraps
     # Before any other hook: whoever watches this layer must see the stream that really enters it.
     handle = model.layers[layer].register_forward_pre_hook(lambda _module, arguments: (stream, *arguments[1:]), prepend=True)
     try:
-        yield
+        with _passing(model.layers[:layer]):
+            yield
     finally:
         handle.remove()
-        for module in below:
+
+
+@contextmanager
+def _passing(layers: Iterable[Any]) -> Generator[None]:
+    """Let layers pass their input on instead of computing."""
+    modules = list(layers)
+    for module in modules:
+        vars(module)["forward"] = _pass_on  # a bridged block forwards plain assignment to what it wraps
+    try:
+        yield
+    finally:
+        for module in modules:
             del vars(module)["forward"]
 
 

@@ -1,0 +1,61 @@
+"""The slow and obvious way to patch: plain hooks, one unpadded text at a time, nothing skipped or shared."""
+
+from contextlib import contextmanager
+
+import torch
+
+from mechlib.facts import FORMATS, athletes, prompts
+
+# Subjects of two to four words: batches need padding.
+SUBJECTS = ("Aaron Judge", "Amar'e Stoudemire", "LeBron James", "Patrick Mahomes")
+PROMPTS = prompts([fact for fact in athletes() if fact.subject in SUBJECTS], FORMATS["one_shot"])
+
+
+def module_of(model, component):
+    """The module whose output (or for a head, whose input) is the component's activation."""
+    layer = model.layers[component.layer]
+    if component.kind == "head":
+        return layer.self_attn.o_proj
+    after = "post_feedforward_layernorm" if component.kind == "mlp" else "post_attention_layernorm"
+    has_post_norms = hasattr(layer, "post_feedforward_layernorm")
+    return getattr(layer, after) if has_post_norms else (layer.mlp if component.kind == "mlp" else layer.self_attn)
+
+
+@contextmanager
+def changing(model, component, change):
+    """Pass the component's activation, for all positions, through ``change``."""
+    module, width = module_of(model, component), model.architecture.d_head
+    if component.kind == "head":
+        columns = slice(component.index * width, (component.index + 1) * width)
+
+        def before(_module, arguments):
+            heads = arguments[0].clone()
+            heads[..., columns] = change(heads[..., columns])
+            return (heads,)
+
+        handle = module.register_forward_pre_hook(before)
+    else:
+        handle = module.register_forward_hook(lambda _module, _inputs, output: change(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def full_pass(model, stream):
+    """Logits after one unpadded text that enters the first layer as ``stream``: no cache, nothing skipped."""
+    handle = model.layers[0].register_forward_pre_hook(lambda _module, arguments: (stream[None], *arguments[1:]), prepend=True)
+    try:
+        return model.network(torch.zeros(1, len(stream), dtype=torch.long), use_cache=False).logits[0, -1]
+    finally:
+        handle.remove()
+
+
+def streams(pair, row):
+    """What enters the first layer for one text, clean and corrupted."""
+    length = pair.batch.lengths[row]
+    return tuple(torch.cat([entry.prefix, entry.suffix[row, :length]]) for entry in (pair.clean, pair.corrupted))
+
+
+def answer_lead(logits, options):
+    return logits[options[0]] - logits[options[1:]].mean()

@@ -1,0 +1,68 @@
+"""Probes find what a token tells, not what it cannot know."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from mechlib.facts import FORMATS, Fact, athletes, prompts
+from mechlib.patching import probing
+from mechlib.patching.probing import probe
+
+# The last name gives the sport away, the first name does not: 10 people for each of three last names.
+FIRST = sorted({fact.subject.split()[0] for fact in athletes() if len(fact.subject.split()) == 2})[:90]
+TOLD = [Fact(f"{first} {last}", "sport", sport) for last, sport in (("Judge", "baseball"), ("James", "basketball"), ("Brady", "football"))
+        for first in FIRST[:10]]  # fmt: skip
+# Nobody shares a name: whatever a probe learns about one athlete tells it nothing about another.
+APART = [Fact(f"Judge {first}", "sport", sport) for first, sport in zip(FIRST, ["baseball", "basketball", "football"] * 30, strict=True)]
+
+
+def accuracy(rows, layer, position):
+    (row,) = [row for row in rows if (row.layer, row.position) == (layer, position)]
+    return row.correct / row.total, row.control_correct / row.total
+
+
+def test_every_layer_and_position_has_a_row(tiny):
+    rows = probe(tiny, prompts(TOLD, FORMATS["one_shot"]), seed=0)
+    places = [(layer, position) for layer in range(tiny.architecture.n_layers) for position in ("subject", "prompt")]
+    assert [(row.layer, row.position) for row in rows] == places
+    assert {row.total for row in rows} == {len(TOLD)}
+
+
+def test_a_telling_name_is_read_at_the_subject_and_nowhere_before_attention_moves_it(tiny):
+    rows = probe(tiny, prompts(TOLD, FORMATS["one_shot"]), seed=0)
+    told, shuffled = accuracy(rows, 0, "subject")
+    assert told == 1.0
+    assert shuffled < 0.6
+    # The prompt's last token is the same word for everybody until the first attention layer.
+    assert accuracy(rows, 0, "prompt")[0] <= 0.4
+
+
+def test_a_name_of_ones_own_tells_nothing(tiny_gemma3):
+    rows = probe(tiny_gemma3, prompts(APART, FORMATS["one_shot"]), seed=0)
+    assert accuracy(rows, 0, "subject")[0] < 0.5
+
+
+def test_streams_are_the_models_hidden_states(tiny, monkeypatch):
+    seen = []
+    monkeypatch.setattr(probing, "cross_val_predict", lambda _classifier, features, truth, cv: seen.append(features) or truth)
+    asked = prompts(TOLD, FORMATS["one_shot"])
+    rows = probe(tiny, asked, seed=0, batch_size=7)
+    assert {row.correct for row in rows} == {len(asked)}
+    for number, prompt in enumerate(asked[::9]):
+        encoded = tiny.tokenizer(prompt.text, return_tensors="pt")
+        with torch.no_grad():
+            states = tiny.network(**encoded, output_hidden_states=True).hidden_states
+        last = encoded.char_to_token(prompt.subject_end - 1)
+        expected = [states[row.layer][0, last if row.position == "subject" else -1].numpy() for row in rows]
+        for features, wanted in zip(seen[::2], expected, strict=True):
+            np.testing.assert_allclose(features[9 * number], wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_seed_decides(tiny_gemma3, seed):
+    asked = prompts(APART, FORMATS["one_shot"])
+    assert probe(tiny_gemma3, asked, seed) == probe(tiny_gemma3, asked, seed)
+    assert probe(tiny_gemma3, asked, seed) != probe(tiny_gemma3, asked, seed + 2)
+    assert Counter(row.total for row in probe(tiny_gemma3, asked, seed, folds=3)) == {len(asked): 6}
