@@ -11,7 +11,7 @@ import torch
 from jaxtyping import install_import_hook
 
 # Shapes are checked under pytest only, so they cost a user nothing.
-install_import_hook("mechlib", "beartype.beartype")
+install_import_hook("mechlib", "typechecking.check")
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
 from transformers import (  # noqa: E402

@@ -54,12 +54,6 @@ def cross_entropy(
         return _CrossEntropy.apply(hidden, model.network.get_output_embeddings().weight, labels, cap)
 
 
-def answer_hidden(model: LanguageModel, batch: TokenBatch, entry: Entry | None = None) -> Float[Tensor, "text d_model"]:
-    """Final hidden state at each text's last token."""
-    hidden = hidden_states(model, batch, entry)
-    return hidden[torch.arange(len(batch), device=hidden.device), batch.last]
-
-
 def next_token(model: LanguageModel, batch: TokenBatch, entry: Entry | None = None) -> Float[Tensor, ""]:
     """Mean next-token cross-entropy (nats) of texts of equal length: the general-text loss."""
     hidden = hidden_states(model, batch, entry)[:, :-1].flatten(0, 1)

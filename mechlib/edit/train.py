@@ -10,10 +10,10 @@ import torch
 
 from mechlib.components import Localization
 from mechlib.edit.delta import Delta, EditError
-from mechlib.edit.losses import answer_hidden, cross_entropy, next_token
+from mechlib.edit.losses import cross_entropy, next_token
 from mechlib.edit.trainable import Precision, Trainable, computing, trainable
 from mechlib.facts import Prompt
-from mechlib.models.forward import Entry, TokenBatch, enter, token_batch, tokenize
+from mechlib.models.forward import Entry, TokenBatch, answer_hidden, enter, token_batch, tokenize
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.tokens import answer_token
 

@@ -105,12 +105,19 @@ def unembed(model: LanguageModel, hidden: Float[Tensor, "*batch d_model"]) -> Fl
     return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
+def answer_hidden(
+    model: LanguageModel, batch: TokenBatch, entry: Entry | None = None, hooks: AbstractContextManager[Any] | None = None
+) -> Float[Tensor, "text d_model"]:
+    """Final hidden state at each text's last token: where its answer is read."""
+    hidden = hidden_states(model, batch, entry, hooks)
+    return hidden[torch.arange(len(batch), device=hidden.device), batch.last]
+
+
 def answer_logits(
     model: LanguageModel, batch: TokenBatch, entry: Entry | None = None, hooks: AbstractContextManager[Any] | None = None
 ) -> Float[Tensor, "text vocabulary"]:
     """Logits of the token that follows each text."""
-    hidden = hidden_states(model, batch, entry, hooks)
-    return unembed(model, hidden[torch.arange(len(batch), device=hidden.device), batch.last])
+    return unembed(model, answer_hidden(model, batch, entry, hooks))
 
 
 @torch.no_grad()

@@ -1,0 +1,55 @@
+"""The house rules: lower floors import nothing from higher ones, files are short, and nothing is printed."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import mechlib
+
+PACKAGE = Path(mechlib.__file__).parent
+FLOORS = {
+    "components": 1, "facts": 1, "models": 2, "patching": 3, "localize": 4, "edit": 4,
+    "evals": 5, "stats": 5, "runs": 6, "report": 7, "__main__": 8, "__init__": 0,
+}  # fmt: skip
+FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def room(module):
+    """``mechlib.runs.store`` or ``runs/store.py``: the room is ``runs``."""
+    return module.removeprefix("mechlib.").removesuffix(".py").replace("/", ".").split(".")[0]
+
+
+def imported(path):
+    """Every module of the library that a file names in an import, at the top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.startswith("mechlib.")}
+
+
+def test_the_reader_of_imports_sees_them():
+    assert {room(name) for name in imported(FILES["runs/study.py"])} >= {"edit", "facts", "localize", "models", "runs"}
+    assert "mechlib.report.execute.execute" in imported(FILES["__main__.py"])
+
+
+def test_every_room_has_a_floor():
+    assert {room(name) for name in FILES} <= set(FLOORS)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_floor_imports_nothing_from_a_higher_one(name):
+    floor = FLOORS[room(name)]
+    assert [other for other in sorted(imported(FILES[name])) if FLOORS[room(other)] > floor] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_module_is_short_and_prints_nothing(name):
+    text = FILES[name].read_text()
+    calls = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    assert len(text.splitlines()) <= 300
+    assert [call.lineno for call in calls if isinstance(call, ast.Name) and call.id == "print"] == []

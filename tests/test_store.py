@@ -1,0 +1,246 @@
+"""A run is complete or absent, reads back equal, and what cannot be kept is said before any work."""
+
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mechlib.runs import store as module
+from mechlib.runs.spec import RunSpec
+from mechlib.runs.store import Result, Store, StoreError
+
+ROWS = [{"subject": "José Ramírez", "probability": 0.25, "correct": True}, {"subject": "B", "probability": 1e-9, "correct": False}]
+VALUE = {"norm": 1.5, "layers": [1, 2], "nothing": None}
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=6)
+records = st.dictionaries(st.text(), values, max_size=4)
+
+
+def run(number=0):
+    return RunSpec("know", f"run {number}", {"number": number})
+
+
+def keep(store, spec, rows=ROWS, value=VALUE, seconds=1.25):
+    with store.writing(spec) as folder:
+        store.finish(folder, spec, Result(rows, value), seconds)
+
+
+def contents(root):
+    """Every file below a folder with its bytes and its time; folders with None."""
+    return {
+        path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns) if path.is_file() else None
+        for path in root.rglob("*")
+    }
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "runs")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(records, max_size=4), records)
+def test_rows_and_value_are_read_back_equal(rows, value):
+    with tempfile.TemporaryDirectory() as folder:
+        keep(Store(Path(folder)), run(), rows, value)
+        found = Store(Path(folder)).read(run())
+    assert list(found.rows) == rows
+    assert found.value == value
+    assert found.seconds == 1.25
+
+
+def test_what_a_stage_lays_beside_its_rows_stays_with_them(store):
+    with store.writing(run()) as folder:
+        (folder / "delta.safetensors").write_bytes(b"weights")
+        store.finish(folder, run(), Result(ROWS, VALUE), 1.0)
+    found = store.read(run())
+    assert found.folder == store.folder(run())
+    assert (found.folder / "delta.safetensors").read_bytes() == b"weights"
+
+
+def test_a_run_is_absent_until_its_folder_is_renamed_whole(store, monkeypatch):
+    seen = []
+
+    def replace(source, target):
+        seen.append((sorted(os.listdir(source)), Path(target).exists(), store.has(run())))
+        rename(source, target)
+
+    rename = os.replace
+    monkeypatch.setattr(module.os, "replace", replace)
+    with store.writing(run()) as folder:
+        assert not store.has(run())
+        store.finish(folder, run(), Result(ROWS, VALUE), 1.0)
+        assert not store.has(run())
+        assert not store.folder(run()).exists()
+    assert seen == [(["rows.jsonl", "run.json"], False, False)]
+    assert store.has(run())
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
+@pytest.mark.parametrize("finished", [False, True])
+def test_an_exception_leaves_nothing(store, error, finished):
+    with pytest.raises(error), store.writing(run()) as folder:
+        (folder / "delta.safetensors").write_bytes(b"half")
+        if finished:
+            store.finish(folder, run(), Result(ROWS, VALUE), 1.0)
+        raise error
+    assert not store.has(run())
+    assert list(store.root.iterdir()) == []
+
+
+def test_a_run_that_was_not_finished_leaves_nothing(store):
+    with store.writing(run()) as folder:
+        (folder / "rows.jsonl").write_text("{}\n")
+    assert not store.has(run())
+    assert list(store.root.iterdir()) == []
+
+
+def test_rows_that_are_no_json_leave_nothing(store):
+    with pytest.raises(TypeError):
+        keep(store, run(), [{"layer": object()}])
+    assert list(store.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ValueError("diverged"), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_finished_run_is_untouched_by_a_later_failing_one(store, error):
+    keep(store, run(0))
+    before = contents(store.root)
+    with pytest.raises((ValueError, StoreError)), store.writing(run(1)):
+        raise error
+    assert contents(store.root) == before
+
+
+def test_whoever_finishes_a_run_first_keeps_it(store):
+    with store.writing(run()) as folder:
+        keep(store, run(), ROWS[:1])
+        store.finish(folder, run(), Result(ROWS[1:]), 1.0)
+    assert list(store.read(run()).rows) == ROWS[:1]
+    assert [path.name for path in store.root.iterdir()] == ["know"]
+
+
+def one_line(caught, *words):
+    text = str(caught.value)
+    assert text.strip().count("\n") == 0
+    assert [word for word in words if word not in text] == []
+
+
+@pytest.mark.parametrize("damage", [
+    lambda text: b"",
+    lambda text: text[: len(text) // 2],
+    lambda text: text[:-2],
+    lambda text: b'{"value": {}}',
+    lambda text: b'{"manifest": {"seconds": 1}}',
+    lambda text: b"[]",
+    lambda text: b"null",
+    lambda text: b'{"value": {}, "manifest": 3}',
+    lambda text: b"\xff\xfe\x00" + text,
+], ids=["empty", "half", "no end", "no manifest", "no value", "list", "null", "no dictionary", "not utf-8"])  # fmt: skip
+def test_a_damaged_run_is_one_line_that_names_its_folder(store, damage):
+    keep(store, run())
+    path = store.folder(run()) / "run.json"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StoreError) as caught:
+        store.read(run())
+    one_line(caught, str(store.folder(run())), "damaged", "delete")
+
+
+@pytest.mark.parametrize("damage", [
+    lambda text: text[: len(text) // 3],
+    lambda text: text.splitlines(keepends=True)[0],
+    lambda text: b"",
+    lambda text: b"\xff" + text,
+], ids=["within a row", "between rows", "empty", "not utf-8"])  # fmt: skip
+def test_rows_that_were_cut_short_are_damage(store, damage):
+    keep(store, run())
+    path = store.folder(run()) / "rows.jsonl"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StoreError) as caught:
+        store.read(run())
+    one_line(caught, str(store.folder(run())), "damaged")
+
+
+def test_a_run_without_its_rows_is_damage(store):
+    keep(store, run())
+    (store.folder(run()) / "rows.jsonl").unlink()
+    with pytest.raises(StoreError, match="damaged"):
+        store.read(run())
+
+
+@pytest.mark.parametrize("below", ["", "runs", "some/where"])
+def test_a_root_that_is_no_folder_is_one_line_that_names_the_way_out(tmp_path, below):
+    (tmp_path / "file").write_text("not a folder")
+    store = Store(tmp_path / "file" / below)
+    for attempt in (store.check_writable, lambda: keep(store, run())):
+        with pytest.raises(StoreError) as caught:
+            attempt()
+        one_line(caught, str(store.root), "MECHLIB_RUNS")
+
+
+def test_a_read_only_root_is_one_line_that_names_the_way_out(store, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(module.tempfile, "NamedTemporaryFile", refuse)
+    with pytest.raises(StoreError) as caught:
+        store.check_writable()
+    one_line(caught, str(store.root), "MECHLIB_RUNS", "Read-only")
+
+
+def test_a_full_disk_is_said_before_any_work(store, monkeypatch):
+    keep(store, run(0))
+    before = contents(store.root)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**12, 10**12 - 10**6, 10**6))
+    for attempt in (store.check_writable, lambda: keep(store, run(1))):
+        with pytest.raises(StoreError) as caught:
+            attempt()
+        one_line(caught, str(store.root), "1 MB", "MECHLIB_RUNS")
+    assert contents(store.root) == before
+
+
+def test_a_disk_that_fills_up_during_a_run_is_one_line(store):
+    with pytest.raises(StoreError) as caught, store.writing(run()):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    one_line(caught, "No space left on device", "untouched")
+    assert list(store.root.iterdir()) == []
+
+
+def test_sweep_removes_what_dead_processes_left_and_nothing_else(store):
+    keep(store, run())
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    living = subprocess.Popen(["sleep", "60"])
+    try:
+        for name in (f".{dead.pid}-abc", f".{living.pid}-abc", f".{os.getpid()}-abc", "notes", ".hidden"):
+            (store.root / name).mkdir()
+            (store.root / name / "rows.jsonl").write_text("{}\n")
+        before = contents(store.folder(run()))
+        store.sweep()
+    finally:
+        living.kill()
+        living.wait()
+    assert {path.name for path in store.root.iterdir()} == {f".{living.pid}-abc", f".{os.getpid()}-abc", "notes", ".hidden", "know"}
+    assert contents(store.folder(run())) == before
+
+
+def test_the_root_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path / "elsewhere"))
+    assert module.default_root() == tmp_path / "elsewhere"
+    monkeypatch.delenv("MECHLIB_RUNS")
+    monkeypatch.chdir(tmp_path)
+    assert module.default_root() == Path(module.__file__).parents[2] / "runs"
+
+
+def test_a_deleted_run_is_computed_again(store):
+    keep(store, run(), ROWS)
+    shutil.rmtree(store.folder(run()))
+    assert not store.has(run())
+    keep(store, run(), ROWS[:1])
+    assert list(store.read(run()).rows) == ROWS[:1]

@@ -1,0 +1,166 @@
+"""A stage's code version: it changes with the code that the stage reaches, and with nothing else."""
+
+import ast
+import shutil
+
+import pytest
+
+from mechlib.runs import versions
+from mechlib.runs.stages import STAGES
+from mechlib.runs.versions import code_version
+
+LOW = '''"""Low."""
+import os
+
+
+class Low:
+    """A class."""
+
+    def low(self):
+        """Do."""
+        return "text"  # a comment
+'''
+
+
+@pytest.fixture
+def mini(tmp_path, monkeypatch):
+    """Writes the modules of a small package that takes the library's place; gives the version of ``mini.high``."""
+    folder = tmp_path / "mini"
+    monkeypatch.setattr(versions, "PACKAGE", folder)
+
+    def version(**files):
+        for name, text in {"__init__": "", "low": LOW, "apart": "x = 1", "high": "from mini.low import Low", **files}.items():
+            path = folder / f"{name.replace('__in__', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        code_version.cache_clear()
+        return code_version("mini.high")
+
+    yield version
+    code_version.cache_clear()
+
+
+@pytest.mark.parametrize("statement", [
+    "from mini.low import Low",
+    "from mini import low",
+    "import mini.low",
+    "import mini.low as other",
+    "def late():\n    from mini.low import Low\n    return Low",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from mini.low import Low",
+    "from mini.between import x",
+    "from mini.sub import x",
+])  # fmt: skip
+def test_a_change_in_a_reached_module_is_seen(mini, statement):
+    others = {"high": statement, "between": "from mini import low\nx = low", "sub__in____init__": "from mini.low import Low as x"}
+    before = mini(**others)
+    assert mini(**others) == before
+    assert mini(**others, low=LOW.replace("text", "other")) != before
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace("a comment", "another"),
+    lambda text: text.replace("  # a comment", ""),
+    lambda text: text.replace('"""Low."""', '"""Lower."""'),
+    lambda text: text.replace('"""A class."""', '"""Some class."""'),
+    lambda text: text.replace('"""Do."""', '"""Do it,\n\n        in two lines."""'),
+    lambda text: text.replace('        """Do."""\n', ""),
+    lambda text: text.replace("\n\n\n", "\n"),
+    lambda text: text.replace('"text"', "'text'"),
+])  # fmt: skip
+def test_comments_docstrings_and_layout_count_for_nothing(mini, change):
+    assert change(LOW) != LOW
+    assert mini(low=change(LOW)) == mini()
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace('"text"', '"other text"'),
+    lambda text: text.replace("return", "yield"),
+    lambda text: text.replace("def low", "def lower"),
+    lambda text: text + "\nLow.limit = 3\n",
+])  # fmt: skip
+def test_all_other_code_counts(mini, change):
+    assert mini(low=change(LOW)) != mini()
+
+
+def test_a_module_that_is_not_reached_counts_for_nothing(mini):
+    assert mini(apart="x = 2") == mini()
+
+
+@pytest.fixture
+def changed(tmp_path, monkeypatch):
+    """Gives the stages whose version changes when a line of code is added to one module of a copy of the library."""
+    folder = tmp_path / "mechlib"
+    shutil.copytree(versions.PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(versions, "PACKAGE", folder)
+
+    def all_versions():
+        code_version.cache_clear()
+        return {name: code_version(stage.module) for name, stage in STAGES.items()}
+
+    def stages(module):
+        before, path = all_versions(), folder / module
+        text = path.read_text()
+        path.write_text(text + "\n_ADDED_BY_A_TEST = 1\n")
+        after = all_versions()
+        path.write_text(text)
+        return {name for name in STAGES if before[name] != after[name]}
+
+    yield stages
+    code_version.cache_clear()
+
+
+def test_a_copy_of_the_library_has_the_library_s_versions(changed):
+    before = code_version("mechlib.runs.stages.edit")
+    assert changed("report/figures.py") == set()
+    assert code_version("mechlib.runs.stages.edit") == before
+
+
+def test_no_stage_depends_on_the_report(changed):
+    modules = [path.relative_to(versions.PACKAGE).as_posix() for path in (versions.PACKAGE / "report").glob("*.py")]
+    assert len(modules) > 5
+    assert {module: changed(module) for module in modules} == {module: set() for module in modules}
+
+
+@pytest.mark.parametrize("module", ["runs/runner.py", "runs/study.py", "runs/profiles.py", "__main__.py"])
+def test_no_stage_depends_on_who_asks_for_it(changed, module):
+    assert changed(module) == set()
+
+
+@pytest.mark.parametrize(("module", "must"), [
+    ("components.py", {"trace", "localize", "edit", "ask", "damage"}),
+    ("models/forward.py", {"know", "probe", "trace", "edit", "ask", "damage"}),
+    ("facts/prompts.py", {"know", "probe", "trace", "edit", "ask"}),
+    ("facts/fact.py", {"know", "probe", "trace", "edit", "ask"}),
+    ("patching/activation.py", {"trace"}),
+    ("patching/probing.py", {"probe"}),
+    ("localize/fact_lookup.py", {"localize"}),
+    ("edit/train.py", {"edit"}),
+    ("edit/delta.py", {"edit", "ask", "damage"}),
+    ("edit/general_text.py", {"text", "damage"}),
+    ("evals/answers.py", {"know", "ask"}),
+    ("evals/damage.py", {"damage"}),
+])  # fmt: skip
+def test_a_stage_depends_on_what_it_computes_with(changed, module, must):
+    assert must - changed(module) == set()
+
+
+@pytest.mark.parametrize(("module", "untouched"), [
+    ("evals/damage.py", {"edit", "know", "text", "probe", "trace", "localize", "ask"}),
+    ("edit/train.py", {"know", "text", "probe", "trace", "localize"}),
+    ("patching/activation.py", {"know", "text", "probe", "edit", "ask", "damage"}),
+    ("localize/registry.py", {"know", "text", "probe", "trace"}),
+    ("runs/stages/damage.py", {"edit", "know", "text", "probe", "trace", "localize", "ask"}),
+])  # fmt: skip
+def test_a_stage_does_not_depend_on_its_neighbours(changed, module, untouched):
+    assert changed(module) & untouched == set()
+
+
+def test_the_library_has_no_imports_that_versions_cannot_see():
+    trees = {path: ast.parse(path.read_text()) for path in versions.PACKAGE.rglob("*.py")}
+    relative = [path for path, tree in trees.items() for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    dynamic = [
+        path for path, tree in trees.items() for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute) and (getattr(node, "id", None) or getattr(node, "attr", None)) in
+        ("__import__", "import_module")
+    ]  # fmt: skip
+    assert relative + dynamic == []
