@@ -70,11 +70,13 @@ def test_outputs_add_up_to_the_change_of_the_residual_stream(tiny):
     hooks = [(component.hook, keeper(component)) for component in modules(tiny.architecture)]
     with torch.no_grad():
         answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=hooks))
-    handle = tiny.network.model.norm.register_forward_pre_hook(lambda _module, arguments: final.append(arguments[0]))
+    handle = tiny.network.model.norm.register_forward_pre_hook(lambda _module, arguments: final.append(arguments[0].detach()))
     try:
-        entering = [entry.suffix for entry in residual_stream(tiny, batch, range(depth))]
+        with torch.no_grad():
+            answer_logits(tiny, batch)
     finally:
         handle.remove()
+    entering = [entry.suffix for entry in residual_stream(tiny, batch, range(depth))]
     for layer, (before, after) in enumerate(zip(entering, [*entering[1:], final[-1]], strict=True)):
         written = outputs[Component(layer, "attn")] + outputs[Component(layer, "mlp")]
         torch.testing.assert_close(after - before, written, atol=1e-4, rtol=1e-4)
