@@ -4,7 +4,9 @@ from contextlib import contextmanager
 
 import torch
 
+from mechlib.components import nodes
 from mechlib.facts import FORMATS, athletes, prompts
+from mechlib.patching.pairs import make_pair
 
 # Subjects of two to four words: batches need padding.
 SUBJECTS = ("Aaron Judge", "Amar'e Stoudemire", "LeBron James", "Patrick Mahomes")
@@ -59,3 +61,25 @@ def streams(pair, row):
 
 def answer_lead(logits, options):
     return logits[options[0]] - logits[options[1:]].mean()
+
+
+def loop_over_components(model, asked, corruption, direction, seed, batch_size):
+    """Scores, and the mean clean and corrupted logit difference."""
+    totals, ends = dict.fromkeys(nodes(model.architecture), 0.0), [0.0, 0.0]
+    for start in range(0, len(asked), batch_size):
+        pair = make_pair(model, asked[start : start + batch_size], corruption, seed + start)
+        for row in range(len(pair.batch)):
+            clean, corrupted = streams(pair, row)
+            base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
+            plain = [answer_lead(full_pass(model, stream), pair.options[row]) for stream in (clean, corrupted)]
+            ends = [end + value.item() for end, value in zip(ends, plain, strict=True)]
+            unpatched = plain[1] if direction == "denoise" else plain[0]
+            for component in totals:
+                kept = []
+                with changing(model, component, lambda output: kept.append(output) or output):
+                    full_pass(model, source)
+                with changing(model, component, lambda _output: kept[0]):
+                    patched = answer_lead(full_pass(model, base), pair.options[row])
+                totals[component] += (patched - unpatched).item()
+    span = (ends[0] - ends[1]) * (1 if direction == "denoise" else -1)
+    return {component: total / span for component, total in totals.items()}, [end / len(asked) for end in ends]

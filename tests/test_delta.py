@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import tiny_model
 from editing import LOCALIZATIONS, bits, localization, same
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -24,7 +24,6 @@ def random_delta(model, names, seed=0, size=0.1, **provenance):
     return Delta({block: change.bfloat16() for block, change in changes.items()}, provenance)
 
 
-@settings(deadline=None)
 @given(places, st.integers(0, 99))
 def test_applied_adds_the_change_and_takes_it_back(tiny, names, seed):
     delta, before = random_delta(tiny, names, seed), bits(tiny)
@@ -39,7 +38,6 @@ def test_applied_adds_the_change_and_takes_it_back(tiny, names, seed):
     assert same(bits(tiny), before)
 
 
-@settings(deadline=None)
 @given(places, places)
 def test_bits_come_back_from_half_precision_and_from_deltas_inside_deltas(inner, outer):
     model = HALF
@@ -60,7 +58,6 @@ def test_bits_come_back_when_the_body_raises(tiny, error):
     assert same(bits(tiny), before)
 
 
-@settings(deadline=None)
 @given(places, st.dictionaries(st.text(max_size=4), st.one_of(st.integers(), st.text(max_size=4)), max_size=3))
 def test_a_delta_survives_its_file(tmp_path_factory, names, provenance):
     path = tmp_path_factory.mktemp("delta") / "delta.safetensors"

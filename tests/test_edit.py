@@ -44,7 +44,7 @@ def test_an_edit_changes_its_localization_and_nothing_else(tiny, where, weight_d
     untouched_outside(tiny, delta, where)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sets(st.integers(0, 14), min_size=1, max_size=8), st.sampled_from([0.0, 0.3]), st.sampled_from(["float32", "bfloat16"]))
 @example({0, 1, 2, 3}, 0.3, "float32")
 def test_any_set_of_heads_and_mlps_can_be_edited(tiny_gemma3, picks, weight_decay, precision):

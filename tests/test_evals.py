@@ -71,7 +71,7 @@ def test_rank_is_zero_for_the_token_that_the_model_prefers(tiny):
     assert before == likeliest
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.permutations(range(len(PROMPTS))), st.integers(1, 70))
 def test_order_and_batches_change_nothing(tiny, order, batch_size):
     plain = ask(tiny, PROMPTS)
@@ -119,7 +119,7 @@ def test_damage_is_the_models_own_loss_and_a_divergence(tiny):
         assert row.divergence > 1e-5
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.floats(-4, 4).filter(lambda size: abs(size) > 0.05), st.integers(0, 9))
 def test_a_change_of_one_weight_never_diverges_less_than_nothing(size, seed):
     (row,) = damage(MODEL, one_weight(MODEL, size), {"samples": sample(MODEL, 1, 12, seed)})

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mechlib.components import Architecture, Component, ComponentError, modules, nodes
@@ -122,6 +122,7 @@ def test_a_ranking_is_by_size_of_the_effect_whatever_its_sign(values, mlps_only)
 
 
 @pytest.mark.parametrize("key", LOCALIZERS)
+@settings(max_examples=15)
 @given(seed=seeds)
 def test_every_method_meets_the_budget_of_fact_lookup(key, seed):
     measured = evidence(seed)

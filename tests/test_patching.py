@@ -2,37 +2,14 @@
 
 import pytest
 import torch
-from brute_force import PROMPTS, answer_lead, changing, full_pass, streams
+from brute_force import PROMPTS, loop_over_components
 
 from mechlib.components import Component, modules, nodes
 from mechlib.models.forward import answer_logits, residual_stream, tokenize
 from mechlib.models.hooked import hooked
 from mechlib.models.tokens import answer_token
 from mechlib.patching.activation import activation_patching
-from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
-
-
-def loop(model, asked, corruption, direction, seed, batch_size):
-    """Scores, and the mean clean and corrupted logit difference."""
-    totals, ends = dict.fromkeys(nodes(model.architecture), 0.0), [0.0, 0.0]
-    for start in range(0, len(asked), batch_size):
-        pair = make_pair(model, asked[start : start + batch_size], corruption, seed + start)
-        for row in range(len(pair.batch)):
-            clean, corrupted = streams(pair, row)
-            base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
-            plain = [answer_lead(full_pass(model, stream), pair.options[row]) for stream in (clean, corrupted)]
-            ends = [end + value.item() for end, value in zip(ends, plain, strict=True)]
-            unpatched = plain[1] if direction == "denoise" else plain[0]
-            for component in totals:
-                kept = []
-                with changing(model, component, lambda output: kept.append(output) or output):
-                    full_pass(model, source)
-                with changing(model, component, lambda _output: kept[0]):
-                    patched = answer_lead(full_pass(model, base), pair.options[row])
-                totals[component] += (patched - unpatched).item()
-    span = (ends[0] - ends[1]) * (1 if direction == "denoise" else -1)
-    return {component: total / span for component, total in totals.items()}, [end / len(asked) for end in ends]
 
 
 @pytest.mark.parametrize("direction", ["denoise", "noise"])
@@ -40,7 +17,7 @@ def loop(model, asked, corruption, direction, seed, batch_size):
 def test_exact_patching_equals_a_loop_over_components(tiny, corruption, direction):
     # Two batches, the second smaller, each with its own draw.
     with torch.no_grad():
-        expected, ends = loop(tiny, PROMPTS, corruption, direction, seed=5, batch_size=3)
+        expected, ends = loop_over_components(tiny, PROMPTS, corruption, direction, seed=5, batch_size=3)
     scores = activation_patching(tiny, PROMPTS, corruption=corruption, direction=direction, seed=5, batch_size=3)
     assert scores.values.keys() == expected.keys() == set(nodes(tiny.architecture))
     assert scores.values == pytest.approx(expected, abs=1e-4, rel=1e-4)

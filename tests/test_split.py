@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mechlib.facts import Fact, FactError, FactSet, split
@@ -92,7 +92,6 @@ def test_excluded_subjects_appear_nowhere(study, data):
     assert {fact.subject for part in parts for fact in part} == facts.subjects - excluded
 
 
-@settings(max_examples=20)
 @given(studies())
 def test_one_fact_too_few_is_an_error_that_counts(study):
     _, sizes = study

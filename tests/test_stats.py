@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mechlib.stats import ENOUGH_SETS, Interval, at_chance, paired_difference, verdict, wilson
@@ -49,13 +49,11 @@ def test_wilson_is_the_formula_mirrors_and_stays_within_bounds(total, data):
     assert 0 <= found.low <= found.estimate <= found.high <= 1 or (successes in (0, total) and found.high - found.low > 0)
 
 
-@settings(deadline=None, max_examples=20)
 @given(arms, st.integers(0, 5))
 def test_equal_arms_differ_by_nothing(arm, seed):
     assert paired_difference(arm, arm, seed, draws=50) == Interval(0.0, 0.0, 0.0)
 
 
-@settings(deadline=None, max_examples=20)
 @given(arms, values)
 def test_a_constant_difference_has_no_width(arm, gap):
     shifted = {key: [value + gap for value in row] for key, row in arm.items()}
@@ -63,7 +61,6 @@ def test_a_constant_difference_has_no_width(arm, gap):
     assert (found.estimate, found.low, found.high) == pytest.approx((gap, gap, gap), abs=1e-9)
 
 
-@settings(deadline=None, max_examples=20)
 @given(arms, st.randoms(use_true_random=False))
 def test_the_order_of_facts_and_sets_does_not_change_the_estimate(arm, generator):
     other = {key: [value**2 for value in row] for key, row in arm.items()}

@@ -1,0 +1,234 @@
+"""A study's runs: each parameter changes the ids of the stages that depend on it, and of no others."""
+
+import dataclasses
+
+import pytest
+
+from mechlib.facts import FORMATS, FactError, athletes, demonstration_subjects
+from mechlib.localize.registry import LOCALIZERS
+from mechlib.models import KNOWN, ModelError
+from mechlib.runs import study as module
+from mechlib.runs.profiles import PROFILES
+from mechlib.runs.stages import STAGES
+from mechlib.runs.stages.know import splits
+from mechlib.runs.store import Result
+from mechlib.runs.study import TASKS, ParameterError, Study
+
+
+@pytest.fixture(autouse=True)
+def named_models(monkeypatch):
+    """A model's fingerprint is its name, so that no weights are looked for."""
+    monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
+
+
+def chosen(study):
+    """One run of every kind that a study has, by a name."""
+    return {
+        "know": study.know,
+        "text": study.text("train"),
+        "damage text": study.text("damage"),
+        "probe": study.evidence["probe"],
+        "trace": study.evidence["causal_tracing"],
+        "attribution": study.evidence["attribution_patching"],
+        "localize": study.localization("fact_lookup", 0, 0),
+        "localize traced": study.localization("causal_tracing", 0, 0),
+        "localize random": study.localization("random_mlps", 0, 0),
+        "edit": study.edit("fact_lookup", 0, 0),
+        "edit all": study.edit("all_mlps", 0, 0),
+        "ask unedited": study.ask(None, 0, 0, "question"),
+        "ask": study.ask("fact_lookup", 0, 0, "question"),
+        "letters unedited": study.ask(None, 0, 0, "multiple_choice"),
+        "letters": study.ask("fact_lookup", 0, 0, "multiple_choice"),
+        "damage": study.damage("fact_lookup", 0, 0),
+    }
+
+
+EVERY = {
+    "know", "text", "damage text", "probe", "trace", "attribution", "localize", "localize traced", "localize random", "edit", "edit all",
+    "ask unedited", "ask", "letters unedited", "letters", "damage",
+}  # fmt: skip
+TEXTS = {"text", "damage text"}
+EDITED = {"edit", "edit all", "ask", "letters", "damage"}
+EVIDENCE = {"probe", "trace", "attribution", "localize", "localize traced", "localize random"}
+UNEDITED = {"ask unedited", "letters unedited"}
+
+# A parameter, another value, and what depends on it.
+CHANGES = [
+    ("model", "llama-3-8b", EVERY),
+    ("profile", "full", EVERY - {"know", "text"}),
+    ("facts", "a table", EVERY - TEXTS),
+    ("seed", 1, EVERY - {"know"}),
+    ("known_format", "cloze", EVERY - TEXTS),
+    ("known_threshold", 0.6, EVERY - TEXTS - {"know"}),
+    ("forget_set_size", 8, EVERY - TEXTS - {"know"}),
+    ("forget_sets", 3, EVERY - TEXTS - {"know"}),
+    ("edit_format", "cloze", EVIDENCE | EDITED),
+    ("localizations", ("random_mlps",), set()),
+    ("learning_rate", 5e-5, EDITED),
+    ("forget_coefficient", 0.5, EDITED),
+    ("steps", 20, EDITED),
+    ("precision", "float32", EDITED),
+    ("formats", ("cloze",), set()),
+]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Another table of facts."""
+    path = tmp_path / "table.csv"
+    path.write_text("athlete,sport\n" + "".join(f"{fact.subject},{fact.answer}\n" for fact in list(athletes())[::2]))
+    return str(path)
+
+
+@pytest.mark.parametrize(("name", "value", "depend"), CHANGES, ids=[name for name, _, _ in CHANGES])
+def test_a_parameter_changes_the_runs_that_depend_on_it(name, value, depend, table):
+    before, after = chosen(Study()), chosen(Study(**{name: table if value == "a table" else value}))
+    assert {kind for kind in before if before[kind].id != after[kind].id} == depend
+
+
+def test_every_parameter_and_every_stage_was_looked_at():
+    # There is one task, so it cannot be changed.
+    assert TASKS == ("sports-athlete-editing",)
+    assert {name for name, _, _ in CHANGES} | {"task"} == {field.name for field in dataclasses.fields(Study)}
+    assert set(chosen(Study())) == EVERY
+    assert {spec.stage for spec in chosen(Study()).values()} == set(STAGES)
+
+
+def test_the_same_parameters_name_the_same_runs():
+    one, other = chosen(Study()), chosen(Study())
+    assert {kind: spec.id for kind, spec in one.items()} == {kind: spec.id for kind, spec in other.items()}
+    assert len({spec.id for spec in one.values()}) == len(one)
+
+
+@pytest.mark.parametrize("written", [
+    {"steps": PROFILES["quick"].steps, "forget_sets": PROFILES["quick"].n_sets},
+    {"learning_rate": 1e-4, "forget_coefficient": 1.0},
+    {"formats": list(FORMATS), "localizations": list(LOCALIZERS)},
+])  # fmt: skip
+def test_a_default_that_is_written_out_is_no_change(written):
+    before, after = chosen(Study()), chosen(Study(**written))
+    assert {kind for kind in before if before[kind].id != after[kind].id} == set()
+
+
+def test_a_table_with_the_same_facts_is_no_change(tmp_path):
+    (tmp_path / "copy.csv").write_text("athlete,sport\n" + "".join(f"{fact.subject},{fact.answer}\n" for fact in athletes()))
+    assert Study(facts=str(tmp_path / "copy.csv")).know.id == Study().know.id
+
+
+def test_an_edit_differs_by_method_set_and_seed_and_a_question_by_format():
+    study = Study(profile="full")
+    edits = {study.edit(*where).id for where in study.arms()}
+    asked = {study.ask(*where, form).id for where in study.arms() for form in FORMATS}
+    assert len(edits) == 9 * PROFILES["full"].n_sets * PROFILES["full"].n_seeds
+    assert len(asked) == len(edits) * len(FORMATS)
+
+
+def test_random_localizations_are_drawn_anew_and_others_once():
+    study = Study()
+    drawn = {key: len({study.localization(key, number, seed).id for number in range(3) for seed in range(2)}) for key in LOCALIZERS}
+    assert drawn == {key: 6 if key in ("random", "random_mlps") else 1 for key in LOCALIZERS}
+
+
+def test_damage_is_measured_on_text_that_no_edit_trained_on():
+    texts = {(seed, use): Study(seed=seed).text(use) for seed in range(6) for use in ("train", "damage")}
+    assert len({spec.config["seed"] for spec in texts.values()}) == len(texts)
+
+
+def test_damage_depends_on_the_prose_it_is_measured_on(tmp_path, monkeypatch):
+    from mechlib.edit import general_text
+
+    before = Study().damage("fact_lookup", 0, 0).id
+    (tmp_path / "prose.txt").write_text(general_text.PROSE.read_text() + "\n\nOne more paragraph.\n")
+    monkeypatch.setattr(general_text, "PROSE", tmp_path / "prose.txt")
+    assert Study().damage("fact_lookup", 0, 0).id != before
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7])
+def test_forget_sets_of_quick_are_the_first_of_full(threshold):
+    facts = [fact for fact in athletes() if fact.subject not in demonstration_subjects()]
+    know = Result([{"subject": fact.subject, "probability": number % 100 / 100} for number, fact in enumerate(facts)])
+    quick, full = (splits(athletes(), know, Study(profile=name, known_threshold=threshold).split_settings) for name in ("quick", "full"))
+    assert (len(quick.forget), len(full.forget)) == (PROFILES["quick"].n_sets, PROFILES["full"].n_sets)
+    # The facts and their edit targets, although the sets that come after them differ in size.
+    assert len(quick.localize) != len(full.localize)
+    assert [part.facts for part in full.forget[: len(quick.forget)]] == [part.facts for part in quick.forget]
+
+
+def test_all_localizations_of_a_forget_set_come_before_the_next_set():
+    study = Study(localizations=("fact_lookup", "random"), forget_sets=2)
+    assert study.arms() == [("fact_lookup", 0, 0), ("random", 0, 0), ("fact_lookup", 1, 0), ("random", 1, 0)]
+
+
+def test_the_model_s_own_hyperparameters_are_the_defaults():
+    llama = KNOWN["llama-3-8b"]
+    for key, method in LOCALIZERS.items():
+        training = Study(model="llama-3-8b").training(key, 0)
+        assert (training.learning_rate, training.forget_coefficient) == dataclasses.astuple(llama.hyperparameters(method.group))
+    assert Study(model="llama-3-8b", learning_rate=1e-3).training("fact_lookup", 0).learning_rate == 1e-3
+
+
+def one_line(caught, *words):
+    text = str(caught.value)
+    assert "\n" not in text
+    assert [word for word in words if word not in text] == []
+
+
+@pytest.mark.parametrize(("name", "value", "known"), [
+    ("profile", "quik", PROFILES),
+    ("task", "arithmetic", TASKS),
+    ("precision", "float16", ("bfloat16", "float32")),
+    ("known_format", "fewshot", FORMATS),
+    ("edit_format", "fewshot", FORMATS),
+    ("formats", ("one_shot", "fewshot"), FORMATS),
+    ("formats", "fewshot", FORMATS),
+    ("localizations", ("fact_lookup", "magic"), LOCALIZERS),
+    ("localizations", "magic", LOCALIZERS),
+])  # fmt: skip
+def test_an_unknown_name_is_one_line_with_the_known_ones(name, value, known):
+    with pytest.raises(ParameterError) as caught:
+        Study(**{name: value})
+    one_line(caught, name.upper(), *known)
+
+
+def test_an_unknown_model_is_one_line_with_the_known_ones():
+    with pytest.raises(ModelError) as caught:
+        _ = Study(model="gemma-4").model_spec
+    one_line(caught, "gemma-4", *KNOWN)
+
+
+@pytest.mark.parametrize("name", ["forget_set_size", "forget_sets", "steps", "learning_rate", "forget_coefficient"])
+@pytest.mark.parametrize("value", [0, -1, "many", True])
+def test_a_number_has_to_be_a_number_above_zero(name, value):
+    with pytest.raises(ParameterError) as caught:
+        Study(**{name: value})
+    one_line(caught, name.upper())
+
+
+@pytest.mark.parametrize("value", [-0.1, 1, 1.5, "half", float("nan")])
+def test_a_threshold_has_to_be_a_probability(value):
+    with pytest.raises(ParameterError) as caught:
+        Study(known_threshold=value)
+    one_line(caught, "KNOWN_THRESHOLD")
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("forget_sets", 1.5), ("forget_set_size", 2.5), ("steps", 2.5), ("steps", (1, 2)), ("forget_set_size", None),
+    ("seed", "one"), ("seed", 0.5), ("seed", None), ("known_threshold", None), ("known_threshold", (0.1, 0.2)),
+    ("profile", ["quick", "full"]), ("known_format", ["cloze"]), ("formats", None), ("formats", 3), ("formats", ()),
+    ("localizations", None), ("localizations", ()),
+    ("learning_rate", float("inf")), ("learning_rate", (1e-4, 1e-5)), ("forget_coefficient", float("inf")),
+])  # fmt: skip
+def test_a_value_of_the_wrong_kind_is_one_line(name, value):
+    """What ``PARAMS="FORGET_SETS=1.5"`` or ``"PROFILE=quick,full"`` gives: no traceback, and before any work."""
+    with pytest.raises(ParameterError) as caught:
+        Study(**{name: value})
+    one_line(caught, name.upper())
+
+
+@pytest.mark.parametrize(("name", "value"), [("model", 5), ("model", None), ("facts", 5)])
+def test_a_name_that_is_no_text_is_one_line(name, value):
+    """What ``PARAMS="MODEL=5"`` gives; a folder may be called 5, so it is the model that is not found."""
+    with pytest.raises((ParameterError, ModelError, FactError)) as caught:
+        study = Study(**{name: value})
+        _ = study.model_spec, study.table
+    one_line(caught, str(value))
