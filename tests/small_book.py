@@ -16,6 +16,9 @@ from mechlib.report import execute
 
 ROOT = Path(mechlib.__file__).parents[1]
 PAGES = ("01_facts", "02_localization", "03_editing", "04_prompting")
+SMALL = (
+    "KNOWN_THRESHOLD=0.0 FORGET_SET_SIZE=4 FORGET_SETS=1 STEPS=2 LOCALIZATIONS=fact_lookup,random_mlps FORMATS=one_shot,question"
+)
 HEADER = """# ---
 # jupyter:
 #   jupytext:
@@ -73,7 +76,7 @@ class SmallBook:
     runs: Path
     model: Path
     facts: Path
-    parameters: str = "KNOWN_THRESHOLD=0.0 FORGET_SET_SIZE=4 FORGET_SETS=1 STEPS=2 LOCALIZATIONS=fact_lookup,random_mlps FORMATS=one_shot,question"
+    parameters: str = SMALL
     said: list[str] = field(default_factory=list)
 
     @classmethod

@@ -138,7 +138,9 @@ def test_a_parameter_cell_with_an_expression_is_one_line(edited, cell):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("cell", ["import os", "STEPS = 3; SEED = 4", "if True:\n    STEPS = 3", "STEPS += 2", "STEPS = (", "STEPS = SEED = 3"])
+@pytest.mark.parametrize("cell", [
+    "import os", "STEPS = 3; SEED = 4", "if True:\n    STEPS = 3", "STEPS += 2", "STEPS = (", "STEPS = SEED = 3", "STEPS, SEED = 3, 4",
+])  # fmt: skip
 def test_a_parameter_cell_with_anything_but_assignments_is_one_line(edited, cell):
     """Values that only the kernel would see would make the planned runs and the shown ones differ."""
     with pytest.raises(ParameterError) as caught:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from small_book import save_facts, save_model, tree
 
+from mechlib.edit.delta import Delta
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -114,9 +115,12 @@ def test_the_results_are_those_of_a_computation_at_one_go(killed):
         if list(one.read(spec).rows) != list(other.read(spec).rows) or one.read(spec).value != other.read(spec).value
     ]  # fmt: skip
     assert different == []
-    deltas = {name: text for name, text in tree(killed.root).items() if name.endswith(".safetensors")}
+    deltas = [Path(name) for name in tree(killed.root) if name.endswith(".safetensors")]
     assert len(deltas) == 2
-    assert deltas == {name: text for name, text in tree(killed.whole).items() if name.endswith(".safetensors")}
+    for name in deltas:
+        first, second = Delta.load(killed.root / name), Delta.load(killed.whole / name)
+        assert first == second
+        assert first.provenance == second.provenance
 
 
 def test_a_warm_study_loads_no_model(killed):

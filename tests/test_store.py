@@ -69,7 +69,7 @@ def test_a_run_is_absent_until_its_folder_is_renamed_whole(store, monkeypatch):
     seen = []
 
     def replace(source, target):
-        seen.append((sorted(os.listdir(source)), Path(target).exists(), store.has(run())))
+        seen.append((sorted(path.name for path in Path(source).iterdir()), Path(target).exists(), store.has(run())))
         rename(source, target)
 
     rename = os.replace

@@ -1,0 +1,84 @@
+"""Compute what is missing, inputs first; everything finished is read back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mechlib.models import LanguageModel
+from mechlib.runs.context import Context
+from mechlib.runs.progress import Progress, Say
+from mechlib.runs.spec import RunSpec
+from mechlib.runs.stages import STAGES
+from mechlib.runs.store import Result, Store, default_root
+from mechlib.runs.study import Study
+
+
+class Runner:
+    """The runs of one study, on one store, in this process."""
+
+    def __init__(self, study: Study, store: Store | None = None, say: Say = lambda _line: None) -> None:
+        self.study = study
+        self.store = store or Store(default_root())
+        self.say = say
+        self.context = Context(study.model_spec, study.table, say)
+
+    @property
+    def model(self) -> LanguageModel:
+        """The study's model, loaded on first use."""
+        return self.context.model
+
+    def missing(self, wanted: Iterable[RunSpec]) -> list[RunSpec]:
+        """The runs to compute for ``wanted``, each once, inputs before what needs them."""
+        order: dict[str, RunSpec] = {}
+
+        def visit(spec: RunSpec) -> None:
+            if spec.id in order or self.store.has(spec):
+                return
+            for needed in spec.inputs.values():
+                visit(needed)
+            order[spec.id] = spec
+
+        for spec in wanted:
+            visit(spec)
+        return list(order.values())
+
+    def compute(self, wanted: Iterable[RunSpec]) -> int:
+        """Compute the missing runs, one line each; returns how many. Killed, it goes on where it was."""
+        todo = self.missing(wanted)
+        if not todo:
+            return 0
+        self.store.check_writable()
+        self.store.sweep()
+        progress = Progress(self.say, [STAGES[spec.stage].cost for spec in todo])
+        self.context.report = progress.inside
+        for spec in todo:
+            progress.begin(spec.label)
+            self._run(spec)
+            progress.end()
+        return len(todo)
+
+    def result(self, spec: RunSpec) -> Result:
+        """The result of a run, computed if it is missing."""
+        self.compute([spec])
+        return self.store.read(spec)
+
+    def rows(self, need: str) -> list[dict[str, Any]]:
+        """All rows of the runs that ``need`` names, with the columns that say which run they are from."""
+        runs = self.study.runs(need)
+        self.compute(spec for _, spec in runs)
+        return [{**columns, **row} for columns, spec in runs for row in self.store.read(spec).rows]
+
+    def values(self, need: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """The value of each run that ``need`` names, with its identifying columns."""
+        runs = self.study.runs(need)
+        self.compute(spec for _, spec in runs)
+        return [(columns, self.store.read(spec).value) for columns, spec in runs]
+
+    def _run(self, spec: RunSpec) -> None:
+        inputs = {role: self.store.read(needed) for role, needed in spec.inputs.items()}
+        started = time.monotonic()
+        with self.store.writing(spec) as folder:
+            result = STAGES[spec.stage].compute(self.context, spec.config, inputs, folder)
+            self.store.finish(folder, spec, result, time.monotonic() - started)

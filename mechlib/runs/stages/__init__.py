@@ -1,0 +1,35 @@
+"""Stages: one short file each. A stage's code version covers exactly the modules its file imports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mechlib.runs.context import Context
+from mechlib.runs.stages import ask, damage, edit, know, localize, probe, text, trace
+from mechlib.runs.store import Result
+
+Compute = Callable[[Context, Mapping[str, Any], Mapping[str, Result], Path], Result]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``compute(context, config, inputs, folder)``; ``cost`` is its expected share of a quick run, in seconds."""
+
+    module: str
+    compute: Compute
+    cost: float
+
+
+STAGES: dict[str, Stage] = {
+    "know": Stage(know.__name__, know.compute, 60),
+    "text": Stage(text.__name__, text.compute, 20),
+    "probe": Stage(probe.__name__, probe.compute, 20),
+    "trace": Stage(trace.__name__, trace.compute, 25),
+    "localize": Stage(localize.__name__, localize.compute, 0.1),
+    "edit": Stage(edit.__name__, edit.compute, 20),
+    "ask": Stage(ask.__name__, ask.compute, 10),
+    "damage": Stage(damage.__name__, damage.compute, 5),
+}

@@ -1,0 +1,43 @@
+"""Which facts the model knows, and how the known ones are divided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mechlib.evals.answers import Answer, ask
+from mechlib.facts import FORMATS, FactSet, Splits, demonstration_subjects, prompts, split
+from mechlib.runs.context import Context
+from mechlib.runs.store import Result
+
+
+def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
+    """Ask every fact in one format; rows are the answers."""
+    facts = [fact for fact in context.facts if fact.subject not in demonstration_subjects()]
+    asked = prompts(facts, FORMATS[config["format"]])
+    rows: list[Answer] = []
+    for start in range(0, len(asked), 64):
+        rows += ask(context.model, asked[start : start + 64])
+        context.report(len(rows), len(asked))
+    return Result([asdict(row) for row in rows])
+
+
+def known_facts(facts: FactSet, know: Result, threshold: float) -> FactSet:
+    """Facts whose true answer got more than ``threshold`` of the options' probability."""
+    sure = {row["subject"] for row in know.rows if row["probability"] > threshold}
+    return FactSet("known", tuple(fact for fact in facts if fact.subject in sure))
+
+
+def splits(facts: FactSet, know: Result, config: Mapping[str, Any]) -> Splits:
+    """The parts of the known facts, from the settings that every later stage carries."""
+    return split(
+        known_facts(facts, know, config["threshold"]),
+        n_sets=config["n_sets"],
+        set_size=config["set_size"],
+        n_localize=config["n_localize"],
+        n_test=config["n_test"],
+        seed=config["seed"],
+        exclude=demonstration_subjects(),
+    )
