@@ -60,8 +60,8 @@ def _mendable() -> tuple[type[Exception], ...]:
     from mechlib.facts import FactError
     from mechlib.models import ModelError
     from mechlib.report.notebooks import PageError
+    from mechlib.runs.checks import ParameterError
     from mechlib.runs.store import StoreError
-    from mechlib.runs.study import ParameterError
 
     return ComponentError, EditError, FactError, ModelError, PageError, ParameterError, StoreError
 

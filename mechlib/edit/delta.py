@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from torch import Tensor
 
 from mechlib.components import WeightSlice
 from mechlib.models.language_model import LanguageModel
+
+# What a stored delta is called.
+FILE = "delta.safetensors"
 
 
 class EditError(RuntimeError):
@@ -30,11 +35,11 @@ class Delta:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not any(bool(change.any()) for change in self.blocks.values()):
-            raise EditError("the edit changed no weight: raise LEARNING_RATE or STEPS, or check the localization")
-        for block, change in self.blocks.items():
-            if not bool(torch.isfinite(change).all()):
+        for block, norm in self._norms.items():
+            if not math.isfinite(norm):
                 raise EditError(f"the edit diverged: {block.parameter} is not finite; lower LEARNING_RATE")
+        if not self.norm:
+            raise EditError("the edit changed no weight: raise LEARNING_RATE or STEPS, or check the localization")
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -43,10 +48,14 @@ class Delta:
             and all(torch.equal(change, other.blocks[block]) for block, change in self.blocks.items())
         )
 
-    @property
+    @cached_property
     def norm(self) -> float:
         """Euclidean norm of the whole change."""
-        return sum(change.double().square().sum().item() for change in self.blocks.values()) ** 0.5
+        return math.hypot(*self._norms.values())
+
+    @cached_property
+    def _norms(self) -> dict[WeightSlice, float]:
+        return {block: torch.linalg.vector_norm(change, dtype=torch.float64).item() for block, change in self.blocks.items()}
 
     @property
     def size(self) -> int:
@@ -55,7 +64,7 @@ class Delta:
 
     @contextmanager
     def applied(self, model: LanguageModel) -> Generator[LanguageModel]:
-        """The edited model, for as long as the context lasts; afterwards every bit is as before.
+        """The edited model, for as long as the context lasts; the original weights are set aside, never written to.
 
         Raises :class:`EditError` if the model lacks a block's matrix or has another shape of it.
         """
@@ -63,15 +72,16 @@ class Delta:
         for block in self.blocks:
             if block.parameter not in parameters or tuple(parameters[block.parameter].shape) != block.shape:
                 raise EditError(f"the delta was made for another model: {model.name} has no {block.parameter} of shape {block.shape}")
-        kept = {block: parameters[block.parameter].data[block.index].clone() for block in self.blocks}
+        originals = {name: parameters[name].data for name in {block.parameter for block in self.blocks}}
         try:
+            for name, original in originals.items():
+                parameters[name].data = original.clone()
             for block, change in self.blocks.items():
-                weight = parameters[block.parameter].data[block.index]
-                weight.add_(change.to(weight.device, torch.float32).to(weight.dtype))
+                parameters[block.parameter].data[block.index].add_(change.to(model.device))
             yield model
         finally:
-            for block, original in kept.items():
-                parameters[block.parameter].data[block.index] = original
+            for name, original in originals.items():
+                parameters[name].data = original
 
     def save(self, path: Path) -> None:
         """Write as safetensors, with the blocks' places and the provenance in its header."""
@@ -100,6 +110,7 @@ class Delta:
                     ): file.get_tensor(name)
                     for name, place in json.loads(header["blocks"]).items()
                 }
+                provenance = json.loads(header["provenance"])
         except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise EditError(f"{path} is no delta or is truncated: {error}") from None
-        return cls(blocks, json.loads(header["provenance"]))
+        return cls(blocks, provenance)

@@ -85,11 +85,13 @@ def trainable(model: LanguageModel, localization: Localization, precision: Preci
     names = {block.parameter for block in blocks}
     for path, module in twin.network.named_modules():
         weight = getattr(module, "weight", None)
-        if not isinstance(module, nn.Linear) or weight is None:
+        if weight is None:
             continue
         if f"{path}.weight" in names:
             module.weight = nn.Parameter(weight.detach().float().clone(), requires_grad=True)
-        elif precision == "bfloat16" and weight.dtype != torch.bfloat16:
+        elif precision == "float32" and weight.dtype != torch.float32:
+            module.weight = nn.Parameter(weight.detach().float(), requires_grad=False)
+        elif precision == "bfloat16" and isinstance(module, nn.Linear) and weight.dtype != torch.bfloat16:
             module.weight = nn.Parameter(weight.detach().bfloat16(), requires_grad=False)
     return Trainable(twin, model, blocks, min(component.layer for component in localization.components))
 

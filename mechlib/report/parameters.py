@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jupytext
-import papermill
 
-from mechlib.runs.study import ParameterError, Study
+from mechlib.runs.checks import ParameterError
+from mechlib.runs.study import Study
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,25 @@ class Page:
 
 
 def read_page(path: Path) -> Page:
-    """Read a py:percent page; raises :class:`ParameterError` if its parameter cell is no plain assignment of values."""
-    notebook = jupytext.read(path)
-    found = papermill.inspect_notebook(notebook)
+    """Read a py:percent page; raises :class:`ParameterError` if its parameter cell is more than assignments of plain values."""
+    notebook: Any = jupytext.read(path)
+    cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
+    parameters: dict[str, Any] = {}
     try:
-        parameters = {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
+        for statement in ast.parse("\n".join(cells)).body:
+            name, value = _assignment(statement)
+            parameters[name] = ast.literal_eval(value)
     except (ValueError, SyntaxError):
-        raise ParameterError(f"{path.name}: the parameter cell may only assign plain values") from None
+        raise ParameterError(f"{path.name}: the parameter cell may only assign plain values, one name a line (STEPS = 20)") from None
     return Page(path, notebook, parameters, tuple(notebook.metadata.get("mechlib", {}).get("needs", ())))
+
+
+def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            return name, value
+        case _:
+            raise ValueError("no plain assignment")
 
 
 def read_pages(folder: Path) -> list[Page]:
@@ -53,7 +64,9 @@ def parse(text: str, pages: Sequence[Page]) -> dict[str, Any]:
         name, separator, value = word.partition("=")
         if not separator or name not in known:
             raise ParameterError(f"unknown parameter '{name}': the pages have {', '.join(known)}")
-        values[name] = _value(value)
+        found = _value(value)
+        listed = any(isinstance(page.parameters.get(name), list | tuple) for page in pages)
+        values[name] = [found] if listed and not isinstance(found, list | tuple) else found
     return values
 
 

@@ -22,7 +22,7 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", n_sets=2, n_seeds=1, steps=15, n_localize=32, n_test=32, n_damage_texts=8, rotations=1),
+        Profile("quick", n_sets=2, n_seeds=1, steps=10, n_localize=32, n_test=32, n_damage_texts=8, rotations=1),
         Profile("full", n_sets=8, n_seeds=3, steps=50, n_localize=64, n_test=64, n_damage_texts=32, rotations=4),
     )
 }

@@ -9,9 +9,10 @@ from typing import Any
 from mechlib.models import LanguageModel
 from mechlib.runs.context import Context
 from mechlib.runs.progress import Progress, Say
+from mechlib.runs.result import Result
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.stages import STAGES
-from mechlib.runs.store import Result, Store, default_root
+from mechlib.runs.store import Store, default_root
 from mechlib.runs.study import Study
 
 

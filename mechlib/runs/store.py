@@ -8,13 +8,14 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from mechlib.runs.result import Result
 from mechlib.runs.spec import RunSpec
 
 _ROOM = 512 * 1024**2
@@ -22,16 +23,6 @@ _ROOM = 512 * 1024**2
 
 class StoreError(RuntimeError):
     """The store cannot be read or written; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run gives: rows (one a fact, prompt, step ...), one small value, and files beside them."""
-
-    rows: Sequence[Mapping[str, Any]] = ()
-    value: Mapping[str, Any] = field(default_factory=dict)
-    folder: Path | None = None
-    seconds: float = 0.0
 
 
 def default_root() -> Path:
@@ -59,8 +50,10 @@ class Store:
         try:
             about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+            if len(rows) != about["rows"]:
+                raise ValueError(f"{len(rows)} of {about['rows']} rows")
             return Result(rows, about["value"], folder, about["manifest"]["seconds"])
-        except (OSError, json.JSONDecodeError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{folder} is damaged ({error}): delete it and run again") from None
 
     def check_writable(self) -> None:
@@ -95,7 +88,7 @@ class Store:
         """Write rows, value and manifest into the scratch folder, the manifest last."""
         lines = "".join(json.dumps(dict(row)) + "\n" for row in result.rows)
         (scratch / "rows.jsonl").write_text(lines, encoding="utf-8")
-        about = {"spec": spec.to_json(), "value": dict(result.value), "manifest": manifest(seconds)}
+        about = {"spec": spec.to_json(), "rows": len(result.rows), "value": dict(result.value), "manifest": manifest(seconds)}
         with (scratch / "run.json").open("w", encoding="utf-8") as file:
             json.dump(about, file, indent=1)
             file.flush()

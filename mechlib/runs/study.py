@@ -7,20 +7,19 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
+from mechlib.edit.general_text import prose_fingerprint
 from mechlib.edit.train import EditConfig
 from mechlib.facts import FORMATS, FactSet, athletes
 from mechlib.localize.registry import LOCALIZERS
 from mechlib.models import ModelSpec, fingerprint, resolve
+from mechlib.runs import checks
+from mechlib.runs.checks import ParameterError
 from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.spec import RunSpec
 
 TASKS = ("sports-athlete-editing",)
 TEXT_LENGTH = 24
 TRAIN_TEXTS = 32
-
-
-class ParameterError(ValueError):
-    """A parameter with a value that cannot be used; the message names the ones that can."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +44,25 @@ class Study:
     formats: tuple[str, ...] = tuple(FORMATS)
 
     def __post_init__(self) -> None:
-        _one_of("PROFILE", self.profile, PROFILES)
-        _one_of("TASK", self.task, TASKS)
-        _one_of("PRECISION", self.precision, ("bfloat16", "float32"))
-        for name, keys, known in (("LOCALIZATIONS", self.localizations, LOCALIZERS), ("FORMATS", self.formats, FORMATS)):
-            object.__setattr__(self, name.lower(), (keys,) if isinstance(keys, str) else tuple(keys))
-            for key in getattr(self, name.lower()):
-                _one_of(name, key, known)
-        for name in ("known_format", "edit_format"):
-            _one_of(name.upper(), getattr(self, name), FORMATS)
-        for name in ("forget_set_size", "forget_sets", "steps", "learning_rate", "forget_coefficient"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, str | bool) or value <= 0):
-                raise ParameterError(f"{name.upper()}={value!r}: give a number above 0")
-        if isinstance(self.known_threshold, str) or not 0 <= self.known_threshold < 1:
-            raise ParameterError(f"KNOWN_THRESHOLD={self.known_threshold!r}: give a probability from 0 to below 1")
+        checks.choice("PROFILE", self.profile, PROFILES)
+        checks.choice("TASK", self.task, TASKS)
+        checks.choice("PRECISION", self.precision, ("bfloat16", "float32"))
+        checks.choice("KNOWN_FORMAT", self.known_format, FORMATS)
+        checks.choice("EDIT_FORMAT", self.edit_format, FORMATS)
+        checks.text("MODEL", self.model)
+        checks.whole("SEED", self.seed, least=0)
+        checks.whole("FORGET_SET_SIZE", self.forget_set_size, least=1)
+        checks.probability("KNOWN_THRESHOLD", self.known_threshold)
+        if self.facts is not None:
+            checks.text("FACTS", self.facts)
+        for name, count in (("FORGET_SETS", self.forget_sets), ("STEPS", self.steps)):
+            if count is not None:
+                checks.whole(name, count, least=1)
+        for name, number in (("LEARNING_RATE", self.learning_rate), ("FORGET_COEFFICIENT", self.forget_coefficient)):
+            if number is not None:
+                checks.positive(name, number)
+        object.__setattr__(self, "localizations", checks.choices("LOCALIZATIONS", self.localizations, LOCALIZERS))
+        object.__setattr__(self, "formats", checks.choices("FORMATS", self.formats, FORMATS))
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -159,7 +162,7 @@ class Study:
 
     def damage(self, key: str, forget_set: int, seed: int) -> RunSpec:
         """Side effects of one edit on general text."""
-        config = {"model": self._subject["model"], "count": self.size.n_damage_texts, "length": TEXT_LENGTH}
+        config = {"model": self._subject["model"], "count": self.size.n_damage_texts, "length": TEXT_LENGTH, "prose": prose_fingerprint()}
         inputs = {"edit": self.edit(key, forget_set, seed), "text": self.text("damage")}
         return RunSpec("damage", f"damage: {LOCALIZERS[key].label}, forget set {forget_set}, seed {seed}", config, inputs)
 
@@ -194,8 +197,3 @@ class Study:
         if need == "damage":
             return [(arm, self.damage(*where)) for arm, where in arms]
         raise ParameterError(f"no runs are called '{need}'")
-
-
-def _one_of(name: str, value: str, known: Mapping[str, Any] | Sequence[str]) -> None:
-    if value not in known:
-        raise ParameterError(f"{name}={value!r} is unknown: choose {', '.join(known)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from mechlib.runs.context import Context
 from mechlib.runs.stages import ask, damage, edit, know, localize, probe, text, trace
-from mechlib.runs.store import Result
+from mechlib.runs.result import Result
 
 Compute = Callable[[Context, Mapping[str, Any], Mapping[str, Result], Path], Result]
 

@@ -8,13 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mechlib.edit.delta import Delta
+from mechlib.edit.delta import FILE, Delta
 from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, prompts
 from mechlib.runs.context import Context
-from mechlib.runs.stages.edit import DELTA
 from mechlib.runs.stages.know import splits
-from mechlib.runs.store import Result
+from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
@@ -22,7 +21,7 @@ def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Re
     parts = splits(context.facts, inputs["know"], config["splits"])
     form = FORMATS[config["format"]]
     edited = inputs.get("edit")
-    delta = None if edited is None or edited.folder is None else Delta.load(edited.folder / DELTA)
+    delta = None if edited is None or edited.folder is None else Delta.load(edited.folder / FILE)
     with delta.applied(context.model) if delta else nullcontext():
         rows = [
             asdict(row)

@@ -7,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mechlib.edit.delta import Delta, EditError
+from mechlib.edit.delta import FILE, Delta, EditError
 from mechlib.edit.general_text import prose
 from mechlib.evals.damage import damage
 from mechlib.runs.context import Context
-from mechlib.runs.stages.edit import DELTA
-from mechlib.runs.store import Result
+from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
@@ -22,4 +21,4 @@ def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Re
         raise EditError("damage is measured on an edit that was stored")
     samples = [row["tokens"] for row in inputs["text"].rows][: config["count"]]
     texts = {"samples": samples, "prose": prose(context.model, config["count"], config["length"])}
-    return Result([asdict(row) for row in damage(context.model, Delta.load(edited / DELTA), texts)])
+    return Result([asdict(row) for row in damage(context.model, Delta.load(edited / FILE), texts)])

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.components import Localization
+from mechlib.edit.delta import FILE
 from mechlib.edit.train import EditConfig, edit
 from mechlib.facts import FORMATS, prompts
 from mechlib.runs.context import Context
 from mechlib.runs.stages.know import splits
-from mechlib.runs.store import Result
-
-DELTA = "delta.safetensors"
+from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
@@ -31,6 +30,6 @@ def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Re
         EditConfig(**config["training"]),
         context.report,
     )
-    delta.save(folder / DELTA)
+    delta.save(folder / FILE)
     value = {"norm": delta.norm, "parameters": delta.size, "localization": localization.to_json()}
     return Result([asdict(step) for step in history], value)

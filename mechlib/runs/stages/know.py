@@ -10,7 +10,7 @@ from typing import Any
 from mechlib.evals.answers import Answer, ask
 from mechlib.facts import FORMATS, FactSet, Splits, demonstration_subjects, prompts, split
 from mechlib.runs.context import Context
-from mechlib.runs.store import Result
+from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:

@@ -10,7 +10,7 @@ from mechlib.localize.registry import Measured, localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.runs.context import Context
-from mechlib.runs.store import Result
+from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:

@@ -11,7 +11,7 @@ from mechlib.facts import FORMATS, prompts
 from mechlib.patching.probing import probe
 from mechlib.runs.context import Context
 from mechlib.runs.stages.know import splits
-from mechlib.runs.store import Result
+from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:

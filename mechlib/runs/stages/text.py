@@ -8,7 +8,7 @@ from typing import Any
 
 from mechlib.edit.general_text import sample
 from mechlib.runs.context import Context
-from mechlib.runs.store import Result
+from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:

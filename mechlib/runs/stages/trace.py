@@ -14,7 +14,7 @@ from mechlib.patching.scores import Scores
 from mechlib.patching.sweep import Direction
 from mechlib.runs.context import Context
 from mechlib.runs.stages.know import splits
-from mechlib.runs.store import Result
+from mechlib.runs.result import Result
 
 # The paper's choices (section 3 and the released code): causal tracing restores clean outputs in a
 # run with a noised subject; attribution patching puts outputs of another subject into the clean run.
