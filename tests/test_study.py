@@ -123,6 +123,16 @@ def test_an_edit_differs_by_method_set_and_seed_and_a_question_by_format():
     assert len(asked) == len(edits) * len(FORMATS)
 
 
+def test_what_is_asked_is_the_edit_of_the_same_method_set_and_seed():
+    study = Study(profile="full")
+    for where in study.arms():
+        expected = study.edit(*where).id
+        assert study.ask(*where, "cloze").inputs["edit"].id == study.damage(*where).inputs["edit"].id == expected
+        assert study.edit(*where).inputs["localize"].id == study.localization(*where).id
+        assert study.edit(*where).config["forget_set"] == study.ask(*where, "cloze").config["forget_set"] == where[1]
+    assert "edit" not in study.ask(None, 0, 0, "cloze").inputs
+
+
 def test_random_localizations_are_drawn_anew_and_others_once():
     study = Study()
     drawn = {key: len({study.localization(key, number, seed).id for number in range(3) for seed in range(2)}) for key in LOCALIZERS}

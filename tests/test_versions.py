@@ -20,6 +20,10 @@ class Low:
     def low(self):
         """Do."""
         return "text"  # a comment
+
+
+class LowError(Exception):
+    """Too low."""
 '''
 
 
@@ -65,6 +69,7 @@ def test_a_change_in_a_reached_module_is_seen(mini, statement):
     lambda text: text.replace('"""A class."""', '"""Some class."""'),
     lambda text: text.replace('"""Do."""', '"""Do it,\n\n        in two lines."""'),
     lambda text: text.replace('        """Do."""\n', ""),
+    lambda text: text.replace('"""Too low."""', '"""Much too low."""'),
     lambda text: text.replace("\n\n\n", "\n"),
     lambda text: text.replace('"text"', "'text'"),
 ])  # fmt: skip
