@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -198,7 +198,9 @@ class Localization:
         """Read a file that was saved or written by hand (``name`` and ``components`` suffice)."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            names = [Component.parse(name) for name in data["components"]]
-        except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+            names = [str(name) for name in data["components"]]
+            about = dict(data.get("provenance", {}))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ComponentError(f"{path}: no localization file (needs a JSON object with 'components'): {error}") from None
-        return cls.of(str(data.get("name", path.stem)), names, arch, **dict(data.get("provenance", {})))
+        found = cls.of(str(data.get("name", path.stem)), [Component.parse(name) for name in names], arch)
+        return replace(found, provenance=about)

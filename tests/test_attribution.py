@@ -79,7 +79,8 @@ def test_batches_change_nothing_but_the_draw(tiny_gemma3, monkeypatch):
     monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
     for direction in ("denoise", "noise"):
         one, all_at_once = (
-            attribution_patching(tiny_gemma3, PROMPTS, corruption="tokens", direction=direction, seed=0, batch_size=size) for size in (1, 16)
+            attribution_patching(tiny_gemma3, PROMPTS, corruption="tokens", direction=direction, seed=0, batch_size=size)
+            for size in (1, 16)
         )
         assert one.values == pytest.approx(all_at_once.values, abs=1e-4, rel=1e-3)
 

@@ -183,7 +183,6 @@ def test_a_file_written_by_hand_needs_only_components(tmp_path, tiny_gemma3):
         ('{"components": 7}', "no localization file"),
         ('{"components": [7]}', "7|no localization file"),
         ('{"components": ["L0.mlp"], "provenance": null}', "no localization file"),
-        ('{"components": ["L0.mlp"], "provenance": {"name": "a"}}', "no localization file"),
         ('{"components": ["L0.mlp", "mlp 3"]}', "mlp 3"),
         ('{"components": []}', "empty"),
         ('{"components": ["L3.mlp"]}', "layers 0 to 2"),

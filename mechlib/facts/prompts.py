@@ -99,8 +99,9 @@ def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
     relation = RELATIONS.get(fact.relation)
     if relation is None:
         raise FactError(f"no prompts are written for the relation '{fact.relation}' (known: {', '.join(RELATIONS)})")
-    if fact.answer not in relation.options:
-        raise FactError(f"{fact.subject}: the answer '{fact.answer}' is none of {', '.join(relation.options)}")
+    for word in (fact.answer, fact.target):
+        if word is not None and word not in relation.options:
+            raise FactError(f"{fact.subject}: '{word}' is none of {', '.join(relation.options)}")
     lines: list[str] = []
     for number, (subject, answer) in enumerate(relation.demonstrations[: form.shots]):
         # Demonstrations rotate differently from the question, so that no letter is given away.

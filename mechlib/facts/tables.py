@@ -30,7 +30,7 @@ def athletes(path: Path | None = None) -> FactSet:
             if missing:
                 raise FactError(f"{source}: no column {' and '.join(missing)} (it has: {', '.join(columns) or 'none'})")
             rows = [(reader.line_num, row["athlete"] or "", row["sport"] or "") for row in reader]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FactError(f"{source}: cannot be read: {error}") from None
     seen: dict[str, str] = {}
     facts: list[Fact] = []

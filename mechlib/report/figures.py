@@ -102,15 +102,16 @@ def localization_map(found: Mapping[str, Localization], n_layers: int) -> go.Fig
     figure = go.Figure()
     names = [label(key.split("/")[0]) + (f" (set {key.split('/')[1]})" if "/" in key else "") for key in found]
     for kind, symbol, shift in (("mlp", "square", 0.16), ("attn", "diamond", -0.16)):
+        shown = next((key for key, one in found.items() if any(c.kind == kind for c in one.components)), "")
         for row, (key, localization) in enumerate(found.items()):
             layers = [component.layer for component in localization.components if component.kind == kind]
             figure.add_scatter(
                 x=layers, y=[len(names) - 1 - row + shift] * len(layers), mode="markers",
                 marker={"symbol": symbol, "size": 11, "color": COLOURS[key.split("/")[0]]},
-                name="MLP" if kind == "mlp" else "attention", legendgroup=kind, showlegend=row == 0,
+                name="MLP" if kind == "mlp" else "attention", legendgroup=kind, showlegend=key == shown,
                 hovertemplate=f"{names[row]}: layer %{{x}} {kind}<extra></extra>",
             )  # fmt: skip
-    layout: dict[str, Any] = {**_LAYOUT, "margin": {"l": 190, "r": 20, "t": 20, "b": 60}}
+    layout: dict[str, Any] = {**_LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 60}, "legend": {"orientation": "h", "y": 1.08}}
     figure.update_layout(
         xaxis={"title": "layer", "dtick": 1, "range": [-0.6, n_layers - 0.4]},
         yaxis={"tickvals": list(range(len(names))), "ticktext": names[::-1]},
@@ -162,8 +163,8 @@ def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str], trai
         go.Heatmap(z=shares, x=names, y=[label(arm) for arm in arms], text=texts, texttemplate="%{text}", colorscale="Blues",
                    zmin=0, zmax=1, colorbar={"title": "share"})
     )  # fmt: skip
-    layout: dict[str, Any] = {**_LAYOUT, "margin": {"l": 190, "r": 20, "t": 20, "b": 90}}
-    figure.update_layout(yaxis={"autorange": "reversed"}, height=120 + 36 * len(arms), **layout)
+    layout: dict[str, Any] = {**_LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 90}}
+    figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms), **layout)
     return figure
 
 

@@ -81,9 +81,18 @@ def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprin
             failed.mkdir(parents=True, exist_ok=True)
             if output.exists():
                 shutil.copy(output, failed / target.name)
-            reason = getattr(error, "evalue", "") or "the kernel died (out of memory?)"
-            raise PageError(f"{page.name}: {reason.strip().splitlines()[-1]} (the page so far: {failed / target.name})") from None
-        normalize(output, target)
+            raise PageError(f"{page.name}: {_reason(error)} (the page so far: {failed / target.name})") from None
+        try:
+            normalize(output, target)
+        except OSError as error:
+            raise PageError(f"{target} cannot be written ({error.strerror}); finished runs and pages are kept") from None
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, PapermillExecutionError):
+        return "the kernel died or did not answer (out of memory?)"
+    lines = f"{error.ename}: {error.evalue}".strip().splitlines()
+    return lines[-1].removesuffix(": ").removesuffix(":")
 
 
 def normalize(source: Path, target: Path) -> None:
@@ -104,11 +113,11 @@ def _stable(notebook: Any) -> Any:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _noise(output)]
-    # Plotly names each figure's element at random.
+    # Plotly names each figure's element at random, pandas each styled table.
     names: dict[str, str] = {}
-    text = json.dumps(notebook)
-    for found in re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", text):
-        names.setdefault(found, f"figure-{len(names)}")
+    text = re.sub(r" at 0x[0-9a-f]+", "", json.dumps(notebook))
+    for found in re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\bT_[0-9a-f]{5}(?=[_ \\])", text):
+        names.setdefault(found, f"{'table' if found.startswith('T_') else 'figure'}-{len(names)}")
     for found, name in names.items():
         text = text.replace(found, name)
     return json.loads(text)
