@@ -89,3 +89,34 @@ def test_the_model_keeps_no_gradient(tiny_gemma3):
     asked = prompts([prompt.fact for prompt in PROMPTS], FORMATS["question"])
     attribution_patching(tiny_gemma3, asked, corruption="noise", direction="noise", seed=0)
     assert all(weight.grad is None and not weight.requires_grad for weight in tiny_gemma3.parameters.values())
+
+
+@pytest.mark.parametrize("double", ["gemma3", "llama"], indirect=True)
+def test_one_integration_step_is_the_gradient_halfway_between_the_runs(double):
+    pair, totals, span = make_pair(double, PROMPTS, "tokens", 5), dict.fromkeys(nodes(double.architecture), 0.0), 0.0
+    with torch.no_grad():
+        for row in range(len(pair.batch)):
+            source, base = streams(pair, row)
+            ends = [answer_lead(full_pass(double, stream), pair.options[row]).item() for stream in (source, base)]
+            span += ends[0] - ends[1]
+            for component in totals:
+                kept = []
+                with changing(double, component, lambda output: kept.append(output) or output):
+                    full_pass(double, source)
+                    full_pass(double, base)
+                leads = []
+                for step in (STEP, -STEP):
+                    with changing(double, component, lambda output: output + step * (kept[0] - kept[1])):
+                        leads.append(answer_lead(full_pass(double, (source + base) / 2), pair.options[row]).item())
+                totals[component] += (leads[0] - leads[1]) / (2 * STEP)
+    scores = attribution_patching(double, PROMPTS, corruption="tokens", direction="denoise", seed=5, integration_steps=1)
+    assert scores.values == pytest.approx({component: total / span for component, total in totals.items()}, rel=1e-3, abs=1e-5)
+
+
+def test_integration_steps_are_averaged_midpoints(tiny_gemma3):
+    one, many = (
+        attribution_patching(tiny_gemma3, PROMPTS, corruption="tokens", direction="noise", seed=5, integration_steps=steps)
+        for steps in (1, 8)
+    )
+    assert (one.clean, one.corrupted) == pytest.approx((many.clean, many.corrupted))
+    assert one.values != pytest.approx(many.values, abs=1e-3)

@@ -102,7 +102,7 @@ def plain_training(model, where, texts, config):
 def test_an_edit_is_plain_training(tiny, where):
     config = EditConfig(
         learning_rate=1e-3, forget_coefficient=2.0, retain_coefficient=0.7, text_coefficient=0.4, steps=4, retain_batch=99, text_batch=99,
-        clip=0.5, weight_decay=0.05, precision="float32",
+        clip=0.5, weight_decay=20.0, precision="float32",
     )  # fmt: skip
     texts = sample(tiny, 3, 8, seed=1)
     expected, curve = plain_training(tiny, where, texts, config)
