@@ -72,10 +72,10 @@ def test_rank_is_zero_for_the_token_that_the_model_prefers(tiny):
 
 
 @settings(max_examples=5)
-@given(st.permutations(range(len(PROMPTS))), st.integers(1, 70))
+@given(st.permutations(range(len(PROMPTS[::3]))), st.integers(1, 20))
 def test_order_and_batches_change_nothing(tiny, order, batch_size):
-    plain = ask(tiny, PROMPTS)
-    shuffled = ask(tiny, [PROMPTS[index] for index in order], batch_size=batch_size)
+    asked = PROMPTS[::3]
+    plain, shuffled = ask(tiny, asked), ask(tiny, [asked[index] for index in order], batch_size=batch_size)
     for place, index in enumerate(order):
         assert numbers(shuffled[place]) == pytest.approx(numbers(plain[index]), abs=1e-4)
         assert (shuffled[place].subject, shuffled[place].format) == (plain[index].subject, plain[index].format)

@@ -1,9 +1,6 @@
 """Probes find what a token tells, not what it cannot know."""
 
-from collections import Counter
-
 import numpy as np
-import pytest
 import torch
 
 from mechlib.facts import FORMATS, Fact, athletes, prompts
@@ -60,9 +57,9 @@ def test_streams_are_the_models_hidden_states(tiny, monkeypatch):
             np.testing.assert_allclose(features[9 * number], wanted, atol=1e-4)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_seed_decides(tiny_gemma3, seed):
+def test_the_seed_decides(tiny_gemma3):
     asked = prompts(APART, FORMATS["one_shot"])
-    assert probe(tiny_gemma3, asked, seed) == probe(tiny_gemma3, asked, seed)
-    assert probe(tiny_gemma3, asked, seed) != probe(tiny_gemma3, asked, seed + 2)
-    assert Counter(row.total for row in probe(tiny_gemma3, asked, seed, folds=3)) == {len(asked): 6}
+    first, again, other = (probe(tiny_gemma3, asked, seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+    assert {row.total for row in probe(tiny_gemma3, asked, 0, folds=3)} == {len(asked)}
