@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import tiny_model
+from conftest import FAMILIES, tiny_model
 from editing import FORGET, LOCALIZATIONS, RETAIN, bits, edited, inside, localization, same
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -54,10 +54,10 @@ def test_any_set_of_heads_and_mlps_can_be_edited(tiny_gemma3, picks, weight_deca
     untouched_outside(tiny_gemma3, delta, where)
 
 
-@pytest.mark.parametrize("where", [LOCALIZATIONS["mlp"], LOCALIZATIONS["mixed"]], ids=["mlp", "mixed"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_model_in_half_precision_can_be_edited(where, precision):
-    model = tiny_model("llama")
+def test_a_model_in_half_precision_can_be_edited(family, precision):
+    model, where = tiny_model(family), LOCALIZATIONS["mixed"]
     model.network.bfloat16()
     before = bits(model)
     delta, _ = edited(model, where, precision=precision)
