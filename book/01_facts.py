@@ -26,14 +26,14 @@ MODEL = "gemma-3-270m"
 PROFILE = "quick"
 FACTS = None  # a CSV with columns athlete and sport; None: the shipped table
 SEED = 0
-KNOWN_FORMAT = "few_shot"  # how the model is asked which facts it knows
+KNOWN_FORMAT = None  # how the model is asked which facts it knows; None: as the task does, here with four demonstrations
 KNOWN_THRESHOLD = 0.5  # a fact is known if its answer gets more than this among the options
 FORGET_SET_SIZE = 16
 FORGET_SETS = None  # None: as many as the profile says
-FORMATS = ["one_shot", "question", "few_shot", "cloze", "multiple_choice"]
+FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 
 # %% tags=["remove-input"]
-from mechlib.facts import FORMATS as KNOWN_FORMATS
+from mechlib.facts import FORMATS as ALL_FORMATS
 from mechlib.facts import prompt
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.stages.know import splits
@@ -96,7 +96,7 @@ tables.styled(pd.DataFrame([{"athlete": fact.subject, "plays": fact.answer, "is 
 # %% tags=["remove-input"]
 fact = parts.forget[0].facts[0]
 tables.styled(pd.DataFrame(
-    [{"format": KNOWN_FORMATS[form].label, "prompt": prompt(fact, KNOWN_FORMATS[form]).text} for form in FORMATS]
+    [{"format": ALL_FORMATS[form].label, "prompt": prompt(fact, ALL_FORMATS[form]).text} for form in page.study.formats]
 ))
 
 # %% [markdown]
@@ -108,7 +108,7 @@ tables.styled(pd.DataFrame(
 baseline = page.rows("baseline")
 void = tables.void_formats(baseline)
 forget = [row for row in baseline if row["group"] == "forget"]
-for form in FORMATS:
+for form in page.study.formats:
     page.number(f"baseline_{form}", sum(row["correct"] for row in forget if row["format"] == form) / sum(row["format"] == form for row in forget))
 page.number("void", ", ".join(tables.label(form) for form in void) or "none of them")
 figures.format_accuracies(forget, void).show()

@@ -27,13 +27,16 @@ MODEL = "gemma-3-270m"
 PROFILE = "quick"
 FACTS = None
 SEED = 0
-KNOWN_FORMAT = "few_shot"
+KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
-EDIT_FORMAT = "one_shot"  # the prompts that are probed and patched
+EDIT_FORMAT = None  # the prompts that are probed and patched; None: one_shot
+LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
+LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
 LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
                  "random", "random_mlps", "all_mlps", "nonlocalized"]
+PRECISION = "bfloat16"  # of the matrix products while patching; residual stream and logits are float32
 
 # %% tags=["remove-input"]
 from mechlib.components import Localization
@@ -41,7 +44,8 @@ from mechlib.patching.scores import Scores
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT, known_threshold=KNOWN_THRESHOLD,
-                 forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT, localizations=LOCALIZATIONS)
+                 forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT, lookup_rule=LOOKUP_RULE,
+                 localization=LOCALIZATION, localizations=LOCALIZATIONS, precision=PRECISION)
 page.banner()
 
 # %% [markdown]
@@ -60,6 +64,7 @@ lookup = found.get("fact_lookup/0")
 chosen = lookup.layers if lookup else ()
 subject = {row["layer"]: row["correct"] / row["total"] for row in probes if row["position"] == "subject"}
 at_end = {row["layer"]: row["correct"] / row["total"] for row in probes if row["position"] == "prompt"}
+n_layers = 1 + max(row["layer"] for row in probes)
 page.number("n_probed", probes[0]["total"])
 page.number("probe_start", subject[0])
 page.number("probe_best", max(subject.values()))
@@ -99,8 +104,9 @@ figures.probe_curves(probes, chosen).show()
 
 # %% tags=["remove-input"]
 methods = {"causal_tracing": "Causal tracing (restoring)", "attribution_patching": "Attribution patching (corrupting)"}
-scores = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("evidence") if arm["evidence"] in methods}
-figures.score_map([scores[key] for key in methods], list(methods.values())).show()
+evidence = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("evidence") if arm["evidence"] != "probe"}
+scores = {key: evidence[key] for key in methods if key in evidence}
+figures.score_map(list(scores.values()), [methods[key] for key in scores]).show()
 
 # %% [markdown]
 # *Blue: moves the answer the expected way. Outputs are taken as they enter the residual stream, after the post-norm
@@ -113,6 +119,30 @@ tables.styled(pd.DataFrame(
 ), {"clean logit difference": "{:.2f}", "corrupted logit difference": "{:.2f}"})
 
 # %% [markdown]
+# ### Where in the prompt?
+#
+# Scores add up over the prompt. Restoring one output at one place at a time takes them apart: the layer-by-position
+# map that readers of causal tracing know {cite:p}`meng2022locating`.
+
+# %% tags=["remove-input"]
+placed = evidence["causal_tracing_positions"]
+figures.position_map(placed, "Causal tracing").show()
+
+# %% tags=["remove-input"]
+mlps = {component.layer: at for component, at in placed.positions.items() if component.kind == "mlp"}
+early, late = range(n_layers // 2), range(n_layers // 2, n_layers)
+for name, layers, position in (("subject", early, "subject last"), ("end", late, "prompt end"), ("early_end", early, "prompt end")):
+    page.number(f"share_{name}", sum(mlps[layer][position] for layer in layers))
+
+# %% [markdown]
+# *The share of the logit difference that comes back when one attention layer's or one MLP's clean output is restored
+# at one class of positions; "subject middle" and "after subject" are sums over their tokens.*
+#
+# Summed over layers, the MLPs of the first half restore {glue:text}`share_subject:.2f` at the last token of the name and
+# {glue:text}`share_early_end:.2f` at the end of the prompt, those of the second half {glue:text}`share_end:.2f` at the end
+# of the prompt. (Single effects need not add up to the effect of restoring them together.)
+
+# %% [markdown]
 # ## The same budget for everyone
 #
 # Modules are taken in the order of their absolute score (an attention layer's is the sum over its heads, as in the
@@ -122,7 +152,6 @@ tables.styled(pd.DataFrame(
 # %% tags=["remove-input"]
 drawn = {key: value for key, value in found.items() if key.endswith("/0") or key.split("/")[0] in ("random", "random_mlps")}
 shown = {(key if key.split("/")[0] in ("random", "random_mlps") else key.split("/")[0]): value for key, value in drawn.items()}
-n_layers = 1 + max(component.layer for score in scores.values() for component in score.values)
 figures.localization_map(shown, n_layers).show()
 
 # %% [markdown]
@@ -138,6 +167,9 @@ tables.styled(pd.DataFrame(
 # %% [markdown]
 # *Exact counts; embeddings and norms are trained by nobody. The last component may overshoot the budget by less than
 # its own size. Mind the last column: a method that shares components with fact lookup is no independent comparison.*
+#
+# Each of these sets is a small JSON file, `runs/localize/<run>/localization.json`. Written by hand it can be as short as
+# `{"components": ["L3.mlp", "L7.head2"]}`; `make execute PARAMS="LOCALIZATION=mine.json"` puts it beside the others.
 
 # %% [markdown]
 # ## Runs behind this page

@@ -196,11 +196,19 @@ class Localization:
     @classmethod
     def load(cls, path: Path, arch: Architecture) -> Localization:
         """Read a file that was saved or written by hand (``name`` and ``components`` suffice)."""
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            names = [str(name) for name in data["components"]]
-            about = dict(data.get("provenance", {}))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ComponentError(f"{path}: no localization file (needs a JSON object with 'components'): {error}") from None
-        found = cls.of(str(data.get("name", path.stem)), [Component.parse(name) for name in names], arch)
-        return replace(found, provenance=about)
+        data = _read(path)
+        found = cls.of(str(data.get("name", path.stem)), [Component.parse(name) for name in data["components"]], arch)
+        return replace(found, provenance=dict(data.get("provenance", {})))
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """The components of a localization file, checked as names; raises :class:`ComponentError`."""
+    return tuple(str(Component.parse(name)) for name in _read(path)["components"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return {**data, "components": [str(name) for name in data["components"]], "provenance": dict(data.get("provenance", {}))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ComponentError(f"{path}: no localization file (needs a JSON object with 'components'): {error}") from None

@@ -11,10 +11,11 @@ import torch
 from mechlib.components import Localization
 from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.losses import cross_entropy, next_token
-from mechlib.edit.trainable import Precision, Trainable, computing, trainable
+from mechlib.edit.trainable import Trainable, trainable
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, TokenBatch, answer_hidden, enter, token_batch, tokenize
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.precision import Precision, computing
 from mechlib.models.tokens import answer_token
 
 
@@ -107,8 +108,8 @@ def _prompt_batches(train: Trainable, forget: Sequence[Prompt], retain: Sequence
     for part in slices:
         prompts = [*forget, *part]
         tokens = tokenize(train.model, [prompt.text for prompt in prompts])
-        answers = [prompt.target or "" for prompt in forget] + [prompt.answer for prompt in part]
-        labels = torch.tensor([answer_token(train.model, answer) for answer in answers], device=train.model.device)
+        answers = [(prompt.target or "", prompt.open) for prompt in forget] + [(prompt.answer, prompt.open) for prompt in part]
+        labels = torch.tensor([answer_token(train.model, word, first=is_open) for word, is_open in answers], device=train.model.device)
         batches.append(_Batch(tokens, enter(train.model, tokens, train.first_layer), labels))
     return batches
 

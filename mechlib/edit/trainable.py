@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +11,7 @@ from torch import Tensor, nn
 from mechlib.components import Component, Localization, WeightSlice
 from mechlib.edit.delta import Delta, EditError
 from mechlib.models.language_model import LanguageModel
-
-Precision = Literal["float32", "bfloat16"]
+from mechlib.models.precision import Precision, in_precision
 
 
 @dataclass(frozen=True)
@@ -75,24 +72,15 @@ class Trainable:
 def trainable(model: LanguageModel, localization: Localization, precision: Precision) -> Trainable:
     """Copy the localized matrices in float32, and with ``bfloat16`` the frozen ones in that format.
 
-    Frozen weights are then not converted again in every forward pass; masters, optimizer and
-    residual stream keep float32. Raises :class:`EditError` for an empty localization.
+    Masters, optimizer and residual stream keep float32. Raises :class:`EditError` for an empty localization.
     """
     if not localization.components:
         raise EditError(f"localization '{localization.name}' is empty: nothing would be trained")
-    twin = model.shared_copy()
+    twin, originals = in_precision(model, precision), model.parameters
     blocks = tuple(_distinct(localization.components, model))
-    names = {block.parameter for block in blocks}
-    for path, module in twin.network.named_modules():
-        weight = getattr(module, "weight", None)
-        if weight is None:
-            continue
-        if f"{path}.weight" in names:
-            module.weight = nn.Parameter(weight.detach().float().clone(), requires_grad=True)
-        elif precision == "float32" and weight.dtype != torch.float32:
-            module.weight = nn.Parameter(weight.detach().float(), requires_grad=False)
-        elif precision == "bfloat16" and isinstance(module, nn.Linear) and weight.dtype != torch.bfloat16:
-            module.weight = nn.Parameter(weight.detach().bfloat16(), requires_grad=False)
+    for name in {block.parameter for block in blocks}:
+        module = twin.network.get_submodule(name.rpartition(".")[0])
+        module.weight = nn.Parameter(originals[name].detach().float().clone(), requires_grad=True)
     return Trainable(twin, model, blocks, min(component.layer for component in localization.components))
 
 
@@ -103,10 +91,3 @@ def _distinct(components: tuple[Component, ...], model: LanguageModel) -> Iterat
             if block not in seen:
                 seen.add(block)
                 yield block
-
-
-@contextmanager
-def computing(model: LanguageModel, precision: Precision) -> Generator[None]:
-    """Matrix products in bfloat16 where asked for, everything else in float32."""
-    with torch.autocast(model.device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext():
-        yield

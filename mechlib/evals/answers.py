@@ -21,15 +21,18 @@ class Answer:
     vocabulary; ``probability`` and ``target_probability`` are renormalized over the options, as the
     paper does for sports; ``option_mass`` is the share of the vocabulary's probability that the
     options hold together; ``rank`` (0 is first) counts the tokens preferred to the true answer;
-    ``said`` is the option preferred.
+    ``said`` is the option preferred. Where every token competes (an open relation), ``said`` is the
+    likeliest of all tokens, and ``correct`` and ``edited`` compare with it.
     """
 
+    relation: str
     subject: str
     answer: str
     target: str | None
     format: str
     rotation: int
     group: str
+    open: bool
     log_probability: float
     probability: float
     target_log_probability: float | None
@@ -45,39 +48,45 @@ class Answer:
 def ask(model: LanguageModel, prompts: Sequence[Prompt], group: str = "", batch_size: int = 64) -> list[Answer]:
     """Answers to ``prompts``, in their order. The result does not depend on the batch size (to rounding)."""
     rows: dict[int, Answer] = {}
-    # Prompts of one format and rotation share their demonstrations, which are then computed once.
-    order = sorted(range(len(prompts)), key=lambda index: (prompts[index].format, prompts[index].rotation, index))
+    # Prompts of one relation, format and rotation share their demonstrations, which are then computed once.
+    order = sorted(range(len(prompts)), key=lambda index: (_alike(prompts[index]), index))
     for indices in _runs(order, prompts, batch_size):
         logits = answer_logits(model, tokenize(model, [prompts[index].text for index in indices]))
         for index, row in zip(indices, logits.log_softmax(-1), strict=True):
-            tokens = {option: answer_token(model, option) for option in prompts[index].options}
-            rows[index] = _answer(prompts[index], row, tokens, group)
+            rows[index] = _answer(model, prompts[index], row, group)
     return [rows[index] for index in range(len(prompts))]
 
 
 def _runs(order: Sequence[int], prompts: Sequence[Prompt], size: int) -> list[list[int]]:
     batches: list[list[int]] = []
     for index in order:
-        like = (prompts[index].format, prompts[index].rotation)
-        if not batches or len(batches[-1]) == size or like != (prompts[batches[-1][0]].format, prompts[batches[-1][0]].rotation):
+        if not batches or len(batches[-1]) == size or _alike(prompts[index]) != _alike(prompts[batches[-1][0]]):
             batches.append([])
         batches[-1].append(index)
     return batches
 
 
-def _answer(prompt: Prompt, row: torch.Tensor, tokens: dict[str, int], group: str) -> Answer:
+def _alike(prompt: Prompt) -> tuple[str, str, int]:
+    return prompt.fact.relation, prompt.format, prompt.rotation
+
+
+def _answer(model: LanguageModel, prompt: Prompt, row: torch.Tensor, group: str) -> Answer:
+    tokens = {option: answer_token(model, option, first=prompt.open) for option in prompt.options}
     options = {option: float(row[token]) for option, token in tokens.items()}
     mass = torch.tensor(list(options.values())).logsumexp(0).item()
     share = {option: torch.tensor(value - mass).exp().item() for option, value in options.items()}
-    said = max(options, key=lambda option: options[option])
-    target = prompt.target
+    target, top = prompt.target, int(row.argmax())
+    said = model.tokenizer.decode([top]) if prompt.open else max(options, key=lambda option: options[option])
+    picked = top if prompt.open else tokens[said]
     return Answer(
+        relation=prompt.fact.relation,
         subject=prompt.fact.subject,
         answer=prompt.fact.answer,
         target=prompt.fact.target,
         format=prompt.format,
         rotation=prompt.rotation,
         group=group,
+        open=prompt.open,
         log_probability=options[prompt.answer],
         probability=share[prompt.answer],
         target_log_probability=None if target is None else options[target],
@@ -85,6 +94,6 @@ def _answer(prompt: Prompt, row: torch.Tensor, tokens: dict[str, int], group: st
         option_mass=torch.tensor(mass).exp().item(),
         rank=int((row > row[tokens[prompt.answer]]).sum()),
         said=said.strip(),
-        correct=said == prompt.answer,
-        edited=said == target,
+        correct=picked == tokens[prompt.answer],
+        edited=target is not None and picked == tokens[target],
     )

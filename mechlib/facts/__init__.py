@@ -1,10 +1,12 @@
 """Facts, the tables they come from, and the ways to ask for them. Imports no model."""
 
+from mechlib.facts.counterfact import counterfact, world_facts
 from mechlib.facts.fact import Fact, FactError, FactSet, Splits, split
-from mechlib.facts.prompts import FORMATS, Prompt, PromptFormat, demonstration_subjects, prompt, prompts
+from mechlib.facts.prompts import FORMATS, Prompt, PromptFormat, formats_of, neighbourhood, prompt, prompts
+from mechlib.facts.relations import demonstration_subjects
 from mechlib.facts.tables import athletes
 
 __all__ = [
-    "FORMATS", "Fact", "FactError", "FactSet", "Prompt", "PromptFormat", "Splits", "athletes",
-    "demonstration_subjects", "prompt", "prompts", "split",
+    "FORMATS", "Fact", "FactError", "FactSet", "Prompt", "PromptFormat", "Splits", "athletes", "counterfact",
+    "demonstration_subjects", "formats_of", "neighbourhood", "prompt", "prompts", "split", "world_facts",
 ]  # fmt: skip

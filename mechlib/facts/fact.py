@@ -16,12 +16,18 @@ class FactError(ValueError):
 
 @dataclass(frozen=True, order=True)
 class Fact:
-    """``subject`` stands in ``relation`` to ``answer``; an edit makes the model say ``target`` instead."""
+    """``subject`` stands in ``relation`` to ``answer``; an edit makes the model say ``target`` instead.
+
+    A published fact brings its own ``wordings`` (a statement, then paraphrases; ``{}`` is the subject)
+    and ``neighbourhood`` (texts about other subjects with the same answer); others leave both to their relation.
+    """
 
     subject: str
     relation: str
     answer: str
     target: str | None = None
+    wordings: tuple[str, ...] = ()
+    neighbourhood: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.subject} -> {self.answer}" + (f" (edit: {self.target})" if self.target else "")
@@ -69,7 +75,12 @@ class FactSet:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FactSet:
         """Inverse of :meth:`to_json`."""
-        return cls(data["name"], tuple(Fact(**fact) for fact in data["facts"]))
+        return cls(data["name"], tuple(_read(fact) for fact in data["facts"]))
+
+
+def _read(data: Mapping[str, Any]) -> Fact:
+    fact = Fact(**data)
+    return replace(fact, wordings=tuple(fact.wordings), neighbourhood=tuple(fact.neighbourhood))
 
 
 @dataclass(frozen=True)
@@ -104,12 +115,12 @@ def deal(facts: Iterable[Fact], generator: random.Random) -> list[Fact]:
 
 
 def with_targets(facts: Sequence[Fact], answers: Sequence[str], generator: random.Random) -> tuple[Fact, ...]:
-    """Give every fact an edit target: another answer, each of the others equally often in turn."""
+    """Give every fact that has none an edit target: another answer, each of the others equally often in turn."""
     targeted: list[Fact] = []
     for answer, group in by_answer(facts).items():
         others = [other for other in sorted(answers) if other != answer]
         generator.shuffle(others)
-        targeted += [replace(fact, target=others[rank % len(others)]) for rank, fact in enumerate(group)]
+        targeted += [fact if fact.target else replace(fact, target=others[rank % len(others)]) for rank, fact in enumerate(group)]
     targets = {fact.subject: fact for fact in targeted}
     return tuple(targets[fact.subject] for fact in facts)
 
@@ -120,12 +131,13 @@ def split(
     """Divide the known facts; seeded, disjoint, every part balanced over the answers.
 
     Forget sets come first, so the first sets of a large study are the sets of a small one with the
-    same seed. ``exclude`` names subjects that demonstrations use: they appear in no part. Raises
-    :class:`FactError` if the model knows too few facts.
+    same seed. ``exclude`` names subjects that demonstrations use: they appear in no part. Of several
+    facts about one subject only one is taken, so that nothing that is kept is about what is edited.
+    Raises :class:`FactError` if the model knows too few facts.
     """
     generator = random.Random(seed)
     excluded = set(exclude)
-    facts = [fact for fact in known if fact.subject not in excluded]
+    facts = list({fact.subject: fact for fact in reversed(known.facts) if fact.subject not in excluded}.values())[::-1]
     answers = sorted({fact.answer for fact in facts})
     needed = n_sets * set_size + n_localize + n_test + set_size
     if len(facts) < needed or len(answers) < 2:

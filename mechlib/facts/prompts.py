@@ -1,27 +1,18 @@
 """Prompt formats, as data: one fact can be asked in many ways, and an edit must hold in all of them.
 
-``one_shot`` and ``question`` are the paper's formats (section 4 and its released code), the others
-widen the test. A prompt ends right before the answer; answers start with a space.
+``one_shot`` and ``question`` are the paper's formats for sports (section 4 and its released code),
+``statement`` and the paraphrases those of CounterFact; the others widen the test. A prompt ends
+right before the answer; answers start with a space.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from string import Formatter
 
 from mechlib.facts.fact import Fact, FactError
-
-
-@dataclass(frozen=True)
-class Relation:
-    """The wordings of one relation; ``{}`` stands for the subject."""
-
-    key: str
-    statement: str
-    question: str
-    cloze: str
-    options: tuple[str, ...]
-    demonstrations: tuple[tuple[str, str], ...]
+from mechlib.facts.relations import Relation, relation_of
 
 
 @dataclass(frozen=True)
@@ -34,10 +25,19 @@ class PromptFormat:
     shots: int = 0
     letters: bool = False
 
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """The wordings of a relation that the line is made of."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.line) if name and name != "options")
+
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text that ends before its answer, with every answer that competes for the next token."""
+    """A text that ends before its answer, with the answers that compete for the next token.
+
+    ``open``: every token competes, because the relation has no closed list of answers; ``options``
+    are then the true answer and the edit target.
+    """
 
     text: str
     fact: Fact
@@ -46,32 +46,18 @@ class Prompt:
     answer: str
     target: str | None
     rotation: int = 0
+    open: bool = False
 
     @property
     def subject_end(self) -> int:
         """Character position right after the last mention of the subject."""
-        return self.text.rindex(self.fact.subject) + len(self.fact.subject)
+        return self.subject_start + len(self.fact.subject)
 
     @property
     def subject_start(self) -> int:
         """Character position of the last mention of the subject."""
         return self.text.rindex(self.fact.subject)
 
-
-SPORT = Relation(
-    key="sport",
-    statement="{} plays the sport of",
-    question="What sport does {} play?",
-    cloze="{} became famous as a professional athlete. The sport that made {} famous is",
-    options=("football", "baseball", "basketball", "golf"),
-    demonstrations=(
-        ("Tiger Woods", "golf"),
-        ("Babe Ruth", "baseball"),
-        ("Magic Johnson", "basketball"),
-        ("Joe Montana", "football"),
-    ),
-)
-RELATIONS = {SPORT.key: SPORT}
 
 FORMATS = {
     form.key: form
@@ -81,42 +67,51 @@ FORMATS = {
         PromptFormat("few_shot", "Four-shot statement", "Fact: {statement}", shots=4),
         PromptFormat("cloze", "Cloze", "{cloze}"),
         PromptFormat("multiple_choice", "Letter choice", "Question: {question}\n{options}\nAnswer:", 2, True),
+        PromptFormat("statement", "Bare statement", "{statement}"),
+        PromptFormat("paraphrase_1", "First paraphrase", "{paraphrase_1}", shots=1),
+        PromptFormat("paraphrase_2", "Second paraphrase", "{paraphrase_2}", shots=1),
     )
 }
 LETTERS = ("A", "B", "C", "D")
 
 
-def demonstration_subjects() -> frozenset[str]:
-    """Everybody that appears in a demonstration: they belong to no set of facts."""
-    return frozenset(subject for relation in RELATIONS.values() for subject, _ in relation.demonstrations)
+def formats_of(relation: Relation) -> tuple[str, ...]:
+    """The formats in which facts of a relation can be asked."""
+    return tuple(
+        key
+        for key, form in FORMATS.items()
+        if set(form.wordings) <= set(relation.wordings) and (relation.options is not None or not form.letters)
+    )
 
 
 def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
     """Ask ``fact`` in a format. ``rotation`` shifts the options of a letter choice, in its demonstrations too.
 
-    Raises :class:`FactError` if the relation has no wordings or the answer is not among its options.
+    Raises :class:`FactError` if the relation lacks the wording or the answer is not among its options.
     """
-    relation = RELATIONS.get(fact.relation)
-    if relation is None:
-        raise FactError(f"no prompts are written for the relation '{fact.relation}' (known: {', '.join(RELATIONS)})")
+    relation = relation_of(fact)
     for word in (fact.answer, fact.target):
-        if word is not None and word not in relation.options:
+        if word is not None and relation.options is not None and word not in relation.options:
             raise FactError(f"{fact.subject}: '{word}' is none of {', '.join(relation.options)}")
+    if form.letters and relation.options is None:
+        raise FactError(f"the relation '{relation.key}' has no closed list of answers to choose from")
+    choices = relation.options or tuple(word for word in (fact.answer, fact.target) if word is not None)
     lines: list[str] = []
     for number, (subject, answer) in enumerate(relation.demonstrations[: form.shots]):
         # Demonstrations rotate differently from the question, so that no letter is given away.
-        options = _rotated(relation.options, rotation + 1 + number)
+        options = _rotated(choices, rotation + 1 + number)
         lines.append(f"{_line(relation, form, subject, options)} {_spoken(form, answer, options)}")
-    options = _rotated(relation.options, rotation)
+    options = _rotated(choices, rotation)
     lines.append(_line(relation, form, fact.subject, options))
     return Prompt(
         text="\n".join(lines),
         fact=fact,
         format=form.key,
-        options=tuple(f" {_spoken(form, option, options)}" for option in relation.options),
+        options=tuple(f" {_spoken(form, option, options)}" for option in choices),
         answer=f" {_spoken(form, fact.answer, options)}",
         target=f" {_spoken(form, fact.target, options)}" if fact.target else None,
         rotation=rotation,
+        open=relation.options is None,
     )
 
 
@@ -130,6 +125,19 @@ def prompts(facts: Sequence[Fact], form: PromptFormat, rotations: int = 1) -> li
     return [prompt(fact, form, (number + turn) % len(LETTERS)) for number, fact in enumerate(facts) for turn in range(rotations)]
 
 
+def neighbourhood(fact: Fact, among: Iterable[Fact], form: PromptFormat) -> list[Prompt]:
+    """Prompts about other subjects with the same answer: an edit of ``fact`` should not move them (CounterFact).
+
+    A fact that brings such texts is asked in them; for others, ``among`` is searched for the same
+    relation and answer. Their edit target is that of ``fact``.
+    """
+    if fact.neighbourhood:
+        own = prompt(fact, FORMATS["statement"])
+        return [replace(own, text=text, format="neighbourhood") for text in fact.neighbourhood]
+    others = [other for other in among if (other.relation, other.answer) == (fact.relation, fact.answer) and other.subject != fact.subject]
+    return [replace(prompt(replace(other, target=fact.target), form), format="neighbourhood") for other in others]
+
+
 def _rotated(options: tuple[str, ...], by: int) -> tuple[str, ...]:
     shift = by % len(options)
     return options[shift:] + options[:shift]
@@ -140,9 +148,5 @@ def _spoken(form: PromptFormat, answer: str, options: tuple[str, ...]) -> str:
 
 
 def _line(relation: Relation, form: PromptFormat, subject: str, options: tuple[str, ...]) -> str:
-    return form.line.format(
-        statement=relation.statement.format(subject),
-        question=relation.question.format(subject),
-        cloze=relation.cloze.replace("{}", subject),
-        options="\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=True)),
-    )
+    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)) if form.letters else ""
+    return form.line.format(options=listed, **{name: relation.wording(name, subject) for name in form.wordings})

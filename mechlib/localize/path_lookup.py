@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from mechlib.components import Component
+from mechlib.components import Component, ComponentError
 from mechlib.patching.scores import Scores
 
 # The paper chooses MLPs that raise the logit difference by more than the threshold; the released
@@ -27,9 +27,13 @@ def receiver_layer(heads: Sequence[Component]) -> int:
 
 
 def feeding_mlps(effects: Mapping[Component, float], n_layers: int, rule: Rule, threshold: float = THRESHOLD) -> tuple[Component, ...]:
-    """The MLPs whose effect exceeds ``threshold`` after the last layer's is taken off as the baseline."""
+    """The MLPs whose effect exceeds ``threshold`` after the last layer's is taken off as the baseline.
+
+    Raises :class:`ComponentError` if there is none.
+    """
     baseline = effects.get(Component(n_layers - 1, "mlp"), 0.0)
     shifted = {component: effect - baseline for component, effect in effects.items() if component.kind == "mlp"}
-    return tuple(
-        component for component, effect in sorted(shifted.items()) if (abs(effect) if rule == "released" else effect) > threshold
-    )
+    found = [component for component, effect in sorted(shifted.items()) if (abs(effect) if rule == "released" else effect) > threshold]
+    if not found:
+        raise ComponentError(f"path patching finds no MLP with an effect above {threshold}: give LOCALIZATION a file")
+    return tuple(found)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from mechlib.components import Architecture, Component, Localization, modules
@@ -11,58 +12,125 @@ from mechlib.localize.budget import take
 from mechlib.localize.controls import shuffled_mlps, shuffled_modules
 from mechlib.localize.fact_lookup import fact_lookup
 from mechlib.localize.output_tracing import ranked
+from mechlib.localize.path_lookup import Rule, feeding_mlps
 from mechlib.models.table import Group
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 
-Evidence = Literal["probe", "causal_tracing", "attribution_patching"]
+Lookup = Literal["probe", "paths"]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the model gave away about its components: the input of every localization."""
+    """What the model gave away about its components: the input of every localization.
 
-    probe: Sequence[ProbeRow]
-    scores: Mapping[str, Scores]
+    ``scores`` holds the evidence by name; that of path patching is called ``paths``. ``rule``
+    decides which MLPs path patching chooses.
+    """
+
+    probe: Sequence[ProbeRow] = ()
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+    rule: Rule = "paper"
+
+    def lookup(self, arch: Architecture) -> tuple[Component, ...]:
+        """Fact lookup: by probes where there are some, else by path patching."""
+        if self.probe:
+            return fact_lookup(self.probe, arch)
+        return feeding_mlps(self.scores["paths"].values, arch.n_layers, self.rule)
+
+
+Choose = Callable[[Measured, Architecture, int, int], Sequence[Component]]
 
 
 @dataclass(frozen=True)
 class Localizer:
-    """One method of the paper. ``choose(measured, architecture, budget, seed)`` gives the components."""
+    """One method. ``choose(measured, architecture, budget, seed)`` gives the components.
+
+    ``matched`` ones keep to fact lookup's parameter count; ``drawn`` ones are drawn anew for every forget set and seed.
+    """
 
     key: str
     label: str
     group: Group
-    evidence: Evidence | None
-    choose: Callable[[Measured, Architecture, int, int], Sequence[Component]]
+    evidence: str | None
+    choose: Choose
     matched: bool = True
+    drawn: bool = False
 
 
-def _traced(key: Evidence, mlps_only: bool) -> Callable[[Measured, Architecture, int, int], Sequence[Component]]:
-    return lambda measured, arch, budget, _: take(ranked(measured.scores[key], mlps_only), budget, arch)
+def _traced(evidence: str, label: str) -> tuple[Localizer, Localizer]:
+    """A method that scores components, over all modules and over MLPs alone."""
 
+    def chooser(mlps_only: bool) -> Choose:
+        return lambda measured, arch, budget, _: take(ranked(measured.scores[evidence], mlps_only), budget, arch)
 
-LOCALIZERS = {
-    method.key: method
-    for method in (
-        Localizer("fact_lookup", "Fact lookup", "mlps", "probe", lambda measured, arch, *_: fact_lookup(measured.probe, arch)),
-        Localizer("causal_tracing", "Causal tracing", "mixed", "causal_tracing", _traced("causal_tracing", False)),
-        Localizer("causal_tracing_mlps", "Causal tracing (MLPs)", "mlps", "causal_tracing", _traced("causal_tracing", True)),
-        Localizer("attribution_patching", "Attribution patching", "mixed", "attribution_patching", _traced("attribution_patching", False)),
-        Localizer("attribution_patching_mlps", "Attribution patching (MLPs)", "mlps", "attribution_patching",
-                  _traced("attribution_patching", True)),
-        Localizer("random", "Random components", "mixed", None,
-                  lambda _, arch, budget, seed: take(shuffled_modules(arch, seed), budget, arch)),
-        Localizer("random_mlps", "Random MLPs", "mlps", None, lambda _, arch, budget, seed: take(shuffled_mlps(arch, seed), budget, arch)),
-        Localizer("all_mlps", "All MLPs", "everything", None, lambda _m, arch, *_: modules(arch, ["mlp"]), matched=False),
-        Localizer("nonlocalized", "Nonlocalized", "everything", None, lambda _m, arch, *_: modules(arch), matched=False),
+    return (
+        Localizer(evidence, label, "mixed", evidence, chooser(False)),
+        Localizer(f"{evidence}_mlps", f"{label} (MLPs)", "mlps", evidence, chooser(True)),
     )
-}  # fmt: skip
+
+
+def _draw_modules(_measured: Measured, arch: Architecture, budget: int, seed: int) -> Sequence[Component]:
+    return take(shuffled_modules(arch, seed), budget, arch)
+
+
+def _draw_mlps(_measured: Measured, arch: Architecture, budget: int, seed: int) -> Sequence[Component]:
+    return take(shuffled_mlps(arch, seed), budget, arch)
+
+
+# The nine localizations that the paper compares.
+_PAPER = (
+    Localizer("fact_lookup", "Fact lookup", "mlps", None, lambda measured, arch, *_: measured.lookup(arch)),
+    *_traced("causal_tracing", "Causal tracing"),
+    *_traced("attribution_patching", "Attribution patching"),
+    Localizer("random", "Random components", "mixed", None, _draw_modules, drawn=True),
+    Localizer("random_mlps", "Random MLPs", "mlps", None, _draw_mlps, drawn=True),
+    Localizer("all_mlps", "All MLPs", "everything", None, lambda _m, arch, *_: modules(arch, ["mlp"]), matched=False),
+    Localizer("nonlocalized", "Nonlocalized", "everything", None, lambda _m, arch, *_: modules(arch), matched=False),
+)
+_BEYOND = (
+    *_traced("activation_patching", "Activation patching"),
+    *_traced("activation_patching_noising", "Activation patching, noising"),
+    *_traced("attribution_patching_denoising", "Attribution patching, denoising"),
+    *_traced("integrated_gradients", "Integrated gradients"),
+    *_traced("relevance_patching", "Relevance patching"),
+    *_traced("gradient_times_weight", "|Gradient x weight|"),
+)
+PAPER = tuple(method.key for method in _PAPER)
+LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND)}
+GIVEN = "given"
+_WINDOW = re.compile(r"mlps_(\d+)_to_(\d+)")
+_DRAW = re.compile(r"random_mlps_(\d+)")
+
+
+def localizer(key: str) -> Localizer:
+    """A method by its key; besides the table: ``mlps_2_to_6``, a window, and ``random_mlps_3``, one draw for all forget sets.
+
+    Raises ``KeyError`` for any other key.
+    """
+    if window := _WINDOW.fullmatch(key):
+        first, last = int(window[1]), int(window[2])
+        layers = range(first, last + 1)
+        return Localizer(key, f"MLPs {first} to {last}", "mlps", None, lambda *_: [Component(n, "mlp") for n in layers], matched=False)
+    if draw := _DRAW.fullmatch(key):
+        number = int(draw[1])
+        return Localizer(key, f"Random MLPs, draw {number}", "mlps", None,
+                         lambda _m, arch, budget, _: take(shuffled_mlps(arch, 1_000_000 + number), budget, arch))  # fmt: skip
+    if key == GIVEN:
+        return Localizer(GIVEN, "Given by file", "mixed", None, lambda *_: (), matched=False)
+    return LOCALIZERS[key]
+
+
+def known(keys: Any) -> tuple[str, ...]:
+    """All keys of the table, and those of ``keys`` (one or several) that name a window or a draw."""
+    listed: Iterable[Any] = keys if isinstance(keys, list | tuple) else (keys,)
+    return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and (_WINDOW.fullmatch(key) or _DRAW.fullmatch(key))))
 
 
 def localize(key: str, measured: Measured, arch: Architecture, seed: int, **provenance: Any) -> Localization:
     """A localization by its key, at the parameter count of fact lookup where the method is ``matched``."""
-    budget = sum(component.size(arch) for component in fact_lookup(measured.probe, arch))
-    method = LOCALIZERS[key]
+    method = localizer(key)
+    budget = sum(component.size(arch) for component in measured.lookup(arch))
     components = method.choose(measured, arch, budget, seed)
-    return Localization.of(key, components, arch, budget=budget, seed=seed, evidence=method.evidence, **provenance)
+    about = {"budget": budget, "seed": seed, "evidence": method.evidence, "architecture": asdict(arch), **provenance}
+    return Localization.of(key, components, arch, **about)

@@ -100,7 +100,18 @@ def hidden_states(
 
 def unembed(model: LanguageModel, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocabulary"]:
     """Logits in float32 of final hidden states, with the family's soft cap."""
-    logits = model.network.get_output_embeddings()(hidden).float()
+    return _soft_capped(model, model.network.get_output_embeddings()(hidden).float())
+
+
+def option_logits(
+    model: LanguageModel, hidden: Float[Tensor, "text d_model"], options: Int[Tensor, "text option"]
+) -> Float[Tensor, "text option"]:
+    """Logits in float32 of each text's own few tokens: the unembedding is most of a small model's work."""
+    rows = model.network.get_output_embeddings().weight[options].float()
+    return _soft_capped(model, (rows * hidden.float()[:, None]).sum(-1))
+
+
+def _soft_capped(model: LanguageModel, logits: Tensor) -> Tensor:
     cap = getattr(model.network.config.get_text_config(), "final_logit_softcapping", None)
     return logits if cap is None else cap * torch.tanh(logits / cap)
 

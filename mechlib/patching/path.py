@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mechlib.components import Component
 from mechlib.facts import Prompt
-from mechlib.models.forward import Entry, answer_logits, residual_stream
-from mechlib.models.hooked import HookedModel
+from mechlib.models.forward import Entry, residual_stream
+from mechlib.models.hooks import Place, columns, hooks, place
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.precision import Precision
 from mechlib.patching.pairs import Corruption, Pair
 from mechlib.patching.scores import Scores
-from mechlib.patching.sweep import Direction, Effects, component_outputs, source_run, sweep
+from mechlib.patching.sweep import Direction, Effects, Report, component_outputs, silent, sweep
 
 
 def direct_effects(
@@ -33,15 +33,13 @@ def direct_effects(
     corruption: Corruption = "tokens",
     direction: Direction = "denoise",
     seed: int = 0,
+    precision: Precision = "float32",
     batch_size: int = 16,
-    report: Callable[[int, int], None] = lambda _done, _of: None,
+    report: Report = silent,
 ) -> Scores:
-    """Effect of each head on the logit difference with all later attention frozen and later MLPs reacting.
-
-    MLPs are not senders in this step: their score is 0.
-    """
+    """Effect of each head on the logit difference with all later attention frozen and later MLPs reacting."""
     return sweep("direct effects", _direct, model, prompts, corruption=corruption, direction=direction, seed=seed,
-                 batch_size=batch_size, report=report)  # fmt: skip
+                 batch_size=batch_size, report=report, precision=precision)  # fmt: skip
 
 
 def effects_on_stream(
@@ -52,69 +50,64 @@ def effects_on_stream(
     corruption: Corruption = "tokens",
     direction: Direction = "denoise",
     seed: int = 0,
+    precision: Precision = "float32",
     batch_size: int = 16,
-    report: Callable[[int, int], None] = lambda _done, _of: None,
+    report: Report = silent,
 ) -> Scores:
     """Effect of each MLP below layer ``receiver`` through its direct path into the stream entering that layer."""
 
-    def method(machine: HookedModel, pair: Pair, base: Entry, source: Entry) -> Effects:
+    def method(machine: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Effects:
         return _into_stream(machine, pair, base, source, receiver)
 
     return sweep(f"effects on the stream entering layer {receiver}", method, model, prompts, corruption=corruption, direction=direction,
-                 seed=seed, batch_size=batch_size, report=report)  # fmt: skip
+                 seed=seed, batch_size=batch_size, report=report, precision=precision)  # fmt: skip
 
 
 @torch.no_grad()
-def _direct(machine: HookedModel, pair: Pair, base: Entry, source: Entry) -> Effects:
-    arch = machine.model.architecture
-    outputs, away = source_run(machine, pair, source)
-    attention = [Component(layer, "attn").hook for layer in range(arch.n_layers)]
-    frozen: dict[str, Tensor] = {}
-    hooks = machine.bridge.hooks(fwd_hooks=[(name, _keeper(name, frozen)) for name in attention])
-    before = pair.logit_difference(answer_logits(machine.model, pair.batch, base, hooks)).sum().item()
-    copies, texts = pair.repeated(arch.n_heads), torch.arange(len(pair.batch), device=machine.model.device) * arch.n_heads
-    effects: dict[Component, float] = {}
-    for entry in residual_stream(machine.model, pair.batch, range(arch.n_layers), base):
-        here = Component(entry.layer, "head", 0).hook
+def _direct(model: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Effects:
+    arch = model.architecture
+    outputs, away = component_outputs(model, pair, source)
+    attention: list[Place] = [(layer, "attn") for layer in range(arch.n_layers)]
+    frozen: dict[Place, Tensor] = {}
+    before = pair.lead(model, base, hooks(model, {at: _keeper(at, frozen) for at in attention}))
+    copies, texts = pair.repeated(arch.n_heads), torch.arange(len(pair.batch), device=model.device) * arch.n_heads
+    effects: dict[Component, Tensor] = {}
+    for entry in residual_stream(model, pair.batch, range(arch.n_layers), base):
+        heads = [Component(entry.layer, "head", head) for head in range(arch.n_heads)]
         rows = replace(entry, suffix=entry.suffix.repeat_interleave(arch.n_heads, 0))
-        senders = [(here, _head_patcher(texts + head, head, outputs[here])) for head in range(arch.n_heads)]
-        later = [(name, _constant(frozen[name].repeat_interleave(arch.n_heads, 0))) for name in attention[entry.layer + 1 :]]
-        logits = answer_logits(machine.model, copies.batch, rows, machine.bridge.hooks(fwd_hooks=[*senders, *later]))
-        totals = copies.logit_difference(logits).view(len(pair.batch), arch.n_heads).sum(0) - before
-        effects |= {Component(entry.layer, "head", head): totals[head].item() for head in range(arch.n_heads)}
+        here = place(heads[0])
+        later = {at: _constant(frozen[at].repeat_interleave(arch.n_heads, 0)) for at in attention[entry.layer + 1 :]}
+        sender = _senders([(texts + number, columns(head, arch)) for number, head in enumerate(heads)], outputs[here])
+        leads = copies.lead(model, rows, hooks(model, {here: sender, **later})).view(len(pair.batch), arch.n_heads)
+        effects |= {head: leads[:, number] - before for number, head in enumerate(heads)}
     return Effects(effects, before, away)
 
 
 @torch.no_grad()
-def _into_stream(machine: HookedModel, pair: Pair, base: Entry, source: Entry, receiver: int) -> Effects:
-    there, away = source_run(machine, pair, source)
-    here, logits = component_outputs(machine, pair, base)
-    before = pair.logit_difference(logits).sum().item()
-    (entry,) = residual_stream(machine.model, pair.batch, [receiver], base)
-    senders = [Component(layer, "mlp") for layer in range(receiver)]
-    effects: dict[Component, float] = {}
-    for sender in senders:
-        moved = replace(entry, suffix=entry.suffix + there[sender.hook] - here[sender.hook])
-        effects[sender] = pair.logit_difference(answer_logits(machine.model, pair.batch, moved)).sum().item() - before
+def _into_stream(model: LanguageModel, pair: Pair, base: Entry, source: Entry, receiver: int) -> Effects:
+    there, away = component_outputs(model, pair, source)
+    here, before = component_outputs(model, pair, base)
+    (entry,) = residual_stream(model, pair.batch, [receiver], base)
+    effects: dict[Component, Tensor] = {}
+    for sender in (Component(layer, "mlp") for layer in range(receiver)):
+        moved = replace(entry, suffix=entry.suffix + there[place(sender)] - here[place(sender)])
+        effects[sender] = pair.lead(model, moved) - before
     return Effects(effects, before, away)
 
 
-def _keeper(name: str, kept: dict[str, Tensor]) -> Callable[..., Tensor]:
-    def keep(tensor: Tensor, **_hook: Any) -> Tensor:
-        kept[name] = tensor
-        return tensor
-
-    return keep
+def _keeper(at: Place, kept: dict[Place, Tensor]) -> Callable[[Tensor], None]:
+    return lambda tensor: kept.update({at: tensor})
 
 
-def _constant(value: Tensor) -> Callable[..., Tensor]:
-    return lambda _tensor, **_hook: value
+def _constant(value: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda _tensor: value
 
 
-def _head_patcher(rows: Tensor, head: int, value: Tensor) -> Callable[..., Tensor]:
-    def patch(tensor: Tensor, **_hook: Any) -> Tensor:
+def _senders(todo: Sequence[tuple[Tensor, slice]], source: Tensor) -> Callable[[Tensor], Tensor]:
+    def patch(tensor: Tensor) -> Tensor:
         patched = tensor.clone()
-        patched[rows, :, head] = value[:, :, head]
+        for rows, part in todo:
+            patched[rows, :, part] = source[..., part]
         return patched
 
     return patch

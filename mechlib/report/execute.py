@@ -58,11 +58,9 @@ def _needed(page: Page, own: Study) -> list[RunSpec]:
 
 
 def _like(runners: Mapping[Study, Runner], own: Study, store: Store, say: Say) -> Runner:
-    """A runner for a study that shares the loaded model of another study of the same model and facts."""
+    """A runner for a study that shares the loaded model of another study of the same model."""
     runner = Runner(own, store, say)
-    for other, known in runners.items():
-        if (other.model, other.facts) == (own.model, own.facts):
-            runner.context = known.context
+    runner.context.lender = next((known.context for other, known in runners.items() if other.model == own.model), None)
     return runner
 
 

@@ -16,12 +16,16 @@ from mechlib.runs.study import Study
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its source, its own parameters, and which runs it shows."""
+    """One page: its source, its parameters, and which runs it shows.
+
+    The values of ``own`` parameters are this page's alone: they neither come from outside nor flow to later pages.
+    """
 
     path: Path
     notebook: Any
     parameters: Mapping[str, Any]
     needs: tuple[str, ...]
+    own: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -40,7 +44,8 @@ def read_page(path: Path) -> Page:
             parameters[name] = ast.literal_eval(value)
     except (ValueError, SyntaxError):
         raise ParameterError(f"{path.name}: the parameter cell may only assign plain values, one name a line (STEPS = 20)") from None
-    return Page(path, notebook, parameters, tuple(notebook.metadata.get("mechlib", {}).get("needs", ())))
+    about = notebook.metadata.get("mechlib", {})
+    return Page(path, notebook, parameters, tuple(about.get("needs", ())), tuple(about.get("own", ())))
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:
@@ -58,7 +63,7 @@ def read_pages(folder: Path) -> list[Page]:
 
 def parse(text: str, pages: Sequence[Page]) -> dict[str, Any]:
     """``"LEARNING_RATE=5e-5 STEPS=20"`` to values; raises :class:`ParameterError`, naming the known, for any other name."""
-    known = sorted({name for page in pages for name in page.parameters})
+    known = sorted({name for page in pages for name in page.parameters if name not in page.own})
     values: dict[str, Any] = {}
     for word in text.split():
         name, separator, value = word.partition("=")
@@ -83,6 +88,9 @@ def resolve(pages: Sequence[Page], given: Mapping[str, Any]) -> dict[str, dict[s
     for page in pages:
         values: dict[str, Any] = {}
         for name, own in page.parameters.items():
+            if name in page.own:
+                values[name] = own
+                continue
             changed = name in defaults and not same(own, defaults[name])
             if changed:
                 flowing[name] = own

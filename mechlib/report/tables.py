@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mechlib.facts import FORMATS
-from mechlib.localize.registry import LOCALIZERS
+from mechlib.localize.registry import GIVEN, known, localizer
 from mechlib.stats import Interval, at_chance, paired_difference, wilson
 
 Rows = Sequence[Mapping[str, Any]]
@@ -16,8 +16,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 def label(key: str) -> str:
     """How a localization or a format is called in a figure."""
-    if key in LOCALIZERS:
-        return LOCALIZERS[key].label
+    if key in known(key) or key == GIVEN:
+        return localizer(key).label
     return FORMATS[key].label if key in FORMATS else key.capitalize()
 
 

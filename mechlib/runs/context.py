@@ -12,14 +12,17 @@ from mechlib.models import LanguageModel, ModelSpec, load
 
 @dataclass
 class Context:
-    """One model and one table of facts, shared by the runs of a process."""
+    """One model and one table of facts. Contexts of one process can lend each other their model."""
 
     model_spec: ModelSpec
     facts: FactSet
     say: Callable[[str], None] = lambda _line: None
     report: Callable[[int, int], None] = lambda _done, _of: None
+    lender: Context | None = None
 
     @cached_property
     def model(self) -> LanguageModel:
-        """The model; loading it is what a warm run never does."""
+        """The model, that of ``lender`` if there is one; loading it is what a warm run never does."""
+        if self.lender is not None:
+            return self.lender.model
         return load(self.model_spec, report=lambda line: self.say(f"  {self.model_spec.name}: {line}"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.runs.context import Context
-from mechlib.runs.stages import ask, damage, edit, know, localize, probe, text, trace
+from mechlib.runs.stages import ask, circuits, damage, edit, know, localize, paths, probe, text, trace
 from mechlib.runs.result import Result
 
 Compute = Callable[[Context, Mapping[str, Any], Mapping[str, Result], Path], Result]
@@ -24,10 +24,12 @@ class Stage:
 
 
 STAGES: dict[str, Stage] = {
-    "know": Stage(know.__name__, know.compute, 60),
+    "know": Stage(know.__name__, know.compute, 30),
     "text": Stage(text.__name__, text.compute, 20),
     "probe": Stage(probe.__name__, probe.compute, 20),
-    "trace": Stage(trace.__name__, trace.compute, 25),
+    "trace": Stage(trace.__name__, trace.compute, 12),
+    "paths": Stage(paths.__name__, paths.compute, 20),
+    "circuits": Stage(circuits.__name__, circuits.compute, 30),
     "localize": Stage(localize.__name__, localize.compute, 0.1),
     "edit": Stage(edit.__name__, edit.compute, 20),
     "ask": Stage(ask.__name__, ask.compute, 10),

@@ -1,23 +1,35 @@
-"""From evidence to components, at fact lookup's parameter count."""
+"""From evidence to components, at fact lookup's parameter count; or the components that a file gives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mechlib.localize.registry import Measured, localize
+from mechlib.components import Component, Localization
+from mechlib.localize.registry import GIVEN, Measured, localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.runs.context import Context
 from mechlib.runs.result import Result
 
+FILE = "localization.json"
+
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
-    """One localization."""
-    measured = Measured(
-        probe=[ProbeRow(**row) for row in inputs["probe"].rows],
-        scores={key: Scores.from_json(result.value) for key, result in inputs.items() if key != "probe"},
-    )
-    found = localize(config["method"], measured, context.model.architecture, config["seed"], model=context.model.name)
+    """One localization; ``localization.json`` beside it can be shared and given to another study."""
+    arch, model = context.model.architecture, context.model.name
+    scores = {key: Scores.from_json(result.value) for key, result in inputs.items() if key not in ("probe", "paths")}
+    if "paths" in inputs:
+        scores["paths"] = Scores.from_json(inputs["paths"].value["stream"])
+    probe = [ProbeRow(**row) for row in inputs["probe"].rows] if "probe" in inputs else []
+    measured = Measured(probe, scores, config["rule"])
+    if config["method"] == GIVEN:
+        budget = sum(component.size(arch) for component in measured.lookup(arch))
+        components = [Component.parse(name) for name in config["components"]]
+        found = Localization.of(GIVEN, components, arch, budget=budget, architecture=asdict(arch), model=model)
+    else:
+        found = localize(config["method"], measured, arch, config["seed"], model=model)
+    found.save(folder / FILE)
     return Result(value=found.to_json())

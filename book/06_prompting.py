@@ -26,32 +26,34 @@ PROFILE = "quick"
 FACTS = None
 TASK = "sports-athlete-editing"
 SEED = 0
-KNOWN_FORMAT = "few_shot"
+KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
-EDIT_FORMAT = "one_shot"
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
+LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
 LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
                  "random", "random_mlps", "all_mlps", "nonlocalized"]
 LEARNING_RATE = None
 FORGET_COEFFICIENT = None
 STEPS = None
 PRECISION = "bfloat16"
-FORMATS = ["one_shot", "question", "few_shot", "cloze", "multiple_choice"]
+FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
                  known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
-                 localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE, forget_coefficient=FORGET_COEFFICIENT, steps=STEPS,
-                 precision=PRECISION, formats=FORMATS)
+                 lookup_rule=LOOKUP_RULE, localization=LOCALIZATION, localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE,
+                 forget_coefficient=FORGET_COEFFICIENT, steps=STEPS, precision=PRECISION, formats=FORMATS)
 page.banner()
 
 # %% tags=["remove-input"]
 rows = page.rows("prompting")
-void = tables.void_formats(rows)
-transfer = [form for form in FORMATS if form not in void and form != EDIT_FORMAT]
+void, trained = tables.void_formats(rows), page.study.trained_format
+transfer = [form for form in page.study.formats if form not in void and form != trained]
 page.number("void", ", ".join(tables.label(form) for form in void) or "none")
 page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "none")
 
@@ -62,7 +64,7 @@ page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "n
 # the first column the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`.
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "correct", "forget", void, EDIT_FORMAT).show()
+figures.transfer_map(rows, "correct", "forget", void, trained).show()
 
 # %% [markdown]
 # *Forget accuracy by localization and format: darker means that more of the old knowledge answers.*
@@ -70,7 +72,7 @@ figures.transfer_map(rows, "correct", "forget", void, EDIT_FORMAT).show()
 # ## Does the new answer hold?
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "edited", "forget", void, EDIT_FORMAT).show()
+figures.transfer_map(rows, "edited", "forget", void, trained).show()
 
 # %% [markdown]
 # *Edit accuracy: the share of edited facts for which the model prefers the injected sport.*
@@ -78,7 +80,7 @@ figures.transfer_map(rows, "edited", "forget", void, EDIT_FORMAT).show()
 # ## Are the others left alone?
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "correct", "maintain", void, EDIT_FORMAT).show()
+figures.transfer_map(rows, "correct", "maintain", void, trained).show()
 
 # %% [markdown]
 # *Maintain accuracy: facts that no edit was meant to touch. A localization that loses them has not forgotten; it has

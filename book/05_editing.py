@@ -25,11 +25,13 @@ PROFILE = "quick"
 FACTS = None
 TASK = "sports-athlete-editing"
 SEED = 0
-KNOWN_FORMAT = "few_shot"
+KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
-EDIT_FORMAT = "one_shot"  # the only prompt that edits are trained on
+EDIT_FORMAT = None  # the only prompt that edits are trained on
+LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
+LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
 LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
                  "random", "random_mlps", "all_mlps", "nonlocalized"]
 LEARNING_RATE = None  # None: the model's own for each group of localizations
@@ -42,8 +44,8 @@ from mechlib.report.page import figures, open_page, tables
 
 page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
                  known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
-                 localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE, forget_coefficient=FORGET_COEFFICIENT, steps=STEPS,
-                 precision=PRECISION)
+                 lookup_rule=LOOKUP_RULE, localization=LOCALIZATION, localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE,
+                 forget_coefficient=FORGET_COEFFICIENT, steps=STEPS, precision=PRECISION)
 page.banner()
 
 # %% [markdown]

@@ -1,0 +1,61 @@
+"""|Gradient x weight|: how much each component's own weights matter to the answer, to first order.
+
+It looks at weights where all other methods look at activations, so it needs no corrupted run, and
+keys and values are scored too (SNIP, Lee et al. 2019; for unlearning WAGLE, Jia et al. 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from mechlib.components import Component, nodes
+from mechlib.facts import Prompt
+from mechlib.models.language_model import LanguageModel
+from mechlib.models.precision import Precision, computing, in_precision
+from mechlib.patching.pairs import make_pair
+from mechlib.patching.scores import Scores
+from mechlib.patching.sweep import Report, silent
+
+
+def gradient_times_weight(
+    model: LanguageModel,
+    prompts: Sequence[Prompt],
+    *,
+    seed: int = 0,
+    precision: Precision = "float32",
+    batch_size: int = 16,
+    report: Report = silent,
+) -> Scores:
+    """Sum over a component's weights of |gradient of the batch's mean logit difference x weight|, averaged over batches.
+
+    A score is the component's share of the sum over all heads, keys, values and MLPs. Nothing is
+    corrupted: ``corrupted`` equals ``clean``. ``effects`` have one entry a batch.
+    """
+    machine, arch = in_precision(model, precision), model.architecture
+    scored = (*nodes(arch), *(Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads)))
+    names = {block.parameter for component in scored for block in component.weights(arch)}
+    weights = {name: weight.requires_grad_(True) for name, weight in machine.parameters.items() if name in names}
+    products: dict[Component, list[float]] = {component: [] for component in scored}
+    leads: list[torch.Tensor] = []
+    for start in range(0, len(prompts), batch_size):
+        pair = make_pair(machine, prompts[start : start + batch_size], "tokens", seed + start)
+        with computing(machine, precision):
+            lead = pair.lead(machine, pair.clean)
+        gradients = dict(zip(weights, torch.autograd.grad(lead.mean(), list(weights.values())), strict=True))
+        for component in scored:
+            blocks = [(gradients[b.parameter][b.index], weights[b.parameter].detach()[b.index]) for b in component.weights(arch)]
+            products[component].append(sum((slope * weight).abs().sum().item() for slope, weight in blocks))
+        leads.append(lead.detach())
+        report(min(start + batch_size, len(prompts)), len(prompts))
+    totals = [sum(batch) for batch in zip(*products.values(), strict=True)]
+    mean = torch.cat(leads).mean().item()
+    return Scores(
+        "gradient x weight",
+        {component: sum(found) / sum(totals) for component, found in products.items()},
+        mean,
+        mean,
+        {component: tuple(found) for component, found in products.items()},
+        tuple(totals),
+    )

@@ -1,0 +1,67 @@
+"""How far methods that score components agree: with exact patching, with themselves, and in what they choose."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+from mechlib.components import Architecture, Component, Kind
+from mechlib.localize.budget import take
+from mechlib.localize.controls import shuffled_mlps
+from mechlib.patching.scores import Scores
+from mechlib.stats import Interval
+
+
+def rank_correlation(scores: Scores, reference: Scores, kind: Kind, seed: int = 0, resamples: int = 300) -> Interval:
+    """Spearman correlation over all components of a kind, with a bootstrap interval over prompts (both methods on the same ones).
+
+    The interval is empty (not a number) where a method does not tell prompts apart.
+    """
+    components = [component for component in reference.values if component.kind == kind]
+    estimate = _spearman([scores.values[c] for c in components], [reference.values[c] for c in components])
+    if len(scores.spans) != len(reference.spans):
+        return Interval(estimate, float("nan"), float("nan"))
+
+    def statistic(indices: np.ndarray) -> float:
+        one, other = (found.among(indices.tolist()) for found in (scores, reference))
+        return _spearman([one[c] for c in components], [other[c] for c in components])
+
+    found = scipy_stats.bootstrap((np.arange(len(reference.spans)),), statistic, n_resamples=resamples, vectorized=False,
+                                  method="percentile", rng=np.random.default_rng(seed))  # fmt: skip
+    return Interval(estimate, float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+def stability(scores: Scores, kind: Kind, seed: int = 0, splits: int = 20) -> float:
+    """Mean Spearman correlation between the scores from two random halves of the prompts (of the batches, for some methods)."""
+    components = [component for component in scores.effects if component.kind == kind]
+    generator, found = random.Random(seed), list[float]()
+    for _ in range(splits):
+        order = list(range(len(scores.spans)))
+        generator.shuffle(order)
+        halves = [scores.among(order[: len(order) // 2]), scores.among(order[len(order) // 2 :])]
+        found.append(_spearman(*([half[c] for c in components] for half in halves)))
+    return sum(found) / len(found)
+
+
+def jaccard(first: Sequence[Component], second: Sequence[Component]) -> float:
+    """Shared components as a share of all that either set has."""
+    return len(set(first) & set(second)) / len(set(first) | set(second))
+
+
+def captured(components: Sequence[Component], scores: Scores) -> float:
+    """Sum of the scores of the MLPs among ``components``."""
+    return sum(scores.values[component] for component in components if component.kind == "mlp")
+
+
+def random_mlp_draws(arch: Architecture, budget: int, count: int) -> list[tuple[Component, ...]]:
+    """Random sets of MLPs at a budget: what choosing without looking gives."""
+    return [take(shuffled_mlps(arch, 1_000_000 + number), budget, arch) for number in range(count)]
+
+
+def _spearman(one: Sequence[float], other: Sequence[float]) -> float:
+    found: Any = scipy_stats.spearmanr(one, other)
+    return float(found.statistic)

@@ -1,0 +1,116 @@
+"""Evidence over layers, heads and positions, and what localizations make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mechlib.components import Component, Kind, Localization
+from mechlib.patching.pairs import POSITIONS
+from mechlib.patching.scores import Scores
+from mechlib.report.figures.style import LAYOUT, colour
+from mechlib.report.tables import Rows, label
+
+
+def probe_curves(rows: Rows, chosen: Sequence[int]) -> go.Figure:
+    """Probe accuracy over layers at the subject's and the prompt's last token, with the chosen layers shaded."""
+    frame = pd.DataFrame(list(rows))
+    figure = go.Figure()
+    if chosen:
+        # What a layer writes is read where the next layer starts: the window covers the writing layers.
+        figure.add_vrect(min(chosen), max(chosen) + 1, fillcolor="#0072B2", opacity=0.12, line_width=0, annotation_text="fact lookup")
+    for position, tint, text in (("subject", "#0072B2", "last token of the subject"), ("prompt", "#D55E00", "last token of the prompt")):
+        part = frame[frame.position == position]
+        figure.add_scatter(x=part.layer, y=part.correct / part.total, name=text, line_color=tint, mode="lines+markers")
+    control = frame[frame.position == "subject"]
+    figure.add_scatter(x=control.layer, y=control.control_correct / control.total, name="control: shuffled labels",
+                       line={"color": "#7f7f7f", "dash": "dot"})  # fmt: skip
+    figure.update_layout(
+        xaxis_title="residual stream entering layer", yaxis={"title": "held-out accuracy", "range": [0, 1.02]}, height=420, **LAYOUT
+    )
+    return figure
+
+
+def score_map(scores: Sequence[Scores], titles: Sequence[str]) -> go.Figure:
+    """Heat map of scores, layers across and heads and MLP down, one panel a method."""
+    figure = make_subplots(rows=len(scores), cols=1, subplot_titles=list(titles), vertical_spacing=0.16)
+    for number, found in enumerate(scores, start=1):
+        layers = sorted({component.layer for component in found.values})
+        heads = sorted({component.index for component in found.values if component.index is not None})
+        lines = [*(f"head {head}" for head in heads), "MLP"]
+        cells = [[found.values[Component(layer, "head", head)] for layer in layers] for head in heads]
+        cells.append([found.values[Component(layer, "mlp")] for layer in layers])
+        figure.add_heatmap(
+            z=cells, x=layers, y=lines, colorscale="RdBu", zmid=0, row=number, col=1,
+            colorbar={"len": 1 / len(scores), "y": 1 - (number - 0.5) / len(scores)},
+            hovertemplate="layer %{x}, %{y}: %{z:.3f}<extra></extra>",
+        )  # fmt: skip
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 70, "r": 20, "t": 40, "b": 40}}
+    figure.update_layout(height=290 * len(scores), **layout)
+    figure.update_xaxes(title_text="layer", row=len(scores), col=1)
+    return figure
+
+
+def localization_map(found: Mapping[str, Localization], n_layers: int) -> go.Figure:
+    """Which modules each localization trains: one line a method, MLPs above attention layers."""
+    figure = go.Figure()
+    names = [label(key.split("/")[0]) + (f" (set {key.split('/')[1]})" if "/" in key else "") for key in found]
+    for kind, symbol, shift in (("mlp", "square", 0.16), ("attn", "diamond", -0.16)):
+        shown = next((key for key, one in found.items() if any(c.kind == kind for c in one.components)), "")
+        for row, (key, localization) in enumerate(found.items()):
+            layers = [component.layer for component in localization.components if component.kind == kind]
+            figure.add_scatter(
+                x=layers, y=[len(names) - 1 - row + shift] * len(layers), mode="markers",
+                marker={"symbol": symbol, "size": 11, "color": colour(key.split("/")[0])},
+                name="MLP" if kind == "mlp" else "attention", legendgroup=kind, showlegend=key == shown,
+                hovertemplate=f"{names[row]}: layer %{{x}} {kind}<extra></extra>",
+            )  # fmt: skip
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 60}, "legend": {"orientation": "h", "y": 1.08}}
+    figure.update_layout(
+        xaxis={"title": "layer", "dtick": 1, "range": [-0.6, n_layers - 0.4]},
+        yaxis={"tickvals": list(range(len(names))), "ticktext": names[::-1]},
+        height=80 + 38 * len(names),
+        **layout,
+    )
+    return figure
+
+
+def position_map(scores: Scores, title: str) -> go.Figure:
+    """Heat map of effects by layer and class of token position, one panel for attention and one for MLPs."""
+    parts: list[tuple[Kind, str]] = [("attn", "attention"), ("mlp", "MLP")]
+    parts = [part for part in parts if any(component.kind == part[0] for component in scores.positions)]
+    figure = make_subplots(rows=len(parts), cols=1, subplot_titles=[f"{title}: {name}" for _, name in parts], vertical_spacing=0.16)
+    largest = max(abs(value) for at in scores.positions.values() for value in at.values())
+    for number, (kind, name) in enumerate(parts, start=1):
+        found = {component.layer: at for component, at in sorted(scores.positions.items()) if component.kind == kind}
+        cells = [[at[position] for at in found.values()] for position in POSITIONS]
+        figure.add_heatmap(
+            z=cells, x=list(found), y=list(POSITIONS), colorscale="RdBu", zmid=0, zmin=-largest, zmax=largest, showscale=number == 1,
+            row=number, col=1, hovertemplate=f"layer %{{x}}, {name} at %{{y}}: %{{z:.3f}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(title_text="layer", dtick=1, row=len(parts), col=1)
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 120, "r": 20, "t": 40, "b": 40}}
+    figure.update_layout(height=60 + 230 * len(parts), **layout)
+    return figure
+
+
+def path_effects(stream: Scores, chosen: Mapping[str, Sequence[int]], n_layers: int, threshold: float) -> go.Figure:
+    """Effect of each MLP on the stream that the extraction heads read, less the last layer's, with what each rule chooses."""
+    layers = [component.layer for component in sorted(stream.values)]
+    baseline = stream.values.get(Component(n_layers - 1, "mlp"), 0.0)
+    values = [stream.values[Component(layer, "mlp")] - baseline for layer in layers]
+    figure = go.Figure(go.Bar(x=layers, y=values, marker_color="#b0b0b0", name="effect of the MLP"))
+    for (rule, picked), symbol, tint in zip(chosen.items(), ("circle", "diamond-open"), ("#0072B2", "#D55E00"), strict=False):
+        figure.add_scatter(
+            x=list(picked), y=[values[layers.index(layer)] for layer in picked], mode="markers", name=f"chosen by the {rule} rule",
+            marker={"symbol": symbol, "size": 13, "color": tint, "line": {"width": 2}},
+        )  # fmt: skip
+    for level in (threshold, -threshold):
+        figure.add_hline(level, line_dash="dot", line_width=1)
+    figure.update_layout(xaxis={"title": "layer", "dtick": 1}, yaxis_title="share of the logit difference", height=380, **LAYOUT)
+    return figure
