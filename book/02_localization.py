@@ -91,7 +91,7 @@ figures.probe_curves(probes, chosen).show()
 # .10, and ends one layer past the first that comes within one standard error of the best. It never takes more than a
 # quarter of all layers, because a localization that holds most of the network localizes nothing. Fed with the probe
 # accuracies that the authors published, the rule gives the layers that their released code edits: 2 to 7 for Gemma-7B,
-# 2 to 6 for Gemma-2-9B, 1 to 4 for Llama-3-8B. Here it gives the MLPs of layers {glue:text}`lookup_first` to
+# 2 to 6 for Gemma-2-9B, 1 to 4 for Llama-3-8B (the paper's text says 2 to 8 for the last two). Here it gives the MLPs of layers {glue:text}`lookup_first` to
 # {glue:text}`lookup_last`, which hold {glue:text}`lookup_parameters` weights. That is the budget of every other method.
 
 # %% [markdown]
@@ -136,7 +136,7 @@ for name, layers, position in (("subject", early, "subject last"), ("end", late,
 
 # %% [markdown]
 # *The share of the logit difference that comes back when one attention layer's or one MLP's clean output is restored
-# at one class of positions; "subject middle" and "after subject" are sums over their tokens.*
+# at one class of positions; tokens of "subject middle" and of "after subject" are restored together.*
 #
 # Summed over layers, the MLPs of the first half restore {glue:text}`share_subject:.2f` at the last token of the name and
 # {glue:text}`share_early_end:.2f` at the end of the prompt, those of the second half {glue:text}`share_end:.2f` at the end

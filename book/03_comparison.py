@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, methods, circuits, localize]
+#     needs: [know, methods, redrawn, circuits, localize]
 # ---
 
 # %% [markdown]
@@ -137,7 +137,7 @@ tables.styled(pd.DataFrame([
 
 # %% [markdown]
 # *"Shared" is the Jaccard overlap of two sets of MLPs. Stability is the rank correlation between scores from two random
-# halves of the prompts (mean of 20 divisions). Seconds are those of the run on the machine that made it, the copy of the model
+# halves of the prompts (mean of 20 divisions; |gradient x weight| has only its batches to divide). Seconds are those of the run on the machine that made it, the copy of the model
 # in the working precision included. CPR and CMD as below.*
 
 # %% [markdown]
@@ -171,7 +171,7 @@ width = len(lookup.components)
 windows = {first: captured([Component(layer, "mlp") for layer in range(first, first + width)], references["noising"])
            for first in range(arch.n_layers - width + 1)}
 best = max(windows, key=windows.get)
-page.number("n_draws", len(draws))
+page.number("n_draws", f"{len(draws):,}")
 page.number("lookup_held", marks["fact_lookup"])
 page.number("lookup_beats", sum(value < marks["fact_lookup"] for value in held) / len(held))
 page.number("random_median", sorted(held)[len(held) // 2])
@@ -211,12 +211,13 @@ def offset(scores):
     return sorted(heads)[len(heads) // 2], sum(value < 0 for value in heads) / len(heads)
 
 
-fixed, redrawn = offset(traced["causal_tracing"]), offset(traced["causal_tracing_redrawn"])
+anew = Scores.from_json(page.values("redrawn")[0][1])
+fixed, redrawn = offset(traced["causal_tracing"]), offset(anew)
 page.number("fixed_median", fixed[0])
 page.number("redrawn_median", redrawn[0])
 page.number("fixed_negative", fixed[1])
 page.number("redrawn_negative", redrawn[1])
-first, second = (take(ranked(traced[name], mlps_only=False), budget, arch) for name in ("causal_tracing", "causal_tracing_redrawn"))
+first, second = (take(ranked(scores, mlps_only=False), budget, arch) for scores in (traced["causal_tracing"], anew))
 page.number("redrawn_overlap", jaccard(first, second))
 page.number("fixed_attention", sum(component.kind == "attn" for component in first))
 page.number("redrawn_attention", sum(component.kind == "attn" for component in second))
@@ -225,8 +226,8 @@ page.number("redrawn_attention", sum(component.kind == "attn" for component in s
 # With one draw for all runs the median head scores {glue:text}`fixed_median:.3f` ({glue:text}`fixed_negative:.0%` negative),
 # with new draws {glue:text}`redrawn_median:.3f` ({glue:text}`redrawn_negative:.0%` negative). The two choices of modules share
 # {glue:text}`redrawn_overlap:.2f` (Jaccard); {glue:text}`fixed_attention` and {glue:text}`redrawn_attention` of them are
-# attention layers. In the released scores for Gemma-2-9B 94 % of heads are negative with a median of -.033, and the
-# localization consists of attention layers only.
+# attention layers. In the authors' released scores for Gemma-2-9B 94 % of the heads are negative with a median of -.033, and the
+# localization made from them consists of attention layers only.
 
 # %% [markdown]
 # ## Runs behind this page
@@ -234,4 +235,4 @@ page.number("redrawn_attention", sum(component.kind == "attn" for component in s
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
-page.provenance("methods", "circuits", "localize")
+page.provenance("methods", "redrawn", "circuits", "localize")

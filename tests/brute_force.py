@@ -59,6 +59,13 @@ def streams(pair, row):
     return tuple(torch.cat([entry.prefix, entry.suffix[row, :length]]) for entry in (pair.clean, pair.corrupted))
 
 
+def drawn_tokens(model, pair):
+    """The tokens of the corrupted runs: those whose embeddings enter the first layer."""
+    corrupted = torch.stack([streams(pair, row)[1] for row in range(len(pair.batch))])
+    directions = torch.nn.functional.normalize(model.network.get_input_embeddings().weight, dim=-1)
+    return (torch.nn.functional.normalize(corrupted, dim=-1) @ directions.T).argmax(-1)
+
+
 def answer_lead(logits, options):
     return logits[options[0]] - logits[options[1:]].mean()
 

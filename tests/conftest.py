@@ -28,7 +28,8 @@ from transformers import (  # noqa: E402
     PreTrainedTokenizerFast,
 )
 
-from mechlib.facts import FORMATS, athletes, prompt  # noqa: E402
+from mechlib.facts import FORMATS, athletes, formats_of, prompt, world_facts  # noqa: E402
+from mechlib.facts.relations import SPORT, WORLD  # noqa: E402
 from mechlib.models import LanguageModel, ModelSpec, load, resolve, wrap  # noqa: E402
 from mechlib.runs.study import Study  # noqa: E402
 
@@ -54,24 +55,27 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 
 @cache
-def word_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word: enough for every prompt over the athletes' table."""
+def word_tokenizer(world: bool = False) -> PreTrainedTokenizerFast:
+    """One token a word: enough for every prompt over the athletes' table, with ``world`` also over the world facts' (and their answers)."""
     split = pre_tokenizers.Whitespace()
-    texts = [prompt(fact, form).text for fact in athletes() for form in FORMATS.values()]
+    texts = [prompt(fact, FORMATS[form]).text for fact in athletes() for form in formats_of(SPORT)]
+    if world:
+        texts += [f"{prompt(fact, FORMATS[form]).text} {fact.answer}" for fact in world_facts() for form in formats_of(WORLD[0])]
     words = {word for text in [*texts, "A B C D golf football baseball basketball"] for word, _ in split.pre_tokenize_str(text)}
     vocabulary = {word: number for number, word in enumerate(["<pad>", "<bos>", "<unk>", *sorted(words)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = split
     tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<bos>", pad_token="<pad>", unk_token="<unk>")
-    fast.save_pretrained(_SAVED.name)
-    return PreTrainedTokenizerFast.from_pretrained(_SAVED.name)
+    folder = f"{_SAVED.name}/{'world' if world else 'athletes'}"
+    fast.save_pretrained(folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-def tiny_model(family: str, seed: int = 0, **sizes: Any) -> LanguageModel:
+def tiny_model(family: str, seed: int = 0, world: bool = False, **sizes: Any) -> LanguageModel:
     """A random model with two query heads a key/value group, float32."""
     configuration, network, extra = FAMILIES[family]
-    tokenizer = word_tokenizer()
+    tokenizer = word_tokenizer(world)
     torch.manual_seed(seed)
     config = configuration(**{
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,

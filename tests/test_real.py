@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from brute_force import streams
+from brute_force import drawn_tokens
 
 from mechlib.components import Component
 from mechlib.facts import FORMATS, athletes, prompts
@@ -56,13 +56,6 @@ def test_shared_prefix_and_layer_entry_are_exact(real):
         torch.testing.assert_close(together, alone, atol=1e-3, rtol=0)
         for layer in (1, 6, 17):
             torch.testing.assert_close(answer_logits(real, batch, enter(real, batch, layer)), together, atol=1e-3, rtol=0)
-
-
-def drawn_tokens(model, pair):
-    """The tokens of the corrupted runs: those whose embeddings enter the first layer."""
-    corrupted = torch.stack([streams(pair, row)[1] for row in range(len(pair.batch))])
-    directions = torch.nn.functional.normalize(model.network.get_input_embeddings().weight, dim=-1)
-    return (torch.nn.functional.normalize(corrupted, dim=-1) @ directions.T).argmax(-1)
 
 
 def test_exact_patching_is_that_of_transformer_lens(real):

@@ -22,6 +22,7 @@ from mechlib.runs.stages.trace import METHODS
 from mechlib.runs.tasks import TASKS, Task
 
 RULES = ("paper", "released")
+POSITIONS, REDRAWN = "causal_tracing_positions", "causal_tracing_redrawn"
 TEXT_LENGTH = 24
 TRAIN_TEXTS = 32
 
@@ -165,7 +166,7 @@ class Study:
     def circuits(self) -> RunSpec:
         """Faithfulness of the circuits of all methods that score heads and MLPs."""
         config = {**self._subject, "splits": self._splits, "format": self.edit_format, "seed": self.seed, "precision": self.precision}
-        traces = {name: self.evidence[name] for name in METHODS if name != "causal_tracing_positions"}
+        traces = {name: self.evidence[name] for name in METHODS if name not in (POSITIONS, REDRAWN)}
         return RunSpec("circuits", "faithfulness of circuits", config, {"know": self.know, **traces})
 
     def localize(self, key: str, forget_set: int, seed: int) -> RunSpec:
@@ -220,8 +221,8 @@ class Study:
         """The runs that a page needs, each with the columns that identify its rows.
 
         ``need`` is one of ``know``, ``asked`` (all facts in every format that is compared), ``baseline``, ``evidence`` (what the
-        localizations are chosen from), ``methods`` (everything that scores components), ``circuits``, ``localize``, ``edit``,
-        ``trained``, ``prompting``, ``damage``.
+        localizations are chosen from), ``methods`` (everything that scores components), ``redrawn`` (causal tracing with new
+        noise in every run), ``circuits``, ``localize``, ``edit``, ``trained``, ``prompting``, ``damage``.
         """
         arms = [({"localization": key, "forget_set": number, "seed": seed}, (key, number, seed)) for key, number, seed in self.arms()]
         unedited = [({"localization": "unedited", "forget_set": number, "seed": 0}, number) for number in range(self.size.n_sets)]
@@ -230,10 +231,12 @@ class Study:
         if need == "baseline":
             return [(arm, self.ask(None, number, 0, form)) for arm, number in unedited for form in self.formats or ()]
         if need == "evidence":
-            wanted = {self.kind.lookup, "causal_tracing_positions", *(localizer(key).evidence for key in self.localizations)}
+            wanted = {self.kind.lookup, POSITIONS, *(localizer(key).evidence for key in self.localizations)}
             return [({"evidence": name}, run) for name, run in self.evidence.items() if name in wanted]
         if need == "methods":
-            return [({"evidence": name}, run) for name, run in self.evidence.items()]
+            return [({"evidence": name}, run) for name, run in self.evidence.items() if name != REDRAWN]
+        if need == "redrawn":
+            return [({"evidence": REDRAWN}, self.evidence[REDRAWN])]
         if need == "circuits":
             return [({}, self.circuits)]
         if need == "asked":

@@ -43,6 +43,6 @@ TASKS = {
         Task("sports-athlete-editing", "Sports-Athlete-Editing", _athletes, "few_shot", "one_shot",
              ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe", formats_of(SPORT)),
         Task("counterfact-editing", "CounterFact-Editing", _world, "one_shot", "one_shot",
-             ("one_shot", "few_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths", formats_of(WORLD[0])),
+             ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths", formats_of(WORLD[0])),
     )
 }  # fmt: skip

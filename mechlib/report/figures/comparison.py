@@ -29,7 +29,7 @@ def agreement_dots(table: pd.DataFrame) -> go.Figure:
             error_x=bars, mode="markers", name=f"{'heads' if kind == 'head' else 'MLPs'}, {reference}",
             marker={"color": tints[kind], "symbol": symbols[reference], "size": 9},
         )  # fmt: skip
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 230, "r": 20, "t": 30, "b": 60}, "legend": {"orientation": "h", "y": 1.1}}
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 230, "r": 20, "t": 40, "b": 90}, "legend": {"orientation": "h", "y": -0.16}}
     figure.update_layout(
         xaxis={"title": "rank correlation with exact patching", "range": [-1.05, 1.05]},
         yaxis={"tickvals": list(range(len(methods))), "ticktext": [label(method) for method in methods[::-1]]},

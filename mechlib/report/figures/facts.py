@@ -42,6 +42,6 @@ def known_by_relation(counts: pd.DataFrame, threshold: float) -> go.Figure:
     forms = [name for name in counts.columns if name not in ("relation", "facts")]
     for tint, form in zip(("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"), forms, strict=False):
         figure.add_bar(x=counts.relation, y=counts[form], name=f"{label(form)}: p > {threshold}", marker_color=tint)
-    layout: dict[str, Any] = {**LAYOUT, "legend": {"orientation": "h", "y": 1.15}}
-    figure.update_layout(barmode="group", yaxis_title="facts", height=430, **layout)
+    layout: dict[str, Any] = {**LAYOUT, "legend": {"orientation": "h", "y": -0.35}}
+    figure.update_layout(barmode="group", yaxis_title="facts", height=470, **layout)
     return figure

@@ -1,0 +1,199 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, asked, methods, localize]
+#     own: [TASK, FACTS, KNOWN_FORMAT, EDIT_FORMAT, FORMATS, LOCALIZATIONS]
+# ---
+
+# %% [markdown]
+# # World facts
+#
+# Athletes and sports are one relation with three answers. The paper's second family of tasks
+# {cite:p}`guo2025mechanistic` takes facts of many relations, in the format of CounterFact {cite:p}`meng2022locating`:
+# a subject, a prompt, a true and a false target. With hundreds of answers no probe can be trained, so fact lookup is
+# found another way, by following paths through the network.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+TASK = "counterfact-editing"
+FACTS = None  # a CounterFact file (.csv, .parquet, .json) or hub data set; None: the shipped table
+SEED = 0
+KNOWN_FORMAT = None  # None: one_shot
+KNOWN_THRESHOLD = 0.5  # a fact is known if its answer gets more than this among all tokens
+FORGET_SET_SIZE = 16
+FORGET_SETS = None
+EDIT_FORMAT = None  # None: one_shot
+LOOKUP_RULE = "paper"  # "paper": MLPs that raise the logit difference; "released": absolute effect, as in the authors' code
+LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
+                 "random", "random_mlps", "all_mlps", "nonlocalized"]
+PRECISION = "bfloat16"
+FORMATS = None  # None: one_shot, statement, paraphrase_1, paraphrase_2
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+from mechlib.components import ComponentError, Localization
+from mechlib.facts import FORMATS as ALL_FORMATS
+from mechlib.facts import neighbourhood, prompt
+from mechlib.localize.path_lookup import THRESHOLD, feeding_mlps
+from mechlib.patching.scores import Scores
+from mechlib.report.agreement import jaccard, rank_correlation
+from mechlib.report.page import figures, open_page, tables
+from mechlib.runs.stages.know import certainty, splits
+
+page = open_page(model=MODEL, profile=PROFILE, task=TASK, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT,
+                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
+                 lookup_rule=LOOKUP_RULE, localizations=LOCALIZATIONS, precision=PRECISION, formats=FORMATS)
+page.banner()
+
+# %% [markdown]
+# ## What the model knows
+
+# %% tags=["remove-input"]
+table = page.study.table
+asked = page.rows("asked")
+relations = list(dict.fromkeys(fact.relation for fact in table))
+sure = {(row["format"], row["relation"], row["subject"]) for row in asked if certainty(row) > KNOWN_THRESHOLD}
+counts = pd.DataFrame([
+    {"relation": relation, "facts": sum(fact.relation == relation for fact in table),
+     **{form: sum(key[:2] == (form, relation) for key in sure) for form in page.study.formats}} for relation in relations
+])
+for form in page.study.formats:
+    page.number(f"known_{form}", int(counts[form].sum()))
+page.number("n_table", len(table))
+page.number("n_relations", len(relations))
+page.number("known_format", tables.label(page.study.known_format).lower())
+page.number("n_known", int(counts[page.study.known_format].sum()))
+figures.known_by_relation(counts, KNOWN_THRESHOLD).show()
+
+# %% [markdown]
+# *Facts whose true answer gets more than {glue:text}`threshold` of the probability of all tokens, by relation and format.*
+#
+# The shipped table holds {glue:text}`n_table` facts in {glue:text}`n_relations` relations, written for this project. Asked
+# with the {glue:text}`known_format`, the model knows {glue:text}`n_known` of them: one demonstration from the same
+# relation tells it what kind of answer is wanted. The study below starts from these.
+
+# %% tags=["remove-input"]
+page.number("threshold", KNOWN_THRESHOLD)
+parts = splits(table, page.runner.result(page.study.know), page.study.split_settings)
+fact = next((one for one in parts.forget[0] if len(neighbourhood(one, table, ALL_FORMATS["statement"])) > 1), parts.forget[0].facts[0])
+tables.styled(pd.DataFrame(
+    [{"asked as": ALL_FORMATS[form].label, "prompt": prompt(fact, ALL_FORMATS[form]).text, "true": fact.answer, "false": fact.target}
+     for form in page.study.formats]
+    + [{"asked as": "Neighbourhood", "prompt": near.text, "true": near.fact.answer, "false": fact.target}
+       for near in neighbourhood(fact, table, ALL_FORMATS["statement"])[:2]]
+))
+
+# %% [markdown]
+# *One fact of the first forget set in every format. The neighbourhood asks about other subjects with the same answer: an
+# edit that says the false target there has gone too far. A subject of several facts is used once, so that nothing that is
+# kept is about what is edited.*
+
+# %% [markdown]
+# ## Fact lookup by path patching
+#
+# **Step 1.** Which heads write the answer? Each head's clean output is put into a run in which random tokens stand for the
+# subject, while all later attention is frozen and later MLPs react. The ten strongest are the *extraction heads*.
+#
+# **Step 2.** Which MLPs do they read from? Each MLP's clean output is added to the residual stream that enters the lowest
+# of these heads' layers, along the direct path alone. The last layer's effect is the baseline; MLPs above
+# {glue:text}`lookup_threshold` are fact lookup.
+
+# %% tags=["remove-input"]
+paths = next(value for arm, value in page.values("methods") if arm["evidence"] == "paths")
+direct, stream = Scores.from_json(paths["direct"]), Scores.from_json(paths["stream"])
+page.number("lookup_threshold", THRESHOLD)
+page.number("receiver", paths["receiver"])
+page.number("clean", direct.clean)
+page.number("corrupted", direct.corrupted)
+tables.styled(pd.DataFrame(
+    [{"head": str(head), "direct effect": direct.values[head]} for head in sorted(direct.values, key=lambda c: -abs(direct.values[c]))[:10]]
+), {"direct effect": "{:+.3f}"})
+
+# %% [markdown]
+# *The ten extraction heads and the share of the logit difference that each moves by itself (from
+# {glue:text}`corrupted:.2f` to {glue:text}`clean:.2f` in all). The lowest is in layer {glue:text}`receiver`.*
+
+# %% tags=["remove-input"]
+n_layers = 1 + max(component.layer for component in direct.values)
+
+
+def choice(rule):
+    try:
+        return [component.layer for component in feeding_mlps(stream.values, n_layers, rule)]
+    except ComponentError:
+        return []
+
+
+rules = {rule: choice(rule) for rule in ("paper", "released")}
+for rule, layers in rules.items():
+    page.number(f"rule_{rule}", ", ".join(map(str, layers)) or "none")
+page.number("rules_agree", "the same" if rules["paper"] == rules["released"] else "different ones")
+figures.path_effects(stream, rules, n_layers, THRESHOLD).show()
+
+# %% [markdown]
+# *Effect of each MLP below layer {glue:text}`receiver` on the logit difference, through the stream that enters it.*
+#
+# The paper says that fact lookup takes MLPs that *increase* the logit difference; the released code takes the absolute
+# value. Here the rules choose {glue:text}`rules_agree`: the paper's takes layers {glue:text}`rule_paper`, the released one
+# {glue:text}`rule_released`. (For Gemma-7B four of the five layers in the released 64-fact localization lower it.)
+
+# %% [markdown]
+# ## Localizations
+
+# %% tags=["remove-input"]
+found = {arm["localization"]: Localization.from_json(value) for arm, value in page.values("localize") if arm["forget_set"] == 0 and arm["seed"] == 0}
+lookup = found.get("fact_lookup")
+figures.localization_map(found, n_layers).show()
+
+# %% tags=["remove-input"]
+tables.styled(pd.DataFrame(
+    [{"localization": tables.label(key), "weights": value.parameters, "of fact lookup": value.parameters / value.provenance["budget"],
+      "shared with fact lookup": jaccard(value.components, lookup.components) if lookup else 0} for key, value in found.items()]
+), {"weights": "{:,}", "of fact lookup": "{:.2f}", "shared with fact lookup": "{:.2f}"})
+
+# %% [markdown]
+# *Squares are MLPs, diamonds attention layers; exact counts without embeddings; overlap as Jaccard.*
+
+# %% [markdown]
+# ## Where in the prompt?
+
+# %% tags=["remove-input"]
+traced = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("methods") if arm["evidence"] != "paths"}
+figures.position_map(traced["causal_tracing_positions"], "Causal tracing").show()
+
+# %% [markdown]
+# *Restoring one output at one class of positions, as on the page about athletes.*
+
+# %% [markdown]
+# ## Estimates against exact effects
+
+# %% tags=["remove-input"]
+references = {"denoising": traced["activation_patching"], "noising": traced["activation_patching_noising"]}
+figures.agreement_dots(pd.DataFrame([
+    {"method": name, "kind": kind, "reference": f"exact {direction}", "share": one.estimate, "low": one.low, "high": one.high}
+    for name, scores in traced.items() if name != "causal_tracing_positions" for kind in ("mlp", "head")
+    for direction, reference in references.items() if scores is not reference
+    for one in [rank_correlation(scores, reference, kind, SEED)]
+])).show()
+
+# %% [markdown]
+# *As on the page before: Spearman correlation over MLPs and over heads with exact patching, here on facts of many relations.*
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
+
+# %% tags=["remove-input"]
+page.provenance("asked", "methods", "localize")
