@@ -11,7 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [know, asked, methods, localize]
-#     own: [TASK, FACTS, KNOWN_FORMAT, EDIT_FORMAT, FORMATS, LOCALIZATIONS]
+#     fixed: [TASK, KNOWN_FORMAT, EDIT_FORMAT, FORMATS]
 # ---
 
 # %% [markdown]
@@ -26,7 +26,7 @@
 MODEL = "gemma-3-270m"
 PROFILE = "quick"
 TASK = "counterfact-editing"
-FACTS = None  # a CounterFact file (.csv, .parquet, .json) or hub data set; None: the shipped table
+WORLD_FACTS = None  # a CounterFact file (.csv, .parquet, .json) or hub data set; None: the shipped table
 SEED = 0
 KNOWN_FORMAT = None  # None: one_shot
 KNOWN_THRESHOLD = 0.5  # a fact is known if its answer gets more than this among all tokens
@@ -51,7 +51,7 @@ from mechlib.report.agreement import jaccard, rank_correlation
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.stages.know import certainty, splits
 
-page = open_page(model=MODEL, profile=PROFILE, task=TASK, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT,
+page = open_page(model=MODEL, profile=PROFILE, task=TASK, world_facts=WORLD_FACTS, seed=SEED, known_format=KNOWN_FORMAT,
                  known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
                  lookup_rule=LOOKUP_RULE, localizations=LOCALIZATIONS, precision=PRECISION, formats=FORMATS)
 page.banner()

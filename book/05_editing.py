@@ -23,6 +23,7 @@
 MODEL = "gemma-3-270m"
 PROFILE = "quick"
 FACTS = None
+WORLD_FACTS = None
 TASK = "sports-athlete-editing"
 SEED = 0
 KNOWN_FORMAT = None
@@ -42,7 +43,7 @@ PRECISION = "bfloat16"  # of the matrix products; masters, optimizer and residua
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
+page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, world_facts=WORLD_FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
                  known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
                  lookup_rule=LOOKUP_RULE, localization=LOCALIZATION, localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE,
                  forget_coefficient=FORGET_COEFFICIENT, steps=STEPS, precision=PRECISION)

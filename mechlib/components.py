@@ -2,9 +2,10 @@
 
 Whoever scores an activation names the very weights an edit would train. A component is a whole
 attention layer (``L7.attn``), one query head (``L7.head3``), the shared keys and values of one
-group of heads (``L7.kv0``) or an MLP (``L7.mlp``). Under grouped-query attention a head owns its
-rows of the query matrix and its columns of the output matrix; keys and values belong to the group,
-so heads and key/value groups together are exactly the attention layer.
+group of heads (``L7.kv0``), an MLP (``L7.mlp``) or one of its neurons (``L7.neuron123``). Under
+grouped-query attention a head owns its rows of the query matrix and its columns of the output
+matrix; keys and values belong to the group, so heads and key/value groups together are exactly the
+attention layer. A neuron owns its rows of gate and up and its column of down: together they are the MLP.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["attn", "head", "kv", "mlp"]
+Kind = Literal["attn", "head", "kv", "mlp", "neuron"]
 
-_NAME = re.compile(r"L(\d+)\.(?:(attn|mlp)|(head|kv)(\d+))")
+_WHOLE: Mapping[Kind, Kind] = {"head": "attn", "kv": "attn", "neuron": "mlp"}
+_NAME = re.compile(r"L(\d+)\.(?:(attn|mlp)|(head|kv|neuron)(\d+))")
 
 
 class ComponentError(ValueError):
@@ -57,10 +59,15 @@ class WeightSlice:
         return slice(*(self.rows or (None,))), slice(*(self.columns or (None,)))
 
     @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """First row, one past the last, first column, one past the last."""
+        (first, last), (left, right) = self.rows or (0, self.shape[0]), self.columns or (0, self.shape[1])
+        return first, last, left, right
+
+    @property
     def size(self) -> int:
         """How many weights the block has."""
-        first, last = self.rows or (0, self.shape[0])
-        left, right = self.columns or (0, self.shape[1])
+        first, last, left, right = self.bounds
         return (last - first) * (right - left)
 
 
@@ -73,7 +80,7 @@ class Component:
     index: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.index is None) == (self.kind in ("head", "kv")):
+        if (self.index is None) == (self.kind in _WHOLE):
             raise ComponentError(f"a {self.kind} of layer {self.layer} {'needs' if self.index is None else 'has no'} index")
 
     def __str__(self) -> str:
@@ -81,10 +88,10 @@ class Component:
 
     @classmethod
     def parse(cls, name: str) -> Component:
-        """Read ``L7.mlp``, ``L7.attn``, ``L7.head3`` or ``L7.kv0``; raises :class:`ComponentError`."""
+        """Read ``L7.mlp``, ``L7.attn``, ``L7.head3``, ``L7.kv0`` or ``L7.neuron123``; raises :class:`ComponentError`."""
         found = _NAME.fullmatch(name.strip())
         if not found:
-            raise ComponentError(f"'{name}' is no component: write L7.mlp, L7.attn, L7.head3 or L7.kv0")
+            raise ComponentError(f"'{name}' is no component: write L7.mlp, L7.attn, L7.head3, L7.kv0 or L7.neuron123")
         layer, whole, part, index = found.groups()
         kind: Any = whole or part
         return cls(int(layer), kind, None if index is None else int(index))
@@ -94,7 +101,8 @@ class Component:
         """TransformerBridge hook point of the component's output.
 
         MLP and attention outputs are taken after a post-norm where the family has one (Gemma-2,
-        Gemma-3): that is what enters the residual stream. A head is its slice of ``hook_z``.
+        Gemma-3): that is what enters the residual stream. A head is its slice of ``hook_z``, a neuron
+        its entry of ``hook_post`` (the activated gate times up).
         """
         if self.kind == "kv":
             raise ComponentError(f"{self} has weights but no output of its own: score its heads")
@@ -102,6 +110,7 @@ class Component:
             "attn": f"blocks.{self.layer}.hook_attn_out",
             "head": f"blocks.{self.layer}.attn.hook_z",
             "mlp": f"blocks.{self.layer}.hook_mlp_out",
+            "neuron": f"blocks.{self.layer}.mlp.hook_post",
         }[self.kind]
 
     def weights(self, arch: Architecture) -> tuple[WeightSlice, ...]:
@@ -109,20 +118,21 @@ class Component:
         if not 0 <= self.layer < arch.n_layers:
             raise ComponentError(f"{self}: the model has layers 0 to {arch.n_layers - 1}")
         root = f"model.layers.{self.layer}"
-        queries, keys = arch.n_heads * arch.d_head, arch.n_key_value_heads * arch.d_head
-        if self.kind == "mlp":
-            wide, narrow = (arch.d_mlp, arch.d_model), (arch.d_model, arch.d_mlp)
-            return (
-                WeightSlice(f"{root}.mlp.gate_proj.weight", wide),
-                WeightSlice(f"{root}.mlp.up_proj.weight", wide),
-                WeightSlice(f"{root}.mlp.down_proj.weight", narrow),
-            )
         rows: tuple[int, int] | None = None
         if self.index is not None:
-            count = arch.n_heads if self.kind == "head" else arch.n_key_value_heads
+            count = {"head": arch.n_heads, "kv": arch.n_key_value_heads}.get(self.kind, arch.d_mlp)
             if not 0 <= self.index < count:
                 raise ComponentError(f"{self}: the model has {self.kind} 0 to {count - 1} in each layer")
-            rows = (self.index * arch.d_head, (self.index + 1) * arch.d_head)
+            width = 1 if self.kind == "neuron" else arch.d_head
+            rows = (self.index * width, (self.index + 1) * width)
+        if self.kind in ("mlp", "neuron"):
+            wide, narrow = (arch.d_mlp, arch.d_model), (arch.d_model, arch.d_mlp)
+            return (
+                WeightSlice(f"{root}.mlp.gate_proj.weight", wide, rows=rows),
+                WeightSlice(f"{root}.mlp.up_proj.weight", wide, rows=rows),
+                WeightSlice(f"{root}.mlp.down_proj.weight", narrow, columns=rows),
+            )
+        queries, keys = arch.n_heads * arch.d_head, arch.n_key_value_heads * arch.d_head
         own = (
             WeightSlice(f"{root}.self_attn.q_proj.weight", (queries, arch.d_model), rows=rows),
             WeightSlice(f"{root}.self_attn.o_proj.weight", (arch.d_model, queries), columns=rows),
@@ -168,10 +178,10 @@ class Localization:
         chosen = tuple(sorted(set(components)))
         if not chosen:
             raise ComponentError(f"localization '{name}' is empty")
-        whole = {c.layer for c in chosen if c.kind == "attn"}
+        whole = {c for c in chosen if c.index is None}
         for c in chosen:
-            if c.kind in ("head", "kv") and c.layer in whole:
-                raise ComponentError(f"localization '{name}' holds {c} twice: L{c.layer}.attn contains it")
+            if c.kind in _WHOLE and Component(c.layer, _WHOLE[c.kind]) in whole:
+                raise ComponentError(f"localization '{name}' holds {c} twice: L{c.layer}.{_WHOLE[c.kind]} contains it")
         return cls(name, chosen, sum(c.size(arch) for c in chosen), provenance)
 
     @property

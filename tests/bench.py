@@ -50,7 +50,8 @@ def stages(store: Store) -> None:
     """What the stored runs of the default study took, by stage."""
     study = Study()
     runner = Runner(study, store)
-    runs = {spec.id: spec for need in ("know", "methods", "circuits", "localize", "edit", "prompting", "damage") for _, spec in study.runs(need)}
+    needs = ("know", "methods", "circuits", "localize", "edit", "prompting", "damage")
+    runs = {spec.id: spec for need in needs for _, spec in study.runs(need)}
     seconds: dict[str, list[float]] = {}
     for spec in runs.values():
         for needed in (*spec.inputs.values(), spec):
@@ -149,7 +150,8 @@ def patching(model: LanguageModel) -> None:
     def agreement(precision: str) -> float:
         return spearmanr([found[precision].values[site] for site in sites], theirs).statistic
 
-    say(f"Exact patching, {len(sites)} heads and MLPs, {len(asked)} prompts: TransformerLens's loop {slow:.1f} s ({slow / len(sites):.2f} s a site)")
+    what = f"{len(sites)} heads and MLPs, {len(asked)} prompts"
+    say(f"Exact patching, {what}: TransformerLens's loop {slow:.1f} s ({slow / len(sites):.2f} s a site)")
     say(f"  here in bfloat16 {fast:.1f} s: {slow / fast:.1f}x, Spearman {agreement('bfloat16'):.4f} with its float32 scores")
     say(f"  here in float32 {full:.1f} s: {slow / full:.1f}x, Spearman {agreement('float32'):.4f}")
     padded = model.tokenizer([prompt.text for prompt in asked], return_tensors="pt")
@@ -158,8 +160,8 @@ def patching(model: LanguageModel) -> None:
         ends = median_seconds(lambda: model.network(**padded, use_cache=False, logits_to_keep=1).logits, 3)
     for precision in ("bfloat16", "float32"):
         taken = median_seconds(lambda precision=precision: attribution_patching(model, asked, precision=precision, **settings), 3)
-        say(f"Attribution patching of all components in {precision} {taken:.2f} s: {taken / plain:.2f}x one plain forward pass ({plain:.2f} s), "
-            f"{taken / ends:.2f}x one with the last logits only ({ends:.2f} s)")  # fmt: skip
+        say(f"Attribution patching of all components in {precision} {taken:.2f} s: {taken / plain:.2f}x one plain forward pass "
+            f"({plain:.2f} s), {taken / ends:.2f}x one with the last logits only ({ends:.2f} s)")  # fmt: skip
 
 
 def memory(model: LanguageModel) -> None:

@@ -1,6 +1,6 @@
 """The slow and obvious way to patch: plain hooks, one unpadded text at a time, nothing skipped or shared."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -20,7 +20,7 @@ def module_of(model, component):
         return layer.self_attn.o_proj
     after = "post_feedforward_layernorm" if component.kind == "mlp" else "post_attention_layernorm"
     has_post_norms = hasattr(layer, "post_feedforward_layernorm")
-    return getattr(layer, after) if has_post_norms else (layer.mlp if component.kind == "mlp" else layer.self_attn)
+    return getattr(layer, after) if has_post_norms else (layer.mlp if component.kind == "mlp" else layer.self_attn.o_proj)
 
 
 @contextmanager
@@ -68,6 +68,24 @@ def drawn_tokens(model, pair):
 
 def answer_lead(logits, options):
     return logits[options[0]] - logits[options[1:]].mean()
+
+
+def outputs_of(model, stream, components):
+    """Outputs of components in one run."""
+    kept = {}
+    with ExitStack() as stack:
+        for component in components:
+            stack.enter_context(changing(model, component, lambda output, at=component: kept.setdefault(at, output)))
+        full_pass(model, stream)
+    return kept
+
+
+def lead_with(model, stream, replaced, options):
+    """The answer's lead in a run with some outputs replaced by given ones."""
+    with ExitStack() as stack:
+        for component, output in replaced.items():
+            stack.enter_context(changing(model, component, lambda _output, value=output: value))
+        return answer_lead(full_pass(model, stream), options).item()
 
 
 def loop_over_components(model, asked, corruption, direction, seed, batch_size):

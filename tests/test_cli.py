@@ -5,11 +5,13 @@ import pytest
 from small_book import copy_book, tree
 
 from mechlib import __main__ as cli
-from mechlib.facts import FORMATS
+from mechlib.facts import formats_of
+from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import LOCALIZERS
 from mechlib.models import KNOWN
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
+from mechlib.runs.tasks import TASKS
 
 
 @pytest.fixture
@@ -52,7 +54,10 @@ def test_an_unknown_parameter(call):
 @pytest.mark.parametrize(("arguments", "known"), [
     (["--profile", "quik"], PROFILES),
     (["--params", "PROFILE=quik"], PROFILES),
-    (["--params", "FORMATS=one_shot,fewshot"], FORMATS),
+    (["--params", "FORMATS=one_shot,fewshot"], formats_of(SPORT)),
+    (["--params", "EDIT_FORMAT=paraphrase_1"], formats_of(SPORT)),
+    (["--params", "TASK=arithmetic"], TASKS),
+    (["--params", "LOOKUP_RULE=papers"], ["paper", "released"]),
     (["--params", "LOCALIZATIONS=magic"], LOCALIZERS),
     (["--params", "STEPS=-5"], ["STEPS"]),
     (["--params", "KNOWN_THRESHOLD=many"], ["KNOWN_THRESHOLD"]),
@@ -108,6 +113,16 @@ def test_a_store_that_cannot_be_written(call, tmp_path, monkeypatch):
     one_line(call("execute"), "MECHLIB_RUNS")
 
 
+@pytest.mark.parametrize(("text", "word"), [
+    (None, "mine.json"), ("", "mine.json"), ("[]", "mine.json"), ("{}", "mine.json"), ('{"components": 3}', "mine.json"),
+    ('{"components": ["L1.mpl"]}', "L1.mpl"), ('{"components": ["L1.mlp", "L1.head"]}', "L1.head"),
+])  # fmt: skip
+def test_a_localization_that_cannot_be_used(call, tmp_path, text, word):
+    if text is not None:
+        (tmp_path / "mine.json").write_text(text)
+    one_line(call("execute", "--params", f"LOCALIZATION={tmp_path / 'mine.json'}"), word)
+
+
 def test_an_interruption_says_that_runs_are_kept(call, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
@@ -122,7 +137,7 @@ def test_the_parameters_are_listed_with_their_defaults(call):
     code, out, err = call("parameters")
     assert (code, err) == (0, "")
     listed = dict(line.split(maxsplit=1) for line in out.splitlines())
-    assert set(listed) == set(Study.names())
+    assert set(listed) == {*Study.names(), "RANDOM_DRAWS"}
     assert (listed["MODEL"], listed["STEPS"], listed["SEED"]) == ("'gemma-3-270m'", "None", "0")
 
 

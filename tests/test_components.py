@@ -17,7 +17,7 @@ from mechlib.models.hooked import hooked
 indices = st.integers(0, 500)
 components = st.one_of(
     st.builds(Component, indices, st.sampled_from(["attn", "mlp"])),
-    st.builds(Component, indices, st.sampled_from(["head", "kv"]), indices),
+    st.builds(Component, indices, st.sampled_from(["head", "kv", "neuron"]), indices),
 )
 
 
@@ -41,7 +41,8 @@ def test_a_name_is_read_back(component):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "mlp", "L.mlp", "L1", "L1.mlp2", "L1.attn0", "L1.head", "l1.mlp", "L-1.mlp", "L1.head-2", "L1.mlp L2.mlp", "L1.gate"]
+    "name",
+    ["", "mlp", "L.mlp", "L1", "L1.mlp2", "L1.attn0", "L1.head", "l1.mlp", "L-1.mlp", "L1.head-2", "L1.mlp L2.mlp", "L1.gate", "L1.neuron"],
 )
 def test_no_name_of_a_component(name):
     with pytest.raises(ComponentError, match=r"L7\.mlp"):
@@ -49,12 +50,12 @@ def test_no_name_of_a_component(name):
 
 
 def test_an_index_belongs_to_heads_and_groups_only():
-    for arguments in ((1, "head"), (1, "kv"), (1, "attn", 0), (1, "mlp", 0)):
+    for arguments in ((1, "head"), (1, "kv"), (1, "neuron"), (1, "attn", 0), (1, "mlp", 0)):
         with pytest.raises(ComponentError, match="index"):
             Component(*arguments)
 
 
-@pytest.mark.parametrize("name", ["L3.mlp", "L9.attn", "L3.head0", "L0.head4", "L2.kv2"])
+@pytest.mark.parametrize("name", ["L3.mlp", "L9.attn", "L3.head0", "L0.head4", "L2.kv2", "L3.neuron0", "L0.neuron48"])
 def test_the_model_lacks_the_component(tiny_gemma3, name):
     with pytest.raises(ComponentError, match=name.replace(".", r"\.")):
         Component.parse(name).weights(tiny_gemma3.architecture)
@@ -65,6 +66,18 @@ def test_heads_and_groups_add_up_to_the_attention_layer(arch):
     for layer in range(arch.n_layers):
         parts = parts_of_attention(arch, layer)
         assert sum(part.size(arch) for part in parts) == Component(layer, "attn").size(arch)
+
+
+@given(architectures())
+def test_neurons_add_up_to_the_mlp(arch):
+    counts = {block.parameter: torch.zeros(block.shape) for block in Component(0, "mlp").weights(arch)}
+    for number in range(arch.d_mlp):
+        neuron = Component(0, "neuron", number)
+        assert neuron.size(arch) == 3 * arch.d_model
+        for block in neuron.weights(arch):
+            counts[block.parameter][block.index] += 1
+            assert counts[block.parameter][block.index].numel() == block.size
+    assert all(bool((count == 1).all()) for count in counts.values())
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -97,7 +110,8 @@ def outputs_of_layer_1(machine, batch):
     def keeper(kind):
         return lambda tensor, hook: caught.update({kind: tensor.clone()})
 
-    hooks = [(Component(1, kind, 0 if kind == "head" else None).hook, keeper(kind)) for kind in ("attn", "head", "mlp")]
+    kinds = ("attn", "head", "mlp", "neuron")
+    hooks = [(Component(1, kind, 0 if kind in ("head", "neuron") else None).hook, keeper(kind)) for kind in kinds]
     with torch.no_grad():
         answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=hooks))
     return caught
@@ -125,6 +139,31 @@ def test_the_weights_of_a_component_write_its_activation_and_no_other(tiny, name
     assert heads == expected
     assert torch.equal(before["attn"], after["attn"]) == (component.kind == "mlp")
     assert not torch.equal(before["mlp"], after["mlp"])
+
+
+@pytest.mark.parametrize("number", [0, 7, 47])
+def test_a_neuron_s_rows_write_its_own_activation_and_its_column_reads_it(tiny, number):
+    blocks = Component(1, "neuron", number).weights(tiny.architecture)
+    texts = [prompt.text for prompt in prompts(athletes().facts[::400], FORMATS["one_shot"])]
+    batch = token_batch(tiny, tiny.tokenizer(texts).input_ids, share_at_most=0)
+    machine = hooked(tiny)
+    before = outputs_of_layer_1(machine, batch)
+    for block in blocks:
+        with Delta({block: torch.ones(block.shape)[block.index]}).applied(tiny):
+            after = outputs_of_layer_1(machine, batch)
+        changed = {n for n in range(48) if not torch.equal(before["neuron"][:, :, n], after["neuron"][:, :, n])}
+        assert changed == (set() if "down_proj" in block.parameter else {number})
+        assert not torch.equal(before["mlp"], after["mlp"])
+
+    def silence(tensor, hook):
+        tensor[:, :, number] = 0
+        return tensor
+
+    with torch.no_grad():
+        silent = answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=[("blocks.1.mlp.hook_post", silence)]))
+    for block in blocks:
+        with Delta({block: -tiny.parameters[block.parameter].detach()[block.index]}).applied(tiny), torch.no_grad():
+            torch.testing.assert_close(answer_logits(tiny, batch), silent, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("head", [0, 3])
@@ -188,6 +227,7 @@ def test_a_file_written_by_hand_needs_only_components(tmp_path, tiny_gemma3):
         ('{"components": ["L3.mlp"]}', "layers 0 to 2"),
         ('{"components": ["L1.attn", "L1.head2"]}', r"L1\.head2 twice"),
         ('{"components": ["L1.attn", "L1.kv0"]}', r"L1\.kv0 twice"),
+        ('{"components": ["L1.neuron3", "L1.mlp"]}', r"L1\.neuron3 twice: L1\.mlp"),
         (b"\xff\xfe\x00binary", "no localization file"),
         (None, "No such file"),
     ],
@@ -205,3 +245,10 @@ def test_a_head_may_stand_beside_the_attention_of_another_layer(tiny_gemma3):
     arch = tiny_gemma3.architecture
     found = Localization.of("mixed", [Component(0, "attn"), Component(1, "head", 0), Component(0, "mlp")], arch)
     assert found.parameters == sum(component.size(arch) for component in found.components)
+
+
+def test_neurons_may_stand_beside_heads_and_beside_the_mlp_of_another_layer(tiny_gemma3):
+    wanted = [Component.parse(name) for name in ("L1.neuron12", "L1.neuron3", "L0.mlp", "L1.attn", "L1.neuron3")]
+    found = Localization.of("mixed", wanted, tiny_gemma3.architecture)
+    assert [str(component) for component in found.components] == ["L0.mlp", "L1.attn", "L1.neuron3", "L1.neuron12"]
+    assert found.parameters == 3 * 32 * 48 + (2 * 32 + 2 * 16) * 32 + 2 * 3 * 32

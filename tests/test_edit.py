@@ -1,7 +1,8 @@
 """An edit leaves the model alone, touches what is localized and nothing else, and is plain training."""
 
 import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -65,7 +66,15 @@ def test_a_model_in_half_precision_can_be_edited(family, precision):
     untouched_outside(model, delta, where)
 
 
-def plain_training(model, where, texts, config):
+def as_known(model, prompts):
+    """The same prompts, every other one with the answer that the model finds likeliest, so that there is something to unlearn."""
+    with torch.no_grad():
+        tops = [model.network(**model.tokenizer(prompt.text, return_tensors="pt")).logits[0, -1].argmax() for prompt in prompts]
+    words = [model.tokenizer.decode([top]) if number % 2 else " golf" for number, top in enumerate(tops)]
+    return [replace(prompt, answer=word, options=(word,), target=None) for prompt, word in zip(prompts, words, strict=True)]
+
+
+def plain_training(model, where, forget, texts, config):
     """The same edit with Hugging Face's own forward pass, text by text: weights after the last step."""
     network, masks = copy.deepcopy(model.network), inside(model, where)
     weights = {name: weight for name, weight in network.named_parameters() if masks[name].any()}
@@ -76,16 +85,33 @@ def plain_training(model, where, texts, config):
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)
     curve = []
 
+    def next_logits(prompt, network):
+        return network(**model.tokenizer(prompt.text, return_tensors="pt")).logits[:, -1]
+
     def loss(prompt, answer):
-        logits = network(**model.tokenizer(prompt.text, return_tensors="pt")).logits[:, -1]
-        return torch.nn.functional.cross_entropy(logits, torch.tensor([answer_token(model, answer)]))
+        return torch.nn.functional.cross_entropy(next_logits(prompt, network), torch.tensor([answer_token(model, answer)]))
+
+    def unlearned(prompt):
+        log_probability = next_logits(prompt, network).log_softmax(-1)[0, answer_token(model, prompt.answer)]
+        return torch.where(log_probability < -5, 0.0, -torch.log1p(-log_probability.exp()))
+
+    def divergence(logits_of):
+        now, before = (logits_of(machine).log_softmax(-1) for machine in (network, model.network))
+        return (before.exp() * (before - now)).sum(-1).mean()
 
     for _ in range(config.steps):
-        forgotten = torch.stack([loss(prompt, prompt.target) for prompt in FORGET]).mean()
+        forgotten = torch.stack(
+            [loss(prompt, prompt.target) if config.loss == "injection" else unlearned(prompt) for prompt in forget]
+        ).mean()
         retained = torch.stack([loss(prompt, prompt.answer) for prompt in RETAIN]).mean()
         likely = network(input_ids=torch.tensor(texts), labels=torch.tensor(texts)).loss
+        kl = torch.stack([divergence(lambda machine: next_logits(prompt, machine)) for prompt in RETAIN]).mean()
+        kl = kl + divergence(lambda machine: machine(input_ids=torch.tensor(texts)).logits[:, :-1])
         optimizer.zero_grad()
-        (config.forget_coefficient * forgotten + config.retain_coefficient * retained + config.text_coefficient * likely).backward()
+        (
+            config.forget_coefficient * forgotten + config.retain_coefficient * retained
+            + config.text_coefficient * likely + config.kl_coefficient * kl
+        ).backward()  # fmt: skip
         for name, weight in weights.items():
             weight.grad.mul_(masks[name])
         norm = torch.nn.utils.clip_grad_norm_(weights.values(), config.clip)
@@ -94,21 +120,27 @@ def plain_training(model, where, texts, config):
         with torch.no_grad():
             for name, weight in weights.items():
                 weight.copy_(torch.where(masks[name], weight, originals[name]))
-        curve.append([value.item() for value in (forgotten, retained, likely, norm)])
+        curve.append([value.item() for value in (forgotten, retained, likely, norm, kl)])
     return {name: weight.detach() - originals[name] for name, weight in weights.items()}, curve
 
 
-@pytest.mark.parametrize("where", [LOCALIZATIONS["mlp"], LOCALIZATIONS["mixed"]], ids=["mlp", "mixed"])
-def test_an_edit_is_plain_training(tiny, where):
+@pytest.mark.parametrize(
+    ("where", "loss", "kl_coefficient"), [("mlp", "injection", 0.0), ("mixed", "injection", 0.0), ("mixed", "unlearning", 1.5)]
+)
+def test_an_edit_is_plain_training(tiny, where, loss, kl_coefficient):
+    where = LOCALIZATIONS[where]
     config = EditConfig(
         learning_rate=1e-3, forget_coefficient=2.0, retain_coefficient=0.7, text_coefficient=0.4, steps=4, retain_batch=99, text_batch=99,
-        clip=0.5, weight_decay=20.0, precision="float32",
+        clip=0.5, weight_decay=20.0, precision="float32", loss=loss, kl_coefficient=kl_coefficient,
     )  # fmt: skip
-    texts = sample(tiny, 3, 8, seed=1)
-    expected, curve = plain_training(tiny, where, texts, config)
-    delta, history = edit(tiny, localization(tiny, where), FORGET, RETAIN, texts, config)
+    texts, forget = sample(tiny, 3, 8, seed=1), FORGET if loss == "injection" else as_known(tiny, FORGET)
+    expected, curve = plain_training(tiny, where, forget, texts, config)
+    delta, history = edit(tiny, localization(tiny, where), forget, RETAIN, texts, config)
     for step, wanted in zip(history, curve, strict=True):
-        assert [step.forget, step.retain, step.text, step.gradient_norm] == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+        found = [step.forget, step.retain, step.text, step.gradient_norm, step.kl]
+        assert step.forget > 0
+        assert (step.kl is None) == (not kl_coefficient)
+        assert found[: 5 if kl_coefficient else 4] == pytest.approx(wanted[: 5 if kl_coefficient else 4], rel=1e-3, abs=1e-4)
     for block, change in delta.blocks.items():
         wanted = expected[block.parameter][block.index]
         # Adam turns a gradient that is nearly zero into a step of either sign: compare whole blocks.
@@ -149,11 +181,40 @@ def test_an_edit_that_changes_nothing_is_an_error(tiny_gemma3, where, weight_dec
         edited(tiny_gemma3, where, learning_rate=0.0, weight_decay=weight_decay)
 
 
-def test_an_edit_that_diverges_is_an_error_and_leaves_the_model(tiny_gemma3):
+@pytest.mark.parametrize("more", [{}, {"loss": "unlearning", "kl_coefficient": 1.0, "checkpointing": True}])
+def test_an_edit_that_diverges_is_an_error_and_leaves_the_model(tiny_gemma3, more):
     before = bits(tiny_gemma3)
-    with pytest.raises(EditError, match="diverged.*lower LEARNING_RATE"):
-        edited(tiny_gemma3, ("L1.mlp",), learning_rate=1e30, steps=4)
+    with pytest.raises(EditError, match=r"^the edit diverged: [^\n]*lower LEARNING_RATE$"):
+        edited(tiny_gemma3, ("L1.mlp",), learning_rate=1e30, steps=4, **more)
     assert same(bits(tiny_gemma3), before)
+
+
+def test_a_diverging_edit_stops_at_the_first_loss_that_is_no_number(tiny_gemma3):
+    seen = []
+    with pytest.raises(EditError, match="in step 1;"):
+        edit(
+            tiny_gemma3, localization(tiny_gemma3, ("L1.mlp",)), FORGET, RETAIN, sample(tiny_gemma3, 2, 8, seed=0),
+            EditConfig(steps=9, learning_rate=1e30), lambda *done: seen.append(done),
+        )  # fmt: skip
+    assert seen == [(1, 9)]
+
+
+def test_unlearning_lowers_what_the_model_knows_and_leaves_what_it_does_not(tiny_gemma3):
+    forget, texts = as_known(tiny_gemma3, FORGET), sample(tiny_gemma3, 4, 8, seed=0)
+    config = EditConfig(loss="unlearning", learning_rate=1e-2, steps=20, forget_coefficient=20.0, retain_batch=3, precision="float32")
+    delta, history = edit(tiny_gemma3, localization(tiny_gemma3, ("L1.mlp",)), forget, RETAIN, texts, config)
+    assert history[0].forget > 0
+    assert history[-1].forget == 0  # Every true answer is below the threshold, from where on nothing pushes it.
+    with delta.applied(tiny_gemma3):
+        assert all(answer.log_probability < -5 for answer in ask(tiny_gemma3, forget))
+
+
+def test_what_is_already_forgotten_has_no_gradient(tiny_gemma3):
+    texts, unknown = sample(tiny_gemma3, 4, 8, seed=0), [replace(prompt, answer=" golf") for prompt in FORGET]
+    assert all(answer.log_probability < -5 for answer in ask(tiny_gemma3, unknown))
+    config = EditConfig(loss="unlearning", retain_coefficient=0.0, text_coefficient=0.0, steps=2)
+    with pytest.raises(EditError, match="changed no weight"):
+        edit(tiny_gemma3, localization(tiny_gemma3, ("L1.mlp",)), unknown, RETAIN, texts, config)
 
 
 def test_what_cannot_be_edited(tiny_gemma3):
@@ -163,6 +224,20 @@ def test_what_cannot_be_edited(tiny_gemma3):
         edit(tiny_gemma3, somewhere, untargeted, RETAIN, texts, EditConfig())
     with pytest.raises(EditError, match="'nowhere' is empty"):
         edit(tiny_gemma3, Localization("nowhere", (), 0), FORGET, RETAIN, texts, EditConfig())
+    for forget, retain, some in (([], RETAIN, texts), (FORGET, [], texts), (FORGET, RETAIN, [])):
+        with pytest.raises(EditError, match="needs facts to forget, to retain and texts"):
+            edit(tiny_gemma3, somewhere, forget, retain, some, EditConfig())
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    ({"micro_batch": 0}, "micro_batch is 0: give at least 1"),
+    ({"forget_batch": -1}, "forget_batch is -1"),
+    ({"loss": "amnesia"}, "loss 'amnesia' is unknown: choose injection, unlearning"),
+    ({"optimizer": "sgd"}, "optimizer 'sgd' is unknown: choose adamw, adamw8bit"),
+])  # fmt: skip
+def test_settings_that_mean_nothing_are_an_error(wrong, message):
+    with pytest.raises(EditError, match=message):
+        EditConfig.__post_init__(SimpleNamespace(**{**asdict(EditConfig()), **wrong}))
 
 
 def test_progress_counts_steps(tiny_gemma3):

@@ -14,11 +14,12 @@ from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.general_text import prose, sample
 from mechlib.evals.answers import ask
 from mechlib.evals.damage import damage
-from mechlib.facts import FORMATS, FactError, athletes, prompts
+from mechlib.facts import FORMATS, FactError, athletes, formats_of, prompts
+from mechlib.facts.relations import SPORT
 from mechlib.models.tokens import answer_token
 
 FACTS = [replace(fact, target="golf") if n % 2 else fact for n, fact in enumerate(athletes().facts[::160])]
-PROMPTS = [asked for form in FORMATS.values() for asked in prompts(FACTS, form, rotations=2)]
+PROMPTS = [asked for form in formats_of(SPORT) for asked in prompts(FACTS, FORMATS[form], rotations=2)]
 MODEL = tiny_model("gemma3")
 NUMBERS = ("log_probability", "probability", "option_mass", "target_log_probability", "target_probability")
 

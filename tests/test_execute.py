@@ -8,7 +8,7 @@ from small_book import PAGES, SmallBook, tree
 
 from mechlib.models import ModelError
 from mechlib.report.notebooks import PageError
-from mechlib.runs.study import ParameterError
+from mechlib.runs.checks import ParameterError
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_page_is_executed_with_the_values_that_were_given(notebooks, small):
         assert len(injected) == 1, name
         assert f'MODEL = "{small.model}"' in "".join(injected[0])
         assert "FORGET_SET_SIZE = 4" in "".join(injected[0])
-        assert "STEPS = 2" in "".join(injected[0]) or name < "03_editing"
+        assert "STEPS = 2" in "".join(injected[0]) or name < "05_editing"
 
 
 def test_a_page_carries_what_it_was_made_from(notebooks):
@@ -72,7 +72,7 @@ def test_progress_is_one_line_a_run_and_two_a_page(small):
 def test_the_store_holds_the_planned_runs_and_nothing_else(small):
     stages = [name.split("/")[0] for name in small.stored()]
     assert {stage: stages.count(stage) for stage in stages} == {
-        "know": 1, "text": 2, "probe": 1, "trace": 2, "localize": 2, "edit": 2, "ask": 6, "damage": 2,
+        "know": 1, "text": 2, "probe": 1, "trace": 2, "localize": 3, "edit": 3, "ask": 8, "damage": 3,
     }  # fmt: skip
     assert {path.parent.relative_to(small.runs).as_posix() for path in small.runs.rglob("*") if path.is_file()} == set(small.stored())
 
@@ -124,9 +124,9 @@ def test_another_learning_rate_concerns_two_pages_and_the_edits(small):
 
     said = small.execute("LEARNING_RATE=5e-5", execute_page=record)
     new = [name.split("/")[0] for name in small.stored() if name not in runs]
-    assert executed == {"03_editing": 5e-5, "04_prompting": 5e-5}
+    assert executed == {"05_editing": 5e-5, "06_prompting": 5e-5}
     assert said[:2] == ["page 1/4  01_facts: up to date", "page 2/4  02_localization: up to date"]
-    assert {stage: new.count(stage) for stage in new} == {"edit": 2, "ask": 4, "damage": 2}
+    assert {stage: new.count(stage) for stage in new} == {"edit": 3, "ask": 6, "damage": 3}
     assert {name: time for name, time in small.stored().items() if name in runs} == runs
     assert tree(small.results) == pages
 
@@ -135,7 +135,7 @@ def test_fewer_formats_compute_nothing(small):
     runs = small.stored()
     executed = []
     small.execute("FORMATS=['one_shot']", execute_page=lambda page, *_: executed.append(page.name))
-    assert executed == ["01_facts", "04_prompting"]
+    assert executed == ["01_facts", "06_prompting"]
     assert small.stored() == runs
 
 

@@ -39,11 +39,13 @@ def scored(values):
     return Scores("fake", dict(zip(nodes(ARCH), values, strict=True)), 1.0, 0.0)
 
 
+EVIDENCE = sorted({method.evidence for method in LOCALIZERS.values() if method.evidence})
+
+
 def evidence(seed=0):
     draw = random.Random(seed)
-    traced, attributed = ([draw.uniform(-1, 1) for _ in nodes(ARCH)] for _ in range(2))
     curve = [0.4, 0.4, 0.6, 0.8, 1.0, *[1.0] * 6]
-    return Measured(probed(curve), {"causal_tracing": scored(traced), "attribution_patching": scored(attributed)})
+    return Measured(probed(curve), {name: scored([draw.uniform(-1, 1) for _ in nodes(ARCH)]) for name in EVIDENCE})
 
 
 @pytest.mark.parametrize(("curve", "layers"), [(GEMMA_7B, range(2, 8)), (GEMMA_2_9B, range(2, 7)), (LLAMA_3_8B, range(1, 5))])
@@ -151,9 +153,9 @@ def test_only_random_methods_depend_on_the_seed(key):
 
 
 def test_traced_methods_take_what_their_own_evidence_ranks_first():
-    for key in ("causal_tracing", "attribution_patching"):
-        order = ranked(evidence().scores[key], mlps_only=False)
-        found = localize(key, evidence(), ARCH, 0).components
-        assert found == tuple(sorted(order[: len(found)]))
-        assert found != localize(f"{key}_mlps", evidence(), ARCH, 0).components
-    assert localize("causal_tracing", evidence(), ARCH, 0).components != localize("attribution_patching", evidence(), ARCH, 0).components
+    for key in EVIDENCE:
+        for name, mlps_only in ((key, False), (f"{key}_mlps", True)):
+            order = ranked(evidence().scores[key], mlps_only=mlps_only)
+            found = localize(name, evidence(), ARCH, 0).components
+            assert found == tuple(sorted(order[: len(found)]))
+    assert len({localize(key, evidence(), ARCH, 0).components for key in EVIDENCE}) == len(EVIDENCE)

@@ -187,12 +187,12 @@ def test_relevance_patching(micro):
     )
 
 
-def test_direct_effects_of_heads(micro):
-    # As in exact patching, but for L0.head1: it acts through L2.head1 only, and later attention is frozen.
-    for direction, expected in (("denoise", (-0.5, 0.0, 0.0, 0.0, 10.0, -1.0)), ("noise", (-1.5, 0.0, 0.0, 0.0, 2.25, -6.0))):
-        scores = direct_effects(micro, ASKED, direction=direction)
-        heads = [Component(layer, "head", number) for layer in range(3) for number in range(2)]
-        assert scores.values == pytest.approx(dict(zip(heads, expected, strict=True)), abs=1e-5)
+def test_direct_effects(micro):
+    # As in exact patching, but nothing for what acts through the heads of layer 2 only: later attention is frozen.
+    frozen = {"L0_head1": 0.0, "L0_mlp": 0.0, "L1_mlp": 0.0}
+    into_corrupted, into_clean = (direct_effects(micro, ASKED, direction=direction) for direction in ("denoise", "noise"))
+    assert named(into_corrupted) == scored(L0_head0=-0.5, L2_head0=10.0, L2_head1=-1.0, L2_mlp=0.75, **frozen)
+    assert named(into_clean) == scored(L0_head0=-1.5, L2_head0=2.25, L2_head1=-6.0, L2_mlp=0.75, **frozen)
 
 
 def test_effects_of_mlps_on_the_stream_that_enters_layer_2(micro):

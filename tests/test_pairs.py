@@ -83,9 +83,17 @@ def test_options_begin_with_the_true_answer(tiny_gemma3):
     for prompt, row in zip(PROMPTS, pair.options.tolist(), strict=True):
         assert row[0] == answer_token(tiny_gemma3, prompt.answer)
         assert sorted(row) == sorted(answer_token(tiny_gemma3, option) for option in prompt.options)
-    chosen = torch.tensor([6.0, 1.0, 2.0, 3.0]).repeat(len(PROMPTS), 1)
-    logits = torch.zeros(len(PROMPTS), len(tiny_gemma3.tokenizer)).scatter(1, pair.options, chosen)
-    assert pair.logit_difference(logits).tolist() == [4.0] * len(PROMPTS)
+    assert pair.logit_difference(torch.tensor([6.0, 1.0, 2.0, 3.0]).repeat(len(PROMPTS), 1)).tolist() == [4.0] * len(PROMPTS)
+
+
+@CORRUPTIONS
+def test_the_lead_is_the_models_own_logit_of_the_true_answer_less_the_mean_of_the_others(tiny, corruption):
+    pair = make_pair(tiny, PROMPTS, corruption, seed=5)
+    for entry in (pair.clean, pair.corrupted):
+        with torch.no_grad():
+            logits, lead = answer_logits(tiny, pair.batch, entry), pair.lead(tiny, entry)
+        for row, options in enumerate(pair.options.tolist()):
+            assert lead[row].item() == pytest.approx((logits[row, options[0]] - logits[row, options[1:]].mean()).item(), abs=1e-4)
 
 
 def test_repeating_keeps_texts_together(tiny_gemma3):

@@ -1,17 +1,24 @@
 """Parameters of pages: read from their cells, set from outside, and flowing from a page to the later ones."""
 
+import re
 import shutil
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 import mechlib
 from mechlib.report.parameters import parse, read_page, read_pages, resolve, same, study
-from mechlib.runs.study import ParameterError, Study
+from mechlib.runs.checks import ParameterError
+from mechlib.runs.study import Study
 
 BOOK = Path(mechlib.__file__).parents[1] / "book"
 NAMES = [path.stem for path in sorted(BOOK.glob("[0-9][0-9]_*.py"))]
+EDITING, PROMPTING, WORLD = "05_editing", "06_prompting", "04_world_facts"
 DEFAULTS = Study()
+WRITTEN = {field.name.upper(): field.default for field in fields(Study)}
+# How much a page draws from its runs is no parameter of the runs.
+OF_PAGES = {"RANDOM_DRAWS"}
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +43,15 @@ def edited(tmp_path):
 
 def test_the_book_s_pages_are_read_in_order(pages):
     assert [page.name for page in pages] == NAMES
-    assert NAMES[:4] == ["01_facts", "02_localization", "03_editing", "04_prompting"]
+    assert NAMES[:6] == ["01_facts", "02_localization", "03_comparison", WORLD, EDITING, PROMPTING]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_s_defaults_are_the_study_s(name):
-    parameters = read_page(BOOK / f"{name}.py").parameters
-    assert {"MODEL", "PROFILE"} <= set(parameters) <= set(Study.names())
-    assert {key: value for key, value in parameters.items() if not same(value, getattr(DEFAULTS, key.lower()))} == {}
+    page = read_page(BOOK / f"{name}.py")
+    assert {"MODEL", "PROFILE"} <= set(page.parameters) <= set(Study.names()) | OF_PAGES
+    shared = {key: value for key, value in page.parameters.items() if key not in {*page.own, *OF_PAGES}}
+    assert {key: value for key, value in shared.items() if not same(value, WRITTEN[key])} == {}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,7 +62,7 @@ def test_a_page_shows_runs_that_exist(name):
 
 
 def test_every_parameter_of_a_study_can_be_set_on_some_page(pages):
-    assert {name for page in pages for name in page.parameters} == set(Study.names())
+    assert {name for page in pages for name in page.parameters if name not in page.own} == set(Study.names()) | OF_PAGES
 
 
 @pytest.mark.parametrize(("text", "values"), [
@@ -92,11 +100,11 @@ def test_nothing_given_leaves_every_page_its_own(pages):
 
 
 def test_what_is_given_counts_for_all_pages_that_have_it(pages):
-    values = resolve(pages, {"SEED": 7, "LEARNING_RATE": 5e-5, "FORMATS": ["cloze"]})
+    given = {"SEED": 7, "LEARNING_RATE": 5e-5, "FORMATS": ["cloze"], "RANDOM_DRAWS": 5}
+    values = resolve(pages, given)
     for page in pages:
         changed = {name: value for name, value in values[page.name].items() if not same(value, page.parameters[name])}
-        given = {"SEED": 7, "LEARNING_RATE": 5e-5, "FORMATS": ["cloze"]}
-        assert changed == {name: value for name, value in given.items() if name in page.parameters}
+        assert changed == {name: value for name, value in given.items() if name in page.parameters and name not in page.own}
         assert set(values[page.name]) == set(page.parameters)
 
 
@@ -106,35 +114,65 @@ def test_what_is_given_counts_for_all_pages_that_have_it(pages):
     ("STEPS = None", "STEPS = 7", "STEPS", 7),
 ])  # fmt: skip
 def test_a_change_in_a_page_s_cell_flows_to_the_later_pages_only(edited, before, after, name, value):
-    values = resolve(edited("03_editing", before, after), {})
-    default = getattr(DEFAULTS, name.lower())
+    values = resolve(edited(EDITING, before, after), {})
     found = {page: own[name] for page, own in values.items() if name in own}
-    assert found == {page: value if page >= "03_editing" else default for page in found}
-    assert {"03_editing", "04_prompting"} <= set(found)
+    assert found == {page: value if page >= EDITING else WRITTEN[name] for page in found}
+    assert {EDITING, PROMPTING} <= set(found)
 
 
 def test_a_changed_list_flows_too(edited):
-    before = 'FORMATS = ["one_shot", "question", "few_shot", "cloze", "multiple_choice"]'
-    values = resolve(edited("01_facts", before, 'FORMATS = ["one_shot", "cloze"]'), {})
-    assert values["04_prompting"]["FORMATS"] == values["01_facts"]["FORMATS"] == ["one_shot", "cloze"]
+    values = resolve(edited("01_facts", "\nFORMATS = None", '\nFORMATS = ["one_shot", "cloze"]'), {})
+    assert values[PROMPTING]["FORMATS"] == values["01_facts"]["FORMATS"] == ["one_shot", "cloze"]
 
 
 def test_a_page_may_differ_from_the_earlier_pages(edited):
     edited("01_facts", "SEED = 0", "SEED = 1")
-    values = resolve(edited("03_editing", "SEED = 0", "SEED = 2"), {})
-    assert [values[name]["SEED"] for name in NAMES[:4]] == [1, 1, 2, 2]
+    values = resolve(edited(EDITING, "SEED = 0", "SEED = 2"), {})
+    assert [values[name]["SEED"] for name in NAMES[:6]] == [1, 1, 1, 1, 2, 2]
 
 
 def test_what_is_given_beats_a_changed_cell(edited):
-    values = resolve(edited("03_editing", "STEPS = None", "STEPS = 7"), {"STEPS": 9})
-    assert {values[name]["STEPS"] for name in ("03_editing", "04_prompting")} == {9}
+    values = resolve(edited(EDITING, "STEPS = None", "STEPS = 7"), {"STEPS": 9})
+    assert {values[name]["STEPS"] for name in (EDITING, PROMPTING)} == {9}
+
+
+def test_a_page_s_own_parameters_do_not_flow_on(pages):
+    """The page about world facts is about another task than the pages after it."""
+    values = resolve(pages, {})
+    assert values[WORLD]["TASK"] == "counterfact-editing" != DEFAULTS.task
+    assert values[EDITING]["TASK"] == values[PROMPTING]["TASK"] == DEFAULTS.task
+
+
+@pytest.mark.parametrize(("name", "value"), [("FACTS", "a.csv"), ("KNOWN_FORMAT", "statement"), ("FORMATS", ["statement"])])
+def test_a_change_of_an_own_parameter_stays_on_its_page(edited, name, value):
+    values = resolve(edited(WORLD, f"\n{name} = None", f"\n{name} = {value!r}"), {})
+    assert values[WORLD][name] == value
+    assert [page for page, own in values.items() if page != WORLD and name in own and own[name] == value] == []
+
+
+def test_an_own_parameter_does_not_come_from_outside(pages):
+    given = parse("FACTS=a.csv FORMATS=question LOCALIZATIONS=random KNOWN_FORMAT=cloze EDIT_FORMAT=cloze TASK=sports-athlete-editing SEED=3", pages)
+    values = resolve(pages, given)
+    world = next(page for page in pages if page.name == WORLD)
+    assert {"TASK", "FACTS", "FORMATS", "LOCALIZATIONS", "KNOWN_FORMAT", "EDIT_FORMAT"} <= set(world.own)
+    assert {name: values[WORLD][name] for name in world.own} == {name: world.parameters[name] for name in world.own}
+    assert values[WORLD]["SEED"] == 3
+    assert values[EDITING]["FACTS"] == "a.csv"
+
+
+def test_an_own_parameter_of_the_only_page_that_has_it_is_unknown_outside(pages):
+    owning = [replace(page, own=(*page.own, "RANDOM_DRAWS")) for page in pages]
+    assert parse("RANDOM_DRAWS=7", pages) == {"RANDOM_DRAWS": 7}
+    with pytest.raises(ParameterError, match="unknown parameter 'RANDOM_DRAWS'") as caught:
+        parse("RANDOM_DRAWS=7", owning)
+    assert str(caught.value).count("RANDOM_DRAWS") == 1
 
 
 @pytest.mark.parametrize("cell", ["STEPS = 10 * 2", "STEPS = int('3')", "STEPS = SEED", "STEPS = [n for n in range(3)]"])
 def test_a_parameter_cell_with_an_expression_is_one_line(edited, cell):
     with pytest.raises(ParameterError) as caught:
-        edited("03_editing", "STEPS = None", cell)
-    assert "03_editing" in str(caught.value)
+        edited(EDITING, "STEPS = None", cell)
+    assert EDITING in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -146,9 +184,9 @@ def test_a_parameter_cell_with_an_expression_is_one_line(edited, cell):
 def test_no_parameter_cell_is_read_otherwise_than_python_reads_it(edited, cell):
     """A value that only the kernel sees would make the planned runs and the shown ones differ: better one line."""
     try:
-        page = edited("03_editing", "STEPS = None  # None: as the profile says", cell)[2]
+        page = edited(EDITING, "STEPS = None  # None: as the profile says", cell)[NAMES.index(EDITING)]
     except ParameterError as error:
-        assert "03_editing" in str(error)
+        assert EDITING in str(error)
         assert "\n" not in str(error)
         return
     values = {}
@@ -158,19 +196,22 @@ def test_no_parameter_cell_is_read_otherwise_than_python_reads_it(edited, cell):
 
 @pytest.mark.parametrize(("cell", "value"), [("SEED = 7", 7), ("SEED = 7  # a # comment", 7), ("SEED = -1", -1)])
 def test_a_plain_value_is_no_error(edited, cell, value):
-    assert edited("03_editing", "SEED = 0", cell)[2].parameters["SEED"] == value
+    assert edited(EDITING, "SEED = 0", cell)[NAMES.index(EDITING)].parameters["SEED"] == value
 
 
 @pytest.mark.parametrize("name", ["FORMATS", "LOCALIZATIONS"])
 def test_one_word_for_a_list_is_a_list_on_every_page(pages, name):
-    """Pages loop over these: a bare word would be looped over letter by letter."""
+    """Pages loop over what the study made of these: a bare word would be looped over letter by letter."""
     word = getattr(DEFAULTS, name.lower())[0]
     values = resolve(pages, parse(f"{name}={word}", pages))
-    assert {page: tuple(own[name]) for page, own in values.items() if name in own and tuple(own[name]) != (word,)} == {}
+    found = {page.name: getattr(study(values[page.name]), name.lower()) for page in pages if name in {*page.parameters} - {*page.own}}
+    assert len(found) > 1
+    assert set(found.values()) == {(word,)}
+    assert [page.name for page in pages if re.search(rf"\bin {name}\b", page.path.read_text())] == []
 
 
 def test_a_study_takes_a_page_s_parameters(pages):
     values = resolve(pages, parse("LEARNING_RATE=5e-5 FORMATS=cloze,question STEPS=20", pages))
-    first, third = study(values["01_facts"]), study(values["03_editing"])
+    first, third = study(values["01_facts"]), study(values[EDITING])
     assert (first.formats, first.learning_rate) == (("cloze", "question"), None)
     assert (third.learning_rate, third.steps) == (5e-5, 20)

@@ -1,36 +1,16 @@
 """Path patching against its definition: one path at a time, everything else frozen by hand."""
 
-from contextlib import ExitStack
-
 import pytest
 import torch
-from brute_force import PROMPTS, answer_lead, changing, full_pass, streams
+from brute_force import PROMPTS, answer_lead, full_pass, lead_with, outputs_of, streams
 
-from mechlib.components import Component, modules
+from mechlib.components import Component, modules, nodes
 from mechlib.localize.path_lookup import extraction_heads, feeding_mlps, receiver_layer
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.path import direct_effects, effects_on_stream
 from mechlib.patching.scores import Scores
 
 RECEIVER = 2
-
-
-def outputs_of(model, stream, components):
-    """Outputs of components in one run."""
-    kept = {}
-    with ExitStack() as stack:
-        for component in components:
-            stack.enter_context(changing(model, component, lambda output, at=component: kept.setdefault(at, output)))
-        full_pass(model, stream)
-    return kept
-
-
-def lead_with(model, stream, replaced, options):
-    """The answer's lead in a run with some outputs replaced by given ones."""
-    with ExitStack() as stack:
-        for component, output in replaced.items():
-            stack.enter_context(changing(model, component, lambda _output, value=output: value))
-        return answer_lead(full_pass(model, stream), options).item()
 
 
 def by_hand(model, direction, senders, frozen_with):
@@ -52,11 +32,11 @@ def by_hand(model, direction, senders, frozen_with):
 @pytest.mark.parametrize("direction", ["denoise", "noise"])
 def test_direct_effects_freeze_later_attention_and_let_mlps_react(tiny, direction):
     arch = tiny.architecture
-    heads = [Component(layer, "head", head) for layer in range(arch.n_layers) for head in range(arch.n_heads)]
+    senders = list(nodes(arch))
     with torch.no_grad():
-        expected = by_hand(tiny, direction, heads, lambda sender: [Component(n, "attn") for n in range(sender.layer + 1, arch.n_layers)])
+        expected = by_hand(tiny, direction, senders, lambda sender: [Component(n, "attn") for n in range(sender.layer + 1, arch.n_layers)])
     scores = direct_effects(tiny, PROMPTS, direction=direction, seed=5)
-    assert {head: scores.values[head] for head in heads} == pytest.approx(expected, abs=1e-4, rel=1e-3)
+    assert {sender: scores.values[sender] for sender in senders} == pytest.approx(expected, abs=1e-4, rel=1e-3)
     assert max(map(abs, expected.values())) > 0.01
 
 

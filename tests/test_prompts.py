@@ -8,13 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mechlib.facts import FORMATS, Fact, FactError, athletes, demonstration_subjects, prompt, prompts
-from mechlib.facts.prompts import LETTERS, SPORT
+from mechlib.facts import (
+    FORMATS,
+    Fact,
+    FactError,
+    athletes,
+    demonstration_subjects,
+    formats_of,
+    neighbourhood,
+    prompt,
+    prompts,
+    world_facts,
+)
+from mechlib.facts.prompts import LETTERS
+from mechlib.facts.relations import RELATIONS, SPORT, WORLD
 
 LEBRON = Fact("LeBron James", "sport", "basketball", "golf")
+ROME = Fact("Rome", "country_of_city", "Italy", "Japan")
 names = st.text(st.characters(categories=["L", "Nd", "P", "S"]), min_size=1, max_size=8)
 options = st.sampled_from(SPORT.options)
-forms = st.sampled_from(list(FORMATS.values()))
+forms = st.sampled_from([FORMATS[form] for form in formats_of(SPORT)])
 
 
 def chosen(text, letter):
@@ -110,10 +123,12 @@ def test_the_last_mention_of_the_subject_is_delimited(name, form, rotation):
 
 
 def test_demonstrations_are_known_by_name():
-    assert demonstration_subjects() == {"Tiger Woods", "Babe Ruth", "Magic Johnson", "Joe Montana"}
-    for form in FORMATS.values():
-        for asked in prompts([LEBRON], form, rotations=4):
-            assert sum(subject in asked.text for subject in demonstration_subjects()) == form.shots
+    assert {subject for subject, _ in SPORT.demonstrations} == {"Tiger Woods", "Babe Ruth", "Magic Johnson", "Joe Montana"}
+    assert demonstration_subjects() == {subject for relation in RELATIONS.values() for subject, _ in relation.demonstrations}
+    for fact, relation in ((LEBRON, SPORT), (ROME, RELATIONS["country_of_city"])):
+        for form in formats_of(relation):
+            for asked in prompts([fact], FORMATS[form], rotations=4):
+                assert sum(subject in asked.text for subject in demonstration_subjects()) == FORMATS[form].shots
 
 
 def test_what_cannot_be_asked():
@@ -127,3 +142,73 @@ def test_what_cannot_be_asked():
 def test_an_edit_target_must_be_an_option(form):
     with pytest.raises(FactError, match="'cricket'"):
         prompt(Fact("LeBron James", "sport", "golf", "cricket"), FORMATS[form])
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("one_shot", "Fact: Venice is a city in the country of Italy\nFact: Rome is a city in the country of"),
+        (
+            "few_shot",
+            "Fact: Venice is a city in the country of Italy\nFact: Hiroshima is a city in the country of Japan\n"
+            "Fact: Dresden is a city in the country of Germany\nFact: Montreal is a city in the country of Canada\n"
+            "Fact: Rome is a city in the country of",
+        ),
+        ("statement", "Rome is a city in the country of"),
+        ("paraphrase_1", "The city of Venice belongs to the country of Italy\nThe city of Rome belongs to the country of"),
+        ("paraphrase_2", "To visit the city of Venice, you have to travel to Italy\nTo visit the city of Rome, you have to travel to"),
+    ],
+)
+def test_the_exact_words_of_a_world_fact(form, text):
+    asked = prompt(ROME, FORMATS[form])
+    assert asked.text == text
+    assert (asked.answer, asked.target, asked.options, asked.open) == (" Italy", " Japan", (" Italy", " Japan"), True)
+
+
+def test_a_prompt_is_open_where_the_relation_has_no_list_of_answers():
+    assert [prompt(LEBRON, FORMATS[form]).open for form in formats_of(SPORT)] == [False] * len(formats_of(SPORT))
+    assert [prompt(ROME, FORMATS[form]).open for form in formats_of(WORLD[0])] == [True] * len(formats_of(WORLD[0]))
+    assert prompt(replace(ROME, target=None), FORMATS["statement"]).options == (" Italy",)
+
+
+def test_the_formats_of_a_relation_are_those_it_has_words_for():
+    assert formats_of(SPORT) == ("one_shot", "question", "few_shot", "cloze", "multiple_choice", "statement")
+    assert {formats_of(relation) for relation in WORLD} == {("one_shot", "few_shot", "statement", "paraphrase_1", "paraphrase_2")}
+
+
+@pytest.mark.parametrize(("fact", "possible"), [(LEBRON, formats_of(SPORT)), (ROME, formats_of(WORLD[0]))])
+def test_a_format_without_words_is_one_line_with_those_there_are(fact, possible):
+    for form in set(FORMATS) - set(possible):
+        with pytest.raises(FactError, match=f"'{fact.relation}' has no") as caught:
+            prompt(fact, FORMATS[form])
+        assert "\n" not in str(caught.value)
+
+
+def test_a_fact_that_brings_its_own_words_is_asked_in_them_and_shown_nothing():
+    own = replace(ROME, relation="P17", wordings=("{} lies in", "Where is {}? In", "{}! {} is a place in"))
+    said = {form: prompt(own, FORMATS[form]).text for form in ("one_shot", "few_shot", "statement", "paraphrase_1", "paraphrase_2")}
+    assert said == {
+        "one_shot": "Fact: Rome lies in", "few_shot": "Fact: Rome lies in", "statement": "Rome lies in",
+        "paraphrase_1": "Where is Rome? In", "paraphrase_2": "Rome! Rome is a place in",
+    }  # fmt: skip
+    with pytest.raises(FactError, match="'P17' has no wording 'paraphrase_2' .it has: statement, paraphrase_1"):
+        prompt(replace(own, wordings=own.wordings[:2]), FORMATS["paraphrase_2"])
+
+
+def test_a_neighbourhood_is_everybody_else_with_the_same_relation_and_answer():
+    table = world_facts()
+    others = {fact.subject for fact in table if (fact.relation, fact.answer) == ("country_of_city", "Italy")} - {"Rome"}
+    near = neighbourhood(ROME, table, FORMATS["one_shot"])
+    assert len(others) > 2
+    assert {one.fact.subject for one in near} == others
+    assert len(near) == len(others)
+    for one in near:
+        assert one.text == prompt(one.fact, FORMATS["one_shot"]).text
+        assert (one.answer, one.target, one.format) == (" Italy", " Japan", "neighbourhood")
+
+
+def test_a_neighbourhood_that_a_fact_brings_is_asked_in_its_own_words():
+    own = replace(ROME, wordings=("{} lies in",), neighbourhood=("Milan lies in", "Pisa is found in"))
+    near = neighbourhood(own, world_facts(), FORMATS["one_shot"])
+    assert [one.text for one in near] == ["Milan lies in", "Pisa is found in"]
+    assert {(one.answer, one.target, one.format) for one in near} == {(" Italy", " Japan", "neighbourhood")}

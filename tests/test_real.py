@@ -10,7 +10,8 @@ import torch
 from brute_force import drawn_tokens
 
 from mechlib.components import Component
-from mechlib.facts import FORMATS, athletes, prompts
+from mechlib.facts import FORMATS, athletes, formats_of, prompts
+from mechlib.facts.relations import SPORT
 from mechlib.facts.tables import SPORTS
 from mechlib.models import ModelError, load, resolve
 from mechlib.models.embedded import embedded_model
@@ -41,7 +42,8 @@ def test_loading_twice_gives_equal_weights(real):
 
 
 def test_every_answer_is_one_token(real):
-    answers = {option for form in FORMATS.values() for prompt in prompts(athletes().facts, form, 4) for option in prompt.options}
+    asked = [prompt for form in formats_of(SPORT) for prompt in prompts(athletes().facts, FORMATS[form], 4)]
+    answers = {option for prompt in asked for option in prompt.options}
     assert {f" {sport}" for sport in SPORTS} < answers
     assert len({answer_token(real, answer) for answer in answers}) == len(answers)
 

@@ -4,15 +4,20 @@ import dataclasses
 
 import pytest
 
-from mechlib.facts import FORMATS, FactError, athletes, demonstration_subjects
-from mechlib.localize.registry import LOCALIZERS
+from mechlib.facts import FORMATS, FactError, athletes, demonstration_subjects, formats_of
+from mechlib.facts.relations import SPORT
+from mechlib.localize.registry import LOCALIZERS, PAPER
 from mechlib.models import KNOWN, ModelError
 from mechlib.runs import study as module
+from mechlib.runs.checks import ParameterError
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.stages import STAGES
 from mechlib.runs.stages.know import splits
 from mechlib.runs.store import Result
-from mechlib.runs.study import TASKS, ParameterError, Study
+from mechlib.runs.study import RULES, Study
+from mechlib.runs.tasks import TASKS
+
+SPORT_FORMATS = formats_of(SPORT)
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +32,13 @@ def chosen(study):
         "know": study.know,
         "text": study.text("train"),
         "damage text": study.text("damage"),
-        "probe": study.evidence["probe"],
+        "lookup": study.evidence[study.kind.lookup],
         "trace": study.evidence["causal_tracing"],
         "attribution": study.evidence["attribution_patching"],
-        "localize": study.localization("fact_lookup", 0, 0),
-        "localize traced": study.localization("causal_tracing", 0, 0),
-        "localize random": study.localization("random_mlps", 0, 0),
+        "circuits": study.circuits,
+        "localize": study.localize("fact_lookup", 0, 0),
+        "localize traced": study.localize("causal_tracing", 0, 0),
+        "localize random": study.localize("random_mlps", 0, 0),
         "edit": study.edit("fact_lookup", 0, 0),
         "edit all": study.edit("all_mlps", 0, 0),
         "ask unedited": study.ask(None, 0, 0, "question"),
@@ -44,18 +50,21 @@ def chosen(study):
 
 
 EVERY = {
-    "know", "text", "damage text", "probe", "trace", "attribution", "localize", "localize traced", "localize random", "edit", "edit all",
-    "ask unedited", "ask", "letters unedited", "letters", "damage",
+    "know", "text", "damage text", "lookup", "trace", "attribution", "circuits", "localize", "localize traced", "localize random",
+    "edit", "edit all", "ask unedited", "ask", "letters unedited", "letters", "damage",
 }  # fmt: skip
 TEXTS = {"text", "damage text"}
 EDITED = {"edit", "edit all", "ask", "letters", "damage"}
-EVIDENCE = {"probe", "trace", "attribution", "localize", "localize traced", "localize random"}
+PATCHED = {"trace", "attribution", "circuits"}
+LOCALIZED = {"localize", "localize traced", "localize random"}
+EVIDENCE = {"lookup"} | PATCHED | LOCALIZED
 UNEDITED = {"ask unedited", "letters unedited"}
 
 # A parameter, another value, and what depends on it.
 CHANGES = [
     ("model", "llama-3-8b", EVERY),
     ("profile", "full", EVERY - {"know", "text"}),
+    ("task", "counterfact-editing", EVERY - TEXTS),
     ("facts", "a table", EVERY - TEXTS),
     ("seed", 1, EVERY - {"know"}),
     ("known_format", "cloze", EVERY - TEXTS),
@@ -63,11 +72,13 @@ CHANGES = [
     ("forget_set_size", 8, EVERY - TEXTS - {"know"}),
     ("forget_sets", 3, EVERY - TEXTS - {"know"}),
     ("edit_format", "cloze", EVIDENCE | EDITED),
+    ("lookup_rule", "released", LOCALIZED | EDITED),
+    ("localization", "a file", set()),
     ("localizations", ("random_mlps",), set()),
     ("learning_rate", 5e-5, EDITED),
     ("forget_coefficient", 0.5, EDITED),
     ("steps", 20, EDITED),
-    ("precision", "float32", EDITED),
+    ("precision", "float32", PATCHED | {"localize traced"} | EDITED),
     ("formats", ("cloze",), set()),
 ]
 
@@ -80,18 +91,23 @@ def table(tmp_path):
     return str(path)
 
 
+@pytest.fixture
+def file(tmp_path):
+    """A localization by hand."""
+    (tmp_path / "mine.json").write_text('{"components": ["L1.mlp"]}')
+    return str(tmp_path / "mine.json")
+
+
 @pytest.mark.parametrize(("name", "value", "depend"), CHANGES, ids=[name for name, _, _ in CHANGES])
-def test_a_parameter_changes_the_runs_that_depend_on_it(name, value, depend, table):
-    before, after = chosen(Study()), chosen(Study(**{name: table if value == "a table" else value}))
+def test_a_parameter_changes_the_runs_that_depend_on_it(name, value, depend, table, file):
+    before, after = chosen(Study()), chosen(Study(**{name: {"a table": table, "a file": file}.get(str(value), value)}))
     assert {kind for kind in before if before[kind].id != after[kind].id} == depend
 
 
 def test_every_parameter_and_every_stage_was_looked_at():
-    # There is one task, so it cannot be changed.
-    assert TASKS == ("sports-athlete-editing",)
-    assert {name for name, _, _ in CHANGES} | {"task"} == {field.name for field in dataclasses.fields(Study)}
+    assert {name for name, _, _ in CHANGES} == {field.name for field in dataclasses.fields(Study)}
     assert set(chosen(Study())) == EVERY
-    assert {spec.stage for spec in chosen(Study()).values()} == set(STAGES)
+    assert {spec.stage for task in TASKS for spec in chosen(Study(task=task)).values()} == set(STAGES)
 
 
 def test_the_same_parameters_name_the_same_runs():
@@ -103,7 +119,8 @@ def test_the_same_parameters_name_the_same_runs():
 @pytest.mark.parametrize("written", [
     {"steps": PROFILES["quick"].steps, "forget_sets": PROFILES["quick"].n_sets},
     {"learning_rate": 1e-4, "forget_coefficient": 1.0},
-    {"formats": list(FORMATS), "localizations": list(LOCALIZERS)},
+    {"formats": ["one_shot", "question", "few_shot", "cloze", "multiple_choice"], "localizations": list(PAPER)},
+    {"known_format": "few_shot", "edit_format": "one_shot", "lookup_rule": "paper", "task": "sports-athlete-editing"},
 ])  # fmt: skip
 def test_a_default_that_is_written_out_is_no_change(written):
     before, after = chosen(Study()), chosen(Study(**written))
@@ -128,14 +145,14 @@ def test_what_is_asked_is_the_edit_of_the_same_method_set_and_seed():
     for where in study.arms():
         expected = study.edit(*where).id
         assert study.ask(*where, "cloze").inputs["edit"].id == study.damage(*where).inputs["edit"].id == expected
-        assert study.edit(*where).inputs["localize"].id == study.localization(*where).id
+        assert study.edit(*where).inputs["localize"].id == study.localize(*where).id
         assert study.edit(*where).config["forget_set"] == study.ask(*where, "cloze").config["forget_set"] == where[1]
     assert "edit" not in study.ask(None, 0, 0, "cloze").inputs
 
 
 def test_random_localizations_are_drawn_anew_and_others_once():
     study = Study()
-    drawn = {key: len({study.localization(key, number, seed).id for number in range(3) for seed in range(2)}) for key in LOCALIZERS}
+    drawn = {key: len({study.localize(key, number, seed).id for number in range(3) for seed in range(2)}) for key in LOCALIZERS}
     assert drawn == {key: 6 if key in ("random", "random_mlps") else 1 for key in LOCALIZERS}
 
 
@@ -156,7 +173,9 @@ def test_damage_depends_on_the_prose_it_is_measured_on(tmp_path, monkeypatch):
 @pytest.mark.parametrize("threshold", [0.5, 0.7])
 def test_forget_sets_of_quick_are_the_first_of_full(threshold):
     facts = [fact for fact in athletes() if fact.subject not in demonstration_subjects()]
-    know = Result([{"subject": fact.subject, "probability": number % 100 / 100} for number, fact in enumerate(facts)])
+    know = Result([
+        {"relation": "sport", "subject": fact.subject, "open": False, "probability": number % 100 / 100} for number, fact in enumerate(facts)
+    ])  # fmt: skip
     quick, full = (splits(athletes(), know, Study(profile=name, known_threshold=threshold).split_settings) for name in ("quick", "full"))
     assert (len(quick.forget), len(full.forget)) == (PROFILES["quick"].n_sets, PROFILES["full"].n_sets)
     # The facts and their edit targets, although the sets that come after them differ in size.
@@ -187,10 +206,11 @@ def one_line(caught, *words):
     ("profile", "quik", PROFILES),
     ("task", "arithmetic", TASKS),
     ("precision", "float16", ("bfloat16", "float32")),
-    ("known_format", "fewshot", FORMATS),
-    ("edit_format", "fewshot", FORMATS),
-    ("formats", ("one_shot", "fewshot"), FORMATS),
-    ("formats", "fewshot", FORMATS),
+    ("lookup_rule", "papers", RULES),
+    ("known_format", "fewshot", SPORT_FORMATS),
+    ("edit_format", "fewshot", SPORT_FORMATS),
+    ("formats", ("one_shot", "fewshot"), SPORT_FORMATS),
+    ("formats", "fewshot", SPORT_FORMATS),
     ("localizations", ("fact_lookup", "magic"), LOCALIZERS),
     ("localizations", "magic", LOCALIZERS),
 ])  # fmt: skip
@@ -224,8 +244,9 @@ def test_a_threshold_has_to_be_a_probability(value):
 @pytest.mark.parametrize(("name", "value"), [
     ("forget_sets", 1.5), ("forget_set_size", 2.5), ("steps", 2.5), ("steps", (1, 2)), ("forget_set_size", None),
     ("seed", "one"), ("seed", 0.5), ("seed", None), ("known_threshold", None), ("known_threshold", (0.1, 0.2)),
-    ("profile", ["quick", "full"]), ("known_format", ["cloze"]), ("formats", None), ("formats", 3), ("formats", ()),
-    ("localizations", None), ("localizations", ()),
+    ("profile", ["quick", "full"]), ("known_format", ["cloze"]), ("formats", 3), ("formats", ()),
+    ("localizations", None), ("localizations", ()), ("localizations", 3), ("localization", 5), ("localization", ""),
+    ("lookup_rule", None), ("lookup_rule", ["paper"]), ("task", None),
     ("learning_rate", float("inf")), ("learning_rate", (1e-4, 1e-5)), ("forget_coefficient", float("inf")),
 ])  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_one_line(name, value):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Mapping
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -114,3 +115,77 @@ class Delta:
         except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
             raise EditError(f"{path} is no delta or is truncated: {error}") from None
         return cls(blocks, provenance)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two deltas side by side: Euclidean norms, cosine of the angle between them, and the weights that both may change.
+
+    ``shared`` counts these weights; ``share`` is their part of all weights that either may change.
+    """
+
+    norms: tuple[float, float]
+    cosine: float
+    shared: int
+    share: float
+
+
+def compare(first: Delta, second: Delta) -> Comparison:
+    """How alike two deltas of one model are; raises :class:`EditError` if their models differ."""
+    product, shared = 0.0, 0
+    for one, other, common in _overlaps(first, second):
+        left, right = first.blocks[one][_within(one, common)], second.blocks[other][_within(other, common)]
+        product += torch.dot(left.double().flatten(), right.double().flatten()).item()
+        shared += common.size
+    norms = first.norm, second.norm
+    return Comparison(norms, product / math.prod(norms), shared, shared / (first.size + second.size - shared))
+
+
+def merge(first: Delta, second: Delta) -> Delta:
+    """One delta for two edits of which the second was made on top of the first.
+
+    A weight that only one of them changes gets the very bits that it gets if they are applied one
+    inside the other. Where both do, the changes are added in float32, and the weight is w + (a + b)
+    instead of (w + a) + b: equal up to the rounding of these sums. For a weight in bfloat16 that is
+    one rounding instead of two. Raises :class:`EditError` if they cancel or their models differ.
+    """
+    blocks, sums = {**first.blocks, **second.blocks}, dict[WeightSlice, Tensor]()
+    for one, other, common in _overlaps(first, second):
+        # Blocks of components are equal, nested or apart: a head inside its attention layer, a neuron inside its MLP.
+        if common.bounds not in (one.bounds, other.bounds):
+            raise EditError(f"two blocks of {one.parameter} overlap in part: only deltas of components can be merged")
+        mine, theirs = (one, first.blocks[one]), (other, second.blocks[other])
+        (whole, change), (inner, added) = (mine, theirs) if common.bounds == other.bounds else (theirs, mine)
+        if whole not in sums:
+            sums[whole] = change.to(torch.float32, copy=True)
+        sums[whole][_within(whole, common)] += added
+        blocks.pop(inner, None)
+    blocks |= sums
+    if not any(change.any() for change in blocks.values()):
+        raise EditError("the two edits cancel each other: merged, they change no weight")
+    return Delta(blocks, {"merged": [dict(first.provenance), dict(second.provenance)]})
+
+
+def _overlaps(first: Delta, second: Delta) -> Iterator[tuple[WeightSlice, WeightSlice, WeightSlice]]:
+    """A block of each delta and what they have in common, for every pair that overlaps."""
+    places: defaultdict[str, tuple[list[WeightSlice], list[WeightSlice]]] = defaultdict(lambda: ([], []))
+    for number, delta in enumerate((first, second)):
+        for block in delta.blocks:
+            places[block.parameter][number].append(block)
+    for name, (ones, others) in places.items():
+        if len({block.shape for block in (*ones, *others)}) > 1:
+            raise EditError(f"the deltas were made for different models: {name} has two shapes")
+        if not ones or not others:
+            continue
+        # All pairs at once: localizations of neurons have thousands of blocks a matrix.
+        left, right = (torch.tensor([block.bounds for block in blocks]) for blocks in (ones, others))
+        start, end = torch.maximum(left[:, None, ::2], right[None, :, ::2]), torch.minimum(left[:, None, 1::2], right[None, :, 1::2])
+        for one, other in (start < end).all(-1).nonzero().tolist():
+            (top, side), (bottom, edge) = start[one, other].tolist(), end[one, other].tolist()
+            yield ones[one], others[other], WeightSlice(name, ones[one].shape, (top, bottom), (side, edge))
+
+
+def _within(block: WeightSlice, part: WeightSlice) -> tuple[slice, slice]:
+    """What indexes a part of a block in the block's own tensor."""
+    (top, _, side, _), (first, last, left, right) = block.bounds, part.bounds
+    return slice(first - top, last - top), slice(left - side, right - side)

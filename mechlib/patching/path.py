@@ -1,8 +1,8 @@
 """Path patching: the effect of one component on another along direct paths only (the paper, section 3, CounterFact).
 
-Fact lookup by path patching takes two steps. First, which heads write the answer: each head's
+Fact lookup by path patching takes two steps. First, which heads and MLPs write the answer: each one's
 effect on the final residual stream with attention frozen and later MLPs free to react. Second,
-which MLPs feed them: each MLP's effect on the residual stream entering the first of these heads'
+which MLPs feed the heads: each MLP's effect on the residual stream entering the first of these heads'
 layers, with everything between frozen. Outputs add up in the residual stream, so the second step is
 an addition to the stream and one pass from there.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mechlib.components import Component
+from mechlib.components import Component, nodes
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, residual_stream
 from mechlib.models.hooks import Place, columns, hooks, place
@@ -37,7 +37,7 @@ def direct_effects(
     batch_size: int = 16,
     report: Report = silent,
 ) -> Scores:
-    """Effect of each head on the logit difference with all later attention frozen and later MLPs reacting."""
+    """Effect of each head and MLP on the logit difference with all later attention frozen and later MLPs reacting."""
     return sweep("direct effects", _direct, model, prompts, corruption=corruption, direction=direction, seed=seed,
                  batch_size=batch_size, report=report, precision=precision)  # fmt: skip
 
@@ -70,16 +70,19 @@ def _direct(model: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Eff
     attention: list[Place] = [(layer, "attn") for layer in range(arch.n_layers)]
     frozen: dict[Place, Tensor] = {}
     before = pair.lead(model, base, hooks(model, {at: _keeper(at, frozen) for at in attention}))
-    copies, texts = pair.repeated(arch.n_heads), torch.arange(len(pair.batch), device=model.device) * arch.n_heads
+    count = arch.n_heads + 1
+    copies, texts = pair.repeated(count), torch.arange(len(pair.batch), device=model.device) * count
     effects: dict[Component, Tensor] = {}
     for entry in residual_stream(model, pair.batch, range(arch.n_layers), base):
-        heads = [Component(entry.layer, "head", head) for head in range(arch.n_heads)]
-        rows = replace(entry, suffix=entry.suffix.repeat_interleave(arch.n_heads, 0))
-        here = place(heads[0])
-        later = {at: _constant(frozen[at].repeat_interleave(arch.n_heads, 0)) for at in attention[entry.layer + 1 :]}
-        sender = _senders([(texts + number, columns(head, arch)) for number, head in enumerate(heads)], outputs[here])
-        leads = copies.lead(model, rows, hooks(model, {here: sender, **later})).view(len(pair.batch), arch.n_heads)
-        effects |= {head: leads[:, number] - before for number, head in enumerate(heads)}
+        senders = [component for component in nodes(arch) if component.layer == entry.layer]
+        rows = replace(entry, suffix=entry.suffix.repeat_interleave(count, 0))
+        patches: dict[Place, list[tuple[Tensor, slice]]] = {}
+        for number, sender in enumerate(senders):
+            patches.setdefault(place(sender), []).append((texts + number, columns(sender, arch)))
+        here = {at: _senders(todo, outputs[at]) for at, todo in patches.items()}
+        later = {at: _constant(frozen[at].repeat_interleave(count, 0)) for at in attention[entry.layer + 1 :]}
+        leads = copies.lead(model, rows, hooks(model, {**here, **later})).view(len(pair.batch), count)
+        effects |= {sender: leads[:, number] - before for number, sender in enumerate(senders)}
     return Effects(effects, before, away)
 
 

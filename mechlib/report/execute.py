@@ -9,7 +9,7 @@ from typing import Any
 
 from mechlib.report.book import build, results_folder
 from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
-from mechlib.report.parameters import Page, parse, read_pages, resolve, study
+from mechlib.report.parameters import Page, parse, read_pages, resolve, studies
 from mechlib.runs.progress import Say, duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
@@ -26,28 +26,31 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say) -> 
     """
     pages = read_pages(root / "book")
     values = resolve(pages, {**parse(parameters, pages), **given})
-    studies = {page.name: study(values[page.name]) for page in pages}
-    needed = {page.name: _needed(page, studies[page.name]) for page in pages}
+    owned = {page.name: studies(page, values[page.name]) for page in pages}
+    needed = {page.name: [_needed(page, own) for own in owned[page.name]] for page in pages}
     store = Store(default_root())
     store.check_writable()
-    targets = {page.name: results_folder(root, studies[page.name].model_spec.name, studies[page.name].profile) for page in pages}
+    targets = {name: results_folder(root, found[0].model_spec.name, found[0].profile) for name, found in owned.items()}
     for folder in set(targets.values()):
         check_writable(folder)
     runners: dict[Study, Runner] = {}
     for number, page in enumerate(pages, start=1):
-        own = studies[page.name]
         # Pages of the same study share one runner, and with it the loaded model.
-        runner = runners.setdefault(own, _like(runners, own, store, say))
-        missing = runner.missing(needed[page.name])
+        workers = [runners.setdefault(own, _like(runners, own, store, say)) for own in owned[page.name]]
+        todo = list(zip(workers, needed[page.name], strict=True))
+        every = [spec for _, runs in todo for spec in runs]
+        missing = [spec for runner, runs in todo for spec in runner.missing(runs)]
         target = targets[page.name] / f"{page.name}.ipynb"
-        fingerprint = page_fingerprint(page, values[page.name], [spec.id for spec in needed[page.name]])
+        fingerprint = page_fingerprint(page, values[page.name], [spec.id for spec in every])
         if not missing and is_current(target, fingerprint):
             say(f"page {number}/{len(pages)}  {page.name}: up to date")
             continue
-        say(f"page {number}/{len(pages)}  {page.name}: {len(missing)} of {len(needed[page.name])} runs to compute")
+        say(f"page {number}/{len(pages)}  {page.name}: {len(missing)} of {len(every)} runs to compute")
         started = time.monotonic()
-        runner.compute(needed[page.name])
-        execute_page(page, values[page.name], target, fingerprint, root / "_build" / "failed" / own.model_spec.name / own.profile)
+        for runner, runs in todo:
+            runner.compute(runs)
+        failed = root / "_build" / "failed" / owned[page.name][0].model_spec.name / owned[page.name][0].profile
+        execute_page(page, values[page.name], target, fingerprint, failed)
         say(f"page {number}/{len(pages)}  {page.name}: done in {duration(time.monotonic() - started)}")
     say("building the book")
     return build(root)

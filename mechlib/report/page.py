@@ -39,6 +39,11 @@ class OpenPage:
 
     study: Study
     runner: Runner
+    parameters: Mapping[str, Any]
+
+    def of(self, task: str) -> OpenPage:
+        """The same page for another task."""
+        return open_page(**{**self.parameters, "task": task})
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs; see :meth:`mechlib.runs.study.Study.runs`."""
@@ -81,4 +86,4 @@ def open_page(**parameters: Any) -> OpenPage:
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
-    return OpenPage(study, Runner(study, say=say))
+    return OpenPage(study, Runner(study, say=say), parameters)

@@ -18,7 +18,9 @@ from mechlib.runs.study import Study
 class Page:
     """One page: its source, its parameters, and which runs it shows.
 
-    The values of ``own`` parameters are this page's alone: they neither come from outside nor flow to later pages.
+    The values of ``own`` parameters neither come from earlier pages nor flow to later ones; those of ``fixed`` ones cannot be
+    given from outside either, because the page is about them.
+    A page of several ``tasks`` shows the same runs of each.
     """
 
     path: Path
@@ -26,6 +28,8 @@ class Page:
     parameters: Mapping[str, Any]
     needs: tuple[str, ...]
     own: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,7 +49,7 @@ def read_page(path: Path) -> Page:
     except (ValueError, SyntaxError):
         raise ParameterError(f"{path.name}: the parameter cell may only assign plain values, one name a line (STEPS = 20)") from None
     about = notebook.metadata.get("mechlib", {})
-    return Page(path, notebook, parameters, tuple(about.get("needs", ())), tuple(about.get("own", ())))
+    return Page(path, notebook, parameters, *(tuple(about.get(name, ())) for name in ("needs", "own", "fixed", "tasks")))
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:
@@ -63,7 +67,7 @@ def read_pages(folder: Path) -> list[Page]:
 
 def parse(text: str, pages: Sequence[Page]) -> dict[str, Any]:
     """``"LEARNING_RATE=5e-5 STEPS=20"`` to values; raises :class:`ParameterError`, naming the known, for any other name."""
-    known = sorted({name for page in pages for name in page.parameters if name not in page.own})
+    known = sorted({name for page in pages for name in page.parameters if name not in page.fixed})
     values: dict[str, Any] = {}
     for word in text.split():
         name, separator, value = word.partition("=")
@@ -88,8 +92,8 @@ def resolve(pages: Sequence[Page], given: Mapping[str, Any]) -> dict[str, dict[s
     for page in pages:
         values: dict[str, Any] = {}
         for name, own in page.parameters.items():
-            if name in page.own:
-                values[name] = own
+            if name in (*page.own, *page.fixed):
+                values[name] = own if name in page.fixed else given.get(name, own)
                 continue
             changed = name in defaults and not same(own, defaults[name])
             if changed:
@@ -97,6 +101,11 @@ def resolve(pages: Sequence[Page], given: Mapping[str, Any]) -> dict[str, dict[s
             values[name] = given.get(name, own if changed else flowing.get(name, own))
         resolved[page.name] = values
     return resolved
+
+
+def studies(page: Page, values: Mapping[str, Any]) -> tuple[Study, ...]:
+    """The studies of a page: one for each of its tasks, or one."""
+    return tuple(study({**values, "TASK": task}) for task in page.tasks) or (study(values),)
 
 
 def study(values: Mapping[str, Any]) -> Study:

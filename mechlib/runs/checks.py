@@ -52,3 +52,17 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ParameterError(f"{name}={value!r}: give a name or a path, in quotes in a parameter cell")
     return value
+
+
+def switch(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ParameterError(f"{name}={value!r}: give True or False")
+    return value
+
+
+def least(name: str, value: Any, lowest: float) -> float:
+    """A finite number of at least ``lowest``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value < math.inf:
+        raise ParameterError(f"{name}={value!r}: give a number of at least {lowest:g}")
+    return value

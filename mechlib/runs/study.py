@@ -1,141 +1,56 @@
-"""A study: the parameters of the pages, and the runs that they imply."""
+"""A study: its parameters, and the runs that they imply."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from itertools import product
 from typing import Any
 
-from mechlib.components import read_names
 from mechlib.edit.general_text import prose_fingerprint
 from mechlib.edit.train import EditConfig
-from mechlib.facts import FORMATS, FactSet
-from mechlib.localize.registry import GIVEN, PAPER, known, localizer
-from mechlib.models import ModelSpec, fingerprint, resolve
-from mechlib.runs import checks
+from mechlib.edit.weight_masking import MaskConfig
+from mechlib.facts import FORMATS
+from mechlib.localize.registry import GIVEN, localizer
+from mechlib.models import fingerprint
 from mechlib.runs.checks import ParameterError
-from mechlib.runs.profiles import PROFILES, Profile
+from mechlib.runs.parameters import Parameters
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.stages.trace import METHODS
-from mechlib.runs.tasks import TASKS, Task
 
-RULES = ("paper", "released")
 POSITIONS, REDRAWN = "causal_tracing_positions", "causal_tracing_redrawn"
 TEXT_LENGTH = 24
 TRAIN_TEXTS = 32
+# Large forget sets are taken in batches of so many facts a step.
+FORGET_BATCH = 32
+# Hyperparameters are chosen on facts of their own: their random localizations are those of no forget set.
+VALIDATION = 999
+
+Needed = Sequence[tuple[Mapping[str, Any], RunSpec]]
 
 
 @dataclass(frozen=True)
-class Study:
-    """Every parameter that a page may set, by the lower-case name of its variable. ``None``: the default of the model or profile."""
-
-    model: str = "gemma-3-270m"
-    profile: str = "quick"
-    task: str = "sports-athlete-editing"
-    facts: str | None = None
-    seed: int = 0
-    known_format: str | None = None
-    known_threshold: float = 0.5
-    forget_set_size: int = 16
-    forget_sets: int | None = None
-    edit_format: str | None = None
-    lookup_rule: str = "paper"
-    localization: str | None = None
-    localizations: tuple[str, ...] = PAPER
-    learning_rate: float | None = None
-    forget_coefficient: float | None = None
-    steps: int | None = None
-    precision: str = "bfloat16"
-    formats: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        checks.choice("PROFILE", self.profile, PROFILES)
-        checks.choice("TASK", self.task, TASKS)
-        checks.choice("PRECISION", self.precision, ("bfloat16", "float32"))
-        checks.choice("LOOKUP_RULE", self.lookup_rule, RULES)
-        checks.text("MODEL", self.model)
-        checks.whole("SEED", self.seed, least=0)
-        checks.whole("FORGET_SET_SIZE", self.forget_set_size, least=1)
-        checks.probability("KNOWN_THRESHOLD", self.known_threshold)
-        for name, words in (("FACTS", self.facts), ("LOCALIZATION", self.localization)):
-            if words is not None:
-                checks.text(name, words)
-        for name, count in (("FORGET_SETS", self.forget_sets), ("STEPS", self.steps)):
-            if count is not None:
-                checks.whole(name, count, least=1)
-        for name, number in (("LEARNING_RATE", self.learning_rate), ("FORGET_COEFFICIENT", self.forget_coefficient)):
-            if number is not None:
-                checks.positive(name, number)
-        chosen = checks.choices("LOCALIZATIONS", self.localizations, known(self.localizations))
-        object.__setattr__(self, "localizations", (*chosen, GIVEN) if self.localization else chosen)
-        self._check_formats()
-
-    def _check_formats(self) -> None:
-        """Replace formats that are not given by the task's own."""
-        task = self.kind
-        for name, default in (("known_format", task.known_format), ("edit_format", task.edit_format)):
-            value = getattr(self, name)
-            object.__setattr__(self, name, checks.choice(name.upper(), default if value is None else value, task.possible_formats))
-        given = task.formats if self.formats is None else self.formats
-        object.__setattr__(self, "formats", checks.choices("FORMATS", given, task.possible_formats))
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The parameters as pages spell them."""
-        return tuple(field.name.upper() for field in fields(cls))
-
-    @property
-    def trained_format(self) -> str:
-        """The format that edits are trained on."""
-        return self.edit_format or self.kind.edit_format
-
-    @property
-    def kind(self) -> Task:
-        """The task's entry in the table."""
-        return TASKS[self.task]
-
-    @cached_property
-    def model_spec(self) -> ModelSpec:
-        """The model's entry in the table; raises :class:`mechlib.models.ModelError` if there is none."""
-        return resolve(self.model)
-
-    @cached_property
-    def size(self) -> Profile:
-        """The profile with the page's own sizes in place."""
-        base = PROFILES[self.profile]
-        return replace(base, n_sets=self.forget_sets or base.n_sets, steps=self.steps or base.steps)
-
-    @cached_property
-    def table(self) -> FactSet:
-        """The facts that the study starts from."""
-        return self.kind.table(self.facts)
-
-    @cached_property
-    def given(self) -> tuple[str, ...]:
-        """The components of the file that ``localization`` names; raises :class:`mechlib.components.ComponentError` if it has none."""
-        return read_names(Path(self.localization).expanduser()) if self.localization else ()
+class Study(Parameters):
+    """Every run is a :class:`RunSpec`; nothing is computed here."""
 
     @cached_property
     def _subject(self) -> dict[str, Any]:
         return {"model": fingerprint(self.model_spec), "dtype": self.model_spec.dtype, "facts": self.table.fingerprint}
 
     @cached_property
-    def _splits(self) -> dict[str, Any]:
-        size = self.size
-        return {"threshold": self.known_threshold, "n_sets": size.n_sets, "set_size": self.forget_set_size,
-                "n_localize": size.n_localize, "n_test": size.n_test, "seed": self.seed}  # fmt: skip
-
-    @property
     def split_settings(self) -> dict[str, Any]:
         """What divides the known facts (see :func:`mechlib.runs.stages.know.splits`)."""
-        return dict(self._splits)
+        size, task = self.size, self.kind
+        settings: dict[str, Any] = {"threshold": self.known_threshold, "forget": task.forget, "n_sets": size.n_sets,
+                                    "n_localize": size.n_localize, "n_test": size.n_test, "n_validate": min(self.forget_set_size, 16),
+                                    "seed": self.seed}  # fmt: skip
+        return settings | ({"target": task.target} if task.forget == "answers" else {"set_size": task.parts * self.forget_set_size})
 
     @cached_property
     def know(self) -> RunSpec:
         """Which facts the model knows."""
-        return self.known(self.known_format or self.kind.known_format)
+        return self.known(self.known_format or self.kind.family.known_format)
 
     def known(self, form: str) -> RunSpec:
         """Every fact of the table asked in one format."""
@@ -151,9 +66,14 @@ class Study:
     @cached_property
     def evidence(self) -> dict[str, RunSpec]:
         """What every localization is chosen from: fact lookup's evidence by its kind, then all methods that score components."""
-        config = {**self._subject, "splits": self._splits, "format": self.edit_format, "seed": self.seed}
+        return self.evidence_from(0, 1)
+
+    def evidence_from(self, share: int, of: int) -> dict[str, RunSpec]:
+        """The same from one of several equal shares of the facts to localize."""
+        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "seed": self.seed}
+        config |= {"share": [share, of]} if of > 1 else {}
         inputs = {"know": self.know}
-        if self.kind.lookup == "probe":
+        if self.kind.family.lookup == "probe":
             runs = {"probe": RunSpec("probe", "probes over layers", config, inputs)}
         else:
             runs = {"paths": RunSpec("paths", "path patching", {**config, "precision": self.precision}, inputs)}
@@ -165,41 +85,92 @@ class Study:
     @cached_property
     def circuits(self) -> RunSpec:
         """Faithfulness of the circuits of all methods that score heads and MLPs."""
-        config = {**self._subject, "splits": self._splits, "format": self.edit_format, "seed": self.seed, "precision": self.precision}
+        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "seed": self.seed, "precision": self.precision}
         traces = {name: self.evidence[name] for name in METHODS if name not in (POSITIONS, REDRAWN)}
         return RunSpec("circuits", "faithfulness of circuits", config, {"know": self.know, **traces})
 
-    def localize(self, key: str, forget_set: int, seed: int) -> RunSpec:
-        """One localization; random ones are drawn anew for every forget set and seed."""
-        method = localizer(key)
-        inputs = {name: run for name, run in self.evidence.items() if name in (self.kind.lookup, method.evidence)}
+    def localize(self, key: str, forget_set: int, seed: int, part: int = 0) -> RunSpec:
+        """One localization; random ones are drawn anew for every forget set and seed, all for every part of a sequential task."""
+        method, parts = localizer(key), self.kind.parts
+        evidence = self.evidence_from(part, parts) if parts > 1 else self.evidence
+        inputs = {name: run for name, run in evidence.items() if name in (self.kind.family.lookup, method.evidence)}
+        drawn = 1000 * (self.seed + seed) + forget_set + 100_000 * part
         config: dict[str, Any] = {"model": self._subject["model"], "method": key, "rule": self.lookup_rule,
-                                  "seed": 1000 * (self.seed + seed) + forget_set if method.drawn else 0}  # fmt: skip
+                                  "seed": drawn if method.drawn else 0}  # fmt: skip
         config |= {"components": self.given} if key == GIVEN else {}
         return RunSpec("localize", f"localize: {method.label}", config, inputs)
 
     def training(self, key: str, seed: int) -> EditConfig:
         """How a localization is trained: the page's values, else the model's for its group."""
-        default = self.model_spec.hyperparameters(localizer(key).group)
+        task = self.kind
+        default = self.model_spec.hyperparameters(localizer(key).group, task.setting(self.forget_set_size))
+        large = task.forget == "answers" or self.forget_set_size > FORGET_BATCH
         return EditConfig(
             learning_rate=self.learning_rate or default.learning_rate,
             forget_coefficient=self.forget_coefficient or default.forget_coefficient,
             steps=self.size.steps,
+            loss=task.loss,
+            forget_batch=FORGET_BATCH if large else None,
+            kl_coefficient=self.kl_coefficient,
+            optimizer="adamw8bit" if self.optimizer == "adamw8bit" else "adamw",
+            micro_batch=self.micro_batch,
+            checkpointing=self.checkpointing,
             precision="float32" if self.precision == "float32" else "bfloat16",
             seed=self.seed + seed,
         )
 
+    def trial(self, key: str, learning_rate: float, coefficient: float) -> RunSpec:
+        """One try of hyperparameters, on facts that no result is about."""
+        tried = {"learning_rate": learning_rate, "forget_coefficient": coefficient}
+        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "trial": tried,
+                  "training": asdict(replace(self.training(key, 0), **tried)), "count": self.size.n_damage_texts}  # fmt: skip
+        inputs = {"know": self.know, "localize": self.localize(key, VALIDATION, 0), "text": self.text("train"), "other text": self.text("damage")}
+        return RunSpec("trial", f"trial: {localizer(key).label}, {learning_rate:g} x {coefficient:g}", config, inputs)
+
+    def tuning(self, key: str) -> RunSpec:
+        """The best of a localization's trials; every localization has the same ones."""
+        grid = product(self.size.learning_rates, self.size.forget_coefficients)
+        trials = {f"{rate:g} x {coefficient:g}": self.trial(key, rate, coefficient) for rate, coefficient in grid}
+        return RunSpec("tune", f"tune: {localizer(key).label}", {}, trials)
+
     def edit(self, key: str, forget_set: int, seed: int) -> RunSpec:
-        """One edit."""
-        config = {**self._subject, "splits": self._splits, "format": self.edit_format, "forget_set": forget_set,
-                  "training": asdict(self.training(key, seed))}  # fmt: skip
-        inputs = {"know": self.know, "localize": self.localize(key, forget_set, seed), "text": self.text("train")}
-        return RunSpec("edit", f"edit: {localizer(key).label}, forget set {forget_set}, seed {seed}", config, inputs)
+        """One edit; of a sequential task, the last of its parts."""
+        return self.edit_part(key, forget_set, seed, self.kind.parts - 1)
+
+    def edit_part(self, key: str, forget_set: int, seed: int, part: int) -> RunSpec:
+        """One part of a sequential edit, after the parts before; other tasks have one part."""
+        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "forget_set": forget_set,
+                  "part": [part, self.kind.parts], "training": asdict(self.training(key, seed))}  # fmt: skip
+        inputs = {"know": self.know, "localize": self.localize(key, forget_set, seed, part), "text": self.text("train")}
+        inputs |= {"tune": self.tuning(key)} if self.tune else {}
+        inputs |= {"before": self.edit_part(key, forget_set, seed, part - 1)} if part else {}
+        label = f"edit: {localizer(key).label}, forget set {forget_set}, seed {seed}" + (f", part {part + 1}" if self.kind.parts > 1 else "")
+        return RunSpec("edit", label, config, inputs)
+
+    def mask(self, key: str, forget_set: int) -> RunSpec:
+        """A mask over one localization's weights, trained to forget one forget set."""
+        training = MaskConfig(loss=self.kind.loss, steps=self.size.mask_steps,
+                              precision="float32" if self.precision == "float32" else "bfloat16", seed=self.seed)  # fmt: skip
+        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "forget_set": forget_set,
+                  "training": asdict(training)}  # fmt: skip
+        inputs = {"know": self.know, "localize": self.localize(key, forget_set, 0), "text": self.text("train")}
+        return RunSpec("mask", f"mask: {localizer(key).label}, forget set {forget_set}", config, inputs)
+
+    def zero(self, key: str, forget_set: int) -> RunSpec:
+        """That mask made discrete at several sizes."""
+        config = {**self._subject, "splits": self.split_settings, "forget_set": forget_set, "sizes": self.size.mask_sizes,
+                  "formats": [form for form in self.formats or () if not FORMATS[form].letters]}  # fmt: skip
+        inputs = {"know": self.know, "localize": self.localize(key, forget_set, 0), "mask": self.mask(key, forget_set),
+                  "lookup": self.localize("fact_lookup", forget_set, 0)}  # fmt: skip
+        inputs |= {"paths": self.evidence["paths"]} if "paths" in self.evidence else {}
+        return RunSpec("zero", f"zero weights: {localizer(key).label}, forget set {forget_set}", config, inputs)
 
     def ask(self, key: str | None, forget_set: int, seed: int, form: str) -> RunSpec:
         """One forget set asked in one format after an edit, or (``None``) of the unedited model."""
         rotations = self.size.rotations if FORMATS[form].letters else 1
-        config = {**self._subject, "splits": self._splits, "format": form, "forget_set": forget_set, "rotations": rotations}
+        near = self.kind.family.lookup == "paths" and form == self.trained_format
+        config = {**self._subject, "splits": self.split_settings, "format": form, "forget_set": forget_set, "rotations": rotations,
+                  "neighbourhood": near}  # fmt: skip
         inputs = {"know": self.know}
         if key is not None:
             inputs["edit"] = self.edit(key, forget_set, seed)
@@ -217,40 +188,10 @@ class Study:
         size = self.size
         return [(key, number, seed) for seed in range(size.n_seeds) for number in range(size.n_sets) for key in self.localizations]
 
-    def runs(self, need: str) -> Sequence[tuple[Mapping[str, Any], RunSpec]]:
-        """The runs that a page needs, each with the columns that identify its rows.
+    def runs(self, need: str) -> Needed:
+        """The runs that a page needs, each with the columns that identify its rows; see :mod:`mechlib.runs.needs`."""
+        from mechlib.runs.needs import NEEDS
 
-        ``need`` is one of ``know``, ``asked`` (all facts in every format that is compared), ``baseline``, ``evidence`` (what the
-        localizations are chosen from), ``methods`` (everything that scores components), ``redrawn`` (causal tracing with new
-        noise in every run), ``circuits``, ``localize``, ``edit``, ``trained``, ``prompting``, ``damage``.
-        """
-        arms = [({"localization": key, "forget_set": number, "seed": seed}, (key, number, seed)) for key, number, seed in self.arms()]
-        unedited = [({"localization": "unedited", "forget_set": number, "seed": 0}, number) for number in range(self.size.n_sets)]
-        if need == "know":
-            return [({}, self.know)]
-        if need == "baseline":
-            return [(arm, self.ask(None, number, 0, form)) for arm, number in unedited for form in self.formats or ()]
-        if need == "evidence":
-            wanted = {self.kind.lookup, POSITIONS, *(localizer(key).evidence for key in self.localizations)}
-            return [({"evidence": name}, run) for name, run in self.evidence.items() if name in wanted]
-        if need == "methods":
-            return [({"evidence": name}, run) for name, run in self.evidence.items() if name != REDRAWN]
-        if need == "redrawn":
-            return [({"evidence": REDRAWN}, self.evidence[REDRAWN])]
-        if need == "circuits":
-            return [({}, self.circuits)]
-        if need == "asked":
-            return [({"format": form}, self.known(form)) for form in self.formats or ()]
-        if need == "localize":
-            return [(arm, self.localize(*where)) for arm, where in arms]
-        if need == "edit":
-            return [(arm, self.edit(*where)) for arm, where in arms]
-        if need == "prompting":
-            edited = [(arm, self.ask(*where, form)) for arm, where in arms for form in self.formats or ()]
-            return [*self.runs("baseline"), *edited]
-        if need == "trained":
-            edited = [(arm, self.ask(*where, self.trained_format)) for arm, where in arms]
-            return [*((arm, self.ask(None, number, 0, self.trained_format)) for arm, number in unedited), *edited]
-        if need == "damage":
-            return [(arm, self.damage(*where)) for arm, where in arms]
-        raise ParameterError(f"no runs are called '{need}'")
+        if need not in NEEDS:
+            raise ParameterError(f"no runs are called '{need}'")
+        return NEEDS[need](self)

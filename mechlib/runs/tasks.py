@@ -1,32 +1,60 @@
-"""Tasks: which facts an experiment is about, how they are asked, and how fact lookup finds its layers."""
+"""Tasks: which facts an experiment is about, what happens to them, and how fact lookup finds its layers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mechlib.facts import FactSet, athletes, counterfact, formats_of, world_facts
-from mechlib.facts.relations import SPORT, WORLD
+from mechlib.facts.relations import SPORT, WORLD, Relation
 from mechlib.localize.registry import Lookup
 
 
 @dataclass(frozen=True)
-class Task:
-    """A task of the paper. ``known_format`` and ``edit_format`` are defaults that a page can change.
+class Family:
+    """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change.
 
     ``lookup`` is the evidence of fact lookup: probes where all facts have one relation and few
     answers, path patching where they have many (the paper, section 3).
     """
 
-    key: str
-    label: str
     table: Callable[[str | None], FactSet]
+    relation: Relation
     known_format: str
     edit_format: str
     formats: tuple[str, ...]
     lookup: Lookup
-    possible_formats: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the paper.
+
+    ``forget``: ``sets`` of facts with every answer, or all facts with one of the ``answers``.
+    ``loss``: inject another answer (``target``, or one of the others), or unlearn the true one.
+    ``parts``: a forget set is edited in so many parts, one after the other, each localized anew.
+    """
+
+    key: str
+    label: str
+    family: Family
+    forget: Literal["sets", "answers"] = "sets"
+    loss: Literal["injection", "unlearning"] = "injection"
+    target: str | None = None
+    parts: int = 1
+
+    def setting(self, set_size: int) -> str:
+        """Which of the paper's sweeps gives the task's hyperparameters; an unlearned set takes those of its edit."""
+        if self.family is SPORTS:
+            return "athletes" if self.forget == "sets" else "full sports"
+        return "counterfact 16" if set_size <= 16 and self.parts == 1 else "counterfact 64"
+
+    @property
+    def possible_formats(self) -> tuple[str, ...]:
+        """The formats in which the task's facts can be asked."""
+        return formats_of(self.family.relation)
 
 
 def _athletes(source: str | None) -> FactSet:
@@ -37,12 +65,18 @@ def _world(source: str | None) -> FactSet:
     return counterfact(source) if source else world_facts()
 
 
+SPORTS = Family(
+    _athletes, SPORT, "few_shot", "one_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe"
+)
+COUNTERFACT = Family(_world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths")
 TASKS = {
     task.key: task
     for task in (
-        Task("sports-athlete-editing", "Sports-Athlete-Editing", _athletes, "few_shot", "one_shot",
-             ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe", formats_of(SPORT)),
-        Task("counterfact-editing", "CounterFact-Editing", _world, "one_shot", "one_shot",
-             ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths", formats_of(WORLD[0])),
+        Task("sports-athlete-editing", "Sports-Athlete-Editing", SPORTS),
+        Task("full-sports-editing", "Full-Sports-Editing", SPORTS, forget="answers", target="golf"),
+        Task("sports-unlearning", "Sports-Unlearning", SPORTS, forget="answers", loss="unlearning"),
+        Task("counterfact-editing", "CounterFact-Editing", COUNTERFACT),
+        Task("counterfact-unlearning", "CounterFact-Unlearning", COUNTERFACT, loss="unlearning"),
+        Task("sequential-counterfact-editing", "Sequential-CounterFact-Editing", COUNTERFACT, parts=4),
     )
-}  # fmt: skip
+}

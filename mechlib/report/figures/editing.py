@@ -14,9 +14,10 @@ from mechlib.report.tables import Rows, label, proportions
 
 
 def learning_curves(rows: Rows) -> go.Figure:
-    """The three losses over steps, averaged over forget sets and seeds, one colour a localization."""
+    """The three losses over steps (of all parts in a row), averaged over forget sets and seeds, one colour a localization."""
     frame = pd.DataFrame(list(rows))
-    figure = make_subplots(rows=1, cols=3, subplot_titles=["forget (injected answer)", "retain", "general text"])
+    frame["step"] += frame.part * (frame.step.max() + 1)
+    figure = make_subplots(rows=1, cols=3, subplot_titles=["forget", "retain", "general text"])
     for key, part in frame.groupby("localization", sort=False):
         means: Any = part.groupby("step")[["forget", "retain", "text"]].mean()
         for column, loss in enumerate(("forget", "retain", "text"), start=1):
@@ -57,4 +58,50 @@ def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str], trai
     )  # fmt: skip
     layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 90}}
     figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms), **layout)
+    return figure
+
+
+def trial_dots(trials: pd.DataFrame) -> go.Figure:
+    """Edit accuracy against the norm of the change, one dot a trial: columns of :mod:`mechlib.runs.stages.tune` and ``chosen``."""
+    figure = go.Figure()
+    for key, part in trials.groupby("localization", sort=False):
+        texts = [f"learning rate {row['learning_rate']:g}, coefficient {row['forget_coefficient']:g}" for row in part.to_dict("records")]
+        figure.add_scatter(
+            x=part.norm, y=part.edit, mode="markers", name=label(str(key)), text=texts,
+            marker={"color": colour(str(key)), "size": [15 if chosen else 9 for chosen in part.chosen]},
+            hovertemplate="%{text}: norm %{x:.2f}, edit accuracy %{y:.2f}<extra></extra>",
+        )  # fmt: skip
+    layout: dict[str, Any] = {**LAYOUT, "xaxis": {"title": "norm of the change (large dots: chosen)"}}
+    figure.update_layout(yaxis={"title": "edit accuracy, validation facts", "range": [-0.05, 1.05]}, height=420, **layout)
+    return figure
+
+
+def mask_curves(rows: Rows) -> go.Figure:
+    """The losses while a mask is trained, and how many masks have left 1, one colour a localization."""
+    frame = pd.DataFrame(list(rows))
+    names = {"forget": "forget", "retain": "retain", "masked": "masks below 1"}
+    figure = make_subplots(rows=1, cols=3, subplot_titles=list(names.values()))
+    for key, part in frame.groupby("localization", sort=False):
+        means: Any = part.groupby("step")[list(names)].mean()
+        for column, name in enumerate(names, start=1):
+            figure.add_scatter(x=means.index, y=means[name], name=label(str(key)), legendgroup=str(key), showlegend=column == 1,
+                               line_color=colour(str(key)), row=1, col=column)  # fmt: skip
+    figure.update_xaxes(title_text="step")
+    figure.update_layout(height=400, **LAYOUT)
+    return figure
+
+
+def size_curves(rows: Rows, before: Rows, form: str) -> go.Figure:
+    """Share of true answers against the number of weights at zero: solid to forget, dashed to maintain; ``before``: unedited."""
+    figure = go.Figure()
+    start = {group: [row for row in before if row["group"] == group and row["format"] == form] for group in ("forget", "maintain")}
+    for key in dict.fromkeys(row["localization"] for row in rows):
+        for group, dash in (("forget", "solid"), ("maintain", "dash")):
+            own = [row for row in rows if (row["localization"], row["group"], row["format"]) == (key, group, form)]
+            table = proportions([*start[group], *own], ["size"], "correct").sort_values("size")
+            names = [f"{size:,}" for size in table["size"]]
+            figure.add_scatter(x=names, y=table.share, name=f"{label(key)}, {group}", error_y=errors(table) if group == "forget" else None,
+                               line={"color": colour(key), "dash": dash})  # fmt: skip
+    figure.update_layout(xaxis={"title": "weights at zero", "type": "category"}, yaxis={"title": "share of facts", "range": [0, 1.05]},
+                         height=450, **LAYOUT)  # fmt: skip
     return figure

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.runs.context import Context
-from mechlib.runs.stages import ask, circuits, damage, edit, know, localize, paths, probe, text, trace
+from mechlib.runs.stages import ask, circuits, damage, edit, know, localize, mask, paths, probe, text, trace, trial, tune, zero
 from mechlib.runs.result import Result
 
 Compute = Callable[[Context, Mapping[str, Any], Mapping[str, Result], Path], Result]
@@ -31,6 +31,10 @@ STAGES: dict[str, Stage] = {
     "paths": Stage(paths.__name__, paths.compute, 20),
     "circuits": Stage(circuits.__name__, circuits.compute, 30),
     "localize": Stage(localize.__name__, localize.compute, 0.1),
+    "mask": Stage(mask.__name__, mask.compute, 25),
+    "zero": Stage(zero.__name__, zero.compute, 10),
+    "trial": Stage(trial.__name__, trial.compute, 12),
+    "tune": Stage(tune.__name__, tune.compute, 0.1),
     "edit": Stage(edit.__name__, edit.compute, 20),
     "ask": Stage(ask.__name__, ask.compute, 10),
     "damage": Stage(damage.__name__, damage.compute, 5),

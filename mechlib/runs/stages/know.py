@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.evals.answers import Answer, ask
-from mechlib.facts import FORMATS, FactSet, Splits, demonstration_subjects, prompts, split
+from mechlib.facts import FORMATS, Fact, FactSet, Splits, demonstration_subjects, prompts, split, split_by_answer
 from mechlib.models.tokens import distinct
 from mechlib.runs.context import Context
 from mechlib.runs.result import Result
@@ -39,12 +39,17 @@ def certainty(row: Mapping[str, Any]) -> float:
 
 def splits(facts: FactSet, know: Result, config: Mapping[str, Any]) -> Splits:
     """The parts of the known facts, from the settings that every later stage carries."""
-    return split(
-        known_facts(facts, know, config["threshold"]),
-        n_sets=config["n_sets"],
-        set_size=config["set_size"],
-        n_localize=config["n_localize"],
-        n_test=config["n_test"],
-        seed=config["seed"],
-        exclude=demonstration_subjects(),
-    )
+    known, exclude = known_facts(facts, know, config["threshold"]), demonstration_subjects()
+    sizes = {name: config[name] for name in ("n_sets", "n_localize", "n_test", "n_validate", "seed")}
+    if config["forget"] == "answers":
+        return split_by_answer(known, target=config["target"], exclude=exclude, **sizes)
+    return split(known, set_size=config["set_size"], exclude=exclude, **sizes)
+
+
+def localizing(parts: Splits, config: Mapping[str, Any]) -> list[Fact]:
+    """The facts that evidence is taken from: all of that part, or one of several equal shares of it.
+
+    Sorted by relation: prompts of one relation share their demonstration, and side by side it is computed once.
+    """
+    number, of = config.get("share", (0, 1))
+    return sorted(parts.localize.facts[number::of], key=lambda fact: fact.relation)

@@ -10,14 +10,14 @@ from mechlib.facts import FORMATS, prompts
 from mechlib.localize.path_lookup import extraction_heads, receiver_layer
 from mechlib.patching.path import direct_effects, effects_on_stream
 from mechlib.runs.context import Context
-from mechlib.runs.stages.know import splits
+from mechlib.runs.stages.know import localizing, splits
 from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
     """``direct``: heads on the answer; ``stream``: MLPs on the stream that the lowest extraction head reads."""
     parts = splits(context.facts, inputs["know"], config["splits"])
-    facts = sorted(parts.localize.facts, key=lambda fact: fact.relation)
+    facts = localizing(parts, config)
     asked, settings = prompts(facts, FORMATS[config["format"]]), {"seed": config["seed"], "precision": config["precision"]}
     direct = direct_effects(context.model, asked, report=context.report, **settings)
     heads = extraction_heads(direct)

@@ -13,7 +13,7 @@ from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.scores import Scores
 from mechlib.patching.weights import gradient_times_weight
 from mechlib.runs.context import Context
-from mechlib.runs.stages.know import splits
+from mechlib.runs.stages.know import localizing, splits
 from mechlib.runs.result import Result
 
 # The paper's choices (section 3 and the released code): causal tracing restores clean outputs in a
@@ -36,8 +36,7 @@ METHODS: Mapping[str, Callable[..., Scores]] = {
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
     """Scores on facts that are neither edited nor tested."""
     parts = splits(context.facts, inputs["know"], config["splits"])
-    # Prompts of one relation share their demonstration: side by side it is computed once.
-    facts = sorted(parts.localize.facts, key=lambda fact: fact.relation)
+    facts = localizing(parts, config)
     scores = METHODS[config["method"]](
         context.model, prompts(facts, FORMATS[config["format"]]), seed=config["seed"], precision=config["precision"], report=context.report
     )

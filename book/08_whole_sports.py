@@ -1,0 +1,133 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, localize, edit, trained]
+#     own: [LOCALIZATIONS, FORGET_SETS]
+#     tasks: [full-sports-editing, sports-unlearning]
+# ---
+
+# %% [markdown]
+# # A whole sport
+#
+# Sixteen athletes can be edited one by one. What if every baseball player has to go? The paper
+# {cite:p}`guo2025mechanistic` edits a whole sport to golf (Full-Sports-Editing), and in an earlier version unlearns one
+# without putting anything in its place (Sports-Unlearning, with the loss log(1 - p)). A quarter of the sport's athletes
+# is held out: an edit of the *sport* should reach them, an edit of *names* would not.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+SEED = 0
+KNOWN_FORMAT = None
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = 1  # each forget set is a sport, in alphabetical order
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"
+LOCALIZATIONS = ["fact_lookup", "causal_tracing_mlps", "random_mlps"]
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = None
+PRECISION = "bfloat16"
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+from mechlib.report.page import figures, open_page, tables
+from mechlib.report.published import published
+
+page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, task="full-sports-editing", seed=SEED, known_format=KNOWN_FORMAT,
+                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
+                 lookup_rule=LOOKUP_RULE, localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE,
+                 forget_coefficient=FORGET_COEFFICIENT, steps=STEPS, precision=PRECISION)
+page.banner()
+
+# %% [markdown]
+# ## To golf
+
+# %% tags=["remove-input"]
+figures.learning_curves(page.rows("edit")).show()
+
+# %% tags=["remove-input"]
+edited = page.rows("trained")
+page.number("sports", ", ".join(dict.fromkeys(row["answer"] for row in edited if row["group"] == "forget")))
+page.number("n_forget", len({row["subject"] for row in edited if row["group"] == "forget"}))
+page.number("n_held_out", len({row["subject"] for row in edited if row["group"] == "held_out"}))
+figures.outcome_bars(edited, {"golf, trained on": ("forget", "edited"), "golf, held out": ("held_out", "edited"),
+                              "true sport, others": ("maintain", "correct")}).show()
+
+# %% tags=["remove-input"]
+share = {(row["localization"], row["group"]): row for group in ("forget", "held_out", "maintain")
+         for row in tables.proportions([row for row in edited if row["group"] == group], ["localization", "group"],
+                                       "correct" if group == "maintain" else "edited").to_dict("records")}
+for group in ("forget", "held_out", "maintain"):
+    page.number(f"lookup_{group}", share[("fact_lookup", group)]["share"])
+    page.number(f"unedited_{group}", share[("unedited", group)]["share"])
+
+# %% [markdown]
+# *Share of facts with 95 % Wilson intervals. Forgotten: {glue:text}`sports`; {glue:text}`n_forget` athletes are trained on,
+# {glue:text}`n_held_out` are held out.*
+#
+# After fact lookup's edit {glue:text}`lookup_forget:.0%` of the athletes that it saw play golf, and
+# {glue:text}`lookup_held_out:.0%` of those that it never saw. Of the other sports' athletes {glue:text}`lookup_maintain:.0%`
+# still play their own ({glue:text}`unedited_maintain:.0%` before). Before any edit the model says golf of
+# {glue:text}`unedited_held_out:.0%` of the held-out ones.
+
+# %% [markdown]
+# ### The paper's figures
+
+# %% tags=["remove-input"]
+tables.styled(published("full-sports-editing", LOCALIZATIONS), {name: "{:.3f}" for name in published("full-sports-editing", LOCALIZATIONS).columns[1:]})
+
+# %% [markdown]
+# *Mean over Gemma-7B, Gemma-2-9B and Llama-3-8B and over three sports, recomputed from the authors' released runs; their
+# accuracies are mean probabilities, and nobody was held out.*
+
+# %% [markdown]
+# ## To nothing
+#
+# Unlearning lowers the probability of the true sport and says nothing about what should come instead.
+
+# %% tags=["remove-input"]
+gone = page.of("sports-unlearning")
+figures.learning_curves(gone.rows("edit")).show()
+
+# %% tags=["remove-input"]
+unlearned = gone.rows("trained")
+figures.outcome_bars(unlearned, {"true sport, trained on": ("forget", "correct"), "true sport, held out": ("held_out", "correct"),
+                                 "true sport, others": ("maintain", "correct")}).show()
+
+# %% tags=["remove-input"]
+left = {(row["localization"], row["group"]): row["share"] for row in
+        tables.proportions([row for row in unlearned if row["group"] != "neighbourhood"], ["localization", "group"], "correct").to_dict("records")}
+said = pd.DataFrame([row for row in unlearned if row["group"] == "forget"]).groupby(["localization", "said"], sort=False).size().unstack(fill_value=0)
+said.index = [tables.label(key) for key in said.index]
+page.number("left_forget", left[("fact_lookup", "forget")])
+page.number("left_held_out", left[("fact_lookup", "held_out")])
+page.number("left_maintain", left[("fact_lookup", "maintain")])
+tables.styled(said, index=True)
+
+# %% [markdown]
+# *Above: share of facts for which the model still prefers the true sport. Below: what it says instead (athletes that were
+# trained on).*
+#
+# Fact lookup leaves {glue:text}`left_forget:.0%` of the trained and {glue:text}`left_held_out:.0%` of the held-out athletes
+# with their sport, and {glue:text}`left_maintain:.0%` of the others.
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
+
+# %% tags=["remove-input"]
+page.provenance("localize", "edit", "trained")

@@ -1,0 +1,152 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, localize, edit, prompting]
+#     own: [LOCALIZATIONS, FORGET_SETS]
+#     fixed: [KNOWN_FORMAT, EDIT_FORMAT]
+#     tasks: [counterfact-editing, counterfact-unlearning, sequential-counterfact-editing]
+# ---
+
+# %% [markdown]
+# # Editing world facts
+#
+# CounterFact-Editing replaces the answers of sixteen facts of many relations by false ones; Sequential-CounterFact-Editing
+# does so four times in a row, each part localized anew, and asks about all of them at the end
+# {cite:p}`guo2025mechanistic`. Facts of this kind have paraphrases, and neighbours that share their answer.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+WORLD_FACTS = None  # a CounterFact file or hub data set; None: the shipped table
+SEED = 0
+KNOWN_FORMAT = None
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = 1
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"
+LOCALIZATIONS = ["fact_lookup", "causal_tracing_mlps", "random_mlps"]
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = None
+PRECISION = "bfloat16"
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+from mechlib.report.page import figures, open_page, tables
+from mechlib.report.published import published
+
+page = open_page(model=MODEL, profile=PROFILE, world_facts=WORLD_FACTS, task="counterfact-editing", seed=SEED, known_format=KNOWN_FORMAT,
+                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
+                 lookup_rule=LOOKUP_RULE, localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE,
+                 forget_coefficient=FORGET_COEFFICIENT, steps=STEPS, precision=PRECISION)
+page.banner()
+
+# %% [markdown]
+# ## Sixteen at once
+
+# %% tags=["remove-input"]
+figures.learning_curves(page.rows("edit")).show()
+
+# %% tags=["remove-input"]
+rows = page.rows("prompting")
+trained = page.study.trained_format
+inside = [row for row in rows if row["format"] == trained]
+figures.outcome_bars(inside, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
+                              "true answer, maintain test": ("maintain", "correct")}).show()
+
+# %% [markdown]
+# *In the trained format, among all tokens: the likeliest token is the true answer, or the one that was put in its place.
+# 95 % Wilson intervals.*
+
+# %% tags=["remove-input"]
+figures.transfer_map(rows, "edited", "forget", [], trained).show()
+
+# %% [markdown]
+# *Share of edited facts for which the false answer is the likeliest token, in other words. Few facts: read it with the
+# intervals of the figure above.*
+
+# %% tags=["remove-input"]
+near = tables.proportions([row for row in inside if row["group"] == "neighbourhood"], ["localization"], "edited")
+kept = tables.proportions([row for row in inside if row["group"] == "neighbourhood"], ["localization"], "correct")
+tables.styled(pd.DataFrame(
+    [{"localization": tables.label(one["localization"]), "neighbours asked": one["n"], "say the true answer": other["share"],
+      "say the false one": one["share"]} for one, other in zip(near.to_dict("records"), kept.to_dict("records"), strict=True)]
+), {"say the true answer": "{:.2f}", "say the false one": "{:.2f}"})
+
+# %% [markdown]
+# *Neighbourhood: other known subjects with the same answer, which nobody edited. An edit that makes them say the false
+# answer has changed the answer and not the fact.*
+
+# %% [markdown]
+# ### The paper's figures
+
+# %% tags=["remove-input"]
+tables.styled(published("counterfact-editing", LOCALIZATIONS), {name: "{:.3f}" for name in published("counterfact-editing", LOCALIZATIONS).columns[1:]})
+
+# %% [markdown]
+# *Mean over three models and over 16 and 64 facts, recomputed from the authors' released runs.*
+
+# %% [markdown]
+# ## Unlearning
+
+# %% tags=["remove-input"]
+gone = page.of("counterfact-unlearning")
+unlearned = [row for row in gone.rows("prompting") if row["format"] == trained]
+figures.outcome_bars(unlearned, {"true answer, forget set": ("forget", "correct"), "true answer, maintain test": ("maintain", "correct"),
+                                 "true answer, neighbours": ("neighbourhood", "correct")}).show()
+
+# %% [markdown]
+# *With the loss log(1 - p) and nothing in its place: how often the true answer is still the likeliest token.*
+
+# %% [markdown]
+# ## Four times sixteen
+
+# %% tags=["remove-input"]
+chain = page.of("sequential-counterfact-editing")
+many = [row for row in chain.rows("prompting") if row["format"] == trained]
+figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
+                            "true answer, maintain test": ("maintain", "correct")}).show()
+
+# %% tags=["remove-input"]
+counts = tables.proportions([row for row in many if row["group"] == "forget"], ["localization"], "edited")
+page.number("n_chain", int(counts.n.max()))
+page.number("n_parts", chain.study.kind.parts)
+moved = pd.DataFrame([{**arm, **value} for arm, value in chain.values("edit")])
+tables.styled(pd.DataFrame([
+    {"localization": tables.label(key), "weights touched in the end": int(part.parameters.iloc[-1]),
+     **{f"norm after part {row.part + 1}": row.norm for row in part.itertuples()}}
+    for key, part in moved[moved.forget_set == 0].groupby("localization", sort=False)
+]), {"weights touched in the end": "{:,}", **{f"norm after part {number + 1}": "{:.2f}" for number in range(chain.study.kind.parts)}})
+
+# %% [markdown]
+# *All {glue:text}`n_chain` facts, after {glue:text}`n_parts` edits in a row; earlier parts are not trained on again. Each part is
+# localized on its own share of the facts to localize, so the parts can touch different weights.*
+
+# %% [markdown]
+# ### The paper's figures
+
+# %% tags=["remove-input"]
+tables.styled(published("sequential-counterfact-editing", LOCALIZATIONS),
+              {name: "{:.3f}" for name in published("sequential-counterfact-editing", LOCALIZATIONS).columns[1:]})
+
+# %% [markdown]
+# *Mean over three models, recomputed from the authors' released runs.*
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
+
+# %% tags=["remove-input"]
+page.provenance("localize", "edit", "prompting")

@@ -1,0 +1,55 @@
+"""How an edit is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mechlib.edit.delta import EditError
+from mechlib.models.precision import Precision
+
+# Injection teaches the edit target; unlearning only takes away the true answer.
+Loss = Literal["injection", "unlearning"]
+Optimizer = Literal["adamw", "adamw8bit"]
+
+
+@dataclass(frozen=True)
+class EditConfig:
+    """Settings of one edit. Defaults are the paper's where it has them (50 steps, clip 1, cosine).
+
+    - ``loss``: what is done to the forget prompts; ``unlearning`` needs no edit target.
+    - ``kl_coefficient``: holds the next-token distributions of the retain prompts' answers (mean)
+      and of the texts (mean over positions) where the unedited model has them.
+    - ``forget_batch``: so many forget prompts a step, in turn from a seeded shuffle; ``None``: all of them.
+    - ``micro_batch``: at most so many prompts or texts at once, with the gradient of the whole batch.
+    - ``checkpointing``: layers compute again in the backward pass instead of keeping what they computed.
+
+    Raises :class:`EditError` for a batch below 1 and for an unknown loss or optimizer.
+    """
+
+    learning_rate: float = 1e-4
+    forget_coefficient: float = 1.0
+    retain_coefficient: float = 1.0
+    text_coefficient: float = 1.0
+    steps: int = 50
+    retain_batch: int = 16
+    text_batch: int = 2
+    clip: float = 1.0
+    weight_decay: float = 0.0
+    precision: Precision = "bfloat16"
+    seed: int = 0
+    loss: Loss = "injection"
+    kl_coefficient: float = 0.0
+    optimizer: Optimizer = "adamw"
+    forget_batch: int | None = None
+    micro_batch: int | None = None
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("retain_batch", "text_batch", "forget_batch", "micro_batch"):
+            size = getattr(self, name)
+            if size is not None and size < 1:
+                raise EditError(f"{name} is {size}: give at least 1")
+        for name, known in (("loss", get_args(Loss)), ("optimizer", get_args(Optimizer))):
+            if getattr(self, name) not in known:
+                raise EditError(f"{name} '{getattr(self, name)}' is unknown: choose {', '.join(known)}")

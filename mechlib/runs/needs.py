@@ -1,0 +1,75 @@
+"""What pages ask for, by name: the runs, each with the columns that identify its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mechlib.localize.registry import localizer
+from mechlib.runs.spec import RunSpec
+from mechlib.runs.study import POSITIONS, REDRAWN, Needed, Study
+
+Arm = tuple[Mapping[str, Any], tuple[str, int, int]]
+
+
+def _arms(study: Study) -> list[Arm]:
+    return [({"localization": key, "forget_set": number, "seed": seed}, (key, number, seed)) for key, number, seed in study.arms()]
+
+
+def _unedited(study: Study, formats: tuple[str, ...]) -> Needed:
+    return [
+        ({"localization": "unedited", "forget_set": number, "seed": 0}, study.ask(None, number, 0, form))
+        for number in range(study.size.n_sets)
+        for form in formats
+    ]
+
+
+def _asked(study: Study, formats: tuple[str, ...]) -> Needed:
+    edited = [(arm, study.ask(*where, form)) for arm, where in _arms(study) for form in formats]
+    return [*_unedited(study, formats), *edited]
+
+
+def _evidence(study: Study) -> Needed:
+    wanted = {study.kind.family.lookup, POSITIONS, *(localizer(key).evidence for key in study.localizations)}
+    return [({"evidence": name}, run) for name, run in study.evidence.items() if name in wanted]
+
+
+def _edits(study: Study) -> Needed:
+    return [
+        ({**arm, "part": part}, study.edit_part(*where, part)) for arm, where in _arms(study) for part in range(study.kind.parts)
+    ]
+
+
+def _localizations(study: Study) -> Needed:
+    return [({**arm, "part": part}, study.localize(*where, part)) for arm, where in _arms(study) for part in range(study.kind.parts)]
+
+
+def _of_evidence(study: Study, name: str) -> tuple[Mapping[str, Any], RunSpec]:
+    return {"evidence": name}, study.evidence[name]
+
+
+def _by_set(study: Study, run: Callable[[str, int], RunSpec]) -> Needed:
+    sets = range(study.size.n_sets)
+    return [({"localization": key, "forget_set": number}, run(key, number)) for number in sets for key in study.localizations]
+
+
+NEEDS: dict[str, Callable[[Study], Needed]] = {
+    # every fact asked in the format that decides what is known; and in every format that is compared
+    "know": lambda study: [({}, study.know)],
+    "asked": lambda study: [({"format": form}, study.known(form)) for form in study.formats or ()],
+    # what the localizations are chosen from; everything that scores components; causal tracing with new noise in every run
+    "evidence": _evidence,
+    "methods": lambda study: [_of_evidence(study, name) for name in study.evidence if name != REDRAWN],
+    "redrawn": lambda study: [_of_evidence(study, REDRAWN)],
+    "circuits": lambda study: [({}, study.circuits)],
+    "localize": _localizations,
+    "tuning": lambda study: [({"localization": key}, study.tuning(key)) for key in study.localizations],
+    "edit": _edits,
+    "masks": lambda study: _by_set(study, study.mask),
+    "zeroed": lambda study: _by_set(study, study.zero),
+    # the unedited model in every format; with it the edited ones in the format they were trained on, or in every format
+    "baseline": lambda study: _unedited(study, study.formats or ()),
+    "trained": lambda study: _asked(study, (study.trained_format,)),
+    "prompting": lambda study: _asked(study, study.formats or ()),
+    "damage": lambda study: [(arm, study.damage(*where)) for arm, where in _arms(study)],
+}

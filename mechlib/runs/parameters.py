@@ -1,0 +1,123 @@
+"""The parameters of a study: every value that a page may set, checked before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+
+from mechlib.components import read_names
+from mechlib.facts import FactSet
+from mechlib.localize.registry import GIVEN, PAPER, known
+from mechlib.models import ModelSpec, resolve
+from mechlib.runs import checks
+from mechlib.runs.profiles import PROFILES, Profile
+from mechlib.runs.tasks import SPORTS, TASKS, Task
+
+RULES = ("paper", "released")
+PRECISIONS = ("bfloat16", "float32")
+OPTIMIZERS = ("adamw", "adamw8bit")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Every parameter that a page may set, by the lower-case name of its variable. ``None``: the default of the model or profile."""
+
+    model: str = "gemma-3-270m"
+    profile: str = "quick"
+    task: str = "sports-athlete-editing"
+    facts: str | None = None
+    world_facts: str | None = None
+    seed: int = 0
+    known_format: str | None = None
+    known_threshold: float = 0.5
+    forget_set_size: int = 16
+    forget_sets: int | None = None
+    edit_format: str | None = None
+    lookup_rule: str = "paper"
+    localization: str | None = None
+    localizations: tuple[str, ...] = PAPER
+    learning_rate: float | None = None
+    forget_coefficient: float | None = None
+    steps: int | None = None
+    tune: bool = False
+    kl_coefficient: float = 0.0
+    optimizer: str = "adamw"
+    micro_batch: int | None = None
+    checkpointing: bool = False
+    precision: str = "bfloat16"
+    formats: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        checks.choice("PROFILE", self.profile, PROFILES)
+        checks.choice("TASK", self.task, TASKS)
+        checks.choice("PRECISION", self.precision, PRECISIONS)
+        checks.choice("OPTIMIZER", self.optimizer, OPTIMIZERS)
+        checks.switch("TUNE", self.tune)
+        checks.switch("CHECKPOINTING", self.checkpointing)
+        checks.least("KL_COEFFICIENT", self.kl_coefficient, 0.0)
+        checks.choice("LOOKUP_RULE", self.lookup_rule, RULES)
+        checks.text("MODEL", self.model)
+        checks.whole("SEED", self.seed, least=0)
+        checks.whole("FORGET_SET_SIZE", self.forget_set_size, least=1)
+        checks.probability("KNOWN_THRESHOLD", self.known_threshold)
+        for name, words in (("FACTS", self.facts), ("WORLD_FACTS", self.world_facts), ("LOCALIZATION", self.localization)):
+            if words is not None:
+                checks.text(name, words)
+        for name, count in (("FORGET_SETS", self.forget_sets), ("STEPS", self.steps), ("MICRO_BATCH", self.micro_batch)):
+            if count is not None:
+                checks.whole(name, count, least=1)
+        for name, number in (("LEARNING_RATE", self.learning_rate), ("FORGET_COEFFICIENT", self.forget_coefficient)):
+            if number is not None:
+                checks.positive(name, number)
+        chosen = checks.choices("LOCALIZATIONS", self.localizations, known(self.localizations))
+        object.__setattr__(self, "localizations", (*chosen, GIVEN) if self.localization else chosen)
+        self._check_formats()
+
+    def _check_formats(self) -> None:
+        """Replace formats that are not given by the task's own."""
+        task = self.kind
+        for name, default in (("known_format", task.family.known_format), ("edit_format", task.family.edit_format)):
+            value = getattr(self, name)
+            object.__setattr__(self, name, checks.choice(name.upper(), default if value is None else value, task.possible_formats))
+        given = task.family.formats if self.formats is None else self.formats
+        object.__setattr__(self, "formats", checks.choices("FORMATS", given, task.possible_formats))
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The parameters as pages spell them."""
+        return tuple(field.name.upper() for field in fields(cls))
+
+    @property
+    def trained_format(self) -> str:
+        """The format that edits are trained on."""
+        return self.edit_format or self.kind.family.edit_format
+
+    @property
+    def kind(self) -> Task:
+        """The task's entry in the table."""
+        return TASKS[self.task]
+
+    @cached_property
+    def model_spec(self) -> ModelSpec:
+        """The model's entry in the table; raises :class:`mechlib.models.ModelError` if there is none."""
+        return resolve(self.model)
+
+    @cached_property
+    def size(self) -> Profile:
+        """The profile with the page's own sizes in place; no more forget sets than a task has answers to forget."""
+        base = PROFILES[self.profile]
+        n_sets = self.forget_sets or base.n_sets
+        if self.kind.forget == "answers":
+            n_sets = min(n_sets, len({fact.answer for fact in self.table}))
+        return replace(base, n_sets=n_sets, steps=self.steps or base.steps)
+
+    @cached_property
+    def table(self) -> FactSet:
+        """The facts that the study starts from."""
+        return self.kind.family.table(self.facts if self.kind.family is SPORTS else self.world_facts)
+
+    @cached_property
+    def given(self) -> tuple[str, ...]:
+        """The components of the file that ``localization`` names; raises :class:`mechlib.components.ComponentError` if it has none."""
+        return read_names(Path(self.localization).expanduser()) if self.localization else ()
