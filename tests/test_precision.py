@@ -97,7 +97,7 @@ def test_the_copy_has_modules_of_its_own(tiny_gemma3, precision):
 
 @pytest.mark.parametrize("stored", [
     torch.float32,
-    pytest.param(torch.bfloat16, marks=pytest.mark.xfail(strict=True, reason="embeddings and norms stored in bfloat16 are not converted")),
+    torch.bfloat16,
 ])  # fmt: skip
 def test_the_residual_stream_is_float32_between_products_in_bfloat16(stored):
     model = in_precision(stored_in(stored, "gemma3"), "bfloat16")

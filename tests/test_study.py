@@ -10,11 +10,12 @@ from mechlib.localize.registry import LOCALIZERS, PAPER
 from mechlib.models import KNOWN, ModelError
 from mechlib.runs import study as module
 from mechlib.runs.checks import ParameterError
+from mechlib.runs.parameters import OPTIMIZERS, RULES
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.stages import STAGES
 from mechlib.runs.stages.know import splits
 from mechlib.runs.store import Result
-from mechlib.runs.study import RULES, Study
+from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
 SPORT_FORMATS = formats_of(SPORT)
@@ -32,7 +33,7 @@ def chosen(study):
         "know": study.know,
         "text": study.text("train"),
         "damage text": study.text("damage"),
-        "lookup": study.evidence[study.kind.lookup],
+        "lookup": study.evidence[study.kind.family.lookup],
         "trace": study.evidence["causal_tracing"],
         "attribution": study.evidence["attribution_patching"],
         "circuits": study.circuits,

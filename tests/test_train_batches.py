@@ -139,6 +139,8 @@ def test_every_forget_prompt_has_its_turn(tiny_gemma3, forget_batch):
 def test_the_turns_are_seeded_and_all_at_once_is_the_default(tiny_gemma3):
     few = {seed: edited(tiny_gemma3, ("L1.mlp",), forget_batch=2, seed=seed) for seed in (0, 1)}
     again = edited(tiny_gemma3, ("L1.mlp",), forget_batch=2, seed=0)
+    firsts = [problem(tiny_gemma3, replace(BASE, forget_batch=2, steps=1, seed=seed))[1][0].tokens.suffix[:2].tolist() for seed in range(4)]
+    assert any(first != firsts[0] for first in firsts)
     assert few[0][0] == again[0] and few[0][1] == again[1]
     assert [step.forget for step in few[0][1]] != [step.forget for step in few[1][1]]
     plain, more = edited(tiny_gemma3, ("L1.mlp",)), edited(tiny_gemma3, ("L1.mlp",), forget_batch=4)

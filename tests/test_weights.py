@@ -88,7 +88,6 @@ def test_the_weights_stay_as_they_are():
     assert all(weight.grad is None and torch.equal(weight, before[name]) for name, weight in model.parameters.items())
 
 
-@pytest.mark.xfail(strict=True, reason="in_precision shares float32 weights with the model, and requires_grad_(True) stays on them")
 def test_the_model_asks_for_no_gradient_afterwards():
     model = tiny_model("gemma3")
     gradient_times_weight(model, PROMPTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -36,25 +36,32 @@ class Trainable:
         names = {block.parameter for block in self.blocks}
         return {name: parameter for name, parameter in self.model.parameters.items() if name in names}
 
+    @cached_property
+    def _outside(self) -> dict[str, Tensor]:
+        """For each matrix of which only a part trains, a mask of the rest."""
+        masks: dict[str, Tensor] = {}
+        whole = {block.parameter for block in self.blocks if block.rows is None and block.columns is None}
+        for block in self.blocks:
+            if block.parameter not in whole:
+                if block.parameter not in masks:
+                    masks[block.parameter] = torch.ones(block.shape, dtype=torch.bool, device=self.model.device)
+                masks[block.parameter][block.index] = False
+        return masks
+
     def mask_gradients(self) -> None:
         """Zero the gradient outside the localized blocks, so that clipping and momentum never see it."""
-        for name, weight in self.weights.items():
-            if weight.grad is not None and not self._whole(name):
-                inside = torch.zeros_like(weight.grad, dtype=torch.bool)
-                for block in self._of(name):
-                    inside[block.index] = True
-                weight.grad.mul_(inside)
+        weights = self.weights
+        for name, outside in self._outside.items():
+            gradient = weights[name].grad
+            if gradient is not None:
+                gradient.masked_fill_(outside, 0.0)
 
     @torch.no_grad()
     def restore_outside(self) -> None:
         """Put back every weight outside the localized blocks."""
-        originals = self.original.parameters
-        for name, weight in self.weights.items():
-            if not self._whole(name):
-                blocks = {block: weight[block.index].clone() for block in self._of(name)}
-                weight.copy_(originals[name])
-                for block, values in blocks.items():
-                    weight[block.index] = values
+        weights, originals = self.weights, self.original.parameters
+        for name, outside in self._outside.items():
+            weights[name].copy_(torch.where(outside, originals[name], weights[name]))
 
     @contextmanager
     def checkpointed(self) -> Generator[None]:
@@ -79,12 +86,6 @@ class Trainable:
             before = originals[block.parameter].detach()[block.index].float()
             changes[block] = (weights[block.parameter].detach()[block.index] - before).to(torch.bfloat16).cpu()
         return Delta(changes, provenance)
-
-    def _of(self, name: str) -> list[WeightSlice]:
-        return [block for block in self.blocks if block.parameter == name]
-
-    def _whole(self, name: str) -> bool:
-        return any(block.rows is None and block.columns is None for block in self._of(name))
 
 
 def trainable(model: LanguageModel, localization: Localization, precision: Precision) -> Trainable:

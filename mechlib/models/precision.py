@@ -17,7 +17,8 @@ Precision = Literal["float32", "bfloat16"]
 def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
     """A copy that shares every weight it can: ``float32`` converts what is not, ``bfloat16`` only the matrices of products.
 
-    Converted once, they are not converted again in every forward pass.
+    Converted once, they are not converted again in every forward pass. The residual stream is float32
+    in both, however the model is stored.
     """
     twin, wanted = model.shared_copy(), torch.float32 if precision == "float32" else torch.bfloat16
     converted: dict[int, nn.Parameter] = {}  # an unembedding can be tied to the embedding
@@ -28,6 +29,7 @@ def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
             if weight.dtype != wanted:
                 new = converted.setdefault(id(weight), nn.Parameter(weight.detach().to(wanted), requires_grad=False))
                 setattr(module, name, new)
+    twin.network.get_input_embeddings().register_forward_hook(lambda _module, _inputs, embedded: embedded.float())
     return twin
 
 

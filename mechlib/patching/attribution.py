@@ -47,7 +47,7 @@ def attribution_patching(
     """
     points = [(step + 0.5) / integration_steps for step in range(integration_steps)] or [0.0]
     name = "attribution patching" if slope == "gradient" else "relevance patching"
-    name = f"integrated gradients, {integration_steps} steps" if integration_steps else name
+    name += f", {integration_steps} steps" if integration_steps else ""
 
     def method(machine: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Effects:
         return _attribute(machine, pair, base, source, points, slope)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from mechlib.components import Component, nodes
 from mechlib.facts import Prompt
@@ -36,7 +37,7 @@ def gradient_times_weight(
     machine, arch = in_precision(model, precision), model.architecture
     scored = (*nodes(arch), *(Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads)))
     names = {block.parameter for component in scored for block in component.weights(arch)}
-    weights = {name: weight.requires_grad_(True) for name, weight in machine.parameters.items() if name in names}
+    weights = {name: _leaf(machine, name) for name in sorted(names)}
     products: dict[Component, list[float]] = {component: [] for component in scored}
     leads: list[torch.Tensor] = []
     for start in range(0, len(prompts), batch_size):
@@ -59,3 +60,10 @@ def gradient_times_weight(
         {component: tuple(found) for component, found in products.items()},
         tuple(totals),
     )
+
+
+def _leaf(model: LanguageModel, name: str) -> nn.Parameter:
+    """The same memory as a parameter of its own that asks for gradients: the weight may be another model's, too."""
+    module = model.network.get_submodule(name.rpartition(".")[0])
+    module.weight = nn.Parameter(module.weight.detach(), requires_grad=True)
+    return module.weight
