@@ -9,7 +9,7 @@ PARAMS ?=
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute book serve lab test check bench clean
+.PHONY: help setup execute plan book serve lab test check bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -27,6 +27,9 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 
 execute: setup  ## run every page for a model, and render the book
 	@$(RUN) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)"
+
+plan: setup  ## what execute would run, about how long, and the memory it needs (same options)
+	@$(RUN) mechlib plan --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)"
 
 book: setup  ## render the book from the committed pages, in seconds
 	@$(RUN) mechlib book

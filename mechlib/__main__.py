@@ -14,10 +14,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors that a user can mend are one line, and the exit code is 2."""
     parser = argparse.ArgumentParser(prog="python -m mechlib", description="Run and render the book.")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("execute", help="run every page and render the book")
-    run.add_argument("--model", default="", help="a known name, a hub id, a local folder or a .gguf file")
-    run.add_argument("--profile", default="", help="quick or full")
-    run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
+    for name, what in (("execute", "run every page and render the book"), ("plan", "what execute would run, its time and its memory")):
+        run = commands.add_parser(name, help=what)
+        run.add_argument("--model", default="", help="a known name, a hub id, a local folder or a .gguf file")
+        run.add_argument("--profile", default="", help="quick or full")
+        run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
     commands.add_parser("book", help="render the book from the executed pages")
     commands.add_parser("parameters", help="list the parameters of the pages")
     chosen = parser.parse_args(arguments)
@@ -42,12 +43,12 @@ def say(line: str) -> None:
 
 def _run(chosen: argparse.Namespace) -> None:
     from mechlib.report.book import build
-    from mechlib.report.execute import execute, parameter_help
+    from mechlib.report.execute import execute, parameter_help, planned
     from mechlib.report.parameters import read_pages
 
-    if chosen.command == "execute":
+    if chosen.command in ("execute", "plan"):
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
-        say(str(execute(ROOT, given, chosen.params, say)))
+        say(str(execute(ROOT, given, chosen.params, say)) if chosen.command == "execute" else planned(ROOT, given, chosen.params))
     elif chosen.command == "book":
         say(str(build(ROOT)))
     else:

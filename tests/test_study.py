@@ -40,6 +40,10 @@ def chosen(study):
         "localize": study.localize("fact_lookup", 0, 0),
         "localize traced": study.localize("causal_tracing", 0, 0),
         "localize random": study.localize("random_mlps", 0, 0),
+        "trial": study.trial("fact_lookup", 1e-4, 1.0),
+        "tune": study.tuning("fact_lookup"),
+        "mask": study.mask("fact_lookup", 0),
+        "zero": study.zero("fact_lookup", 0),
         "edit": study.edit("fact_lookup", 0, 0),
         "edit all": study.edit("all_mlps", 0, 0),
         "ask unedited": study.ask(None, 0, 0, "question"),
@@ -52,13 +56,15 @@ def chosen(study):
 
 EVERY = {
     "know", "text", "damage text", "lookup", "trace", "attribution", "circuits", "localize", "localize traced", "localize random",
-    "edit", "edit all", "ask unedited", "ask", "letters unedited", "letters", "damage",
+    "trial", "tune", "mask", "zero", "edit", "edit all", "ask unedited", "ask", "letters unedited", "letters", "damage",
 }  # fmt: skip
 TEXTS = {"text", "damage text"}
 EDITED = {"edit", "edit all", "ask", "letters", "damage"}
 PATCHED = {"trace", "attribution", "circuits"}
 LOCALIZED = {"localize", "localize traced", "localize random"}
 EVIDENCE = {"lookup"} | PATCHED | LOCALIZED
+TRIED = {"trial", "tune"}
+MASKED = {"mask", "zero"}
 UNEDITED = {"ask unedited", "letters unedited"}
 
 # A parameter, another value, and what depends on it.
@@ -67,20 +73,26 @@ CHANGES = [
     ("profile", "full", EVERY - {"know", "text"}),
     ("task", "counterfact-editing", EVERY - TEXTS),
     ("facts", "a table", EVERY - TEXTS),
+    ("world_facts", "a table", set()),
     ("seed", 1, EVERY - {"know"}),
     ("known_format", "cloze", EVERY - TEXTS),
     ("known_threshold", 0.6, EVERY - TEXTS - {"know"}),
     ("forget_set_size", 8, EVERY - TEXTS - {"know"}),
     ("forget_sets", 3, EVERY - TEXTS - {"know"}),
-    ("edit_format", "cloze", EVIDENCE | EDITED),
-    ("lookup_rule", "released", LOCALIZED | EDITED),
+    ("edit_format", "cloze", EVIDENCE | EDITED | TRIED | MASKED),
+    ("lookup_rule", "released", LOCALIZED | EDITED | TRIED | MASKED),
     ("localization", "a file", set()),
     ("localizations", ("random_mlps",), set()),
     ("learning_rate", 5e-5, EDITED),
     ("forget_coefficient", 0.5, EDITED),
-    ("steps", 20, EDITED),
-    ("precision", "float32", PATCHED | {"localize traced"} | EDITED),
-    ("formats", ("cloze",), set()),
+    ("steps", 20, EDITED | TRIED),
+    ("tune", True, EDITED),
+    ("kl_coefficient", 0.5, EDITED | TRIED),
+    ("optimizer", "adamw8bit", EDITED | TRIED),
+    ("micro_batch", 4, EDITED | TRIED),
+    ("checkpointing", True, EDITED | TRIED),
+    ("precision", "float32", PATCHED | {"localize traced"} | EDITED | TRIED | MASKED),
+    ("formats", ("cloze",), {"zero"}),
 ]
 
 
@@ -174,9 +186,8 @@ def test_damage_depends_on_the_prose_it_is_measured_on(tmp_path, monkeypatch):
 @pytest.mark.parametrize("threshold", [0.5, 0.7])
 def test_forget_sets_of_quick_are_the_first_of_full(threshold):
     facts = [fact for fact in athletes() if fact.subject not in demonstration_subjects()]
-    know = Result([
-        {"relation": "sport", "subject": fact.subject, "open": False, "probability": number % 100 / 100} for number, fact in enumerate(facts)
-    ])  # fmt: skip
+    about = {"relation": "sport", "open": False}
+    know = Result([{**about, "subject": fact.subject, "probability": number % 100 / 100} for number, fact in enumerate(facts)])
     quick, full = (splits(athletes(), know, Study(profile=name, known_threshold=threshold).split_settings) for name in ("quick", "full"))
     assert (len(quick.forget), len(full.forget)) == (PROFILES["quick"].n_sets, PROFILES["full"].n_sets)
     # The facts and their edit targets, although the sets that come after them differ in size.
@@ -208,6 +219,7 @@ def one_line(caught, *words):
     ("task", "arithmetic", TASKS),
     ("precision", "float16", ("bfloat16", "float32")),
     ("lookup_rule", "papers", RULES),
+    ("optimizer", "sgd", OPTIMIZERS),
     ("known_format", "fewshot", SPORT_FORMATS),
     ("edit_format", "fewshot", SPORT_FORMATS),
     ("formats", ("one_shot", "fewshot"), SPORT_FORMATS),
@@ -227,7 +239,7 @@ def test_an_unknown_model_is_one_line_with_the_known_ones():
     one_line(caught, "gemma-4", *KNOWN)
 
 
-@pytest.mark.parametrize("name", ["forget_set_size", "forget_sets", "steps", "learning_rate", "forget_coefficient"])
+@pytest.mark.parametrize("name", ["forget_set_size", "forget_sets", "steps", "micro_batch", "learning_rate", "forget_coefficient"])
 @pytest.mark.parametrize("value", [0, -1, "many", True])
 def test_a_number_has_to_be_a_number_above_zero(name, value):
     with pytest.raises(ParameterError) as caught:
@@ -247,7 +259,9 @@ def test_a_threshold_has_to_be_a_probability(value):
     ("seed", "one"), ("seed", 0.5), ("seed", None), ("known_threshold", None), ("known_threshold", (0.1, 0.2)),
     ("profile", ["quick", "full"]), ("known_format", ["cloze"]), ("formats", 3), ("formats", ()),
     ("localizations", None), ("localizations", ()), ("localizations", 3), ("localization", 5), ("localization", ""),
-    ("lookup_rule", None), ("lookup_rule", ["paper"]), ("task", None),
+    ("lookup_rule", None), ("lookup_rule", ["paper"]), ("task", None), ("world_facts", 5), ("world_facts", ""),
+    ("tune", 1), ("tune", "yes"), ("checkpointing", None), ("kl_coefficient", -0.1),
+    ("kl_coefficient", None), ("kl_coefficient", float("nan")), ("optimizer", None),
     ("learning_rate", float("inf")), ("learning_rate", (1e-4, 1e-5)), ("forget_coefficient", float("inf")),
 ])  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_one_line(name, value):

@@ -10,6 +10,7 @@ from typing import Any
 from mechlib.report.book import build, results_folder
 from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, parse, read_pages, resolve, studies
+from mechlib.runs.plan import check, plan
 from mechlib.runs.progress import Say, duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
@@ -33,6 +34,10 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say) -> 
     targets = {name: results_folder(root, found[0].model_spec.name, found[0].profile) for name, found in owned.items()}
     for folder in set(targets.values()):
         check_writable(folder)
+    made = plan([each for name in owned for each in zip(owned[name], needed[name], strict=True)], store)
+    check(made)
+    if made.missing:
+        say(str(made))
     runners: dict[Study, Runner] = {}
     for number, page in enumerate(pages, start=1):
         # Pages of the same study share one runner, and with it the loaded model.
@@ -54,6 +59,13 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say) -> 
         say(f"page {number}/{len(pages)}  {page.name}: done in {duration(time.monotonic() - started)}")
     say("building the book")
     return build(root)
+
+
+def planned(root: Path, given: Mapping[str, Any], parameters: str) -> str:
+    """What :func:`execute` would compute, about how long it would take, and the memory it would need; nothing is computed."""
+    pages = read_pages(root / "book")
+    values = resolve(pages, {**parse(parameters, pages), **given})
+    return str(plan([(own, _needed(page, own)) for page in pages for own in studies(page, values[page.name])], Store(default_root())))
 
 
 def _needed(page: Page, own: Study) -> list[RunSpec]:

@@ -24,18 +24,18 @@ class Stage:
 
 
 STAGES: dict[str, Stage] = {
-    "know": Stage(know.__name__, know.compute, 30),
-    "text": Stage(text.__name__, text.compute, 20),
-    "probe": Stage(probe.__name__, probe.compute, 20),
-    "trace": Stage(trace.__name__, trace.compute, 12),
+    "know": Stage(know.__name__, know.compute, 28),
+    "text": Stage(text.__name__, text.compute, 8),
+    "probe": Stage(probe.__name__, probe.compute, 10),
+    "trace": Stage(trace.__name__, trace.compute, 11),
     "paths": Stage(paths.__name__, paths.compute, 20),
     "circuits": Stage(circuits.__name__, circuits.compute, 30),
     "localize": Stage(localize.__name__, localize.compute, 0.1),
-    "mask": Stage(mask.__name__, mask.compute, 25),
+    "mask": Stage(mask.__name__, mask.compute, 20),
     "zero": Stage(zero.__name__, zero.compute, 10),
-    "trial": Stage(trial.__name__, trial.compute, 12),
+    "trial": Stage(trial.__name__, trial.compute, 11),
     "tune": Stage(tune.__name__, tune.compute, 0.1),
-    "edit": Stage(edit.__name__, edit.compute, 20),
-    "ask": Stage(ask.__name__, ask.compute, 10),
-    "damage": Stage(damage.__name__, damage.compute, 5),
+    "edit": Stage(edit.__name__, edit.compute, 9),
+    "ask": Stage(ask.__name__, ask.compute, 1.5),
+    "damage": Stage(damage.__name__, damage.compute, 6),
 }
