@@ -96,8 +96,6 @@ def trainable(model: LanguageModel, localization: Localization, precision: Preci
     if not localization.components:
         raise EditError(f"localization '{localization.name}' is empty: nothing would be trained")
     twin, originals = in_precision(model, precision), model.parameters
-    # The stream has the format of what the embedding gives out, and a table stored in bfloat16 stays so.
-    twin.network.get_input_embeddings().register_forward_hook(lambda _module, _arguments, output: output.float())
     blocks = tuple(_distinct(localization.components, model))
     for name in {block.parameter for block in blocks}:
         module = twin.network.get_submodule(name.rpartition(".")[0])
