@@ -58,7 +58,7 @@ def one_page(root: Path, cells: str) -> Path:
 
 def save_model(folder: Path) -> Path:
     """A tiny Gemma-3 as a user would give it: weights, configuration and tokenizer in a folder."""
-    model = tiny_model("gemma3", world=True, num_attention_heads=8)
+    model = tiny_model("gemma3", seed=2, world=True, num_attention_heads=8)
     # Silent heads in the first layer: the ten that path patching picks lie above it, and its MLP can feed them.
     with torch.no_grad():
         model.layers[0].self_attn.o_proj.weight.zero_()

@@ -245,8 +245,7 @@ def test_a_mask_survives_its_file_and_takes_the_room_of_what_it_masks(tmp_path, 
 def test_a_discretized_mask_survives_its_file_in_full_precision(tmp_path):
     path, delta = tmp_path / "delta.safetensors", discretized(HALF, coarse(HALF, LOCALIZATIONS["mixed"], 2), 500)
     delta.save(path)
-    read = Delta.load(path)
-    assert read == delta
+    assert (read := Delta.load(path)) == delta
     assert all(change.dtype == torch.float32 for change in read.blocks.values())
     assert all(torch.equal(change.signbit(), delta.blocks[block].signbit()) for block, change in read.blocks.items())
 

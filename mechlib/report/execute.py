@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mechlib.models import ModelError
 from mechlib.report.book import build, results_folder
 from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, parse, read_pages, resolve, studies
@@ -44,13 +45,13 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say) -> 
         workers = [runners.setdefault(own, _like(runners, own, store, say)) for own in owned[page.name]]
         todo = list(zip(workers, needed[page.name], strict=True))
         every = [spec for _, runs in todo for spec in runs]
-        missing = [spec for runner, runs in todo for spec in runner.missing(runs)]
+        missing = {spec.id for runner, runs in todo for spec in runner.missing(runs)}
         target = targets[page.name] / f"{page.name}.ipynb"
         fingerprint = page_fingerprint(page, values[page.name], [spec.id for spec in every])
         if not missing and is_current(target, fingerprint):
             say(f"page {number}/{len(pages)}  {page.name}: up to date")
             continue
-        say(f"page {number}/{len(pages)}  {page.name}: {len(missing)} of {len(every)} runs to compute")
+        say(f"page {number}/{len(pages)}  {page.name}: {len(missing)} runs to compute")
         started = time.monotonic()
         for runner, runs in todo:
             runner.compute(runs)
@@ -65,7 +66,14 @@ def planned(root: Path, given: Mapping[str, Any], parameters: str) -> str:
     """What :func:`execute` would compute, about how long it would take, and the memory it would need; nothing is computed."""
     pages = read_pages(root / "book")
     values = resolve(pages, {**parse(parameters, pages), **given})
-    return str(plan([(own, _needed(page, own)) for page in pages for own in studies(page, values[page.name])], Store(default_root())))
+    wanted = [(page, own) for page in pages for own in studies(page, values[page.name])]
+    try:
+        return str(plan([(own, _needed(page, own)) for page, own in wanted], Store(default_root())))
+    except ModelError as error:
+        if any(own.model_spec.source != "hub" for _, own in wanted):
+            raise
+        made = plan([(own.unreached(), _needed(page, own.unreached())) for page, own in wanted], Store(default_root()))
+        return f"{made}\n({error}; so nothing is counted as done)"
 
 
 def _needed(page: Page, own: Study) -> list[RunSpec]:

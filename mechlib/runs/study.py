@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -46,6 +46,12 @@ class Study(Parameters):
                                     "n_localize": size.n_localize, "n_test": size.n_test, "n_validate": min(self.forget_set_size, 16),
                                     "seed": self.seed}  # fmt: skip
         return settings | ({"target": task.target} if task.forget == "answers" else {"set_size": task.parts * self.forget_set_size})
+
+    def unreached(self) -> Study:
+        """The same study of a model that cannot be reached now: its runs can be counted, not found or computed."""
+        same = Study(**{field.name: getattr(self, field.name) for field in fields(self)})
+        vars(same)["_subject"] = {"model": self.model, "dtype": self.model_spec.dtype, "facts": self.table.fingerprint}
+        return same
 
     @cached_property
     def know(self) -> RunSpec:

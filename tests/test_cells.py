@@ -1,0 +1,93 @@
+"""Pages cell by cell, in this process and on a tiny model: figures that show something, and every number that the prose names."""
+
+import re
+from functools import partial
+
+import pytest
+from plotly.basedatatypes import BaseFigure
+from small_book import PAGES, ROOT, SMALL, save_facts, save_model
+
+from mechlib.report import agreement
+from mechlib.report import page as module
+from mechlib.report.parameters import parse, read_pages, resolve
+
+BOOK = {page.name: page for page in read_pages(ROOT / "book")}
+# On a random model few MLPs raise the logit difference, and a part of a sequential edit sees few facts.
+MORE = {"09_world_editing": "LOOKUP_RULE=released"}
+NEIGHBOURS = "page 09 looks for neighbourhood rows in the trained format, but their format is 'neighbourhood'"
+WITHOUT = {
+    "02_localization": "score_map of no scores: evidence has causal tracing and attribution patching only if they are localizations",
+    "03_comparison": "found['fact_lookup']",
+    "08_whole_sports": "share[('fact_lookup', ...)]",
+    "09_world_editing": NEIGHBOURS,
+    "10_weight_masking": "final.share[('fact_lookup', ...)]",
+}
+
+
+def failing(names, reasons):
+    """Pages as parameters, some of which are known to fail."""
+    return [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=reasons[name]) if name in reasons else ()) for name in names
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model, facts and the runs that all tests share."""
+    folder = tmp_path_factory.mktemp("cells")
+    save_model(folder / "tiny")
+    save_facts(folder / "facts.csv")
+    return folder
+
+
+@pytest.fixture
+def run(folder, monkeypatch):
+    """Runs the code cells of a page with these parameters; gives the figures that it showed and the numbers that it gave."""
+    monkeypatch.setenv("MECHLIB_RUNS", str(folder / "runs"))
+    # Intervals over few resamples: how wide they are is not what these tests are about.
+    monkeypatch.setattr(agreement, "rank_correlation", partial(agreement.rank_correlation, resamples=9))
+    shown, numbers = [], {}
+    monkeypatch.setattr(BaseFigure, "show", lambda figure: shown.append(figure))
+    monkeypatch.setattr(module, "glue", lambda name, value, display: numbers.update({name: value}))
+
+    def run(name, more=""):
+        pages = list(BOOK.values())
+        given = {**parse(f"FACTS={folder / 'facts.csv'} {SMALL} RANDOM_DRAWS=20 {MORE.get(name, '')} {more}", pages), "MODEL": str(folder / "tiny")}
+        values, space = resolve(pages, given)[name], {}
+        for cell in BOOK[name].notebook.cells:
+            if cell.cell_type == "code":
+                exec(compile(cell.source, name, "exec"), space)
+                space.update(values if "parameters" in cell.metadata.get("tags", ()) else {})
+        return shown, numbers
+
+    return run
+
+
+def named(name):
+    """The names that the prose of a page wants a number for."""
+    prose = "\n".join(cell.source for cell in BOOK[name].notebook.cells if cell.cell_type == "markdown")
+    return set(re.findall(r"\{glue:text\}`(\w+)", prose))
+
+
+@pytest.mark.parametrize("name", failing([name for name in BOOK if name not in PAGES], {"09_world_editing": NEIGHBOURS}))
+def test_a_page_shows_figures_and_gives_all_numbers_of_its_prose(run, name):
+    figures, numbers = run(name)
+    assert len(figures) == sum(cell.source.count(".show()") for cell in BOOK[name].notebook.cells if cell.cell_type == "code")
+    assert all(figure.data for figure in figures)
+    assert named(name) - set(numbers) == set()
+    assert [key for key, value in numbers.items() if isinstance(value, float) and value != value] == []
+
+
+@pytest.mark.parametrize("name", failing(BOOK, WITHOUT))
+def test_a_page_can_do_without_fact_lookup_and_tracing(run, name):
+    """What ``make execute PARAMS=LOCALIZATIONS=random_mlps`` asks of all pages."""
+    _, numbers = run(name, "LOCALIZATIONS=random_mlps")
+    assert named(name) - set(numbers) == set()
+
+
+@pytest.mark.parametrize("name", ["02_localization", "05_editing", "06_prompting"])
+def test_a_localization_by_hand_joins_the_others(run, folder, name):
+    (folder / "mine.json").write_text('{"components": ["L1.mlp", "L2.head3"]}')
+    figures, numbers = run(name, f"LOCALIZATION={folder / 'mine.json'} LOCALIZATIONS=fact_lookup,causal_tracing_mlps")
+    assert sum("Given by" in figure.to_json() for figure in figures) >= 1
+    assert named(name) - set(numbers) == set()
