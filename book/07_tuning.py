@@ -103,4 +103,4 @@ page.number("missed", ", ".join(tables.label(key) for key in page.study.localiza
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
-page.provenance("tuning")
+page.provenance("trials", "tuning")

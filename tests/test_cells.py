@@ -52,7 +52,7 @@ def run(folder, monkeypatch):
 
     def run(name, more=""):
         pages = list(BOOK.values())
-        given = {**parse(f"FACTS={folder / 'facts.csv'} {SMALL} RANDOM_DRAWS=20 {MORE.get(name, '')} {more}", pages), "MODEL": str(folder / "tiny")}
+        given = {**parse(f"FACTS={folder / 'facts.csv'} {SMALL} RANDOM_DRAWS=9 {MORE.get(name, '')} {more}", pages), "MODEL": str(folder / "tiny")}
         values, space = resolve(pages, given)[name], {}
         for cell in BOOK[name].notebook.cells:
             if cell.cell_type == "code":

@@ -17,6 +17,7 @@ from mechlib.models.precision import computing
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import Batch, Machine, Memory, Plan, Sizes, _lengths, check, expected_components, memory, plan, sizes
 from mechlib.runs.result import Result
+from mechlib.runs.stages import STAGES
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
@@ -146,7 +147,7 @@ def test_missing_runs_are_counted_with_their_inputs(store):
     made = plan([(study, [spec for _, spec in study.runs("edit")])], store)
     # Seven localizations are chosen once, the two random ones for each of the two forget sets.
     assert made.missing == {"know": 1, "text": 1, "probe": 1, "trace": 2, "localize": 11, "edit": 18}
-    assert made.seconds["edit"] == 18 * 20
+    assert made.seconds["edit"] == pytest.approx(18 * STAGES["edit"].cost)
     text = str(made)
     assert text.startswith("34 runs to compute, about ")
     assert "estimate" in text
@@ -158,7 +159,7 @@ def test_missing_runs_are_counted_with_their_inputs(store):
 
 def test_time_grows_with_steps(store):
     made = [plan([(study, [study.edit("nonlocalized", 0, 0)])], store) for study in (Study(steps=5), Study(steps=20))]
-    assert [one.seconds["edit"] for one in made] == [10, 40]
+    assert [one.seconds["edit"] for one in made] == [STAGES["edit"].cost / 2, STAGES["edit"].cost * 2]
     assert made[0].seconds["know"] == made[1].seconds["know"]
 
 

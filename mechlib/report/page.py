@@ -62,7 +62,9 @@ class OpenPage:
         """Which model and profile the page was made with, and what that allows to conclude."""
         size = self.study.size
         plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
-        sets = f"{size.n_sets} forget set{plural[0]} of {self.study.forget_set_size}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
+        parts = f"{self.study.kind.parts} x " if self.study.kind.parts > 1 else ""
+        of = "that are whole answers" if self.study.kind.forget == "answers" else f"of {parts}{self.study.forget_set_size}"
+        sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
             f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{self.study.model}</b>, '

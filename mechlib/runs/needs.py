@@ -64,6 +64,9 @@ NEEDS: dict[str, Callable[[Study], Needed]] = {
     "circuits": lambda study: [({}, study.circuits)],
     "localize": _localizations,
     "tuning": lambda study: [({"localization": key}, study.tuning(key)) for key in study.localizations],
+    "trials": lambda study: [
+        ({"localization": key}, trial) for key in study.localizations for trial in study.tuning(key).inputs.values()
+    ],
     "edit": _edits,
     "masks": lambda study: _by_set(study, study.mask),
     "zeroed": lambda study: _by_set(study, study.zero),
