@@ -37,7 +37,7 @@ LOOKUP_RULE = "paper"  # "paper": MLPs that raise the logit difference; "release
 LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
                  "random", "random_mlps", "all_mlps", "nonlocalized"]
 PRECISION = "bfloat16"
-FORMATS = None  # None: one_shot, statement, paraphrase_1, paraphrase_2
+FORMATS = ["one_shot", "statement"]  # in which all facts are asked
 
 # %% tags=["remove-input"]
 import pandas as pd
@@ -89,7 +89,7 @@ parts = splits(table, page.runner.result(page.study.know), page.study.split_sett
 fact = next((one for one in parts.forget[0] if len(neighbourhood(one, table, ALL_FORMATS["statement"])) > 1), parts.forget[0].facts[0])
 tables.styled(pd.DataFrame(
     [{"asked as": ALL_FORMATS[form].label, "prompt": prompt(fact, ALL_FORMATS[form]).text, "true": fact.answer, "false": fact.target}
-     for form in page.study.formats]
+     for form in page.study.kind.family.formats]
     + [{"asked as": "Neighbourhood", "prompt": near.text, "true": near.fact.answer, "false": fact.target}
        for near in neighbourhood(fact, table, ALL_FORMATS["statement"])[:2]]
 ))

@@ -52,8 +52,8 @@ def run(folder, monkeypatch):
 
     def run(name, more=""):
         pages = list(BOOK.values())
-        given = {**parse(f"FACTS={folder / 'facts.csv'} {SMALL} RANDOM_DRAWS=9 {MORE.get(name, '')} {more}", pages), "MODEL": str(folder / "tiny")}
-        values, space = resolve(pages, given)[name], {}
+        words = f"MODEL={folder / 'tiny'} FACTS={folder / 'facts.csv'} {SMALL} RANDOM_DRAWS=9 {MORE.get(name, '')} {more}"
+        values, space = resolve(pages, parse(words, pages))[name], {}
         for cell in BOOK[name].notebook.cells:
             if cell.cell_type == "code":
                 exec(compile(cell.source, name, "exec"), space)

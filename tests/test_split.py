@@ -107,3 +107,22 @@ def test_one_fact_too_few_is_an_error_that_counts(study):
 def test_one_answer_cannot_be_edited_into_another():
     with pytest.raises(FactError, match="1 answers"):
         split(known(40, ["golf"]), n_sets=1, set_size=2, n_localize=2, n_test=2, seed=0)
+
+
+@given(studies(), seeds)
+def test_of_several_facts_about_one_subject_the_first_is_used(study, seed):
+    per_answer, sizes = study
+    facts = known(per_answer)
+    # The same subjects in another relation: edited in one and kept in the other they would tell nothing.
+    others = tuple(Fact(fact.subject, "team", f"team {number % 3}") for number, fact in enumerate(facts))
+    parts = split(FactSet("known", (*facts, *others)), **{**sizes, "seed": seed})
+    held = [fact for part in parts for fact in part]
+    assert sorted(fact.subject for fact in held) == sorted(facts.subjects)
+    assert {fact.relation for fact in held} == {"sport"}
+    assert parts == split(facts, **{**sizes, "seed": seed})
+
+
+def test_a_target_that_a_fact_brings_is_kept():
+    facts = FactSet("known", tuple(Fact(f"{answer} {n}", "sport", answer, "golf") for n in range(20) for answer in ANSWERS))
+    parts = split(facts, n_sets=2, set_size=6, n_localize=6, n_test=6, seed=0)
+    assert {fact.target for part in parts for fact in part} == {"golf"}

@@ -100,7 +100,8 @@ def _backward(train: Trainable, batches: Iterable[PromptBatch | TextBatch], conf
 
 def _optimizer(weights: list[nn.Parameter], config: EditConfig) -> Any:
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay)
+        # One matrix at a time: all at once need another copy of them all on a GPU.
+        return torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=False)
     # Imported where it is wanted: it takes seconds and writes to the log.
     from bitsandbytes.optim.adamw import AdamW8bit
 

@@ -38,7 +38,7 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say) -> 
     made = plan([each for name in owned for each in zip(owned[name], needed[name], strict=True)], store)
     check(made)
     if made.missing:
-        say(str(made))
+        say(str(made).splitlines()[0])
     runners: dict[Study, Runner] = {}
     for number, page in enumerate(pages, start=1):
         # Pages of the same study share one runner, and with it the loaded model.

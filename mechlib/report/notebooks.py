@@ -111,6 +111,7 @@ def _stable(notebook: Any) -> Any:
         cell["id"] = f"cell-{number}"
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        cell.metadata.pop("lines_to_next_cell", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _noise(output)]
     # Plotly names each figure's element at random, pandas each styled table.

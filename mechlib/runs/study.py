@@ -114,7 +114,8 @@ class Study(Parameters):
         return EditConfig(
             learning_rate=self.learning_rate or default.learning_rate,
             forget_coefficient=self.forget_coefficient or default.forget_coefficient,
-            steps=self.size.steps,
+            # The paper gives each part of a sequential edit half of the steps of an edit.
+            steps=self.size.steps if task.parts == 1 else max(1, self.size.steps // 2),
             loss=task.loss,
             forget_batch=FORGET_BATCH if large else None,
             kl_coefficient=self.kl_coefficient,

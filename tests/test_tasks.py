@@ -1,0 +1,153 @@
+"""Tasks: their own defaults, formats and evidence, and the runs that pages ask for by name."""
+
+import pytest
+
+from mechlib.facts import FORMATS, athletes, world_facts
+from mechlib.facts.relations import SPORT, WORLD
+from mechlib.localize.registry import LOCALIZERS, PAPER, localizer
+from mechlib.runs import study as module
+from mechlib.runs.checks import ParameterError
+from mechlib.runs.needs import NEEDS
+from mechlib.runs.stages.trace import METHODS
+from mechlib.runs.study import POSITIONS, REDRAWN, Study
+from mechlib.runs.tasks import COUNTERFACT, SPORTS, TASKS
+
+WORLDLY = [key for key, task in TASKS.items() if task.family is COUNTERFACT]
+SPORTY = [key for key, task in TASKS.items() if task.family is SPORTS]
+EDITING = Study(task="counterfact-editing")
+
+
+@pytest.fixture(autouse=True)
+def named_models(monkeypatch):
+    """A model's fingerprint is its name, so that no weights are looked for."""
+    monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A small published set of facts."""
+    path = tmp_path / "facts.csv"
+    path.write_text("subject,relation,target_true,target_false\nRome,{} lies in,Italy,Spain\n")
+    return str(path)
+
+
+def one_line(caught, *words):
+    assert "\n" not in str(caught.value)
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_a_task_is_listed_under_its_own_name():
+    assert list(TASKS) == [task.key for task in TASKS.values()]
+    assert len({task.label for task in TASKS.values()}) == len(TASKS)
+    assert set(WORLDLY) | set(SPORTY) == set(TASKS)
+    assert {"sports-athlete-editing", "counterfact-editing"} <= set(TASKS)
+
+
+def test_world_facts_are_asked_with_one_demonstration_and_in_other_words():
+    assert (EDITING.known_format, EDITING.edit_format, EDITING.trained_format) == ("one_shot", "one_shot", "one_shot")
+    assert {"statement", "paraphrase_1", "paraphrase_2"} < set(EDITING.formats)
+    assert (Study().known_format, Study().edit_format) == ("few_shot", "one_shot")
+    assert Study().formats == ("one_shot", "question", "few_shot", "cloze", "multiple_choice")
+
+
+@pytest.mark.parametrize("key", TASKS)
+def test_a_task_s_own_formats_are_possible(key):
+    study, task = Study(task=key), TASKS[key]
+    assert {study.known_format, study.edit_format, *study.formats} <= set(task.possible_formats)
+    assert all(set(FORMATS[form].wordings) <= set(task.family.relation.wordings) for form in task.possible_formats)
+
+
+@pytest.mark.parametrize(("keys", "lacking"), [(WORLDLY, ("question", "cloze", "multiple_choice")), (SPORTY, ("paraphrase_1", "paraphrase_2"))])
+@pytest.mark.parametrize("name", ["known_format", "edit_format", "formats"])
+def test_a_format_that_the_relation_lacks_is_one_line_with_those_it_has(keys, lacking, name):
+    for key in keys:
+        for form in lacking:
+            with pytest.raises(ParameterError) as caught:
+                Study(**{"task": key, name: form})
+            one_line(caught, name.upper(), form, *TASKS[key].possible_formats)
+
+
+@pytest.mark.parametrize("key", TASKS)
+def test_a_task_starts_from_the_table_of_its_family(key, published):
+    assert Study(task=key).table == (world_facts() if key in WORLDLY else athletes())
+    other = {"facts": published} if key in WORLDLY else {"world_facts": published}
+    assert Study(task=key, **other).know.id == Study(task=key).know.id
+
+
+@pytest.mark.parametrize("key", WORLDLY)
+def test_world_facts_can_come_from_a_published_set(key, published):
+    study = Study(task=key, world_facts=published)
+    assert [str(fact) for fact in study.table] == ["Rome -> Italy (edit: Spain)"]
+    assert study.know.id != Study(task=key).know.id
+
+
+@pytest.mark.parametrize("key", TASKS)
+def test_fact_lookup_is_found_by_probes_for_athletes_and_by_paths_for_world_facts(key):
+    lookup, other = ("paths", "probe") if key in WORLDLY else ("probe", "paths")
+    study = Study(task=key)
+    assert set(study.evidence) == {lookup, *METHODS}
+    for name in LOCALIZERS:
+        run = study.localize(name, 0, 0)
+        assert set(run.inputs) == {lookup, localizer(name).evidence} - {None}
+        assert run.inputs[lookup].stage == lookup
+        assert other not in run.inputs
+
+
+@pytest.mark.parametrize("key", TASKS)
+def test_all_evidence_is_taken_from_the_same_facts_in_the_same_format(key):
+    runs = Study(task=key, edit_format="few_shot").evidence.values()
+    assert {run.config["format"] for run in runs} == {"few_shot"}
+    assert len({(str(run.config["splits"]), run.config["seed"], run.inputs["know"].id) for run in runs}) == 1
+    assert len({run.id for run in runs}) == len(METHODS) + 1
+
+
+def test_the_rule_decides_what_is_localized_and_not_what_is_measured():
+    released = Study(task="counterfact-editing", lookup_rule="released")
+    assert released.evidence["paths"].id == EDITING.evidence["paths"].id
+    assert released.localize("fact_lookup", 0, 0).config["rule"] == "released"
+    assert released.localize("fact_lookup", 0, 0).id != EDITING.localize("fact_lookup", 0, 0).id
+
+
+@pytest.mark.parametrize("value", ["papers", "", 1, None, True])
+def test_an_unknown_rule_is_one_line_with_the_known_ones(value):
+    with pytest.raises(ParameterError) as caught:
+        Study(task="counterfact-editing", lookup_rule=value)
+    one_line(caught, "LOOKUP_RULE", "paper", "released")
+
+
+@pytest.mark.parametrize("key", TASKS)
+@pytest.mark.parametrize("need", NEEDS)
+def test_what_a_page_asks_for_is_runs_each_under_columns_of_its_own(key, need):
+    runs = Study(task=key, forget_sets=2).runs(need)
+    assert runs
+    named = {(tuple(columns.items()), run.config.get("format")) for columns, run in runs}
+    assert len(named) == len(runs)
+
+
+@pytest.mark.parametrize("key", TASKS)
+def test_a_page_gets_no_more_evidence_than_its_localizations_need(key):
+    lookup = TASKS[key].family.lookup
+
+    def needed(*localizations):
+        return {columns["evidence"] for columns, _ in Study(task=key, localizations=localizations).runs("evidence")}
+
+    assert needed("random", "mlps_0_to_1", "random_mlps_2") == {lookup, POSITIONS}
+    assert needed("fact_lookup", "integrated_gradients_mlps") == {lookup, POSITIONS, "integrated_gradients"}
+    assert needed(*PAPER) == {lookup, POSITIONS, "causal_tracing", "attribution_patching"}
+
+
+def test_the_methods_that_are_compared_are_all_but_the_one_that_only_repeats_a_detail():
+    found = {columns["evidence"] for columns, _ in Study().runs("methods")}
+    assert found == {"probe", *METHODS} - {REDRAWN}
+    assert set(Study().circuits.inputs) == {"know", *METHODS} - {REDRAWN, POSITIONS}
+
+
+def test_a_need_without_runs_is_one_line():
+    with pytest.raises(ParameterError) as caught:
+        Study().runs("everything")
+    one_line(caught, "everything")
+
+
+def test_the_relations_of_the_families_are_those_of_their_tables():
+    assert {fact.relation for fact in athletes()} == {SPORT.key}
+    assert {fact.relation for fact in world_facts()} == {relation.key for relation in WORLD}
