@@ -61,7 +61,7 @@ figures.learning_curves(page.rows("edit")).show()
 # %% tags=["remove-input"]
 rows = page.rows("prompting")
 trained = page.study.trained_format
-inside = [row for row in rows if row["format"] == trained]
+inside = [row for row in rows if row["format"] in (trained, "neighbourhood")]
 figures.outcome_bars(inside, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
                               "true answer, maintain test": ("maintain", "correct")}).show()
 
@@ -102,7 +102,7 @@ tables.styled(published("counterfact-editing", LOCALIZATIONS), {name: "{:.3f}" f
 
 # %% tags=["remove-input"]
 gone = page.of("counterfact-unlearning")
-unlearned = [row for row in gone.rows("prompting") if row["format"] == trained]
+unlearned = [row for row in gone.rows("prompting") if row["format"] in (trained, "neighbourhood")]
 figures.outcome_bars(unlearned, {"true answer, forget set": ("forget", "correct"), "true answer, maintain test": ("maintain", "correct"),
                                  "true answer, neighbours": ("neighbourhood", "correct")}).show()
 
@@ -114,7 +114,7 @@ figures.outcome_bars(unlearned, {"true answer, forget set": ("forget", "correct"
 
 # %% tags=["remove-input"]
 chain = page.of("sequential-counterfact-editing")
-many = [row for row in chain.rows("prompting") if row["format"] == trained]
+many = [row for row in chain.rows("prompting") if row["format"] in (trained, "neighbourhood")]
 figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
                             "true answer, maintain test": ("maintain", "correct")}).show()
 

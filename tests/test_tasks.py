@@ -120,7 +120,8 @@ def test_an_unknown_rule_is_one_line_with_the_known_ones(value):
 def test_what_a_page_asks_for_is_runs_each_under_columns_of_its_own(key, need):
     runs = Study(task=key, forget_sets=2).runs(need)
     assert runs
-    named = {(tuple(columns.items()), run.config.get("format")) for columns, run in runs}
+    # Rows of these runs say themselves in which format and with which hyperparameters they were made.
+    named = {(tuple(columns.items()), run.config.get("format"), str(run.config.get("trial"))) for columns, run in runs}
     assert len(named) == len(runs)
 
 
