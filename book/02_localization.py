@@ -129,6 +129,10 @@ placed = evidence["causal_tracing_positions"]
 figures.position_map(placed, "Causal tracing").show()
 
 # %% tags=["remove-input"]
+if "attribution_patching" in evidence:
+    figures.position_map(evidence["attribution_patching"], "Attribution patching").show()
+
+# %% tags=["remove-input"]
 mlps = {component.layer: at for component, at in placed.positions.items() if component.kind == "mlp"}
 early, late = range(n_layers // 2), range(n_layers // 2, n_layers)
 for name, layers, position in (("subject", early, "subject last"), ("end", late, "prompt end"), ("early_end", early, "prompt end")):
@@ -136,7 +140,8 @@ for name, layers, position in (("subject", early, "subject last"), ("end", late,
 
 # %% [markdown]
 # *The share of the logit difference that comes back when one attention layer's or one MLP's clean output is restored
-# at one class of positions; tokens of "subject middle" and of "after subject" are restored together.*
+# at one class of positions; tokens of "subject middle" and of "after subject" are restored together. Below, attribution
+# patching's estimate for the MLPs, divided over the same positions.*
 #
 # Summed over layers, the MLPs of the first half restore {glue:text}`share_subject:.2f` at the last token of the name and
 # {glue:text}`share_early_end:.2f` at the end of the prompt, those of the second half {glue:text}`share_end:.2f` at the end

@@ -42,6 +42,8 @@ PRECISION = "bfloat16"  # of the matrix products; masters, optimizer and residua
 
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
+from mechlib.report.planned import planned_memory
+from mechlib.report.published import published
 
 page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, world_facts=WORLD_FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
                  known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
@@ -129,6 +131,30 @@ tables.styled(side, {"weights": "{:,.0f}", **{column: "{:.3f}" for column in sid
 # *Change of the next-token loss and KL(unedited || edited), in nats per token, averaged over texts, forget sets and
 # seeds; the norm is that of all changed weights together. A negative loss change on samples is possible: the edit
 # also trained on text of that kind.*
+
+# %% [markdown]
+# ## The paper's figures
+
+# %% tags=["remove-input"]
+theirs = published("sports-athlete-editing", page.study.localizations)
+tables.styled(theirs, {name: "{:.3f}" for name in theirs.columns[1:]})
+
+# %% [markdown]
+# *Mean over Gemma-7B, Gemma-2-9B and Llama-3-8B and over 16 and 64 athletes, recomputed from the authors' released runs; their
+# accuracies are mean probabilities, and the edit accuracy was measured behind a system prompt.*
+
+# %% [markdown]
+# ## At the size of the paper's models
+#
+# What such an edit would need in memory, by the plan that `make plan` prints and that refuses what cannot fit. **Planned, not
+# measured**: no such model ran here.
+
+# %% tags=["remove-input"]
+needs = planned_memory(["llama-3-8b"], ["fact_lookup", "nonlocalized"], page.runner.store, micro_batch=1)
+tables.styled(needs, {name: "{:.1f}" for name in needs.columns[3:]})
+
+# %% [markdown]
+# *Gigabytes, with gradients accumulated over single prompts (`MICRO_BATCH=1`).*
 
 # %% [markdown]
 # ## Runs behind this page
