@@ -122,7 +122,7 @@ figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "f
 counts = tables.proportions([row for row in many if row["group"] == "forget"], ["localization"], "edited")
 page.number("n_chain", int(counts.n.max()))
 page.number("n_parts", chain.study.kind.parts)
-moved = pd.DataFrame([{**arm, **value} for arm, value in chain.values("edit")])
+moved = pd.DataFrame([{**value, **arm} for arm, value in chain.values("edit")])
 tables.styled(pd.DataFrame([
     {"localization": tables.label(key), "weights touched in the end": int(part.parameters.iloc[-1]),
      **{f"norm after part {row.part + 1}": row.norm for row in part.itertuples()}}
