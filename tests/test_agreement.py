@@ -94,13 +94,10 @@ def test_prompts_that_are_all_alike_are_perfectly_stable(kind):
 
 
 @KINDS
-def test_stability_falls_with_noise_and_is_none_without_a_signal(kind):
+def test_stability_falls_with_noise(kind):
     found = [stability(drawn(3, prompts=16, noise=noise), kind) for noise in (0.0, 3.0, 30.0)]
     assert found == sorted(found, reverse=True)
     assert found[0] == pytest.approx(1.0)
-    nothing = random.Random(0)
-    effects = {node: tuple(nothing.gauss(0, 1) for _ in range(16)) for node in NODES}
-    assert abs(sum(stability(scored(effects, [2.0] * 16), kind, seed) for seed in range(5)) / 5) < 0.5
     assert found[1] == stability(drawn(3, prompts=16, noise=3.0), kind) != stability(drawn(3, prompts=16, noise=3.0), kind, seed=1)
 
 
@@ -139,32 +136,34 @@ def test_random_draws_reach_every_mlp_about_equally_often():
 
 
 @st.composite
-def any_scores(draw):
-    """Scores with effects of each prompt and, for some components, by position."""
+def parts(draw):
+    """Spans, effects of each prompt and, for some components, shares by position."""
     prompts = draw(st.integers(1, 5))
     spans = draw(st.lists(st.floats(0.1, 5), min_size=prompts, max_size=prompts))
     chosen = draw(st.lists(st.sampled_from(NODES), min_size=1, max_size=4, unique=True))
     effects = {component: tuple(draw(st.lists(numbers, min_size=prompts, max_size=prompts))) for component in chosen}
-    positions = {component: {position: draw(numbers) for position in POSITIONS} for component in chosen[:2]}
-    found = scored(effects, spans)
-    return Scores(draw(st.text(max_size=5)), found.values, draw(numbers), draw(numbers), effects, found.spans, positions)
+    return effects, spans, {component: {position: draw(numbers) for position in POSITIONS} for component in chosen[:2]}
 
 
-@given(any_scores())
-def test_scores_survive_json(scores):
+@given(parts(), st.text(max_size=5), numbers, numbers)
+def test_scores_survive_json(parts, method, clean, corrupted):
+    effects, spans, positions = parts
+    scores = Scores(method, scored(effects, spans).values, clean, corrupted, effects, tuple(spans), positions)
     again = Scores.from_json(json.loads(json.dumps(scores.to_json())))
     assert again == scores
     assert all(isinstance(each, tuple) for each in (again.spans, *again.effects.values()))
 
 
-@given(any_scores())
-def test_the_scores_among_all_prompts_are_the_scores(scores):
-    assert scores.among(range(len(scores.spans))) == pytest.approx(scores.values)
+@given(parts())
+def test_the_scores_among_all_prompts_are_the_scores(parts):
+    effects, spans, _ = parts
+    assert scored(effects, spans).among(range(len(spans))) == pytest.approx(scored(effects, spans).values)
 
 
-@given(any_scores(), st.data())
-def test_the_scores_among_some_prompts_are_those_of_a_run_on_them(scores, data):
+@given(parts(), st.data())
+def test_the_scores_among_some_prompts_are_those_of_a_run_on_them(parts, data):
+    effects, spans, _ = parts
     # With repetitions, as a bootstrap draws them.
-    some = data.draw(st.lists(st.integers(0, len(scores.spans) - 1), min_size=1, max_size=8))
-    alone = scored({c: tuple(each[n] for n in some) for c, each in scores.effects.items()}, [scores.spans[n] for n in some])
-    assert scores.among(some) == pytest.approx(alone.values)
+    some = data.draw(st.lists(st.integers(0, len(spans) - 1), min_size=1, max_size=8))
+    alone = scored({component: tuple(each[n] for n in some) for component, each in effects.items()}, [spans[n] for n in some])
+    assert scored(effects, spans).among(some) == pytest.approx(alone.values)

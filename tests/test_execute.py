@@ -125,7 +125,8 @@ def test_another_learning_rate_concerns_two_pages_and_the_edits(small):
     said = small.execute("LEARNING_RATE=5e-5", execute_page=record)
     new = [name.split("/")[0] for name in small.stored() if name not in runs]
     assert executed == {"05_editing": 5e-5, "06_prompting": 5e-5}
-    assert [line for line in said if line.startswith("page")][:2] == ["page 1/4  01_facts: up to date", "page 2/4  02_localization: up to date"]
+    pages_said = [line for line in said if line.startswith("page")]
+    assert pages_said[:2] == ["page 1/4  01_facts: up to date", "page 2/4  02_localization: up to date"]
     assert {stage: new.count(stage) for stage in new} == {"edit": 3, "ask": 6, "damage": 3}
     assert {name: time for name, time in small.stored().items() if name in runs} == runs
     assert tree(small.results) == pages

@@ -144,7 +144,7 @@ def test_a_fixed_parameter_does_not_flow_on(pages):
     assert values[EDITING]["TASK"] == values[PROMPTING]["TASK"] == DEFAULTS.task
 
 
-@pytest.mark.parametrize(("name", "value"), [("KNOWN_FORMAT", "statement"), ("FORMATS", ["statement"])])
+@pytest.mark.parametrize(("name", "value"), [("KNOWN_FORMAT", "statement"), ("EDIT_FORMAT", "few_shot")])
 def test_a_change_of_a_fixed_parameter_stays_on_its_page(edited, name, value):
     values = resolve(edited(WORLD, f"\n{name} = None", f"\n{name} = {value!r}"), {})
     assert values[WORLD][name] == value

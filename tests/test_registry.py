@@ -29,7 +29,7 @@ PROBE = [ProbeRow(layer, "subject", 40 if layer < 4 else 100, 100, 30) for layer
 # What the MLPs below layer 8 do to the stream that enters it.
 EFFECTS = {Component(layer, "mlp"): value for layer, value in enumerate([0.0, 0.05, -0.3, 0.019, 0.2, -0.02, -0.021, 0.0])}
 PATHS = Scores("paths", EFFECTS, 1.0, 0.0)
-MALFORMED = ["mlps_2_to", "mlps_to_6", "mlps_2_6", "mlps_-1_to_2", "mlps_2_to_6_", " mlps_2_to_6", "random_mlps_", "random_mlps_x", "random_3"]
+MALFORMED = ["mlps_2_to", "mlps_to_6", "mlps_2_6", "mlps_-1_to_2", "mlps_2_to_6_", " mlps_2_to_6", "random_mlps_", "random_mlps_x"]
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,9 @@ def test_a_task_s_own_formats_are_possible(key):
     assert all(set(FORMATS[form].wordings) <= set(task.family.relation.wordings) for form in task.possible_formats)
 
 
-@pytest.mark.parametrize(("keys", "lacking"), [(WORLDLY, ("question", "cloze", "multiple_choice")), (SPORTY, ("paraphrase_1", "paraphrase_2"))])
+@pytest.mark.parametrize(
+    ("keys", "lacking"), [(WORLDLY, ("question", "cloze", "multiple_choice")), (SPORTY, ("paraphrase_1", "paraphrase_2"))]
+)
 @pytest.mark.parametrize("name", ["known_format", "edit_format", "formats"])
 def test_a_format_that_the_relation_lacks_is_one_line_with_those_it_has(keys, lacking, name):
     for key in keys:
