@@ -100,7 +100,7 @@ tables.styled(pd.DataFrame([
 
 # %% [markdown]
 # *Share of each mechanism's weights that a localization covers (the paper's Table 2), and that are zero in the end (Table 3).
-# Extraction heads and MLPs write the answer (see* World facts*). For Gemma-2-9B the paper gives: attribution patching
+# Extraction heads and MLPs write the answer: see the page on world facts. For Gemma-2-9B the paper gives: attribution patching
 # covers 60 % of the extraction MLPs and 9.1 % of fact lookup, causal tracing 30 % and 36.4 %, fact lookup 0 % and 100 %.*
 
 # %% [markdown]
