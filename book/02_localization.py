@@ -41,6 +41,7 @@ PRECISION = "bfloat16"  # of the matrix products while patching; residual stream
 # %% tags=["remove-input"]
 from mechlib.components import Localization
 from mechlib.patching.scores import Scores
+from mechlib.report.agreement import probed_lookup
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT, known_threshold=KNOWN_THRESHOLD,
@@ -60,8 +61,7 @@ import pandas as pd
 
 probes = [row for row in page.rows("evidence") if row.get("evidence") == "probe"]
 found = {f"{arm['localization']}/{arm['forget_set']}": Localization.from_json(value) for arm, value in page.values("localize") if arm["seed"] == 0}
-lookup = found.get("fact_lookup/0")
-chosen = lookup.layers if lookup else ()
+lookup = probed_lookup(probes, next(iter(found.values())))
 subject = {row["layer"]: row["correct"] / row["total"] for row in probes if row["position"] == "subject"}
 at_end = {row["layer"]: row["correct"] / row["total"] for row in probes if row["position"] == "prompt"}
 n_layers = 1 + max(row["layer"] for row in probes)
@@ -73,10 +73,10 @@ half = {name: min(layer for layer, share in curve.items() if share >= (curve[0] 
         for name, curve in (("subject", subject), ("end", at_end))}
 page.number("half_subject", half["subject"])
 page.number("half_end", half["end"])
-page.number("lookup_first", min(chosen, default=0))
-page.number("lookup_last", max(chosen, default=0))
-page.number("lookup_parameters", f"{lookup.parameters:,}" if lookup else "not run")
-figures.probe_curves(probes, chosen).show()
+page.number("lookup_first", lookup.layers[0])
+page.number("lookup_last", lookup.layers[-1])
+page.number("lookup_parameters", f"{lookup.parameters:,}")
+figures.probe_curves(probes, lookup.layers).show()
 
 # %% [markdown]
 # *Held-out accuracy of the probes on {glue:text}`n_probed` athletes that no later page edits. The shaded layers are
@@ -160,13 +160,14 @@ shown = {(key if key.split("/")[0] in ("random", "random_mlps") else key.split("
 figures.localization_map(shown, n_layers).show()
 
 # %% [markdown]
-# *What each localization trains: squares are MLPs, diamonds attention layers.*
+# *What each localization trains: squares are MLPs, diamonds attention layers; open marks are parts of them (neurons, heads, and
+# keys and values).*
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
     [{"localization": tables.label(key.split("/")[0]), "forget set": key.split("/")[1] if "/" in key else "all",
       "weights": value.parameters, "of fact lookup": value.parameters / value.provenance["budget"],
-      "shares with fact lookup": len(set(value.components) & set(lookup.components)) if lookup else 0} for key, value in shown.items()]
+      "shares with fact lookup": len(set(value.components) & set(lookup.components))} for key, value in shown.items()]
 ), {"weights": "{:,}", "of fact lookup": "{:.2f}"})
 
 # %% [markdown]

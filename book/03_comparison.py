@@ -44,7 +44,7 @@ from mechlib.localize.budget import take
 from mechlib.localize.output_tracing import ranked
 from mechlib.patching.faithfulness import CircuitRow, curve_areas
 from mechlib.patching.scores import Scores
-from mechlib.report.agreement import captured, jaccard, random_mlp_draws, rank_correlation, stability
+from mechlib.report.agreement import captured, jaccard, probed_lookup, random_mlp_draws, rank_correlation, stability
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT, known_threshold=KNOWN_THRESHOLD,
@@ -120,8 +120,8 @@ for name, (method, kind, direction) in {
 # The ranking by absolute score, cut at fact lookup's parameter count, is what an edit sees of a method.
 
 # %% tags=["remove-input"]
-found = {arm["localization"]: Localization.from_json(value) for arm, value in page.values("localize") if arm["forget_set"] == 0 and arm["seed"] == 0}
-lookup = found["fact_lookup"]
+probes = [row for row in page.rows("methods") if row["evidence"] == "probe"]
+lookup = probed_lookup(probes, Localization.from_json(page.values("localize")[0][1]))
 arch, budget = Architecture(**lookup.provenance["architecture"]), lookup.provenance["budget"]
 chosen = {name: take(ranked(scores, mlps_only=True), budget, arch) for name, scores in traced.items()}
 exact = chosen["activation_patching"]

@@ -70,16 +70,18 @@ figures.outcome_bars(edited, {"golf, trained on": ("forget", "edited"), "golf, h
 share = {(row["localization"], row["group"]): row for group in ("forget", "held_out", "maintain")
          for row in tables.proportions([row for row in edited if row["group"] == group], ["localization", "group"],
                                        "correct" if group == "maintain" else "edited").to_dict("records")}
+arm = tables.leading(page.study.localizations)
+page.number("arm", tables.label(arm))
 for group in ("forget", "held_out", "maintain"):
-    page.number(f"lookup_{group}", share[("fact_lookup", group)]["share"])
+    page.number(f"edited_{group}", share[(arm, group)]["share"])
     page.number(f"unedited_{group}", share[("unedited", group)]["share"])
 
 # %% [markdown]
 # *Share of facts with 95 % Wilson intervals. Forgotten: {glue:text}`sports`; {glue:text}`n_forget` athletes are trained on,
 # {glue:text}`n_held_out` are held out.*
 #
-# After fact lookup's edit {glue:text}`lookup_forget:.0%` of the athletes that it saw play golf, and
-# {glue:text}`lookup_held_out:.0%` of those that it never saw. Of the other sports' athletes {glue:text}`lookup_maintain:.0%`
+# {glue:text}`arm`: after its edit {glue:text}`edited_forget:.0%` of the athletes that it saw play golf, and
+# {glue:text}`edited_held_out:.0%` of those that it never saw. Of the other sports' athletes {glue:text}`edited_maintain:.0%`
 # still play their own ({glue:text}`unedited_maintain:.0%` before). Before any edit the model says golf of
 # {glue:text}`unedited_held_out:.0%` of the held-out ones.
 
@@ -87,7 +89,8 @@ for group in ("forget", "held_out", "maintain"):
 # ### The paper's figures
 
 # %% tags=["remove-input"]
-tables.styled(published("full-sports-editing", LOCALIZATIONS), {name: "{:.3f}" for name in published("full-sports-editing", LOCALIZATIONS).columns[1:]})
+theirs = published("full-sports-editing", page.study.localizations)
+tables.styled(theirs, {name: "{:.3f}" for name in theirs.columns[1:]})
 
 # %% [markdown]
 # *Mean over Gemma-7B, Gemma-2-9B and Llama-3-8B and over three sports, recomputed from the authors' released runs; their
@@ -112,17 +115,16 @@ left = {(row["localization"], row["group"]): row["share"] for row in
         tables.proportions([row for row in unlearned if row["group"] != "neighbourhood"], ["localization", "group"], "correct").to_dict("records")}
 said = pd.DataFrame([row for row in unlearned if row["group"] == "forget"]).groupby(["localization", "said"], sort=False).size().unstack(fill_value=0)
 said.index = [tables.label(key) for key in said.index]
-page.number("left_forget", left[("fact_lookup", "forget")])
-page.number("left_held_out", left[("fact_lookup", "held_out")])
-page.number("left_maintain", left[("fact_lookup", "maintain")])
+for group in ("forget", "held_out", "maintain"):
+    page.number(f"left_{group}", left[(arm, group)])
 tables.styled(said, index=True)
 
 # %% [markdown]
 # *Above: share of facts for which the model still prefers the true sport. Below: what it says instead (athletes that were
 # trained on).*
 #
-# Fact lookup leaves {glue:text}`left_forget:.0%` of the trained and {glue:text}`left_held_out:.0%` of the held-out athletes
-# with their sport, and {glue:text}`left_maintain:.0%` of the others.
+# {glue:text}`arm`: {glue:text}`left_forget:.0%` of the trained and {glue:text}`left_held_out:.0%` of the held-out athletes
+# keep their sport, and {glue:text}`left_maintain:.0%` of the others.
 
 # %% [markdown]
 # ## Runs behind this page

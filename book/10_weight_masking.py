@@ -76,15 +76,17 @@ figures.size_curves(rows, before, page.study.trained_format).show()
 largest = max(row["size"] for row in rows)
 final = tables.proportions([row for row in rows if row["size"] == largest and row["format"] == page.study.trained_format],
                            ["localization", "group"], "correct").set_index(["localization", "group"])
+arm = tables.leading(page.study.localizations)
+page.number("arm", tables.label(arm))
 page.number("largest", f"{largest:,}")
-page.number("final_forget", float(final.share[("fact_lookup", "forget")]))
-page.number("final_maintain", float(final.share[("fact_lookup", "maintain")]))
+page.number("final_forget", float(final.share[(arm, "forget")]))
+page.number("final_maintain", float(final.share[(arm, "maintain")]))
 
 # %% [markdown]
 # *How often the true answer is still the likeliest token, for facts to forget (solid) and to maintain (dashed), by the number
 # of weights at zero; at 0 the unedited model.*
 #
-# With {glue:text}`largest` weights at zero in fact lookup, {glue:text}`final_forget:.0%` of the forget set and
+# {glue:text}`arm`: with {glue:text}`largest` weights at zero {glue:text}`final_forget:.0%` of the forget set and
 # {glue:text}`final_maintain:.0%` of the maintain facts still get their true answer.
 
 # %% [markdown]

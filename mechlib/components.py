@@ -175,13 +175,7 @@ class Localization:
     @classmethod
     def of(cls, name: str, components: Iterable[Component], arch: Architecture, **provenance: Any) -> Localization:
         """Sort, count and check the components; raises :class:`ComponentError` on an empty or overlapping set."""
-        chosen = tuple(sorted(set(components)))
-        if not chosen:
-            raise ComponentError(f"localization '{name}' is empty")
-        whole = {c for c in chosen if c.index is None}
-        for c in chosen:
-            if c.kind in _WHOLE and Component(c.layer, _WHOLE[c.kind]) in whole:
-                raise ComponentError(f"localization '{name}' holds {c} twice: L{c.layer}.{_WHOLE[c.kind]} contains it")
+        chosen = _disjoint(name, components)
         return cls(name, chosen, sum(c.size(arch) for c in chosen), provenance)
 
     @property
@@ -212,8 +206,19 @@ class Localization:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """The components of a localization file, checked as names; raises :class:`ComponentError`."""
-    return tuple(str(Component.parse(name)) for name in _read(path)["components"])
+    """The components of a localization file, sorted; raises :class:`ComponentError` where no model could have them, or there are none."""
+    return tuple(map(str, _disjoint(str(path), map(Component.parse, _read(path)["components"]))))
+
+
+def _disjoint(name: str, components: Iterable[Component]) -> tuple[Component, ...]:
+    chosen = tuple(sorted(set(components)))
+    if not chosen:
+        raise ComponentError(f"localization '{name}' is empty")
+    whole = {c for c in chosen if c.index is None}
+    for c in chosen:
+        if c.kind in _WHOLE and Component(c.layer, _WHOLE[c.kind]) in whole:
+            raise ComponentError(f"localization '{name}' holds {c} twice: L{c.layer}.{_WHOLE[c.kind]} contains it")
+    return chosen
 
 
 def _read(path: Path) -> dict[str, Any]:

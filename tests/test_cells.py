@@ -14,12 +14,6 @@ from mechlib.report.parameters import parse, read_pages, resolve
 BOOK = {page.name: page for page in read_pages(ROOT / "book")}
 # On a random model few MLPs raise the logit difference, and a part of a sequential edit sees few facts.
 MORE = {"09_world_editing": "LOOKUP_RULE=released"}
-WITHOUT = {
-    "02_localization": "score_map of no scores: causal tracing and attribution patching are no evidence if they are no localizations",
-    "03_comparison": "KeyError: found['fact_lookup']",
-    "08_whole_sports": "KeyError: share[('fact_lookup', group)]",
-    "10_weight_masking": "KeyError: final.share[('fact_lookup', 'forget')]",
-}
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +63,7 @@ def test_a_page_shows_figures_and_gives_all_numbers_of_its_prose(run, name):
     assert [key for key, value in numbers.items() if isinstance(value, float) and value != value] == []
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=WITHOUT[name]) if name in WITHOUT else ()) for name in BOOK]
-)
+@pytest.mark.parametrize("name", BOOK)
 def test_a_page_can_do_without_fact_lookup_and_tracing(run, name):
     """What ``make execute PARAMS=LOCALIZATIONS=random_mlps`` asks of all pages."""
     _, numbers = run(name, "LOCALIZATIONS=random_mlps")

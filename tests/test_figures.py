@@ -86,6 +86,11 @@ def test_score_map():
     assert list(figure.data[0].y) == ["head 0", "head 1", "MLP"]
 
 
+def test_score_map_of_no_scores_says_so():
+    figure = drawn(figures.score_map([], []), 0)
+    assert [note.text for note in figure.layout.annotations] == ["no localization here is chosen by scores of components"]
+
+
 def test_score_map_of_scores_for_keys_and_values_too():
     scores = valued(lambda node: 1.0)
     more = {**scores.values, **{Component(layer, "kv", 0): 2.0 for layer in range(3)}}
@@ -101,10 +106,16 @@ def test_localization_map():
     assert list(figure.layout.yaxis.ticktext) == ["Random components (set 1)", "Fact lookup"]
 
 
-@pytest.mark.xfail(strict=True, reason="heads, keys and values and neurons are drawn nowhere")
 def test_localization_map_of_a_localization_by_hand():
-    figure = figures.localization_map({"given": localization("given", "L2.head1")}, 3)
-    assert 2 in [layer for trace in figure.data for layer in trace.x]
+    """Every kind of component is drawn once a layer, in a mark of its own, and named."""
+    names = ["L0.mlp", "L1.attn", "L2.head0", "L2.head1", "L2.kv0", "L1.neuron7", *(f"L2.neuron{n}" for n in range(9))]
+    figure = drawn(figures.localization_map({"given": localization("given", *names)}, 3), 5)
+    assert {trace.name: dict(zip(trace.x, trace.customdata, strict=True)) for trace in figure.data} == {
+        "MLP": {0: "L0.mlp"}, "neurons": {1: "L1.neuron7", 2: "L2, 9 neurons"}, "attention": {1: "L1.attn"},
+        "heads": {2: "L2.head0, L2.head1"}, "keys and values": {2: "L2.kv0"},
+    }  # fmt: skip
+    assert len({(trace.marker.symbol, trace.y[0]) for trace in figure.data}) == 5
+    assert all(trace.showlegend for trace in figure.data)
 
 
 @pytest.mark.parametrize("kinds", [("attn", "mlp"), ("mlp",), ("attn",)])

@@ -1,6 +1,7 @@
 """Localizations by their key: windows and draws, fact lookup by either evidence, and components that a file gives."""
 
 import json
+from dataclasses import asdict, replace
 
 import pytest
 from conftest import tiny_model
@@ -13,8 +14,8 @@ from mechlib.localize.fact_lookup import fact_lookup
 from mechlib.localize.registry import GIVEN, LOCALIZERS, PAPER, Measured, known, localize, localizer
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
-from mechlib.report.agreement import random_mlp_draws
-from mechlib.report.tables import label
+from mechlib.report.agreement import probed_lookup, random_mlp_draws
+from mechlib.report.tables import label, leading
 from mechlib.runs import study as module
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.context import Context
@@ -111,6 +112,12 @@ def test_every_localization_has_a_name_of_its_own_for_readers():
     assert (label("mlps_2_to_6"), label("random_mlps_1"), label("unedited")) == ("MLPs 2 to 6", "Random MLPs, draw 1", "Unedited")
 
 
+@pytest.mark.parametrize(("localizations", "key"), [(PAPER, "fact_lookup"), (("random", "fact_lookup"), "fact_lookup"),
+                                                    (("mlps_0_to_1", "random"), "mlps_0_to_1")])  # fmt: skip
+def test_prose_is_about_fact_lookup_where_it_is_run_and_else_about_the_first(localizations, key):
+    assert leading(localizations) == key
+
+
 def test_what_a_localization_is_chosen_from_is_a_method_that_is_run():
     assert {method.evidence for method in LOCALIZERS.values()} - {None} <= set(METHODS)
     assert set(PAPER) < set(LOCALIZERS)
@@ -128,6 +135,14 @@ def test_fact_lookup_by_paths_takes_the_mlps_of_its_rule_and_they_are_the_budget
 @pytest.mark.parametrize("rule", ["paper", "released"])
 def test_fact_lookup_is_by_probes_where_there_are_some(rule):
     assert Measured(PROBE, {"paths": PATHS}, rule).lookup(ARCH) == fact_lookup(PROBE, ARCH)
+
+
+@pytest.mark.parametrize("key", ["fact_lookup", "random_mlps", "mlps_9_to_10"])
+def test_a_page_has_fact_lookup_whichever_localization_it_runs(key):
+    beside = Localization.from_json(json.loads(json.dumps(localize(key, Measured(PROBE), ARCH, seed=3).to_json())))
+    found = probed_lookup([{"evidence": "probe", **asdict(row)} for row in PROBE], beside)
+    assert found.components == fact_lookup(PROBE, ARCH)
+    assert found.parameters == found.provenance["budget"] == beside.provenance["budget"]
 
 
 @pytest.mark.parametrize("key", [*LOCALIZERS, "mlps_1_to_2", "random_mlps_7"])
@@ -177,7 +192,6 @@ def test_a_file_that_is_no_localization_is_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="that nothing is in the file is said only after all evidence was computed")
 def test_a_file_without_components_is_one_line(file):
     with pytest.raises(ComponentError):
         Study(localization=file([])).runs("localize")
@@ -207,7 +221,6 @@ def test_given_components_are_trained_whatever_the_budget_is(given_by_file, tmp_
     assert Localization.load(tmp_path / FILE, arch) == found
 
 
-@pytest.mark.xfail(strict=True, reason="the budget of a given localization is fact lookup's, although the error says to give a file")
 def test_a_file_helps_where_path_patching_finds_nothing(given_by_file):
     nothing = {"stream": Scores("paths", {Component(0, "mlp"): 0.0}, 1.0, 0.0).to_json()}
     found, _ = given_by_file(["L1.attn"], {"paths": Result(value=nothing)})
@@ -220,3 +233,25 @@ def test_a_component_that_the_model_lacks_is_one_line(given_by_file, name):
     with pytest.raises(ComponentError, match=name) as caught:
         given_by_file([name], {"probe": Result(rows)})
     assert "\n" not in str(caught.value)
+
+
+def test_only_methods_with_a_budget_need_fact_lookup():
+    nothing = Measured(scores={"paths": Scores("paths", {Component(0, "mlp"): 0.0}, 1.0, 0.0)})
+    for key, count in (("mlps_2_to_4", 3), ("all_mlps", 12), ("nonlocalized", 24)):
+        found = localize(key, nothing, ARCH, seed=0)
+        assert (len(found.components), found.provenance["budget"]) == (count, None)
+    for key in ("fact_lookup", "random", "random_mlps_0"):
+        with pytest.raises(ComponentError, match="give LOCALIZATION a file, and LOCALIZATIONS only methods without a budget"):
+            localize(key, nothing, ARCH, seed=0)
+
+
+def test_a_file_may_be_the_only_arm_and_survives_a_copy_of_the_study(file):
+    study = Study(localization=file(["L2.head3", "L1.mlp"]), localizations=GIVEN)
+    assert (study.localizations, study.given) == ((GIVEN,), ("L1.mlp", "L2.head3"))
+    assert study.unreached().localizations == replace(study, seed=1).localizations == (GIVEN,)
+
+
+@pytest.mark.parametrize(("components", "says"), [([], "is empty"), (["L1.attn", "L1.head2"], "holds L1.head2 twice")])
+def test_what_no_model_could_train_is_said_before_any_work(file, components, says):
+    with pytest.raises(ComponentError, match=says):
+        Study(localization=file(components))

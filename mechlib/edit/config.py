@@ -22,9 +22,12 @@ class EditConfig:
       and of the texts (mean over positions) where the unedited model has them.
     - ``forget_batch``: so many forget prompts a step, in turn from a seeded shuffle; ``None``: all of them.
     - ``micro_batch``: at most so many prompts or texts at once, with the gradient of the whole batch.
+    - ``stop_at``: training ends as soon as the forget facts' new answers (when unlearning: all answers but the true one) have at
+      least this probability, as a geometric mean before a step; ``None``: after all steps, as in the paper. Edits that stop at
+      one success can be compared.
     - ``checkpointing``: layers compute again in the backward pass instead of keeping what they computed.
 
-    Raises :class:`EditError` for a batch below 1 and for an unknown loss or optimizer.
+    Raises :class:`EditError` for a batch below 1, a ``stop_at`` that is no probability and an unknown loss or optimizer.
     """
 
     learning_rate: float = 1e-4
@@ -44,12 +47,15 @@ class EditConfig:
     forget_batch: int | None = None
     micro_batch: int | None = None
     checkpointing: bool = False
+    stop_at: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("retain_batch", "text_batch", "forget_batch", "micro_batch"):
             size = getattr(self, name)
             if size is not None and size < 1:
                 raise EditError(f"{name} is {size}: give at least 1")
+        if self.stop_at is not None and not 0 < self.stop_at < 1:
+            raise EditError(f"stop_at is {self.stop_at}: give a probability between 0 and 1")
         for name, known in (("loss", get_args(Loss)), ("optimizer", get_args(Optimizer))):
             if getattr(self, name) not in known:
                 raise EditError(f"{name} '{getattr(self, name)}' is unknown: choose {', '.join(known)}")

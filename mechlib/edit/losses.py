@@ -47,7 +47,8 @@ class _FromLogits(torch.autograd.Function):
 
 def _logits(hidden: Tensor, unembedding: Tensor, cap: float | None) -> tuple[Tensor, Tensor | None]:
     """Logits in float32, and with a soft cap their hyperbolic tangent."""
-    logits = (hidden.to(unembedding.dtype) @ unembedding.T).float()
+    # In this order and layout the product takes two thirds of the time: the unembedding has many more rows.
+    logits = (unembedding @ hidden.to(unembedding.dtype).T).T.float()
     if cap is None:
         return logits, None
     squashed = torch.tanh(logits / cap)

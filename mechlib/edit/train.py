@@ -23,7 +23,8 @@ from mechlib.models.precision import computing
 
 @dataclass(frozen=True)
 class Step:
-    """Losses (nats) of one step before its update, and the gradient norm before clipping.
+    """Losses (nats) of one step before its update, and the gradient norm before clipping; the last step of an edit that stops early
+    has no update.
 
     ``kl`` is that of the retain answers plus that of the texts, and ``None`` if it was not trained on.
     """
@@ -62,19 +63,23 @@ def edit(
     optimizer = _optimizer(weights, config)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)
     history: list[Step] = []
-    for step in range(config.steps):
-        losses = _backward(train, (prompts[step % len(prompts)], general[step % len(general)]), config)
-        train.mask_gradients()
-        losses["gradient_norm"] = nn.utils.clip_grad_norm_(weights, config.clip).item()
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                raise EditError(f"the edit diverged: {name} is {value} in step {step}; lower LEARNING_RATE")
-        optimizer.step()
-        schedule.step()
+    with train.originals_aside():
+        for step in range(config.steps):
+            losses = _backward(train, (prompts[step % len(prompts)], general[step % len(general)]), config)
+            train.mask_gradients()
+            losses["gradient_norm"] = nn.utils.clip_grad_norm_(weights, config.clip).item()
+            for name, value in losses.items():
+                if not math.isfinite(value):
+                    raise EditError(f"the edit diverged: {name} is {value} in step {step}; lower LEARNING_RATE")
+            history.append(Step(step, **losses))
+            if step and config.stop_at and losses["forget"] <= -math.log(config.stop_at):
+                break
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            train.restore_outside()
+            report(step + 1, config.steps)
         optimizer.zero_grad()
-        train.restore_outside()
-        history.append(Step(step, **losses))
-        report(step + 1, config.steps)
     return train.delta(localization=localization.to_json(), config=asdict(config)), history
 
 

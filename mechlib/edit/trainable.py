@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from mechlib.components import Component, Localization, WeightSlice
 from mechlib.edit.delta import Delta, EditError
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.precision import Precision, in_precision
+from mechlib.models.precision import Precision, cast_on_use, in_precision
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,19 @@ class Trainable:
             weights[name].copy_(torch.where(outside, originals[name], weights[name]))
 
     @contextmanager
+    def originals_aside(self) -> Generator[None]:
+        """Keep the originals of matrices that train whole in the computer's memory: an accelerator then holds only their masters."""
+        aside = [self.original.parameters[name] for name in self.weights.keys() - self._outside.keys()]
+        device = self.model.device
+        for original in aside:
+            original.data = original.data.cpu()
+        try:
+            yield
+        finally:
+            for original in aside:
+                original.data = original.data.to(device)
+
+    @contextmanager
     def checkpointed(self) -> Generator[None]:
         """Forward passes in this context keep only the input of each layer; the backward pass computes the rest again.
 
@@ -100,6 +113,8 @@ def trainable(model: LanguageModel, localization: Localization, precision: Preci
     for name in {block.parameter for block in blocks}:
         module = twin.network.get_submodule(name.rpartition(".")[0])
         module.weight = nn.Parameter(originals[name].detach().float().clone(), requires_grad=True)
+        if precision == "bfloat16":
+            cast_on_use(module)
     return Trainable(twin, model, blocks, min(component.layer for component in localization.components))
 
 

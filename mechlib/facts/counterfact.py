@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,10 @@ def counterfact(source: str) -> FactSet:
 def _rows(source: str) -> Iterable[Mapping[str, Any]]:
     import pandas as pd
 
-    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": pd.read_json}
+    # Text as it is written: a subject may be called "NA", or by a number.
+    read_csv: Any = partial(pd.read_csv, dtype=str, keep_default_na=False)
+    read_json: Any = pd.read_json
+    readers: dict[str, Any] = {".csv": read_csv, ".parquet": pd.read_parquet, ".json": partial(read_json, dtype=False)}
     path = Path(source).expanduser()
     try:
         if path.suffix in readers:
@@ -76,19 +80,24 @@ def _rows(source: str) -> Iterable[Mapping[str, Any]]:
 
 def _fact(row: Mapping[str, Any], where: str) -> Fact:
     try:
-        asked: Any = row.get("requested_rewrite") or {}
-        asked = ast.literal_eval(asked) if isinstance(asked, str) else asked
-        template = row.get("relation") or asked["prompt"]
-        subject = str(row.get("subject") or asked["subject"]).strip()
-        true = str(row.get("target_true") or asked["target_true"]["str"]).strip()
-        false = str(row.get("target_false") or asked["target_new"]["str"]).strip()
-        relation = str(row.get("relation_id") or asked.get("relation_id") or template)
-    except (KeyError, TypeError, ValueError, SyntaxError) as error:
+        asked: Any = row.get("requested_rewrite")
+        asked = ast.literal_eval(_text(asked) or "{}") if asked is None or isinstance(asked, str | float) else asked
+        template = _text(row.get("relation")) or _text(asked["prompt"])
+        subject = (_text(row.get("subject")) or _text(asked["subject"])).strip()
+        true = (_text(row.get("target_true")) or _text(asked["target_true"]["str"])).strip()
+        false = (_text(row.get("target_false")) or _text(asked["target_new"]["str"])).strip()
+        relation = _text(row.get("relation_id")) or _text(asked.get("relation_id")) or template
+    except (AttributeError, KeyError, TypeError, ValueError, SyntaxError) as error:
         raise FactError(f"{where}: needs subject, relation, target_true and target_false, or requested_rewrite: {error}") from None
     if "{}" not in template or not (subject and true and false):
         raise FactError(f"{where}: the relation '{template}' has no {{}} for the subject, or an entry is empty")
     paraphrases = [text.replace(subject, "{}") for text in _texts(row.get("paraphrase_prompts")) if subject in text]
     return Fact(subject, relation, true, false, (template, *paraphrases), tuple(_texts(row.get("neighborhood_prompts"))))
+
+
+def _text(entry: Any) -> str:
+    """An entry as text. A missing one, which pandas gives as not a number, is empty."""
+    return "" if entry is None or entry != entry else str(entry)
 
 
 def _texts(listed: Any) -> list[str]:

@@ -42,5 +42,6 @@ def feeding_mlps(effects: Mapping[Component, float], n_layers: int, rule: Rule, 
     shifted = {component: effect - baseline for component, effect in effects.items() if component.kind == "mlp"}
     found = [component for component, effect in sorted(shifted.items()) if (abs(effect) if rule == "released" else effect) > threshold]
     if not found:
-        raise ComponentError(f"path patching finds no MLP with an effect above {threshold}: give LOCALIZATION a file")
+        raise ComponentError(f"path patching finds no MLP with an effect above {threshold}: give LOCALIZATION a file, "
+                             "and LOCALIZATIONS only methods without a budget (all_mlps, mlps_2_to_6)")  # fmt: skip
     return tuple(found)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from mechlib.components import Architecture, Component, Localization, modules
+from mechlib.components import Architecture, Component, ComponentError, Localization, modules
 from mechlib.localize.budget import take
 from mechlib.localize.controls import shuffled_mlps, shuffled_modules
 from mechlib.localize.fact_lookup import fact_lookup
@@ -25,15 +25,16 @@ class Measured:
     """What the model gave away about its components: the input of every localization.
 
     ``scores`` holds the evidence by name; that of path patching is called ``paths``. ``rule``
-    decides which MLPs path patching chooses.
+    decides which MLPs path patching chooses. ``given`` are the components of a file.
     """
 
     probe: Sequence[ProbeRow] = ()
     scores: Mapping[str, Scores] = field(default_factory=dict)
     rule: Rule = "paper"
+    given: Sequence[Component] = ()
 
     def lookup(self, arch: Architecture) -> tuple[Component, ...]:
-        """Fact lookup: by probes where there are some, else by path patching."""
+        """Fact lookup: by probes where there are some, else by path patching. Raises :class:`ComponentError` if these find none."""
         if self.probe:
             return fact_lookup(self.probe, arch)
         return feeding_mlps(self.scores["paths"].values, arch.n_layers, self.rule)
@@ -117,7 +118,7 @@ def localizer(key: str) -> Localizer:
         return Localizer(key, f"Random MLPs, draw {number}", "mlps", None,
                          lambda _m, arch, budget, _: take(shuffled_mlps(arch, 1_000_000 + number), budget, arch))  # fmt: skip
     if key == GIVEN:
-        return Localizer(GIVEN, "Given by file", "mixed", None, lambda *_: (), matched=False)
+        return Localizer(GIVEN, "Given by file", "mixed", None, lambda measured, *_: measured.given, matched=False)
     return LOCALIZERS[key]
 
 
@@ -128,9 +129,18 @@ def known(keys: Any) -> tuple[str, ...]:
 
 
 def localize(key: str, measured: Measured, arch: Architecture, seed: int, **provenance: Any) -> Localization:
-    """A localization by its key, at the parameter count of fact lookup where the method is ``matched``."""
+    """A localization by its key, at the parameter count of fact lookup where the method is ``matched``.
+
+    Its provenance holds that count as ``budget``. Where there is no fact lookup it is ``None``, and
+    matched methods raise :class:`ComponentError`.
+    """
     method = localizer(key)
-    budget = sum(component.size(arch) for component in measured.lookup(arch))
-    components = method.choose(measured, arch, budget, seed)
+    try:
+        budget = sum(component.size(arch) for component in measured.lookup(arch))
+    except ComponentError:
+        if method.matched:
+            raise
+        budget = None
+    components = method.choose(measured, arch, budget or 0, seed)
     about = {"budget": budget, "seed": seed, "evidence": method.evidence, "architecture": asdict(arch), **provenance}
     return Localization.of(key, components, arch, **about)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from scipy import stats as scipy_stats
 
-from mechlib.components import Architecture, Component, Kind
+from mechlib.components import Architecture, Component, Kind, Localization
 from mechlib.localize.budget import take
 from mechlib.localize.controls import shuffled_mlps
+from mechlib.localize.registry import Measured, localize
+from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
+from mechlib.report.tables import Rows
 from mechlib.stats import Interval
 
 
@@ -55,6 +59,13 @@ def jaccard(first: Sequence[Component], second: Sequence[Component]) -> float:
 def captured(components: Sequence[Component], scores: Scores) -> float:
     """Sum of the scores of the MLPs among ``components``."""
     return sum(scores.values[component] for component in components if component.kind == "mlp")
+
+
+def probed_lookup(rows: Rows, beside: Localization) -> Localization:
+    """Fact lookup by its rule from the rows of probes, in the model of another localization, whether or not it is run itself."""
+    names = [field.name for field in fields(ProbeRow)]
+    probe = [ProbeRow(**{name: row[name] for name in names}) for row in rows]
+    return localize("fact_lookup", Measured(probe), Architecture(**beside.provenance["architecture"]), 0)
 
 
 def random_mlp_draws(arch: Architecture, budget: int, count: int) -> list[tuple[Component, ...]]:

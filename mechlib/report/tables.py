@@ -21,6 +21,11 @@ def label(key: str) -> str:
     return FORMATS[key].label if key in FORMATS else key.capitalize()
 
 
+def leading(localizations: Sequence[str]) -> str:
+    """The localization that a page's prose is about: fact lookup where it is one of them, else the first."""
+    return "fact_lookup" if "fact_lookup" in localizations else localizations[0]
+
+
 def proportions(rows: Rows, by: Sequence[str], outcome: str) -> pd.DataFrame:
     """Share of facts with a true ``outcome`` in each group, with its Wilson interval.
 

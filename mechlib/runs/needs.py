@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from mechlib.localize.registry import localizer
+from mechlib.runs.attacks import ATTACKS
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.study import POSITIONS, REDRAWN, Needed, Study
 
@@ -30,7 +32,7 @@ def _asked(study: Study, formats: tuple[str, ...]) -> Needed:
 
 
 def _evidence(study: Study) -> Needed:
-    wanted = {study.kind.family.lookup, POSITIONS, *(localizer(key).evidence for key in study.localizations)}
+    wanted = {study.kind.family.lookup, POSITIONS, *(localizer(key).evidence for key in study.localizations or ())}
     return [({"evidence": name}, run) for name, run in study.evidence.items() if name in wanted]
 
 
@@ -50,22 +52,48 @@ def _of_evidence(study: Study, name: str) -> tuple[Mapping[str, Any], RunSpec]:
 
 def _by_set(study: Study, run: Callable[[str, int], RunSpec]) -> Needed:
     sets = range(study.size.n_sets)
-    return [({"localization": key, "forget_set": number}, run(key, number)) for number in sets for key in study.localizations]
+    return [({"localization": key, "forget_set": number}, run(key, number)) for number in sets for key in study.localizations or ()]
+
+
+def _all(study: Study) -> Iterator[tuple[Mapping[str, Any], tuple[str | None, int, int]]]:
+    """Unedited and edited models, set after set: what is done of a long run is whole sets."""
+    for seed in range(study.size.n_seeds):
+        for number in range(study.size.n_sets):
+            for key in (None, *(study.localizations or ())) if seed == 0 else study.localizations or ():
+                yield {"localization": key or "unedited", "forget_set": number, "seed": seed}, (key, number, seed)
+
+
+def _attacked(study: Study, name: str) -> Needed:
+    folds = (0, 1) if ATTACKS[name].folds else (None,)
+    return [({**arm, "attack": name, "fold": fold}, study.attack(name, *where, fold)) for arm, where in _all(study) for fold in folds]
+
+
+def _nulls(study: Study, name: str) -> Needed:
+    fold = 0 if ATTACKS[name].folds else None
+    return [
+        ({**arm, "attack": name, "fold": fold, "null": null}, study.attack(name, *where, fold, null))
+        for arm, where in _all(study)
+        for null in ATTACKS[name].nulls
+    ]
+
+
+def _audited(study: Study, stage: str) -> Needed:
+    return [(arm, study.audit(stage, *where)) for arm, where in _all(study)]
 
 
 NEEDS: dict[str, Callable[[Study], Needed]] = {
     # every fact asked in the format that decides what is known; and in every format that is compared
     "know": lambda study: [({}, study.know)],
-    "asked": lambda study: [({"format": form}, study.known(form)) for form in study.formats or ()],
+    "asked": lambda study: [({"format": form}, study.known(form, study.size.n_asked)) for form in study.formats or ()],
     # what the localizations are chosen from; everything that scores components; causal tracing with new noise in every run
     "evidence": _evidence,
     "methods": lambda study: [_of_evidence(study, name) for name in study.evidence if name != REDRAWN],
     "redrawn": lambda study: [_of_evidence(study, REDRAWN)],
     "circuits": lambda study: [({}, study.circuits)],
     "localize": _localizations,
-    "tuning": lambda study: [({"localization": key}, study.tuning(key)) for key in study.localizations],
+    "tuning": lambda study: [({"localization": key}, study.tuning(key)) for key in study.localizations or ()],
     "trials": lambda study: [
-        ({"localization": key}, trial) for key in study.localizations for trial in study.tuning(key).inputs.values()
+        ({"localization": key}, trial) for key in study.localizations or () for trial in study.tuning(key).inputs.values()
     ],
     "edit": _edits,
     "masks": lambda study: _by_set(study, study.mask),
@@ -75,4 +103,9 @@ NEEDS: dict[str, Callable[[Study], Needed]] = {
     "trained": lambda study: _asked(study, (study.trained_format,)),
     "prompting": lambda study: _asked(study, study.formats or ()),
     "damage": lambda study: [(arm, study.damage(*where)) for arm, where in _arms(study)],
+    # every attack and its nulls, and the audits, of the unedited model and of all edits
+    **{name: partial(_attacked, name=name) for name in ATTACKS},
+    **{f"{name}_nulls": partial(_nulls, name=name) for name, attack in ATTACKS.items() if attack.nulls},
+    "latent": partial(_audited, stage="latent"),
+    "ripple": partial(_audited, stage="ripple"),
 }

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mechlib.components import read_names
 from mechlib.facts import FactSet
-from mechlib.localize.registry import GIVEN, PAPER, known
+from mechlib.localize.registry import GIVEN, known
 from mechlib.models import ModelSpec, resolve
+from mechlib.models.precision import fast_precision
 from mechlib.runs import checks
+from mechlib.runs.attacks import ATTACKS, settings
 from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.tasks import SPORTS, TASKS, Task
 
@@ -33,10 +36,11 @@ class Parameters:
     known_threshold: float = 0.5
     forget_set_size: int = 16
     forget_sets: int | None = None
+    seeds: int | None = None
     edit_format: str | None = None
     lookup_rule: str = "paper"
     localization: str | None = None
-    localizations: tuple[str, ...] = PAPER
+    localizations: tuple[str, ...] | None = None
     learning_rate: float | None = None
     forget_coefficient: float | None = None
     steps: int | None = None
@@ -45,13 +49,20 @@ class Parameters:
     optimizer: str = "adamw"
     micro_batch: int | None = None
     checkpointing: bool = False
-    precision: str = "bfloat16"
+    stop_at: float | None = None
+    precision: str | None = None
     formats: tuple[str, ...] | None = None
+    relearning: Any = None
+    benign: Any = None
+    quantization: Any = None
+    direction: Any = None
+    in_context: Any = None
+    soft_prompt: Any = None
 
     def __post_init__(self) -> None:
         checks.choice("PROFILE", self.profile, PROFILES)
         checks.choice("TASK", self.task, TASKS)
-        checks.choice("PRECISION", self.precision, PRECISIONS)
+        object.__setattr__(self, "precision", checks.choice("PRECISION", self.precision or fast_precision(), PRECISIONS))
         checks.choice("OPTIMIZER", self.optimizer, OPTIMIZERS)
         checks.switch("TUNE", self.tune)
         checks.switch("CHECKPOINTING", self.checkpointing)
@@ -64,14 +75,19 @@ class Parameters:
         for name, words in (("FACTS", self.facts), ("WORLD_FACTS", self.world_facts), ("LOCALIZATION", self.localization)):
             if words is not None:
                 checks.text(name, words)
-        for name, count in (("FORGET_SETS", self.forget_sets), ("STEPS", self.steps), ("MICRO_BATCH", self.micro_batch)):
-            if count is not None:
-                checks.whole(name, count, least=1)
-        for name, number in (("LEARNING_RATE", self.learning_rate), ("FORGET_COEFFICIENT", self.forget_coefficient)):
-            if number is not None:
-                checks.positive(name, number)
-        chosen = checks.choices("LOCALIZATIONS", self.localizations, known(self.localizations))
-        object.__setattr__(self, "localizations", (*chosen, GIVEN) if self.localization else chosen)
+        for name in ("forget_sets", "seeds", "steps", "micro_batch"):
+            if getattr(self, name) is not None:
+                checks.whole(name.upper(), getattr(self, name), least=1)
+        for name in ("learning_rate", "forget_coefficient", "stop_at"):
+            if getattr(self, name) is not None:
+                checks.positive(name.upper(), getattr(self, name))
+        # The file is read here: what is wrong with it is said before any work.
+        added = (GIVEN,) if self.given else ()
+        for name in ATTACKS:
+            object.__setattr__(self, name, settings(name, self.profile, getattr(self, name)))
+        wanted = PROFILES[self.profile].localizations if self.localizations is None else self.localizations
+        chosen = checks.choices("LOCALIZATIONS", wanted, (*known(wanted), *added))
+        object.__setattr__(self, "localizations", tuple(dict.fromkeys((*chosen, *added))))
         self._check_formats()
 
     def _check_formats(self) -> None:
@@ -80,7 +96,8 @@ class Parameters:
         for name, default in (("known_format", task.family.known_format), ("edit_format", task.family.edit_format)):
             value = getattr(self, name)
             object.__setattr__(self, name, checks.choice(name.upper(), default if value is None else value, task.possible_formats))
-        given = task.family.formats if self.formats is None else self.formats
+        usual = PROFILES[self.profile].formats
+        given = tuple(form for form in task.family.formats if form in usual) if self.formats is None else self.formats
         object.__setattr__(self, "formats", checks.choices("FORMATS", given, task.possible_formats))
 
     @classmethod
@@ -110,7 +127,8 @@ class Parameters:
         n_sets = self.forget_sets or base.n_sets
         if self.kind.forget == "answers":
             n_sets = min(n_sets, len({fact.answer for fact in self.table}))
-        return replace(base, n_sets=n_sets, steps=self.steps or base.steps)
+        return replace(base, n_sets=n_sets, n_seeds=self.seeds or base.n_seeds, steps=self.steps or base.steps,
+                       stop_at=self.stop_at or base.stop_at)  # fmt: skip
 
     @cached_property
     def table(self) -> FactSet:
@@ -119,5 +137,5 @@ class Parameters:
 
     @cached_property
     def given(self) -> tuple[str, ...]:
-        """The components of the file that ``localization`` names; raises :class:`mechlib.components.ComponentError` if it has none."""
+        """The components of the file that ``localization`` names; raises :class:`mechlib.components.ComponentError` if there are none."""
         return read_names(Path(self.localization).expanduser()) if self.localization else ()

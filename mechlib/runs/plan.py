@@ -57,6 +57,11 @@ class Sizes:
         return sum(component.size(self.architecture) for component in modules(self.architecture))
 
     @property
+    def widest(self) -> int:
+        """Weights of the largest matrix of an attention layer or an MLP."""
+        return max(math.prod(block.shape) for kind in modules(self.architecture)[:2] for block in kind.weights(self.architecture))
+
+    @property
     def weights(self) -> int:
         """All weights but the norms' (less than 0.02 %)."""
         return self.localizable + (1 if self.tied else 2) * self.unembedding
@@ -106,8 +111,9 @@ class Memory:
     """Bytes that one edit needs at its peak, estimated.
 
     ``trained``: weights of the matrices that train, whole matrices even where a part of each is
-    localized. ``layers``: from the first trained layer on. ``parts_before``: whether parts of the
-    edit are already applied, to copies of these matrices.
+    localized. ``aside``: of these, how many lie outside the memory that counts, because an accelerator
+    holds no original of a matrix that trains whole. ``layers``: from the first trained layer on.
+    ``parts_before``: whether parts of the edit are already applied, to copies of these matrices.
     """
 
     label: str
@@ -118,6 +124,7 @@ class Memory:
     trained: int
     layers: int
     parts_before: bool = False
+    aside: int = 0
 
     @property
     def activations(self) -> int:
@@ -143,12 +150,14 @@ class Memory:
         """The bytes by what they hold."""
         trained, bfloat16 = self.trained, self.training.precision == "bfloat16"
         frozen = (self.sizes.localizable + self.sizes.unembedding if bfloat16 else self.sizes.weights) - trained
-        # Frozen weights that the model does not hold in the precision of the arithmetic, and the trained ones cast to bfloat16.
-        copied = (0 if self.dtype == self.training.precision else frozen) + (trained if bfloat16 else 0)
+        # Frozen weights that the model does not hold in the precision of the arithmetic.
+        copied = 0 if self.dtype == self.training.precision else frozen
+        # One trained matrix at a time is cast to bfloat16, and its gradient back to float32.
+        cast = (2 + 2 + 4) * self.sizes.widest if bfloat16 and trained else 0
         states = 2 * 4 * trained if self.training.optimizer == "adamw" else 2 * (trained + 4 * math.ceil(trained / _BLOCK))
         return {
-            "weights": _WIDTH[self.dtype] * (self.sizes.weights + (trained if self.parts_before else 0)),
-            "working copy": _WIDTH[self.training.precision] * copied,
+            "weights": _WIDTH[self.dtype] * (self.sizes.weights - self.aside + (trained if self.parts_before else 0)),
+            "working copy": _WIDTH[self.training.precision] * copied + cast,
             "masters": 4 * trained,
             "gradients": 4 * trained,
             "optimizer states": states,
@@ -206,11 +215,16 @@ def plan(wanted: Iterable[tuple[Study, Sequence[RunSpec]]], store: Store) -> Pla
     return Plan({stage: counts[stage] for stage in seconds}, seconds, max(edits, key=lambda edit: edit.total, default=None))
 
 
-def memory(study: Study, spec: RunSpec, store: Store) -> Memory:
-    """What an edit needs, from its localization if that is already there, else from an estimate of it."""
+def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None = None) -> Memory:
+    """What an edit needs, from its localization if that is already there, else from an estimate of it.
+
+    ``accelerator``: whether the memory is that of one; ``None``: as on this machine.
+    """
+    accelerator = torch.accelerator.is_available() if accelerator is None else accelerator
     known = _sizes(study)
     components = expected_components(spec.inputs["localize"], known, store)
     matrices = {block.parameter: block.shape for component in components for block in component.weights(known.architecture)}
+    whole = {block.parameter for c in components if c.index is None for block in c.weights(known.architecture)}
     training = EditConfig(**spec.config["training"])
     return Memory(
         label=f"{spec.label} of {study.model_spec.name}",
@@ -221,6 +235,7 @@ def memory(study: Study, spec: RunSpec, store: Store) -> Memory:
         trained=sum(math.prod(shape) for shape in matrices.values()),
         layers=known.architecture.n_layers - min(component.layer for component in components),
         parts_before="before" in spec.inputs,
+        aside=sum(math.prod(matrices[name]) for name in whole) if accelerator else 0,
     )
 
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mechlib.facts import FORMATS
+from mechlib.localize.registry import PAPER
+
 
 @dataclass(frozen=True)
 class Profile:
-    """Sizes of a study. Only ``full`` has enough forget sets for inference (see :mod:`mechlib.stats`)."""
+    """Sizes of a study. Only ``full`` and ``paper`` have enough forget sets for inference (see :mod:`mechlib.stats`).
+
+    ``steps`` is the most that an edit takes, which stops at ``stop_at`` (1: never before; see
+    :class:`mechlib.edit.config.EditConfig`); ``n_asked``: so many facts are compared over all
+    formats (``None``: all); ``n_unknown``: never-known facts that attacks are tested on.
+    """
 
     name: str
     n_sets: int
@@ -21,16 +29,29 @@ class Profile:
     forget_coefficients: tuple[float, ...]
     mask_steps: int
     mask_sizes: tuple[int, ...]
+    stop_at: float
+    n_asked: int | None
+    n_unknown: int
+    localizations: tuple[str, ...]
+    formats: tuple[str, ...]
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", n_sets=2, n_seeds=1, steps=10, n_localize=32, n_test=32, n_damage_texts=8, rotations=1,
-                learning_rates=(5e-5, 1e-4, 2e-4), forget_coefficients=(1.0,),
-                mask_steps=15, mask_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000)),
+        Profile("quick", n_sets=2, n_seeds=1, steps=12, n_localize=24, n_test=32, n_damage_texts=4, rotations=1,
+                learning_rates=(1e-4, 2e-4), forget_coefficients=(1.0,),
+                mask_steps=10, mask_sizes=(1_000, 10_000, 100_000), stop_at=0.95, n_asked=128, n_unknown=16,
+                localizations=("fact_lookup", "causal_tracing", "attribution_patching", "random_mlps"),
+                formats=tuple(form for form in FORMATS if form != "few_shot")),
         Profile("full", n_sets=8, n_seeds=3, steps=50, n_localize=64, n_test=64, n_damage_texts=32, rotations=4,
                 learning_rates=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4), forget_coefficients=(0.2, 1.0, 5.0),
-                mask_steps=50, mask_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000)),
+                mask_steps=50, mask_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000), stop_at=0.95, n_asked=None, n_unknown=32,
+                localizations=PAPER, formats=tuple(FORMATS)),
+        # One set of 16 (FORGET_SET_SIZE=64: of 64), one run, all 50 steps, the sweeps' grid, the one attack.
+        Profile("paper", n_sets=1, n_seeds=1, steps=50, n_localize=64, n_test=64, n_damage_texts=32, rotations=1,
+                learning_rates=(2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4), forget_coefficients=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+                mask_steps=50, mask_sizes=(100_000, 300_000, 1_000_000, 2_000_000), stop_at=1.0, n_asked=None, n_unknown=32,
+                localizations=PAPER, formats=tuple(FORMATS)),
     )
 }  # fmt: skip

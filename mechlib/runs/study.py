@@ -14,6 +14,7 @@ from mechlib.edit.weight_masking import MaskConfig
 from mechlib.facts import FORMATS
 from mechlib.localize.registry import GIVEN, localizer
 from mechlib.models import fingerprint
+from mechlib.runs.attacks import ATTACKS
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.parameters import Parameters
 from mechlib.runs.spec import RunSpec
@@ -58,9 +59,10 @@ class Study(Parameters):
         """Which facts the model knows."""
         return self.known(self.known_format or self.kind.family.known_format)
 
-    def known(self, form: str) -> RunSpec:
-        """Every fact of the table asked in one format."""
-        return RunSpec("know", f"which facts are known ({form})", {**self._subject, "format": form})
+    def known(self, form: str, sample: int | None = None) -> RunSpec:
+        """Every fact of the table, or a sample of so many, asked in one format."""
+        config = {**self._subject, "format": form} | ({} if sample is None else {"sample": sample})
+        return RunSpec("know", f"which facts are known ({form})", config)
 
     def text(self, purpose: str) -> RunSpec:
         """General text to ``train`` on, or other text to measure ``damage`` on."""
@@ -122,6 +124,7 @@ class Study(Parameters):
             optimizer="adamw8bit" if self.optimizer == "adamw8bit" else "adamw",
             micro_batch=self.micro_batch,
             checkpointing=self.checkpointing,
+            stop_at=self.size.stop_at if self.size.stop_at < 1 else None,
             precision="float32" if self.precision == "float32" else "bfloat16",
             seed=self.seed + seed,
         )
@@ -181,8 +184,7 @@ class Study(Parameters):
         inputs = {"know": self.know}
         if key is not None:
             inputs["edit"] = self.edit(key, forget_set, seed)
-        who = "unedited" if key is None else localizer(key).label
-        return RunSpec("ask", f"ask ({form}): {who}, forget set {forget_set}, seed {seed}", config, inputs)
+        return RunSpec("ask", f"ask ({form}): {_who(key)}, forget set {forget_set}, seed {seed}", config, inputs)
 
     def damage(self, key: str, forget_set: int, seed: int) -> RunSpec:
         """Side effects of one edit on general text."""
@@ -190,10 +192,26 @@ class Study(Parameters):
         inputs = {"edit": self.edit(key, forget_set, seed), "text": self.text("damage")}
         return RunSpec("damage", f"damage: {localizer(key).label}, forget set {forget_set}, seed {seed}", config, inputs)
 
+    def attack(self, name: str, key: str | None, forget_set: int, seed: int, fold: int | None = None, null: str | None = None) -> RunSpec:
+        """One attack on an edit, or (``None``) on the unedited model; ``null``: the same attack without the knowledge."""
+        plan, size = ATTACKS[name], self.size
+        chosen = {**dict(getattr(self, name)), **(plan.nulls[null] if null else {})}
+        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "forget_set": forget_set, "fold": fold,
+                  "n_maintain": min(size.n_test, 32), "n_unknown": size.n_unknown, "seed": self.seed + seed, "settings": chosen}  # fmt: skip
+        inputs = {"know": self.know, "text": self.text("train")} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
+        label = f"{plan.label}{f' ({null})' if null else ''}: {_who(key)}, forget set {forget_set}, seed {seed}"
+        return RunSpec(plan.stage, label + ("" if fold is None else f", half {fold}"), config, inputs)
+
+    def audit(self, stage: str, key: str | None, forget_set: int, seed: int) -> RunSpec:
+        """What can still be read off one edited model (``latent``), or what follows from its facts (``ripple``)."""
+        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "forget_set": forget_set, "seed": self.seed}
+        inputs = {"know": self.know} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
+        return RunSpec(stage, f"{stage}: {_who(key)}, forget set {forget_set}, seed {seed}", config, inputs)
+
     def arms(self) -> list[tuple[str, int, int]]:
         """Every localization, forget set and seed; all localizations of a set before the next set."""
         size = self.size
-        return [(key, number, seed) for seed in range(size.n_seeds) for number in range(size.n_sets) for key in self.localizations]
+        return [(key, number, seed) for seed in range(size.n_seeds) for number in range(size.n_sets) for key in self.localizations or ()]
 
     def runs(self, need: str) -> Needed:
         """The runs that a page needs, each with the columns that identify its rows; see :mod:`mechlib.runs.needs`."""
@@ -202,3 +220,7 @@ class Study(Parameters):
         if need not in NEEDS:
             raise ParameterError(f"no runs are called '{need}'")
         return NEEDS[need](self)
+
+
+def _who(key: str | None) -> str:
+    return "unedited" if key is None else localizer(key).label

@@ -36,7 +36,9 @@ def probe_curves(rows: Rows, chosen: Sequence[int]) -> go.Figure:
 
 
 def score_map(scores: Sequence[Scores], titles: Sequence[str]) -> go.Figure:
-    """Heat map of scores, layers across and heads and MLP down, one panel a method."""
+    """Heat map of scores, layers across and heads and MLP down, one panel a method; without any it says so."""
+    if not scores:
+        return go.Figure().add_annotation(text="no localization here is chosen by scores of components", showarrow=False)
     figure = make_subplots(rows=len(scores), cols=1, subplot_titles=list(titles), vertical_spacing=0.16)
     for number, found in enumerate(scores, start=1):
         layers = sorted({component.layer for component in found.values})
@@ -55,19 +57,34 @@ def score_map(scores: Sequence[Scores], titles: Sequence[str]) -> go.Figure:
     return figure
 
 
+# Kind, name, symbol and height in its line: keys and values lie below heads, because a layer may have both.
+_MARKS: tuple[tuple[Kind, str, str, float], ...] = (
+    ("mlp", "MLP", "square", 0.16), ("neuron", "neurons", "square-open", 0.16), ("attn", "attention", "diamond", -0.16),
+    ("head", "heads", "diamond-open", -0.16), ("kv", "keys and values", "triangle-down-open", -0.38),
+)  # fmt: skip
+
+
+def _by_layer(localization: Localization, kind: Kind, most: int = 8) -> dict[int, str]:
+    """What a localization has of a kind in each layer, in words: the names of up to ``most`` components, or how many there are."""
+    held: dict[int, list[str]] = {}
+    for component in localization.components:
+        if component.kind == kind:
+            held.setdefault(component.layer, []).append(str(component))
+    return {layer: ", ".join(names) if len(names) <= most else f"L{layer}, {len(names)} {kind}s" for layer, names in held.items()}
+
+
 def localization_map(found: Mapping[str, Localization], n_layers: int) -> go.Figure:
-    """Which modules each localization trains: one line a method, MLPs above attention layers."""
+    """Which components each localization trains: one line a method, MLPs above attention layers, open marks for parts of either."""
     figure = go.Figure()
     names = [label(key.split("/")[0]) + (f" (set {key.split('/')[1]})" if "/" in key else "") for key in found]
-    for kind, symbol, shift in (("mlp", "square", 0.16), ("attn", "diamond", -0.16)):
-        shown = next((key for key, one in found.items() if any(c.kind == kind for c in one.components)), "")
-        for row, (key, localization) in enumerate(found.items()):
-            layers = [component.layer for component in localization.components if component.kind == kind]
+    for kind, title, symbol, shift in _MARKS:
+        held = {key: _by_layer(one, kind) for key, one in found.items()}
+        shown = next((key for key, layers in held.items() if layers), None)
+        for row, (key, layers) in enumerate(held.items() if shown else ()):
             figure.add_scatter(
-                x=layers, y=[len(names) - 1 - row + shift] * len(layers), mode="markers",
+                x=list(layers), y=[len(names) - 1 - row + shift] * len(layers), mode="markers", customdata=list(layers.values()),
                 marker={"symbol": symbol, "size": 11, "color": colour(key.split("/")[0])},
-                name="MLP" if kind == "mlp" else "attention", legendgroup=kind, showlegend=key == shown,
-                hovertemplate=f"{names[row]}: layer %{{x}} {kind}<extra></extra>",
+                name=title, legendgroup=kind, showlegend=key == shown, hovertemplate=f"{names[row]}: %{{customdata}}<extra></extra>",
             )  # fmt: skip
     layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 60}, "legend": {"orientation": "h", "y": 1.08}}
     figure.update_layout(

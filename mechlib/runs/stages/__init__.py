@@ -8,7 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.runs.context import Context
-from mechlib.runs.stages import ask, circuits, damage, edit, know, localize, mask, paths, probe, text, trace, trial, tune, zero
+from mechlib.runs.stages import (
+    ask,
+    benign,
+    circuits,
+    damage,
+    demonstrate,
+    direction,
+    edit,
+    know,
+    latent,
+    localize,
+    mask,
+    paths,
+    probe,
+    quantize,
+    relearn,
+    ripple,
+    soften,
+    text,
+    trace,
+    trial,
+    tune,
+    zero,
+)
 from mechlib.runs.result import Result
 
 Compute = Callable[[Context, Mapping[str, Any], Mapping[str, Result], Path], Result]
@@ -16,11 +39,15 @@ Compute = Callable[[Context, Mapping[str, Any], Mapping[str, Result], Path], Res
 
 @dataclass(frozen=True)
 class Stage:
-    """``compute(context, config, inputs, folder)``; ``cost`` is its expected share of a quick run, in seconds."""
+    """``compute(context, config, inputs, folder)``; ``cost`` is its expected share of a quick run, in seconds.
+
+    ``files``: what needs its result needs the files beside it too, not only rows and value.
+    """
 
     module: str
     compute: Compute
     cost: float
+    files: bool = False
 
 
 STAGES: dict[str, Stage] = {
@@ -31,11 +58,19 @@ STAGES: dict[str, Stage] = {
     "paths": Stage(paths.__name__, paths.compute, 20),
     "circuits": Stage(circuits.__name__, circuits.compute, 30),
     "localize": Stage(localize.__name__, localize.compute, 0.1),
-    "mask": Stage(mask.__name__, mask.compute, 20),
+    "mask": Stage(mask.__name__, mask.compute, 20, files=True),
     "zero": Stage(zero.__name__, zero.compute, 10),
     "trial": Stage(trial.__name__, trial.compute, 11),
     "tune": Stage(tune.__name__, tune.compute, 0.1),
-    "edit": Stage(edit.__name__, edit.compute, 9),
+    "edit": Stage(edit.__name__, edit.compute, 20, files=True),
     "ask": Stage(ask.__name__, ask.compute, 1.5),
-    "damage": Stage(damage.__name__, damage.compute, 6),
+    "damage": Stage(damage.__name__, damage.compute, 4),
+    "relearn": Stage(relearn.__name__, relearn.compute, 10),
+    "benign": Stage(benign.__name__, benign.compute, 14),
+    "quantize": Stage(quantize.__name__, quantize.compute, 8),
+    "direction": Stage(direction.__name__, direction.compute, 4),
+    "demonstrate": Stage(demonstrate.__name__, demonstrate.compute, 6),
+    "soften": Stage(soften.__name__, soften.compute, 12),
+    "latent": Stage(latent.__name__, latent.compute, 8),
+    "ripple": Stage(ripple.__name__, ripple.compute, 8),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 
 from mechlib.evals.answers import Answer, ask
 from mechlib.facts import FORMATS, Fact, FactSet, Splits, demonstration_subjects, prompts, split, split_by_answer
+from mechlib.facts.fact import deal
 from mechlib.models.tokens import distinct
 from mechlib.runs.context import Context
 from mechlib.runs.result import Result
 
 
 def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
-    """Ask every fact in one format; rows are the answers. Left out is what the model's tokens cannot tell apart."""
+    """Ask every fact, or a sample, in one format; rows are the answers. Left out is what the model's tokens cannot tell apart."""
     facts = [fact for fact in context.facts if fact.subject not in demonstration_subjects()]
+    if "sample" in config:
+        facts = deal(facts, random.Random(0))[: config["sample"]]
     asked = [prompt for prompt in prompts(facts, FORMATS[config["format"]]) if not prompt.open or distinct(context.model, prompt)]
     rows: list[Answer] = []
     for start in range(0, len(asked), 64):

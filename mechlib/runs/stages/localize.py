@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mechlib.components import Component, Localization
-from mechlib.localize.registry import GIVEN, Measured, localize
+from mechlib.components import Component
+from mechlib.localize.registry import Measured, localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.runs.context import Context
@@ -24,12 +23,7 @@ def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Re
     if "paths" in inputs:
         scores["paths"] = Scores.from_json(inputs["paths"].value["stream"])
     probe = [ProbeRow(**row) for row in inputs["probe"].rows] if "probe" in inputs else []
-    measured = Measured(probe, scores, config["rule"])
-    if config["method"] == GIVEN:
-        budget = sum(component.size(arch) for component in measured.lookup(arch))
-        components = [Component.parse(name) for name in config["components"]]
-        found = Localization.of(GIVEN, components, arch, budget=budget, architecture=asdict(arch), model=model)
-    else:
-        found = localize(config["method"], measured, arch, config["seed"], model=model)
+    given = [Component.parse(name) for name in config.get("components", ())]
+    found = localize(config["method"], Measured(probe, scores, config["rule"], given), arch, config["seed"], model=model)
     found.save(folder / FILE)
     return Result(value=found.to_json())

@@ -1,0 +1,93 @@
+"""Does an edit only hide what the model knows behind one direction of its residual stream? Then removing it brings it back.
+
+Lucki et al. (2024) find that some unlearned models differ from the original by little more than a
+direction, the difference of their mean activations, and undo the unlearning by projecting it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mechlib.components import ComponentError
+from mechlib.evals.attack import Attacked, Knowledge
+from mechlib.facts import Prompt
+from mechlib.models.forward import TokenBatch, hidden_states, token_batch
+from mechlib.models.language_model import LanguageModel
+
+_THIRDS = ("early", "middle", "late")
+# Means that differ by less than this part of their length differ by rounding: that is no direction.
+_ROUNDING = 1e-5
+
+
+def direction_removal(model: LanguageModel, knowledge: Knowledge, seed: int, *, layers: str = "all") -> Iterator[Attacked]:
+    """The model without its layers' :func:`directions` over ``knowledge.relearn``: a copy, ``model`` is only read.
+
+    ``layers``: "all", or the "early", "middle" or "late" third, whose outputs lose their direction at
+    every token but the first. There attention rests, with activations that can be orders of magnitude
+    above all others (Sun et al. 2024): after the same token every time they hold no fact, and a model
+    that lost them would break, edited or not. Raises :class:`ComponentError` for other ``layers``.
+    """
+    del seed  # nothing is drawn
+    if layers not in ("all", *_THIRDS):
+        raise ComponentError(f"there are no '{layers}' layers (choose all, {', '.join(_THIRDS)})")
+    found = directions(model, knowledge.original, knowledge.relearn)
+    yield Attacked(layers, 0, _without(model, found, _chosen(layers, len(found))))
+
+
+@torch.no_grad()
+def directions(edited: LanguageModel, original: LanguageModel, prompts: Sequence[Prompt]) -> Float[Tensor, "layer d_model"]:
+    """The unit direction in which each layer's mean output at the last token differs between two models.
+
+    Zero where it does not differ: at all layers below the edit.
+    """
+    batch = token_batch(edited, edited.tokenizer([prompt.text for prompt in prompts]).input_ids, share_at_most=0)
+    after, before = (_outputs(model, batch).mean(1) for model in (edited, original))
+    difference = after - before
+    length, whole = (torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) for vectors in (difference, before))
+    return torch.where(length > _ROUNDING * whole, difference / length, 0.0)
+
+
+def _chosen(layers: str, count: int) -> range:
+    if layers == "all":
+        return range(count)
+    third = _THIRDS.index(layers)
+    return range(third * count // 3, (third + 1) * count // 3)
+
+
+def _outputs(model: LanguageModel, batch: TokenBatch) -> Float[Tensor, "layer text d_model"]:
+    """What every decoder layer hands on at each text's last token."""
+    caught: list[Tensor] = []
+    rows = torch.arange(len(batch), device=model.device)
+
+    def catch(_module: Any, _inputs: Any, output: Tensor) -> None:
+        caught.append(output[rows, batch.last].float())
+
+    with ExitStack() as stack:
+        for layer in model.layers:
+            stack.callback(layer.register_forward_hook(catch).remove)
+        hidden_states(model, batch)
+    return torch.stack(caught)
+
+
+def _without(model: LanguageModel, found: Float[Tensor, "layer d_model"], layers: Sequence[int]) -> LanguageModel:
+    """A copy of the model, with the very same weights, that loses the directions of some layers."""
+    twin = model.shared_copy()
+    for layer in layers:
+        if found[layer].any():
+            twin.layers[layer].register_forward_hook(_projecting_out(found[layer]), with_kwargs=True)
+    return twin
+
+
+def _projecting_out(direction: Float[Tensor, " d_model"]) -> Any:
+    def hook(_module: Any, _inputs: Any, options: dict[str, Any], output: Tensor) -> Tensor:
+        # Where a prefix is shared it comes in a pass of its own: only a token's position tells which is the first.
+        along = (output.float() @ direction) * (options["position_ids"] > 0)
+        return output - (along[..., None] * direction).to(output.dtype)
+
+    return hook

@@ -1,0 +1,186 @@
+"""Fine-tuning of a model as an attacker or a harmless user does it, on a network of its own.
+
+The paper's attack (appendix, and its released code): LoRA on every linear layer of the decoder
+blocks, alpha 32, dropout 0.05, AdamW without weight decay or clipping, a cosine to zero, and a sum
+of mean losses with coefficient 1 each. Adapters are never merged: the base weights are the model's own.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mechlib.edit.losses import cross_entropy, next_tokens
+from mechlib.facts import Prompt
+from mechlib.models.forward import TokenBatch, answer_hidden, token_batch
+from mechlib.models.language_model import LanguageModel
+from mechlib.models.precision import in_precision
+from mechlib.models.tokens import answer_token
+
+# Prompts of one kind that a step sees at most (the authors' batch).
+MOST_PROMPTS = 32
+
+_Item = TypeVar("_Item")
+
+
+class FineTuningError(ValueError):
+    """A fine-tuning that cannot be done as asked, or that diverged; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How to fine-tune: LoRA of ``rank``, or with rank 0 all weights of the decoder blocks; the learning rate falls to zero in ``steps``.
+
+    Raises :class:`FineTuningError` for values that make no sense.
+    """
+
+    rank: int
+    learning_rate: float
+    steps: int
+    alpha: int = 32
+    dropout: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.rank < 0 or self.steps < 1 or not 0 <= self.learning_rate < math.inf or not 0 <= self.dropout < 1:
+            raise FineTuningError(f"fine-tuning needs a rank and a learning rate of at least 0 and a step or more: {self}")
+
+    def __str__(self) -> str:
+        return f"{f'LoRA {self.rank}' if self.rank else 'full'}, {self.learning_rate:g}"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a step sees: prompts, the token that answers each and what it weighs in the loss, and texts."""
+
+    prompts: TokenBatch | None
+    answers: Int[Tensor, " prompt"]
+    weights: Float[Tensor, " prompt"]
+    texts: TokenBatch | None
+
+    def loss(self, model: LanguageModel) -> Float[Tensor, ""]:
+        """The mean cross-entropy (nats) of each group of prompts, and of the texts' tokens, all added up."""
+        hidden, labels, weights = list[Tensor](), [self.answers], [self.weights]
+        if self.prompts is not None:
+            hidden.append(answer_hidden(model, self.prompts))
+        if self.texts is not None:
+            before, tokens = next_tokens(model, self.texts)
+            hidden.append(before)
+            labels.append(tokens)
+            weights.append(before.new_full((len(tokens),), 1 / len(tokens), dtype=torch.float32))
+        # The unembedding is most of a small model's weights: it is read once for all rows.
+        return torch.cat(weights) @ cross_entropy(model, torch.cat(hidden), torch.cat(labels))
+
+
+def lessons(
+    model: LanguageModel, groups: Sequence[tuple[Sequence[Prompt], int]], texts: Sequence[Sequence[int]], text_batch: int, seed: int
+) -> Iterator[Lesson]:
+    """Lessons without end: so many prompts of each group and so many texts (token ids) a step, everything before anything twice.
+
+    A group, or the texts, of which none is asked for is left out of the loss. Raises :class:`FineTuningError` if nothing is left.
+    """
+    wanted = [(prompts, size) for prompts, size in groups if prompts and size > 0]
+    if not wanted and not (texts and text_batch > 0):
+        raise FineTuningError("there is nothing to fine-tune on: no prompts and no texts")
+    pools = [_turns(_with_answers(model, prompts), size, seed + 1 + number) for number, (prompts, size) in enumerate(wanted)]
+    general = _turns(texts, text_batch, seed) if texts and text_batch > 0 else None
+    while True:
+        parts = [next(pool) for pool in pools]
+        rows = [row for part in parts for row in part]
+        yield Lesson(
+            token_batch(model, [tokens for tokens, _ in rows]) if rows else None,
+            torch.tensor([answer for _, answer in rows], dtype=torch.long, device=model.device),
+            torch.tensor([1 / len(part) for part in parts for _ in part], dtype=torch.float32, device=model.device),
+            # A text is read at every position, so none of it is shared.
+            token_batch(model, next(general), share_at_most=0) if general else None,
+        )
+
+
+def finetune(
+    model: LanguageModel, lessons: Iterator[Lesson], how: FineTuning, checkpoints: Collection[int], seed: int
+) -> Generator[tuple[int, LanguageModel]]:
+    """Fine-tune another network around the model's weights: (steps done, the network in evaluation mode) at each checkpoint above 0.
+
+    The model itself never changes, and it is read again in every step: an edit applied to it must
+    stay applied. The seed decides the adapters' start and the dropout; the global generators are
+    left as they were. Raises :class:`FineTuningError` for a checkpoint after the last step, and
+    if the loss is no longer finite.
+    """
+    if max(checkpoints, default=0) > how.steps:
+        raise FineTuningError(f"a checkpoint after the last of {how.steps} steps: {max(checkpoints)}")
+    noise = random.Random(seed)
+    with _generators(noise.getrandbits(63)):
+        twin = _adapted(model, how) if how.rank else _copied(model)
+    network: nn.Module = twin.network
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=how.learning_rate, weight_decay=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=how.steps)
+    for step, lesson in enumerate(islice(lessons, how.steps), start=1):
+        network.train()
+        with _generators(noise.getrandbits(63)), torch.enable_grad():
+            loss = lesson.loss(twin)
+            loss.backward()
+        if not math.isfinite(loss.item()):
+            raise FineTuningError(f"fine-tuning diverged ({how}): the loss is {loss.item()} in step {step}; lower the learning rate")
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        network.eval()
+        if step in checkpoints:
+            yield step, twin
+
+
+def _adapted(model: LanguageModel, how: FineTuning) -> LanguageModel:
+    # Imported where it is wanted: it takes seconds.
+    from peft import LoraConfig, inject_adapter_in_model
+
+    twin = model.shared_copy()
+    config = LoraConfig(r=how.rank, lora_alpha=how.alpha, lora_dropout=how.dropout, target_modules="all-linear")
+    inject_adapter_in_model(config, twin.network)
+    for weight in twin.network.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()  # whatever the model is stored in: steps are smaller than bfloat16 can tell
+    return twin
+
+
+def _copied(model: LanguageModel) -> LanguageModel:
+    twin = in_precision(model, "float32")
+    for module in twin.layers.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(weight.detach().clone()))
+    return twin
+
+
+@contextmanager
+def _generators(seed: int) -> Generator[None]:
+    """Start the global generators at a seed, and put them back."""
+    with torch.random.fork_rng(devices=range(torch.accelerator.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+def _with_answers(model: LanguageModel, prompts: Sequence[Prompt]) -> list[tuple[list[int], int]]:
+    """Each prompt's tokens and the first token of its answer."""
+    tokens = model.tokenizer([prompt.text for prompt in prompts]).input_ids
+    return [(row, answer_token(model, prompt.answer, first=prompt.open)) for row, prompt in zip(tokens, prompts, strict=True)]
+
+
+def _turns(items: Sequence[_Item], size: int, seed: int) -> Iterator[list[_Item]]:
+    """All items every time, or if there are more than ``size``, so many in turn of one order after the other."""
+    generator, waiting = random.Random(seed), list[_Item]()
+    while True:
+        if len(items) <= size:
+            yield list(items)
+            continue
+        while len(waiting) < size:
+            waiting += generator.sample(list(items), len(items))
+        yield waiting[:size]
+        del waiting[:size]

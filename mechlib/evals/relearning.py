@@ -1,0 +1,100 @@
+"""Relearning: an attacker who holds some of the true answers trains on them, and asks about the others (the paper, section 4).
+
+The curve of a learning rate and a rank says little by itself: fine-tuning also teaches what was
+never known. Two attacks without the knowledge tell how much: on each other's answers
+(``permuted``), and on retain facts and text alone (``none``).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+from mechlib.evals.attack import Attacked, Knowledge
+from mechlib.evals.finetuning import MOST_PROMPTS, FineTuning, FineTuningError, finetune, lessons
+from mechlib.facts import FORMATS, Fact, Prompt, prompt
+from mechlib.facts.relations import relation_of
+from mechlib.models.language_model import LanguageModel
+
+Labels = Literal["true", "permuted", "none"]
+
+
+def relearning(
+    model: LanguageModel,
+    knowledge: Knowledge,
+    seed: int,
+    *,
+    ranks: Sequence[int],
+    learning_rates: Sequence[float],
+    steps: int,
+    checkpoints: Sequence[int],
+    labels: Labels = "true",
+    retain_batch: int | None = None,
+    text_batch: int = 1,
+) -> Generator[Attacked]:
+    """One curve for each rank (0: all weights of the decoder blocks) and learning rate, each from the model as it is given.
+
+    A step sees the relearn prompts (at most ``MOST_PROMPTS``, then in turn), as many retain prompts
+    if nothing else is said, and ``text_batch`` texts. Raises :class:`FineTuningError` before any
+    work for wrong settings, and if there is nothing to relearn or all answers are the same and cannot be permuted.
+    """
+    if labels not in get_args(Labels):
+        raise FineTuningError(f"there are no labels '{labels}' to relearn (there are: {', '.join(get_args(Labels))})")
+    curves = [FineTuning(rank, learning_rate, steps) for rank in ranks for learning_rate in learning_rates]
+    if not curves or not all(0 <= checkpoint <= steps for checkpoint in checkpoints):
+        raise FineTuningError(f"relearning needs a rank, a learning rate and checkpoints within {steps} steps")
+    if not knowledge.relearn:
+        raise FineTuningError("there are no facts to relearn")
+    relearn = permuted(knowledge.relearn, seed) if labels == "permuted" else knowledge.relearn
+    count = min(len(relearn), MOST_PROMPTS)
+    groups = [(relearn, 0 if labels == "none" else count), (knowledge.retain, count if retain_batch is None else retain_batch)]
+    for how in curves:
+        material = lessons(model, groups, knowledge.texts, text_batch, seed)
+        for step, attacked in finetune(model, material, how, checkpoints, seed):
+            yield Attacked(str(how), step, attacked)
+
+
+def permuted(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
+    """The prompts with the facts' answers given to one another, so that as few facts as possible keep their own.
+
+    A fact gets an answer of its own relation where another has a different one, else of any open
+    relation; its prompts all get the same. Raises :class:`FineTuningError` if no fact can get another.
+    """
+    generator, facts = random.Random(seed), list(dict.fromkeys(prompt.fact for prompt in prompts))
+    answers = {fact: fact.answer for fact in facts}
+    for alike in (lambda fact: fact.relation, lambda fact: relation_of(fact).options):
+        own = [fact for fact in facts if answers[fact] == fact.answer]
+        for group in _grouped(own, alike):
+            answers |= zip(group, derangement([fact.answer for fact in group], generator), strict=True)
+    if all(answers[fact] == fact.answer for fact in facts):
+        raise FineTuningError("the facts to relearn all have the same answer: there is nothing to permute")
+    return [_answered(one, answers[one.fact]) for one in prompts]
+
+
+def derangement(labels: Sequence[str], generator: random.Random) -> list[str]:
+    """The same labels in a random order in which as few as possible stay: none, unless one label is more than half of them."""
+    order = sorted(range(len(labels)), key=lambda place: (-labels.count(labels[place]), labels[place]))
+    # Equal labels are neighbours now, and no block is longer than the first: shifted by it, as few as possible meet themselves.
+    shift = labels.count(labels[order[0]]) if order else 0
+    given = {place: labels[order[(rank + shift) % len(order)]] for rank, place in enumerate(order)}
+    # That only renames the labels, which could be learned. Exchanges that let no label meet itself mix them.
+    for _ in range(20 * len(labels)):
+        one, other = generator.choice(order), generator.choice(order)
+        if given[other] != labels[one] and given[one] != labels[other]:
+            given[one], given[other] = given[other], given[one]
+    return [given[place] for place in range(len(labels))]
+
+
+def _grouped(facts: Iterable[Fact], alike: Callable[[Fact], Any]) -> list[list[Fact]]:
+    groups: dict[Any, list[Fact]] = {}
+    for fact in facts:
+        groups.setdefault(alike(fact), []).append(fact)
+    return list(groups.values())
+
+
+def _answered(asked: Prompt, answer: str) -> Prompt:
+    """The same text, as if ``answer`` were true."""
+    other = prompt(replace(asked.fact, answer=answer), FORMATS[asked.format], asked.rotation)
+    return replace(asked, answer=other.answer, options=other.options)

@@ -1,0 +1,17 @@
+"""Demonstrations of other true facts before the question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mechlib.evals.in_context import in_context
+from mechlib.runs.attacking import attacked
+from mechlib.runs.context import Context
+from mechlib.runs.result import Result
+
+
+def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
+    """Rows are answers before and under attack."""
+    return attacked(in_context, context, config, inputs)

@@ -1,0 +1,17 @@
+"""A trained prompt that elicits what an edit hid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mechlib.evals.soft_prompt import soft_prompt
+from mechlib.runs.attacking import attacked
+from mechlib.runs.context import Context
+from mechlib.runs.result import Result
+
+
+def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
+    """Rows are answers before and under attack."""
+    return attacked(soft_prompt, context, config, inputs)

@@ -1,0 +1,143 @@
+"""Probes read off what a stream holds, say nothing else, and are worth what their controls leave of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from editing import bits, same
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import RidgeClassifier
+from sklearn.preprocessing import StandardScaler
+
+from mechlib.components import Component
+from mechlib.edit.delta import Delta
+from mechlib.evals.latent import latent
+from mechlib.facts import FORMATS, Fact, FactError, athletes, prompt, prompts, world_facts
+from mechlib.patching.probing import answer_streams, cross_validate
+
+SPORTS = {"Judge": "baseball", "James": "basketball", "Brady": "football"}
+FIRST = sorted({fact.subject.split()[0] for fact in athletes() if len(fact.subject.split()) == 2})[:16]
+# The last name gives the sport away, to whoever has seen it with another first name.
+TRAIN = prompts([Fact(f"{first} {last}", "sport", sport) for last, sport in SPORTS.items() for first in FIRST[:10]], FORMATS["one_shot"])
+# Half of these are what an edit makes of them: the name tells the target, and not the answer.
+FACTS = [Fact(f"{first} {last}", "sport", sport, "basketball" if sport == "football" else "football")
+         for last, sport in SPORTS.items() for first in FIRST[10:]]  # fmt: skip
+TEST = prompts(
+    [replace(fact, answer=fact.target, target=fact.answer) if n % 2 else fact for n, fact in enumerate(FACTS)], FORMATS["one_shot"]
+)
+
+
+def at(rows, layer, position):
+    return [row for row in rows if (row.layer, row.position) == (layer, position)]
+
+
+def said(rows):
+    return {(row.layer, row.position, row.subject): row.said for row in rows}
+
+
+def test_one_row_a_layer_position_and_fact_in_order(tiny):
+    rows = latent(tiny, TRAIN, TEST, seed=0)
+    places = [(layer, position, asked.fact.subject) for layer in range(tiny.architecture.n_layers)
+              for position in ("subject", "prompt") for asked in TEST]  # fmt: skip
+    assert [(row.layer, row.position, row.subject) for row in rows] == places
+    assert {row.said for row in rows} <= set(SPORTS.values())
+
+
+def test_a_name_tells_its_sport_and_thereby_who_was_edited(tiny):
+    rows = at(latent(tiny, TRAIN, TEST, seed=0), 0, "subject")
+    assert [row.said for row in rows] == [SPORTS[row.subject.split()[1]] for row in rows]
+    assert [row.correct for row in rows] == [n % 2 == 0 for n in range(len(rows))]
+    assert [row.edited for row in rows] == [n % 2 == 1 for n in range(len(rows))]
+
+
+def test_a_probe_is_worth_what_its_control_leaves(tiny):
+    rows = latent(tiny, TRAIN, TEST, seed=0)
+    (told,) = {(row.held_out_correct, row.held_out_total, row.control_correct) for row in at(rows, 0, "subject")}
+    assert told[:2] == (len(TRAIN), len(TRAIN))
+    assert told[2] < 0.6 * len(TRAIN)
+    # The prompt's last token is the same word for everybody until the first attention layer.
+    (blind,) = {(row.held_out_correct, row.said) for row in at(rows, 0, "prompt")}
+    assert blind[0] <= 0.4 * len(TRAIN)
+
+
+def test_what_is_said_is_what_a_ridge_on_hidden_states_says(tiny):
+    def states(asked, layer, position):
+        encoded = tiny.tokenizer(asked.text, return_tensors="pt")
+        with torch.no_grad():
+            hidden = tiny.network(**encoded, output_hidden_states=True).hidden_states[layer]
+        return hidden[0, encoded.char_to_token(asked.subject_end - 1) if position == "subject" else -1].numpy()
+
+    rows = latent(tiny, TRAIN, TEST, seed=0)
+    for layer, position in ((0, "subject"), (1, "subject"), (2, "prompt")):
+        learned, asked = (np.stack([states(one, layer, position) for one in part]) for part in (TRAIN, TEST))
+        scale = StandardScaler().fit(learned)
+        # The embedding of one word at the last prompt token has no spread to divide by: layer 0 there is left out.
+        ridge = RidgeClassifier(alpha=1000.0).fit(scale.transform(learned), [one.fact.answer for one in TRAIN])
+        scores = np.sort(ridge.decision_function(scale.transform(asked)), 1)
+        clear = scores[:, -1] - scores[:, -2] > 1e-4
+        expected = ridge.predict(scale.transform(asked))
+        assert clear.sum() > len(TEST) / 2
+        got = np.array([row.said for row in at(rows, layer, position)])
+        np.testing.assert_array_equal(got[clear], expected[clear])
+
+
+def test_a_planted_direction_is_found_where_it_is_and_nowhere_else():
+    generator = np.random.default_rng(0)
+    answers = [str(n % 3) for n in range(150)]
+    direction = generator.normal(size=(3, 40))
+    streams = {position: [generator.normal(size=(150, 40)) for _ in range(3)] for position in ("subject", "prompt")}
+    streams["prompt"][1] += direction[[int(answer) for answer in answers]]
+    for row in cross_validate(streams, answers, seed=0):
+        assert (row.correct > 130) if (row.layer, row.position) == (1, "prompt") else (row.correct < 75)
+        assert row.control_correct < 75
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_gemma3):
+    return said(latent(tiny_gemma3, TRAIN, TEST, seed=0))
+
+
+@settings(max_examples=4)
+@given(st.permutations(range(len(TEST))), st.integers(1, 20))
+def test_order_and_batches_change_nothing(tiny_gemma3, plain, order, batch_size):
+    shuffled = [TEST[index] for index in order]
+    assert said(latent(tiny_gemma3, TRAIN, shuffled, seed=0, folds=2, batch_size=batch_size)) == plain
+
+
+def test_the_seed_decides_about_the_folds_and_nothing_else(tiny_gemma3):
+    first, again, other = (latent(tiny_gemma3, TRAIN, TEST, seed) for seed in (0, 0, 1))
+    assert first == again
+    assert said(first) == said(other)
+    assert [row.control_correct for row in first] != [row.control_correct for row in other]
+
+
+def test_an_edit_shows_above_its_layer_and_the_model_is_left_alone(tiny):
+    before, weights = latent(tiny, TRAIN, TEST, seed=0), bits(tiny)
+    block = Component(1, "mlp").weights(tiny.architecture)[2]
+    delta = Delta({block: torch.randn(block.shape, generator=torch.Generator().manual_seed(0)) * 20})
+    with delta.applied(tiny):
+        edited = latent(tiny, TRAIN, TEST, seed=0)
+        streams = answer_streams(tiny, TEST)
+    for layer in (0, 1):
+        assert [row for row in edited if row.layer == layer] == [row for row in before if row.layer == layer]
+    assert [row for row in edited if row.layer == 2] != [row for row in before if row.layer == 2]
+    assert not np.allclose(streams["prompt"][2], answer_streams(tiny, TEST)["prompt"][2])
+    assert same(weights, bits(tiny))
+
+
+@pytest.mark.parametrize(("train", "test", "message"), [
+    (TRAIN, prompts(world_facts().facts[:2], FORMATS["statement"]), "probes need a relation with a closed list of answers"),
+    (TRAIN, [], "no fact to apply"),
+    (TRAIN, [TRAIN[3]], f"{TRAIN[3].fact.subject} is in both parts"),
+    (TRAIN[:10], TEST[:4], "two different answers, and there are 1"),
+    (TRAIN[:20], TEST, "with the answer 'football': 0"),
+    (TRAIN[:24], TEST[:2], "with the answer 'football': 4"),
+    (TRAIN, [prompt(Fact("Tiger Judge", "sport", "golf"), FORMATS["one_shot"])], "with the answer 'golf': 0"),
+    (TRAIN, [replace(TEST[0], fact=replace(TEST[0].fact, relation="team"))], "one relation, not 2: sport, team"),
+])  # fmt: skip
+def test_what_cannot_be_probed_is_said_before_any_work(tiny_gemma3, train, test, message):
+    with pytest.raises(FactError, match=message) as caught:
+        latent(tiny_gemma3, train, test, seed=0)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,156 @@
+"""Exact tests against values computed by hand, by enumeration in fractions and by other libraries; leakage against its formula."""
+
+import math
+from fractions import Fraction
+from itertools import product
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, permutation_test
+
+from mechlib.stats import ENOUGH_SETS, holm, leak_at_k, mcnemar, sign_flip
+
+tenths = st.lists(st.integers(-20, 20), min_size=ENOUGH_SETS, max_size=9)
+shares = st.floats(0, 1)
+families = st.dictionaries(st.text(max_size=3), shares, max_size=6)
+pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=20)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "p"),
+    [
+        ([0.1, 0.2, 0.3, 0.1, 0.5, 0.1], 2 / 64),
+        ([-1.0] * 8, 2 / 256),
+        # The extreme two, and the two that flip nothing but the smallest gap.
+        ([-0.1, 0.2, 0.4, 0.8, 1.6, 3.2], 4 / 64),
+        ([0.0, 1.0, 1.0, 1.0, 1.0, 1.0], 4 / 64),
+        ([0.0] * 6, 1.0),
+        # These cancel, in exact arithmetic: every flip is as large.
+        ([0.1, 0.2, -0.3, 0.1, 0.2, -0.3], 1.0),
+    ],
+)
+def test_sign_flip_by_hand(gaps, p):
+    assert sign_flip(gaps) == p
+
+
+@given(tenths)
+def test_sign_flip_counts_flips_as_exact_fractions_do(gaps):
+    """Tenths have no exact binary form, so that ties must be found in spite of rounding."""
+    exact = [Fraction(gap, 10) for gap in gaps]
+    sums = [abs(sum(sign * gap for sign, gap in zip(signs, exact, strict=True))) for signs in product((1, -1), repeat=len(gaps))]
+    assert sign_flip([gap / 10 for gap in gaps]) == sum(one >= abs(sum(exact)) for one in sums) / len(sums)
+
+
+def test_sign_flip_is_scipys_permutation_test_where_nothing_ties():
+    draw = np.random.default_rng(0)
+    for size in (6, 8, 11):
+        gaps = draw.normal(0.4, 1, size)
+        found = permutation_test((gaps,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", vectorized=True)
+        assert sign_flip(gaps.tolist()) == pytest.approx(found.pvalue, abs=1e-12)
+
+
+@given(tenths, st.randoms(use_true_random=False), st.floats(1e-6, 1e6))
+def test_sign_flip_knows_no_order_no_direction_and_no_unit(gaps, generator, unit):
+    p = sign_flip(gaps)
+    assert sign_flip(generator.sample(gaps, len(gaps))) == sign_flip([-gap for gap in gaps]) == sign_flip([unit * gap for gap in gaps]) == p
+    assert 2 / 2 ** len(gaps) <= p <= 1
+
+
+def test_no_p_value_is_given_from_few_sets_or_from_no_numbers():
+    with pytest.raises(ValueError, match="5 forget sets are fewer than 6"):
+        sign_flip([1.0] * (ENOUGH_SETS - 1))
+    for broken in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="not a finite number"):
+            sign_flip([1.0] * 6 + [broken])
+
+
+def outcomes(only_first, only_second, both, neither):
+    """Two arms with so many facts that only the first has, and so on."""
+    first = [True] * only_first + [False] * only_second + [True] * both + [False] * neither
+    return first, [False] * only_first + [True] * only_second + [True] * both + [False] * neither
+
+
+@pytest.mark.parametrize(
+    ("counts", "p"),
+    [((6, 0, 3, 2), 0.03125), ((0, 6, 0, 0), 0.03125), ((5, 0, 9, 9), 0.0625), ((3, 13, 0, 0), 0.021270751953125), ((0, 0, 4, 4), 1.0),
+     ((0, 0, 0, 0), 1.0), ((4, 4, 1, 0), 1.0)],
+)  # fmt: skip
+def test_mcnemar_by_hand(counts, p):
+    """3 of 16: twice (1 + 16 + 120 + 560) / 2 ** 16."""
+    first, second = outcomes(*counts)
+    assert mcnemar(first, second) == pytest.approx(p, abs=1e-12)
+    assert mcnemar([float(one) for one in first], second) == mcnemar(first, second)
+
+
+@given(pairs, st.randoms(use_true_random=False))
+def test_mcnemar_is_a_binomial_test_of_the_facts_that_differ(both, generator):
+    first, second = ([pair[arm] for pair in both] for arm in range(2))
+    differing = [one for one, other in both if one != other]
+    wanted = binomtest(sum(differing), len(differing)).pvalue if differing else 1.0
+    assert mcnemar(first, second) == pytest.approx(wanted, abs=1e-12)
+    assert mcnemar(second, first) == mcnemar(first, second)
+    shuffled = generator.sample(both, len(both))
+    assert mcnemar([one for one, _ in shuffled], [other for _, other in shuffled]) == mcnemar(first, second)
+
+
+def test_mcnemar_refuses_what_is_not_paired_yes_or_no():
+    with pytest.raises(ValueError, match="different facts"):
+        mcnemar([True, False], [True])
+    with pytest.raises(ValueError, match="neither yes nor no"):
+        mcnemar([True, 0.5], [True, False])
+
+
+def test_holm_by_hand():
+    """Sorted .01, .02, .03, .40 times 4, 3, 2, 1: .04, .06, .06, .40; in the order given."""
+    adjusted = holm({"c": 0.03, "d": 0.40, "a": 0.01, "b": 0.02})
+    assert list(adjusted) == ["c", "d", "a", "b"]
+    assert adjusted == pytest.approx({"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.40})
+    assert holm({"alone": 0.03}) == {"alone": 0.03}
+    assert holm({"a": 0.8, "b": 0.9}) == {"a": 1.0, "b": 1.0}
+    assert holm({}) == {}
+
+
+@patch("gc.collect", lambda: 0)  # statsmodels collects garbage at every call, which takes long beside torch
+@given(families, st.randoms(use_true_random=False))
+def test_holm_lies_between_no_adjustment_and_bonferroni_and_keeps_ranks(p_values, generator):
+    adjusted = holm(p_values)
+    assert all(p <= adjusted[name] <= min(1, len(p_values) * p) + 1e-12 for name, p in p_values.items())
+    ranked = sorted(p_values, key=p_values.__getitem__)
+    assert [adjusted[name] for name in ranked] == sorted(adjusted.values())
+    assert holm({name: p_values[name] for name in generator.sample(ranked, len(ranked))}) == pytest.approx(adjusted)
+
+
+@pytest.mark.parametrize("p", [-0.01, 1.01, math.nan])
+def test_holm_refuses_what_is_no_p_value(p):
+    with pytest.raises(ValueError, match="not within"):
+        holm({"a": 0.5, "b": p})
+
+
+@given(shares, st.integers(1, 1000))
+def test_leakage_is_bounded_and_grows_with_samples(probability, k):
+    leaked = leak_at_k(probability, k)
+    assert leak_at_k(probability, 1) == pytest.approx(probability, rel=1e-12)
+    assert probability * (1 - 1e-12) <= leaked <= leak_at_k(probability, k + 1) * (1 + 1e-12)
+    assert leaked <= min(1.0, k * probability * (1 + 1e-12))
+    assert leaked == pytest.approx(1 - (1 - probability) ** k, abs=1e-12)
+
+
+def test_leakage_by_hand_at_its_ends_and_where_the_formula_rounds_to_zero():
+    assert leak_at_k(0.5, 3) == pytest.approx(0.875)
+    assert (leak_at_k(0.0, 10), leak_at_k(1.0, 10)) == (0.0, 1.0)
+    assert 1 - (1 - 1e-20) ** 100 == 0.0
+    assert leak_at_k(1e-20, 100) == pytest.approx(1e-18, rel=1e-12)
+
+
+def test_leakage_is_elementwise_and_refuses_what_is_no_probability():
+    table = np.array([[0.0, 0.1], [0.5, 1.0]])
+    assert leak_at_k(table, 2) == pytest.approx(np.array([[0.0, 0.19], [0.75, 1.0]]))
+    assert isinstance(leak_at_k(0.1, 2), float)
+    for wrong in (-0.1, 1.1, math.nan, np.array([0.5, 2.0])):
+        with pytest.raises(ValueError, match="not within"):
+            leak_at_k(wrong, 2)
+    with pytest.raises(ValueError, match="fewer than one"):
+        leak_at_k(0.5, 0)
