@@ -6,14 +6,15 @@ RUN := $(VENV)/bin/python -W ignore -m
 MODEL ?=
 PROFILE ?=
 PARAMS ?=
+PAGES ?=
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute plan book serve lab test check bench clean
+.PHONY: help setup execute plan keep book serve lab test check bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
-	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"'
+	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"  PAGES=05,06'
 
 setup: $(VENV)/.ready  ## make .venv with the pinned packages
 
@@ -26,10 +27,13 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@touch $@
 
 execute: setup  ## run every page for a model, and render the book
-	@$(RUN) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)"
+	@$(RUN) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
 
 plan: setup  ## what execute would run, about how long, and the memory it needs (same options)
-	@$(RUN) mechlib plan --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)"
+	@$(RUN) mechlib plan --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
+
+keep: setup  ## keep the rows of finished runs with the book, to be committed (same options)
+	@$(RUN) mechlib keep --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
 
 book: setup  ## render the book from the committed pages, in seconds
 	@$(RUN) mechlib book

@@ -38,8 +38,7 @@ from mechlib.facts import prompt
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.stages.know import splits
 
-page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT,
-                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, formats=FORMATS)
+page = open_page(globals())
 page.banner()
 
 # %% [markdown]

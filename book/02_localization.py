@@ -34,9 +34,8 @@ FORGET_SETS = None
 EDIT_FORMAT = None  # the prompts that are probed and patched; None: one_shot
 LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
 LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
-LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
-                 "random", "random_mlps", "all_mlps", "nonlocalized"]
-PRECISION = "bfloat16"  # of the matrix products while patching; residual stream and logits are float32
+LOCALIZATIONS = None
+PRECISION = None  # of the matrix products while patching; residual stream and logits are float32
 
 # %% tags=["remove-input"]
 from mechlib.components import Localization
@@ -44,9 +43,7 @@ from mechlib.patching.scores import Scores
 from mechlib.report.agreement import probed_lookup
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT, known_threshold=KNOWN_THRESHOLD,
-                 forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT, lookup_rule=LOOKUP_RULE,
-                 localization=LOCALIZATION, localizations=LOCALIZATIONS, precision=PRECISION)
+page = open_page(globals())
 page.banner()
 
 # %% [markdown]

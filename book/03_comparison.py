@@ -31,9 +31,8 @@ FORGET_SET_SIZE = 16
 FORGET_SETS = None
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
-LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
-                 "random", "random_mlps", "all_mlps", "nonlocalized"]
-PRECISION = "bfloat16"
+LOCALIZATIONS = None
+PRECISION = None
 RANDOM_DRAWS = 1000  # sets of MLPs drawn at random, to see what choosing blindly gives
 
 # %% tags=["remove-input"]
@@ -47,9 +46,7 @@ from mechlib.patching.scores import Scores
 from mechlib.report.agreement import captured, jaccard, probed_lookup, random_mlp_draws, rank_correlation, stability
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, seed=SEED, known_format=KNOWN_FORMAT, known_threshold=KNOWN_THRESHOLD,
-                 forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT, lookup_rule=LOOKUP_RULE,
-                 localizations=LOCALIZATIONS, precision=PRECISION)
+page = open_page(globals())
 page.banner()
 
 # %% [markdown]

@@ -34,9 +34,8 @@ FORGET_SET_SIZE = 16
 FORGET_SETS = None
 EDIT_FORMAT = None  # None: one_shot
 LOOKUP_RULE = "paper"  # "paper": MLPs that raise the logit difference; "released": absolute effect, as in the authors' code
-LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
-                 "random", "random_mlps", "all_mlps", "nonlocalized"]
-PRECISION = "bfloat16"
+LOCALIZATIONS = None
+PRECISION = None
 FORMATS = ["one_shot", "statement"]  # in which all facts are asked
 
 # %% tags=["remove-input"]
@@ -51,9 +50,7 @@ from mechlib.report.agreement import jaccard, rank_correlation
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.stages.know import certainty, splits
 
-page = open_page(model=MODEL, profile=PROFILE, task=TASK, world_facts=WORLD_FACTS, seed=SEED, known_format=KNOWN_FORMAT,
-                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
-                 lookup_rule=LOOKUP_RULE, localizations=LOCALIZATIONS, precision=PRECISION, formats=FORMATS)
+page = open_page(globals())
 page.banner()
 
 # %% [markdown]
@@ -158,7 +155,7 @@ figures.localization_map(found, n_layers).show()
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
-    [{"localization": tables.label(key), "weights": value.parameters, "of fact lookup": value.parameters / value.provenance["budget"],
+    [{"localization": tables.label(key), "weights": value.parameters, "of fact lookup": value.parameters / (value.provenance["budget"] or float("nan")),
       "shared with fact lookup": jaccard(value.components, lookup.components) if lookup else 0} for key, value in found.items()]
 ), {"weights": "{:,}", "of fact lookup": "{:.2f}", "shared with fact lookup": "{:.2f}"})
 

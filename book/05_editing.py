@@ -25,7 +25,9 @@ PROFILE = "quick"
 FACTS = None
 WORLD_FACTS = None
 TASK = "sports-athlete-editing"
+TEXTS = None  # general text: a .txt or .jsonl file or a hub data set such as the Pile; None: the model's own samples
 SEED = 0
+SEEDS = None  # how often each edit is trained; None: as the profile says
 KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
@@ -33,22 +35,24 @@ FORGET_SETS = None
 EDIT_FORMAT = None  # the only prompt that edits are trained on
 LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
 LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
-LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
-                 "random", "random_mlps", "all_mlps", "nonlocalized"]
+LOCALIZATIONS = None
 LEARNING_RATE = None  # None: the model's own for each group of localizations
 FORGET_COEFFICIENT = None  # None: likewise
 STEPS = None  # None: as the profile says
-PRECISION = "bfloat16"  # of the matrix products; masters, optimizer and residual stream are float32
+STOP_AT = None  # probability of the new answers at which training stops; None: as the profile says, 1: never before the last step
+TUNE = False  # True: learning rate and coefficient from the page on equal chances
+KL_COEFFICIENT = 0.0  # of the divergence from the unedited model, an optional part of the loss
+OPTIMIZER = "adamw"  # or "adamw8bit"
+MICRO_BATCH = None  # so many prompts at a time; None: all
+CHECKPOINTING = False  # True: less memory, more time
+PRECISION = None  # of the matrix products; masters, optimizer and residual stream are float32
 
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
 from mechlib.report.published import published
 
-page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, world_facts=WORLD_FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
-                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
-                 lookup_rule=LOOKUP_RULE, localization=LOCALIZATION, localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE,
-                 forget_coefficient=FORGET_COEFFICIENT, steps=STEPS, precision=PRECISION)
+page = open_page(globals())
 page.banner()
 
 # %% [markdown]
@@ -66,17 +70,21 @@ import pandas as pd
 
 settings = {key: page.study.training(key, 0) for key in page.study.localizations}
 curves = page.rows("edit")
+taken = pd.DataFrame(curves).groupby(["localization", "forget_set", "seed"]).size().groupby("localization").mean()
 page.number("steps", page.study.size.steps)
+page.number("stop_at", page.study.size.stop_at)
 tables.styled(pd.DataFrame(
-    [{"localization": tables.label(key), "learning rate": one.learning_rate, "forget coefficient": one.forget_coefficient, "steps": one.steps}
-     for key, one in settings.items()]
-), {"learning rate": "{:.0e}", "forget coefficient": "{:g}"})
+    [{"localization": tables.label(key), "learning rate": one.learning_rate, "forget coefficient": one.forget_coefficient,
+      "most steps": one.steps, "steps taken": taken[key]} for key, one in settings.items()]
+), {"learning rate": "{:.0e}", "forget coefficient": "{:g}", "steps taken": "{:.1f}"})
 
 # %% tags=["remove-input"]
 figures.learning_curves(curves).show()
 
 # %% [markdown]
-# *Losses before each of the {glue:text}`steps` updates, averaged over forget sets and seeds.*
+# *Losses before each of at most {glue:text}`steps` updates, averaged over forget sets and seeds. **Edits are compared at one
+# success**: training stops as soon as the new answers have a probability of {glue:text}`stop_at` (geometric mean). A
+# localization that needs more steps gets them; one that never gets there is stopped by the profile, and the next figure shows it.*
 #
 # ## Did it work?
 #
@@ -89,8 +97,10 @@ forget = [row for row in rows if row["group"] == "forget"]
 maintain = [row for row in rows if row["group"] == "maintain"]
 edited = tables.proportions(forget, ["localization"], "edited").set_index("localization")
 kept = tables.proportions(maintain, ["localization"], "correct").set_index("localization")
-arms = [key for key in page.study.localizations]
-page.number("edit_lookup", edited.share.get("fact_lookup", float("nan")))
+arms = list(page.study.localizations)
+lead = tables.leading(arms)
+page.number("lead", tables.label(lead))
+page.number("edit_lead", edited.share[lead])
 page.number("edit_worst", tables.label(edited.share[arms].idxmin()))
 page.number("edit_worst_share", edited.share[arms].min())
 page.number("kept_unedited", kept.share["unedited"])
@@ -104,7 +114,7 @@ figures.outcome_bars(rows, {"true sport, forget set": ("forget", "correct"), "in
 # (green) rise to one, maintain accuracy (blue) stay at the unedited model's or rise: the training prompt is also in
 # the retain loss, which teaches the format itself.*
 #
-# Fact lookup injects {glue:text}`edit_lookup:.0%` of the new answers; the least successful localization is
+# {glue:text}`lead` injects {glue:text}`edit_lead:.0%` of the new answers; the least successful localization is
 # {glue:text}`edit_worst` with {glue:text}`edit_worst_share:.0%`. Of the maintain facts, which no edit trained on, the
 # unedited model gets {glue:text}`kept_unedited:.0%` right in this format; the lowest after an edit is
 # {glue:text}`kept_worst` with {glue:text}`kept_worst_share:.0%`. **A comparison of robustness is fair only between

@@ -26,7 +26,9 @@ PROFILE = "quick"
 FACTS = None
 WORLD_FACTS = None
 TASK = "sports-athlete-editing"
+TEXTS = None
 SEED = 0
+SEEDS = None
 KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
@@ -34,21 +36,23 @@ FORGET_SETS = None
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
 LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
-LOCALIZATIONS = ["fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps",
-                 "random", "random_mlps", "all_mlps", "nonlocalized"]
+LOCALIZATIONS = None
 LEARNING_RATE = None
 FORGET_COEFFICIENT = None
 STEPS = None
-PRECISION = "bfloat16"
+STOP_AT = None
+TUNE = False
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
+PRECISION = None
 FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, world_facts=WORLD_FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
-                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
-                 lookup_rule=LOOKUP_RULE, localization=LOCALIZATION, localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE,
-                 forget_coefficient=FORGET_COEFFICIENT, steps=STEPS, precision=PRECISION, formats=FORMATS)
+page = open_page(globals())
 page.banner()
 
 # %% tags=["remove-input"]

@@ -28,6 +28,7 @@ PROFILE = "quick"
 FACTS = None
 WORLD_FACTS = None
 TASK = "sports-athlete-editing"
+TEXTS = None
 SEED = 0
 KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
@@ -37,17 +38,20 @@ EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATIONS = ["fact_lookup", "causal_tracing_mlps", "random_mlps"]
 STEPS = None
+STOP_AT = None
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
 MATCHED = 0.9  # edit accuracy at which the sizes of edits are compared
-PRECISION = "bfloat16"
+PRECISION = None
 
 # %% tags=["remove-input"]
 import pandas as pd
 
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(model=MODEL, profile=PROFILE, facts=FACTS, world_facts=WORLD_FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
-                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
-                 lookup_rule=LOOKUP_RULE, localizations=LOCALIZATIONS, steps=STEPS, precision=PRECISION)
+page = open_page(globals())
 page.banner()
 
 # %% [markdown]

@@ -27,7 +27,9 @@
 MODEL = "gemma-3-270m"
 PROFILE = "quick"
 WORLD_FACTS = None  # a CounterFact file or hub data set; None: the shipped table
+TEXTS = None
 SEED = 0
+SEEDS = None
 KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
@@ -38,7 +40,13 @@ LOCALIZATIONS = ["fact_lookup", "attribution_patching_mlps", "random_mlps"]
 LEARNING_RATE = None
 FORGET_COEFFICIENT = None
 STEPS = None
-PRECISION = "bfloat16"
+STOP_AT = None
+TUNE = False
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
+PRECISION = None
 
 # %% tags=["remove-input"]
 import pandas as pd
@@ -46,10 +54,7 @@ import pandas as pd
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
-page = open_page(model=MODEL, profile=PROFILE, world_facts=WORLD_FACTS, task="counterfact-editing", seed=SEED, known_format=KNOWN_FORMAT,
-                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
-                 lookup_rule=LOOKUP_RULE, localizations=LOCALIZATIONS, learning_rate=LEARNING_RATE,
-                 forget_coefficient=FORGET_COEFFICIENT, steps=STEPS, precision=PRECISION)
+page = open_page(globals(), task="counterfact-editing")
 page.banner()
 
 # %% [markdown]

@@ -27,6 +27,7 @@ MODEL = "gemma-3-270m"
 PROFILE = "quick"
 WORLD_FACTS = None  # a CounterFact file or hub data set; None: the shipped table
 TASK = "counterfact-editing"
+TEXTS = None
 SEED = 0
 KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
@@ -35,7 +36,7 @@ FORGET_SETS = 1
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATIONS = ["fact_lookup", "causal_tracing", "random_mlps"]
-PRECISION = "bfloat16"
+PRECISION = None
 FORMATS = ["one_shot", "paraphrase_1"]
 
 # %% tags=["remove-input"]
@@ -43,9 +44,7 @@ import pandas as pd
 
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(model=MODEL, profile=PROFILE, world_facts=WORLD_FACTS, task=TASK, seed=SEED, known_format=KNOWN_FORMAT,
-                 known_threshold=KNOWN_THRESHOLD, forget_set_size=FORGET_SET_SIZE, forget_sets=FORGET_SETS, edit_format=EDIT_FORMAT,
-                 lookup_rule=LOOKUP_RULE, localizations=LOCALIZATIONS, precision=PRECISION, formats=FORMATS)
+page = open_page(globals())
 page.banner()
 
 # %% [markdown]

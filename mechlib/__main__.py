@@ -14,10 +14,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors that a user can mend are one line, and the exit code is 2."""
     parser = argparse.ArgumentParser(prog="python -m mechlib", description="Run and render the book.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, what in (("execute", "run every page and render the book"), ("plan", "what execute would run, its time and its memory")):
+    for name, what in (("execute", "run every page and render the book"), ("plan", "what execute would run, its time and its memory"),
+                       ("keep", "keep the rows of finished runs with the book")):  # fmt: skip
         run = commands.add_parser(name, help=what)
         run.add_argument("--model", default="", help="a known name, a hub id, a local folder or a .gguf file")
         run.add_argument("--profile", default="", help="quick or full")
+        run.add_argument("--pages", default="", help="for example 05,06_prompting; empty: all")
         run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
     commands.add_parser("book", help="render the book from the executed pages")
     commands.add_parser("parameters", help="list the parameters of the pages")
@@ -43,12 +45,15 @@ def say(line: str) -> None:
 
 def _run(chosen: argparse.Namespace) -> None:
     from mechlib.report.book import build
-    from mechlib.report.execute import execute, parameter_help, planned
+    from mechlib.report.execute import execute, keep, parameter_help, planned
     from mechlib.report.parameters import read_pages
 
-    if chosen.command in ("execute", "plan"):
+    if chosen.command in ("execute", "plan", "keep"):
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
-        say(str(execute(ROOT, given, chosen.params, say)) if chosen.command == "execute" else planned(ROOT, given, chosen.params))
+        if chosen.command == "keep":
+            return keep(ROOT, given, chosen.params, chosen.pages, say)
+        run = chosen.params, chosen.pages
+        say(str(execute(ROOT, given, run[0], say, run[1])) if chosen.command == "execute" else planned(ROOT, given, *run))
     elif chosen.command == "book":
         say(str(build(ROOT)))
     else:
@@ -58,13 +63,20 @@ def _run(chosen: argparse.Namespace) -> None:
 def _mendable() -> tuple[type[Exception], ...]:
     from mechlib.components import ComponentError
     from mechlib.edit.delta import EditError
+    from mechlib.evals.capability import CapabilityError
+    from mechlib.evals.finetuning import FineTuningError
+    from mechlib.evals.quantization import SchemeError
+    from mechlib.evals.soft_prompt import SoftPromptError
     from mechlib.facts import FactError
     from mechlib.models import ModelError
     from mechlib.report.notebooks import PageError
     from mechlib.runs.checks import ParameterError
     from mechlib.runs.store import StoreError
 
-    return ComponentError, EditError, FactError, ModelError, PageError, ParameterError, StoreError
+    return (
+        CapabilityError, ComponentError, EditError, FactError, FineTuningError, ModelError, PageError, ParameterError, SchemeError,
+        SoftPromptError, StoreError,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from mechlib.evals.answers import ask
 from mechlib.evals.attack import Knowledge
 from mechlib.evals.benign import TOPIC, _examples, benign, topic_prose
 from mechlib.evals.finetuning import FineTuningError
-from mechlib.facts import FORMATS, athletes, demonstration_subjects, prompts
+from mechlib.facts import FORMATS, athletes, prompts
+from mechlib.facts.relations import SPORT
 
 PROMPTS = prompts(random.Random(0).sample(tuple(athletes()), 16), FORMATS["one_shot"])
 TEXTS = [[1, *range(start, start + 8)] for start in range(5, 75, 10)]
@@ -73,7 +74,7 @@ def test_the_topic_prose_is_about_three_sports_and_names_nobody(tiny_gemma3):
     assert all(35 <= len(one.split()) <= 55 for one in paragraphs)
     for sport in ("football", "baseball", "basketball"):
         assert sum(sport in one.lower() for one in paragraphs) >= 8
-    names = {*athletes().subjects, *demonstration_subjects()}
+    names = {*athletes().subjects, *(athlete for athlete, _ in SPORT.demonstrations)}
     parts = {part for name in names for part in name.split()}
     assert not parts & set(re.findall(r"[A-Z][\w'-]+", " ".join(paragraphs)))
     assert not any("plays the sport" in one or "Fact:" in one or "Question:" in one for one in paragraphs)

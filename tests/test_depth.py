@@ -90,6 +90,8 @@ def test_the_seed_decides_and_batches_change_only_the_reference(tiny_gemma3):
         for name in ("clean", "edited"):
             assert [getattr(row, name) for row in rows] == pytest.approx([getattr(row, name) for row in first], abs=1e-4)
         assert [row.corrupted for row in rows] != [row.corrupted for row in first]
+    twice = depth(other, tiny_gemma3, PROMPTS[:3] * 2, seed=0, batch_size=3)
+    assert [row.corrupted for row in twice[:6]] != [row.corrupted for row in twice[6:]]
 
 
 @pytest.mark.parametrize("wrong", [{"draws": 0}, {"least_drop": 0.0}, {"least_drop": float("nan")}])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import tiny_model
+from conftest import FAMILIES, tiny_model
 from editing import bits, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,7 +35,11 @@ def fits(rank, logits, token):
     return (logits > logits[token] + 1e-4).sum() <= rank <= (logits > logits[token] - 1e-4).sum() - 1
 
 
-def test_ranks_are_those_of_the_logit_lens(tiny):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ranks_are_those_of_the_logit_lens(family):
+    tiny = tiny_model(family)
+    # As a fresh network has it, the final norm changes no rank.
+    torch.nn.init.normal_(tiny.network.model.norm.weight)
     depth = tiny.architecture.n_layers
     rows = head_projection(tiny, PROMPTS)
     assert [row.layer for row in rows] == [*range(depth)] * len(PROMPTS)

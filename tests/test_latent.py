@@ -21,12 +21,11 @@ SPORTS = {"Judge": "baseball", "James": "basketball", "Brady": "football"}
 FIRST = sorted({fact.subject.split()[0] for fact in athletes() if len(fact.subject.split()) == 2})[:16]
 # The last name gives the sport away, to whoever has seen it with another first name.
 TRAIN = prompts([Fact(f"{first} {last}", "sport", sport) for last, sport in SPORTS.items() for first in FIRST[:10]], FORMATS["one_shot"])
-# Half of these are what an edit makes of them: the name tells the target, and not the answer.
-FACTS = [Fact(f"{first} {last}", "sport", sport, "basketball" if sport == "football" else "football")
-         for last, sport in SPORTS.items() for first in FIRST[10:]]  # fmt: skip
-TEST = prompts(
-    [replace(fact, answer=fact.target, target=fact.answer) if n % 2 else fact for n, fact in enumerate(FACTS)], FORMATS["one_shot"]
-)
+# Of the others the name tells in turn the answer, the edit target (what an edit makes of them) and neither.
+OTHERS = {sport: [other for other in SPORTS.values() if other != sport] for sport in SPORTS.values()}
+TOLD = [(first, last, sport, *OTHERS[sport]) for last, sport in SPORTS.items() for first in FIRST[10:]]
+TURNS = [((sport, one), (one, sport), (one, other))[n % 3] for n, (_, _, sport, one, other) in enumerate(TOLD)]
+TEST = prompts([Fact(f"{told[0]} {told[1]}", "sport", *turn) for told, turn in zip(TOLD, TURNS, strict=True)], FORMATS["one_shot"])
 
 
 def at(rows, layer, position):
@@ -48,8 +47,8 @@ def test_one_row_a_layer_position_and_fact_in_order(tiny):
 def test_a_name_tells_its_sport_and_thereby_who_was_edited(tiny):
     rows = at(latent(tiny, TRAIN, TEST, seed=0), 0, "subject")
     assert [row.said for row in rows] == [SPORTS[row.subject.split()[1]] for row in rows]
-    assert [row.correct for row in rows] == [n % 2 == 0 for n in range(len(rows))]
-    assert [row.edited for row in rows] == [n % 2 == 1 for n in range(len(rows))]
+    assert [row.correct for row in rows] == [n % 3 == 0 for n in range(len(rows))]
+    assert [row.edited for row in rows] == [n % 3 == 1 for n in range(len(rows))]
 
 
 def test_a_probe_is_worth_what_its_control_leaves(tiny):

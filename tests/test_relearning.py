@@ -1,5 +1,6 @@
 """Relearning: what true answers teach and false ones do not, and whose answers the false ones are."""
 
+import inspect
 import random
 from collections import Counter
 from dataclasses import replace
@@ -20,6 +21,7 @@ FACTS = random.Random(0).sample(tuple(athletes()), 20)
 PROMPTS = prompts(FACTS, FORMATS["one_shot"])
 TEXTS = [[1, *range(5, 14)], [1, *range(30, 36)]]
 SETTINGS = {"ranks": [3], "learning_rates": [1e-2], "steps": 12, "checkpoints": [4, 12]}
+LONG = {"steps": 30, "checkpoints": [30], "learning_rates": [3e-2]}
 
 
 def knowledge(model, relearn=PROMPTS[:6], retain=PROMPTS[6:12]):
@@ -38,10 +40,10 @@ def true(answers):
 def test_true_answers_are_relearned_and_permuted_ones_are_not(tiny):
     asked = PROMPTS[:6]
     before = true(ask(tiny, asked))
-    taught, mixed, nothing = (true(curve(tiny, asked=asked, labels=labels)[-1][2]) for labels in ("true", "permuted", "none"))
+    taught, mixed, nothing = (true(curve(tiny, asked=asked, labels=labels, **LONG)[-1][2]) for labels in ("true", "permuted", "none"))
     assert taught > before + 1 and taught > mixed + 0.5 and taught > nothing
     false = permuted(asked, 0)
-    assert true(curve(tiny, asked=false, labels="permuted")[-1][2]) > true(ask(tiny, false)) + 1
+    assert true(curve(tiny, asked=false, labels="permuted", **LONG)[-1][2]) > true(ask(tiny, false)) + 1
 
 
 def test_one_curve_for_each_rank_and_learning_rate_from_the_model_as_it_is(tiny_gemma3):
@@ -91,21 +93,21 @@ def test_retain_prompts_and_texts_can_be_left_out(tiny_gemma3):
 
 @given(st.lists(st.sampled_from("abcd"), max_size=40), st.integers(0, 9))
 def test_as_few_labels_as_possible_stay(labels, seed):
-    moved = derangement(labels, random.Random(seed))
+    moved = derangement(labels, seed)
     most = max(Counter(labels).values(), default=0)
-    assert Counter(moved) == Counter(labels) and moved == derangement(labels, random.Random(seed))
+    assert Counter(moved) == Counter(labels) and moved == derangement(labels, seed)
     assert sum(map(str.__eq__, moved, labels)) == max(0, 2 * most - len(labels))
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=6))
 def test_no_other_order_moves_more(labels):
     best = min(sum(map(str.__eq__, order, labels)) for order in permutations(labels))
-    assert sum(map(str.__eq__, derangement(labels, random.Random(0)), labels)) == best
+    assert sum(map(str.__eq__, derangement(labels, 0), labels)) == best
 
 
 def test_a_derangement_is_no_renaming():
     labels = list("aaaaaabbbbbbcccccc")
-    moved = [derangement(labels, random.Random(seed)) for seed in range(20)]
+    moved = [derangement(labels, seed) for seed in range(20)]
     assert len(set(map(tuple, moved))) == 20
     assert all(len(set(order[start : start + 6])) == 2 for order in moved for start in (0, 6, 12))
 
@@ -121,21 +123,18 @@ def test_permuted_facts_are_asked_as_before_and_get_one_false_answer_in_every_fo
         assert f"{letters.answer.strip()}.{plain.answer}\n" in letters.text.rpartition("Question:")[2]
 
 
+def world(**counts):
+    return [fact for relation, count in counts.items() for fact in [f for f in world_facts() if f.relation == relation][:count]]
+
+
 def test_permuted_world_facts_stay_within_their_relation_where_they_can():
-    facts = [fact for fact in world_facts() if fact.relation in ("capital", "continent")]
-    asked = prompts([*facts[:8], *[fact for fact in world_facts() if fact.relation == "maker"][:1]], FORMATS["statement"])
-    answers = {relation: {one.answer for one in asked if one.fact.relation == relation} for relation in ("capital", "continent")}
+    asked = prompts([*world(capital=5, mother_tongue=1, maker=1)], FORMATS["statement"])
     false = permuted(asked, 0)
-    assert sorted(one.answer for one in false) == sorted(one.answer for one in asked)
-    moved = [(new, old) for new, old in zip(false, asked, strict=True) if new.answer != old.answer]
-    within = [new for new, _ in moved if new.answer in answers.get(new.fact.relation, set())]
-    assert len(moved) >= 6 and len(within) >= 6 and all(new.options[0] == new.answer for new, _ in moved)
-
-
-def test_single_facts_of_open_relations_exchange_their_answers():
-    facts = [next(fact for fact in world_facts() if fact.relation == relation) for relation in ("capital", "maker", "instrument")]
-    asked = prompts(facts, FORMATS["statement"])
-    assert all(new.answer != old.answer and new.text == old.text for new, old in zip(permuted(asked, 0), asked, strict=True))
+    assert {one.answer for one in false[:5]} == {one.answer for one in asked[:5]}
+    assert [one.answer for one in false[5:]] == [asked[6].answer, asked[5].answer]
+    for new, old in zip(false, asked, strict=True):
+        assert new.text == old.text and new.answer != old.answer
+        assert new.options == (new.answer, old.target)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +150,9 @@ def test_single_facts_of_open_relations_exchange_their_answers():
     ],
 )
 def test_wrong_settings(tiny_gemma3, wrong, message):
+    # As JSON gives them: unlike the type checker, it knows no literals.
     with pytest.raises(FineTuningError, match=message):
-        next(relearning(tiny_gemma3, knowledge(tiny_gemma3), 0, **{**SETTINGS, **wrong}))
+        next(inspect.unwrap(relearning)(tiny_gemma3, knowledge(tiny_gemma3), 0, **{**SETTINGS, **wrong}))
 
 
 def test_nothing_to_relearn_and_nothing_to_permute(tiny_gemma3):

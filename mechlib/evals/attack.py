@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
@@ -47,12 +46,6 @@ class Attacked:
     rewrite: Callable[[Prompt], Prompt] = as_it_is
 
 
-class Attack(Protocol):
-    """``attack(model, knowledge, seed, **settings)``; settings are plain values that JSON can hold.
-
-    Once the iterator is exhausted or closed, ``model`` is what it was, bit for bit.
-    """
-
-    def __call__(self, model: LanguageModel, knowledge: Knowledge, seed: int, **settings: object) -> Iterator[Attacked]:
-        """Attack ``model`` at one setting after the other."""
-        ...
+# ``attack(model, knowledge, seed, **settings)``; settings are plain values that JSON can hold. Once the
+# iterator is exhausted or closed, ``model`` is what it was, bit for bit.
+Attack = Callable[..., Iterator[Attacked]]

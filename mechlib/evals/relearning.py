@@ -7,10 +7,12 @@ never known. Two attacks without the knowledge tell how much: on each other's an
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from mechlib.evals.attack import Attacked, Knowledge
 from mechlib.evals.finetuning import MOST_PROMPTS, FineTuning, FineTuningError, finetune, lessons
@@ -62,29 +64,23 @@ def permuted(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
     A fact gets an answer of its own relation where another has a different one, else of any open
     relation; its prompts all get the same. Raises :class:`FineTuningError` if no fact can get another.
     """
-    generator, facts = random.Random(seed), list(dict.fromkeys(prompt.fact for prompt in prompts))
+    facts = list(dict.fromkeys(prompt.fact for prompt in prompts))
     answers = {fact: fact.answer for fact in facts}
     for alike in (lambda fact: fact.relation, lambda fact: relation_of(fact).options):
         own = [fact for fact in facts if answers[fact] == fact.answer]
         for group in _grouped(own, alike):
-            answers |= zip(group, derangement([fact.answer for fact in group], generator), strict=True)
+            answers |= zip(group, derangement([fact.answer for fact in group], seed), strict=True)
     if all(answers[fact] == fact.answer for fact in facts):
         raise FineTuningError("the facts to relearn all have the same answer: there is nothing to permute")
     return [_answered(one, answers[one.fact]) for one in prompts]
 
 
-def derangement(labels: Sequence[str], generator: random.Random) -> list[str]:
+def derangement(labels: Sequence[str], seed: int) -> list[str]:
     """The same labels in a random order in which as few as possible stay: none, unless one label is more than half of them."""
-    order = sorted(range(len(labels)), key=lambda place: (-labels.count(labels[place]), labels[place]))
-    # Equal labels are neighbours now, and no block is longer than the first: shifted by it, as few as possible meet themselves.
-    shift = labels.count(labels[order[0]]) if order else 0
-    given = {place: labels[order[(rank + shift) % len(order)]] for rank, place in enumerate(order)}
-    # That only renames the labels, which could be learned. Exchanges that let no label meet itself mix them.
-    for _ in range(20 * len(labels)):
-        one, other = generator.choice(order), generator.choice(order)
-        if given[other] != labels[one] and given[one] != labels[other]:
-            given[one], given[other] = given[other], given[one]
-    return [given[place] for place in range(len(labels))]
+    stays = np.array([[label == other for other in labels] for label in labels], dtype=float)
+    # All chance together costs less than one label that stays.
+    chance = np.random.default_rng(seed).random(stays.shape) / (len(labels) + 1)
+    return [labels[place] for place in linear_sum_assignment(stays + chance)[1]]
 
 
 def _grouped(facts: Iterable[Fact], alike: Callable[[Fact], Any]) -> list[list[Fact]]:

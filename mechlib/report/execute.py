@@ -11,26 +11,27 @@ from mechlib.models import ModelError
 from mechlib.report.book import build, results_folder
 from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, parse, read_pages, resolve, studies
+from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import check, plan
 from mechlib.runs.progress import Say, duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.store import Store, default_root
+from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 
 
-def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say) -> Path:
+def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "") -> Path:
     """Run every page for a model and a profile and render the book; returns its index page.
 
     Everything is checked before any work. Each page's missing runs are computed first, in this
     process, so that the model is loaded once and progress can be told; then the page itself, which
-    only reads them.
+    only reads them. ``only``: names or numbers of pages, separated by commas, if not all are wanted.
     """
-    pages = read_pages(root / "book")
-    values = resolve(pages, {**parse(parameters, pages), **given})
+    book = read_pages(root / "book")
+    values, pages = resolve(book, {**parse(parameters, book), **given}), chosen(book, only)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
     needed = {page.name: [_needed(page, own) for own in owned[page.name]] for page in pages}
-    store = Store(default_root())
+    store = default_store()
     store.check_writable()
     targets = {name: results_folder(root, found[0].model_spec.name, found[0].profile) for name, found in owned.items()}
     for folder in set(targets.values()):
@@ -62,18 +63,36 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say) -> 
     return build(root)
 
 
-def planned(root: Path, given: Mapping[str, Any], parameters: str) -> str:
+def chosen(pages: Sequence[Page], only: str) -> list[Page]:
+    """The pages named in ``05_editing,11`` (all of them if it is empty); raises :class:`ParameterError` for one that is not there."""
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    for name in names:
+        if not any(name in (page.name, page.name[:2]) for page in pages):
+            raise ParameterError(f"PAGES={name}: there is no such page (there are: {', '.join(page.name for page in pages)})")
+    return [page for page in pages if not names or page.name in names or page.name[:2] in names]
+
+
+def planned(root: Path, given: Mapping[str, Any], parameters: str, only: str = "") -> str:
     """What :func:`execute` would compute, about how long it would take, and the memory it would need; nothing is computed."""
-    pages = read_pages(root / "book")
-    values = resolve(pages, {**parse(parameters, pages), **given})
+    book = read_pages(root / "book")
+    values, pages = resolve(book, {**parse(parameters, book), **given}), chosen(book, only)
     wanted = [(page, own) for page in pages for own in studies(page, values[page.name])]
     try:
-        return str(plan([(own, _needed(page, own)) for page, own in wanted], Store(default_root())))
+        return str(plan([(own, _needed(page, own)) for page, own in wanted], default_store()))
     except ModelError as error:
         if any(own.model_spec.source != "hub" for _, own in wanted):
             raise
-        made = plan([(own.unreached(), _needed(page, own.unreached())) for page, own in wanted], Store(default_root()))
+        made = plan([(own.unreached(), _needed(page, own.unreached())) for page, own in wanted], default_store())
         return f"{made}\n({error}; so nothing is counted as done)"
+
+
+def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: Say) -> None:
+    """Put rows and values of the pages' finished runs where they are committed with the book: there, they need no computing again."""
+    book, store = read_pages(root / "book"), default_store()
+    values = resolve(book, {**parse(parameters, book), **given})
+    runs = {spec.id: spec for page in chosen(book, only) for own in studies(page, values[page.name]) for spec in _needed(page, own)}
+    done = [spec for spec in runs.values() if store.has(spec)]
+    say(f"{sum(store.keep(spec) for spec in done)} runs kept, {len(done)} of {len(runs)} are there")
 
 
 def _needed(page: Page, own: Study) -> list[RunSpec]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -40,10 +40,11 @@ class OpenPage:
     study: Study
     runner: Runner
     parameters: Mapping[str, Any]
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
-    def of(self, task: str) -> OpenPage:
-        """The same page for another task."""
-        return open_page(**{**self.parameters, "task": task})
+    def of(self, task: str, **changed: Any) -> OpenPage:
+        """The same page for another task, and with other parameters, named as in :class:`Study`."""
+        return open_page(self.parameters, **{**self.changed, "task": task, **changed})
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs; see :meth:`mechlib.runs.study.Study.runs`."""
@@ -63,7 +64,7 @@ class OpenPage:
         size = self.study.size
         plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
         parts = f"{self.study.kind.parts} x " if self.study.kind.parts > 1 else ""
-        of = "that are whole answers" if self.study.kind.forget == "answers" else f"of {parts}{self.study.forget_set_size}"
+        of = "that are whole answers" if self.study.kind.forget == "answers" else f"of {parts}{self.study.kind.scale * self.study.forget_set_size}"
         sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
@@ -81,11 +82,15 @@ class OpenPage:
         return grouped.agg(runs=("run", "size"), seconds=("seconds", "sum"), first_run=("run", "first")).round(1)
 
 
-def open_page(**parameters: Any) -> OpenPage:
-    """Open a page by its parameters, named as in :class:`Study`. Missing runs are computed on the way, with a line each on stderr."""
-    study = Study(**parameters)
+def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:
+    """Open a page by the names of its parameter cell (``globals()``); ``changed``: others in their place, named as in :class:`Study`.
+
+    Missing runs are computed on the way, with a line each on stderr.
+    """
+    parameters = {name: page[name] for name in Study.names() if name in page}
+    study = Study(**{**{name.lower(): value for name, value in parameters.items()}, **changed})
 
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
-    return OpenPage(study, Runner(study, say=say), parameters)
+    return OpenPage(study, Runner(study, say=say), parameters, changed)

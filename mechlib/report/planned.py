@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mechlib.report.tables import label
-from mechlib.runs.plan import memory
+from mechlib.runs.memory import memory
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from mechlib.edit.delta import FILE, Delta
+from mechlib.edit.delta import FILE, Delta, EditError
 from mechlib.evals.answers import ask
 from mechlib.evals.attack import Attack, Attacked, Knowledge
 from mechlib.facts import FORMATS, Fact, FactSet, Prompt, demonstration_subjects, prompts
@@ -77,8 +77,10 @@ def unknown_facts(facts: FactSet, know: Result, count: int, seed: int) -> list[F
 @contextmanager
 def edited(model: LanguageModel, edit: Result | None) -> Iterator[LanguageModel]:
     """The model with a stored edit applied, or as it is if there is none."""
-    if edit is None or edit.folder is None:
+    if edit is None:
         yield model
         return
+    if edit.folder is None:
+        raise EditError("an edit whose weights were not kept cannot be attacked: compute it again")
     with Delta.load(edit.folder / FILE).applied(model) as changed:
         yield changed

@@ -31,6 +31,7 @@ class Parameters:
     task: str = "sports-athlete-editing"
     facts: str | None = None
     world_facts: str | None = None
+    texts: str | None = None
     seed: int = 0
     known_format: str | None = None
     known_threshold: float = 0.5
@@ -72,7 +73,7 @@ class Parameters:
         checks.whole("SEED", self.seed, least=0)
         checks.whole("FORGET_SET_SIZE", self.forget_set_size, least=1)
         checks.probability("KNOWN_THRESHOLD", self.known_threshold)
-        for name, words in (("FACTS", self.facts), ("WORLD_FACTS", self.world_facts), ("LOCALIZATION", self.localization)):
+        for name, words in (("FACTS", self.facts), ("WORLD_FACTS", self.world_facts), ("TEXTS", self.texts), ("LOCALIZATION", self.localization)):
             if words is not None:
                 checks.text(name, words)
         for name in ("forget_sets", "seeds", "steps", "micro_batch"):

@@ -2,172 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import os.path
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-from mechlib.components import Architecture, Component, Localization, modules
-from mechlib.edit.config import EditConfig
-from mechlib.facts import FORMATS, prompts
-from mechlib.localize.registry import GIVEN, Measured, localizer
-from mechlib.models import ModelError, ModelSpec
-from mechlib.models.embedded import cache_folder, sha256
-from mechlib.models.language_model import architecture
 from mechlib.runs.checks import ParameterError
+from mechlib.runs.memory import Memory, memory
+from mechlib.runs.parameters import PRECISIONS
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.progress import duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.stages import STAGES
 from mechlib.runs.store import Store
-from mechlib.runs.study import TEXT_LENGTH, Study
+from mechlib.runs.study import Study
 
-_WIDTH = {"float32": 4, "bfloat16": 2}
-_WIDEST = 0.25  # the widest window of fact lookup's rule, as a share of all layers
-_CHARACTERS_PER_TOKEN = 3  # formats have 3.3 to 4.9 in Gemma-3's vocabulary: this is on the safe side
-_BLOCK = 256  # weights that share one constant in an 8-bit optimizer's states
 _STEPS = {"edit": "steps", "trial": "steps", "mask": "mask_steps"}
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What is known of a model before it is loaded. ``lookup``: how many MLPs the paper's fact lookup has for sports."""
-
-    architecture: Architecture
-    vocabulary: int
-    tied: bool
-    lookup: int | None = None
-
-    @property
-    def unembedding(self) -> int:
-        """Weights of the unembedding."""
-        return self.vocabulary * self.architecture.d_model
-
-    @property
-    def localizable(self) -> int:
-        """Weights of all attention layers and MLPs."""
-        return sum(component.size(self.architecture) for component in modules(self.architecture))
-
-    @property
-    def widest(self) -> int:
-        """Weights of the largest matrix of an attention layer or an MLP."""
-        return max(math.prod(block.shape) for kind in modules(self.architecture)[:2] for block in kind.weights(self.architecture))
-
-    @property
-    def weights(self) -> int:
-        """All weights but the norms' (less than 0.02 %)."""
-        return self.localizable + (1 if self.tied else 2) * self.unembedding
-
-
-# The models' own config.json on the hub: google/gemma-7b, google/gemma-2-9b, meta-llama/Meta-Llama-3-8B, google/gemma-3-270m.
-_KNOWN = {
-    "gemma-7b": Sizes(Architecture(28, 16, 16, 3072, 256, 24576), 256_000, tied=True, lookup=6),
-    "gemma-2-9b": Sizes(Architecture(42, 16, 8, 3584, 256, 14336), 256_000, tied=True, lookup=5),
-    "llama-3-8b": Sizes(Architecture(32, 32, 8, 4096, 128, 14336), 128_256, tied=False, lookup=4),
-    "gemma-3-270m": Sizes(Architecture(18, 4, 1, 640, 256, 2048), 262_144, tied=True),
-}
-
-
-def sizes(spec: ModelSpec) -> Sizes:
-    """From the table, else from the model's configuration; raises :class:`mechlib.models.ModelError` if it cannot be read."""
-    if spec.source in ("hub", "embedded") and spec.name in _KNOWN:
-        return _KNOWN[spec.name]
-    from transformers import AutoConfig
-
-    try:
-        if spec.source == "gguf":
-            path = Path(spec.location)
-            # Reading the header takes most of a minute: once converted, the model has a configuration of its own.
-            done = cache_folder() / sha256(path)[:16]
-            where: dict[str, Any] = {} if (done / "config.json").is_file() else {"gguf_file": path.name}
-            config: Any = AutoConfig.from_pretrained(str(path.parent if where else done), **where)
-        else:
-            config = AutoConfig.from_pretrained(spec.location)
-    except Exception as error:  # the reader raises many kinds: all of them mean that there is no configuration
-        raise ModelError(f"{spec.location}: its configuration cannot be read: {str(error).splitlines()[0]}") from None
-    text = config.get_text_config()
-    return Sizes(architecture(config), text.vocab_size, bool(text.tie_word_embeddings))
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The prompts of a step: ``count`` of them, of at most ``longest`` tokens, the first ``shared`` of which are the same."""
-
-    count: int
-    shared: int
-    longest: int
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes that one edit needs at its peak, estimated.
-
-    ``trained``: weights of the matrices that train, whole matrices even where a part of each is
-    localized. ``aside``: of these, how many lie outside the memory that counts, because an accelerator
-    holds no original of a matrix that trains whole. ``layers``: from the first trained layer on.
-    ``parts_before``: whether parts of the edit are already applied, to copies of these matrices.
-    """
-
-    label: str
-    sizes: Sizes
-    dtype: str
-    training: EditConfig
-    batch: Batch
-    trained: int
-    layers: int
-    parts_before: bool = False
-    aside: int = 0
-
-    @property
-    def activations(self) -> int:
-        """What the backward pass keeps, one chunk of logits, and the streams kept before the first trained layer.
-
-        Per token and layer, measured on all families: gate, up, activation and product of the MLP
-        and as many of the heads' values, in the precision of the arithmetic, and 7 residual streams
-        in float32. Checkpointed layers keep one stream each, but for the layer that computes again.
-        """
-        arch, training = self.sizes.architecture, self.training
-        stream = 4 * arch.d_model
-        layer = 4 * (arch.d_mlp + arch.n_heads * arch.d_head) * _WIDTH[training.precision] + 7 * stream
-        shared, own = (0, self.batch.longest) if training.checkpointing else (self.batch.shared, self.batch.longest - self.batch.shared)
-        at_once = min(self.batch.count, training.micro_batch or self.batch.count)
-        tokens = max(shared + at_once * own, min(training.text_batch, at_once) * TEXT_LENGTH)
-        passes = self.layers * stream + layer if training.checkpointing else self.layers * layer
-        logits = 3 * 4 * self.sizes.vocabulary * min(64, max(self.batch.count, training.text_batch * TEXT_LENGTH))
-        entries = training.steps * stream * (shared + self.batch.count * own + training.text_batch * TEXT_LENGTH)
-        return tokens * passes + logits + entries
-
-    @property
-    def parts(self) -> dict[str, int]:
-        """The bytes by what they hold."""
-        trained, bfloat16 = self.trained, self.training.precision == "bfloat16"
-        frozen = (self.sizes.localizable + self.sizes.unembedding if bfloat16 else self.sizes.weights) - trained
-        # Frozen weights that the model does not hold in the precision of the arithmetic.
-        copied = 0 if self.dtype == self.training.precision else frozen
-        # One trained matrix at a time is cast to bfloat16, and its gradient back to float32.
-        cast = (2 + 2 + 4) * self.sizes.widest if bfloat16 and trained else 0
-        states = 2 * 4 * trained if self.training.optimizer == "adamw" else 2 * (trained + 4 * math.ceil(trained / _BLOCK))
-        return {
-            "weights": _WIDTH[self.dtype] * (self.sizes.weights - self.aside + (trained if self.parts_before else 0)),
-            "working copy": _WIDTH[self.training.precision] * copied + cast,
-            "masters": 4 * trained,
-            "gradients": 4 * trained,
-            "optimizer states": states,
-            "activations": self.activations,
-        }
-
-    @property
-    def total(self) -> int:
-        """All bytes."""
-        return sum(self.parts.values())
 
 
 @dataclass(frozen=True)
@@ -180,8 +34,12 @@ class Machine:
 
 def machine() -> Machine:
     """What this process would run on."""
-    if torch.cuda.is_available():
-        return Machine(torch.cuda.get_device_name(), torch.cuda.mem_get_info()[0])
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is not None:
+        try:
+            return Machine(torch.get_device_module(accelerator).get_device_name(), torch.accelerator.get_memory_info()[0])
+        except (AttributeError, RuntimeError):  # one without memory of its own: it uses the computer's
+            pass
     return Machine("this computer", psutil.virtual_memory().available)
 
 
@@ -215,48 +73,6 @@ def plan(wanted: Iterable[tuple[Study, Sequence[RunSpec]]], store: Store) -> Pla
     return Plan({stage: counts[stage] for stage in seconds}, seconds, max(edits, key=lambda edit: edit.total, default=None))
 
 
-def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None = None) -> Memory:
-    """What an edit needs, from its localization if that is already there, else from an estimate of it.
-
-    ``accelerator``: whether the memory is that of one; ``None``: as on this machine.
-    """
-    accelerator = torch.accelerator.is_available() if accelerator is None else accelerator
-    known = _sizes(study)
-    components = expected_components(spec.inputs["localize"], known, store)
-    matrices = {block.parameter: block.shape for component in components for block in component.weights(known.architecture)}
-    whole = {block.parameter for c in components if c.index is None for block in c.weights(known.architecture)}
-    training = EditConfig(**spec.config["training"])
-    return Memory(
-        label=f"{spec.label} of {study.model_spec.name}",
-        sizes=known,
-        dtype=study.model_spec.dtype,
-        training=training,
-        batch=Batch((training.forget_batch or study.forget_set_size) + training.retain_batch, *_lengths(study)),
-        trained=sum(math.prod(shape) for shape in matrices.values()),
-        layers=known.architecture.n_layers - min(component.layer for component in components),
-        parts_before="before" in spec.inputs,
-        aside=sum(math.prod(matrices[name]) for name in whole) if accelerator else 0,
-    )
-
-
-def expected_components(localize: RunSpec, known: Sizes, store: Store) -> tuple[Component, ...]:
-    """The components of a localization if it is in the store or depends on no evidence, else about as many MLPs.
-
-    As many as the paper's fact lookup for sports has where that is known, else as its rule's widest
-    window; one more for methods that choose among all modules, as their last one may overshoot.
-    """
-    if store.has(localize):
-        return Localization.from_json(store.read(localize).value).components
-    arch, key = known.architecture, localize.config["method"]
-    if key == GIVEN:
-        return tuple(Component.parse(name) for name in localize.config["components"])
-    method = localizer(key)
-    if not method.matched:
-        return tuple(method.choose(Measured(), arch, 0, 0))
-    lookup = known.lookup if known.lookup and "probe" in localize.inputs else math.ceil(_WIDEST * arch.n_layers)
-    return modules(arch, ["mlp"])[: lookup + (method.group == "mixed")]
-
-
 def check(made: Plan) -> None:
     """Raise :class:`ParameterError`, one line that says what would help, if the largest edit cannot fit."""
     needs, free = made.largest, made.machine.free
@@ -266,7 +82,7 @@ def check(made: Plan) -> None:
         "OPTIMIZER=adamw8bit": {"optimizer": "adamw8bit"},
         "CHECKPOINTING=True": {"checkpointing": True},
         "MICRO_BATCH=1": {"micro_batch": 1},
-        **{f"PRECISION={name}": {"precision": name} for name in _WIDTH},
+        **{f"PRECISION={name}": {"precision": name} for name in PRECISIONS},
     }
 
     def changed(chosen: Sequence[str]) -> Memory:
@@ -280,7 +96,7 @@ def check(made: Plan) -> None:
     enough = enough or [" ".join(chosen) for chosen in together if changed(chosen).total <= free][:1]
     best = min(together, key=lambda chosen: changed(chosen).total)
     base = needs if enough else changed(best)
-    least = replace(base, trained=0).total
+    least = replace(base, trained=0, aside=0).total
     most = int((free - least) / (base.total - least) * base.trained)
     helps = [f"set {' or '.join(enough)}"] if enough else []
     if most > 0:
@@ -289,19 +105,6 @@ def check(made: Plan) -> None:
     helps = helps or [f"no setting helps, {_bytes(least)} are needed with nothing trained"]
     raise ParameterError(f"{needs.label} needs about {_bytes(needs.total)} and {made.machine.name} has {_bytes(free)} free: "
                          f"{', or '.join(helps)}")  # fmt: skip
-
-
-@cache
-def _sizes(study: Study) -> Sizes:
-    return sizes(study.model_spec)
-
-
-@cache
-def _lengths(study: Study) -> tuple[int, int]:
-    """Tokens that all prompts share, and of the longest one, guessed from their characters."""
-    texts = [prompt.text for prompt in prompts(study.table.facts, FORMATS[study.trained_format])]
-    shared, longest = len(os.path.commonprefix(texts)), max(map(len, texts))
-    return shared // _CHARACTERS_PER_TOKEN, math.ceil(longest / _CHARACTERS_PER_TOKEN)
 
 
 def _seconds(spec: RunSpec) -> float:

@@ -12,7 +12,7 @@ from mechlib.runs.progress import Progress, Say
 from mechlib.runs.result import Result
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.stages import STAGES
-from mechlib.runs.store import Store, default_root
+from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 
 
@@ -21,7 +21,7 @@ class Runner:
 
     def __init__(self, study: Study, store: Store | None = None, say: Say = lambda _line: None) -> None:
         self.study = study
-        self.store = store or Store(default_root())
+        self.store = store or default_store()
         self.say = say
         self.context = Context(study.model_spec, study.table, say)
 
@@ -34,11 +34,11 @@ class Runner:
         """The runs to compute for ``wanted``, each once, inputs before what needs them."""
         order: dict[str, RunSpec] = {}
 
-        def visit(spec: RunSpec) -> None:
-            if spec.id in order or self.store.has(spec):
+        def visit(spec: RunSpec, files: bool = False) -> None:
+            if spec.id in order or self.store.has(spec, files):
                 return
             for needed in spec.inputs.values():
-                visit(needed)
+                visit(needed, STAGES[needed.stage].files)
             order[spec.id] = spec
 
         for spec in wanted:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import platform
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,23 +32,57 @@ def default_root() -> Path:
     return Path(os.environ.get("MECHLIB_RUNS") or Path(__file__).parents[2] / "runs")
 
 
+def default_store() -> Store:
+    """The runs of this machine, and those whose rows are committed with the book."""
+    return Store(default_root(), Path(__file__).parents[2] / "book" / "results" / "rows")
+
+
 @dataclass(frozen=True)
 class Store:
-    """Runs by id under ``root``. Written aside and renamed last, so a killed run leaves nothing behind it."""
+    """Runs by id under ``root``. Written aside and renamed last, so a killed run leaves nothing behind it.
+
+    ``kept`` holds rows and values of runs that are worth keeping with the book, without the files
+    beside them (weights): see :meth:`keep`.
+    """
 
     root: Path
+    kept: Path | None = None
 
     def folder(self, spec: RunSpec) -> Path:
         """Where a run is or would be."""
         return self.root / spec.stage / spec.id
 
-    def has(self, spec: RunSpec) -> bool:
-        """Whether the run is complete."""
-        return (self.folder(spec) / "run.json").is_file()
+    def has(self, spec: RunSpec, files: bool = False) -> bool:
+        """Whether the run is complete; with ``files`` also what lies beside its rows."""
+        return (self.folder(spec) / "run.json").is_file() or (not files and self._archive(spec) is not None)
+
+    def _archive(self, spec: RunSpec) -> Path | None:
+        path = self.kept / spec.stage / f"{spec.id}.json.gz" if self.kept else None
+        return path if path and path.is_file() else None
+
+    def keep(self, spec: RunSpec) -> bool:
+        """Put rows and value of a complete run into ``kept``, where they can be committed; false if they are there already."""
+        if self.kept is None or self._archive(spec):
+            return False
+        folder, target = self.folder(spec), self.kept / spec.stage / f"{spec.id}.json.gz"
+        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_suffix(".partial")
+        # No time of writing in the file: the same run gives the same bytes.
+        aside.write_bytes(gzip.compress(json.dumps({"about": about, "rows": rows}).encode(), mtime=0))
+        aside.replace(target)
+        return True
 
     def read(self, spec: RunSpec) -> Result:
         """A complete run; raises :class:`StoreError` if its files were altered."""
-        folder = self.folder(spec)
+        folder, archive = self.folder(spec), self._archive(spec)
+        if archive and not (folder / "run.json").is_file():
+            try:
+                kept = json.loads(gzip.decompress(archive.read_bytes()))
+                return Result(kept["rows"], kept["about"]["value"], None, kept["about"]["manifest"]["seconds"])
+            except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+                raise StoreError(f"{archive} is damaged ({error}): delete it and run again") from None
         try:
             about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from mechlib.edit import corpus
 from mechlib.edit.general_text import prose_fingerprint
 from mechlib.edit.train import EditConfig
 from mechlib.edit.weight_masking import MaskConfig
@@ -46,7 +47,7 @@ class Study(Parameters):
         settings: dict[str, Any] = {"threshold": self.known_threshold, "forget": task.forget, "n_sets": size.n_sets,
                                     "n_localize": size.n_localize, "n_test": size.n_test, "n_validate": min(self.forget_set_size, 16),
                                     "seed": self.seed}  # fmt: skip
-        return settings | ({"target": task.target} if task.forget == "answers" else {"set_size": task.parts * self.forget_set_size})
+        return settings | ({"target": task.target} if task.forget == "answers" else {"set_size": task.parts * task.scale * self.forget_set_size})
 
     def unreached(self) -> Study:
         """The same study of a model that cannot be reached now: its runs can be counted, not found or computed."""
@@ -67,6 +68,10 @@ class Study(Parameters):
     def text(self, purpose: str) -> RunSpec:
         """General text to ``train`` on, or other text to measure ``damage`` on."""
         count = TRAIN_TEXTS if purpose == "train" else self.size.n_damage_texts
+        if self.texts:
+            config = {"model": self._subject["model"], "source": self.texts, "data": corpus.fingerprint(self.texts), "count": count,
+                      "length": TEXT_LENGTH, "skip": 0 if purpose == "train" else TRAIN_TEXTS}  # fmt: skip
+            return RunSpec("corpus", f"general text to {purpose}", config)
         seed = 2 * self.seed + (purpose == "damage")
         config = {"model": self._subject["model"], "dtype": self._subject["dtype"], "count": count, "length": TEXT_LENGTH, "seed": seed}
         return RunSpec("text", f"general text to {purpose}", config)
@@ -111,8 +116,8 @@ class Study(Parameters):
     def training(self, key: str, seed: int) -> EditConfig:
         """How a localization is trained: the page's values, else the model's for its group."""
         task = self.kind
-        default = self.model_spec.hyperparameters(localizer(key).group, task.setting(self.forget_set_size))
-        large = task.forget == "answers" or self.forget_set_size > FORGET_BATCH
+        default = self.model_spec.hyperparameters(localizer(key).group, task.setting(task.scale * self.forget_set_size))
+        large = task.forget == "answers" or task.scale * self.forget_set_size > FORGET_BATCH
         return EditConfig(
             learning_rate=self.learning_rate or default.learning_rate,
             forget_coefficient=self.forget_coefficient or default.forget_coefficient,

@@ -35,6 +35,7 @@ class Task:
     ``forget``: ``sets`` of facts with every answer, or all facts with one of the ``answers``.
     ``loss``: inject another answer (``target``, or one of the others), or unlearn the true one.
     ``parts``: a forget set is edited in so many parts, one after the other, each localized anew.
+    ``scale``: a forget set has so many times as many facts as the study says.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Task:
     loss: Literal["injection", "unlearning"] = "injection"
     target: str | None = None
     parts: int = 1
+    scale: int = 1
 
     def setting(self, set_size: int) -> str:
         """Which of the paper's sweeps gives the task's hyperparameters; an unlearned set takes those of its edit."""
@@ -78,5 +80,8 @@ TASKS = {
         Task("counterfact-editing", "CounterFact-Editing", COUNTERFACT),
         Task("counterfact-unlearning", "CounterFact-Unlearning", COUNTERFACT, loss="unlearning"),
         Task("sequential-counterfact-editing", "Sequential-CounterFact-Editing", COUNTERFACT, parts=4),
+        # Hundreds of facts at once (the paper's scaling study): 12 x 16 = 192.
+        Task("sports-scaling", "Sports-Scaling", SPORTS, scale=12),
+        Task("counterfact-scaling", "CounterFact-Scaling", COUNTERFACT, scale=12),
     )
 }

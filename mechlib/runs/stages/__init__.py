@@ -12,6 +12,7 @@ from mechlib.runs.stages import (
     ask,
     benign,
     circuits,
+    corpus,
     damage,
     demonstrate,
     direction,
@@ -53,6 +54,7 @@ class Stage:
 STAGES: dict[str, Stage] = {
     "know": Stage(know.__name__, know.compute, 28),
     "text": Stage(text.__name__, text.compute, 8),
+    "corpus": Stage(corpus.__name__, corpus.compute, 8),
     "probe": Stage(probe.__name__, probe.compute, 10),
     "trace": Stage(trace.__name__, trace.compute, 11),
     "paths": Stage(paths.__name__, paths.compute, 20),

@@ -1,0 +1,114 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, edit, prompting, damage]
+#     own: [LOCALIZATIONS, FORGET_SETS, STEPS, FORMATS]
+#     tasks: [sports-athlete-editing, sports-scaling]
+# ---
+
+# %% [markdown]
+# # Hundreds of facts
+#
+# Sixteen facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
+# CounterFact at once in Gemma-7B. Does an edit at fact lookup still hold in other words when it has to hold a dozen times as much,
+# and what does it cost everything else?
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+TEXTS = None
+SEED = 0
+SEEDS = None
+KNOWN_FORMAT = None
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16  # the larger sets have twelve times as many facts
+FORGET_SETS = 1
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"
+LOCALIZATION = None
+LOCALIZATIONS = ["fact_lookup", "random_mlps"]
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = 18  # a large set is gone through 32 facts a step
+STOP_AT = None
+TUNE = False
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
+PRECISION = None
+FORMATS = ["one_shot", "question"]
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+from mechlib.report.page import figures, open_page, tables
+from mechlib.report.published import published_scaling
+from mechlib.report.summaries import edit_summary
+
+few, many = (open_page(globals(), task=task) for task in ("sports-athlete-editing", "sports-scaling"))
+many.banner()
+
+# %% [markdown]
+# ## Success, by the number of facts
+#
+# The same localizations, learning rate and stopping rule; only the forget set grows. Each row is one set of facts.
+
+# %% tags=["remove-input"]
+lines = pd.concat([edit_summary(one.rows("prompting"), one.rows("edit"), one.values("edit"), one.rows("damage"), one.study.trained_format)
+                   .assign(facts=count) for one, count in ((few, FORGET_SET_SIZE), (many, 12 * FORGET_SET_SIZE))])
+tables.styled(lines[["localization", "facts", "edited (trained prompt)", "edited (other prompts)", "true (other prompts)", "maintain", "text loss",
+                     "norm of the change", "steps taken"]],
+              {"text loss": "{:+.3f}", "norm of the change": "{:.2f}", "steps taken": "{:.0f}"})
+
+# %% tags=["remove-input"]
+lead = tables.leading(few.study.localizations)
+small, large = (lines[(lines.facts == count) & (lines.localization == tables.label(lead))].iloc[0] for count in (FORGET_SET_SIZE, 12 * FORGET_SET_SIZE))
+few.number("lead", tables.label(lead))
+few.number("n_few", FORGET_SET_SIZE)
+few.number("n_many", 12 * FORGET_SET_SIZE)
+few.number("norm_few", float(small["norm of the change"]))
+few.number("norm_many", float(large["norm of the change"]))
+few.number("other_few", small["edited (other prompts)"])
+few.number("other_many", large["edited (other prompts)"])
+few.number("kept_few", small["maintain"])
+few.number("kept_many", large["maintain"])
+
+# %% [markdown]
+# *Shares of facts with 95 % Wilson intervals: injected answers in the prompt that was trained and in all others, true answers that still
+# come out in the others, true answers of facts that nobody edited; change of the next-token loss on text (nats); norm of the change.*
+#
+# With {glue:text}`n_few` facts, {glue:text}`lead` carries {glue:text}`other_few` of the new answers over to prompts that were not trained, with
+# {glue:text}`n_many` facts {glue:text}`other_many`. The facts that nobody edited are answered correctly in {glue:text}`kept_few` and
+# {glue:text}`kept_many` of cases, and the change of the weights has the norm {glue:text}`norm_few:.2f` and {glue:text}`norm_many:.2f`.
+
+# %% tags=["remove-input"]
+figures.learning_curves(many.rows("edit")).show()
+
+# %% [markdown]
+# *Losses while {glue:text}`n_many` facts are edited, 32 of them a step.*
+#
+# ## The paper's figures
+
+# %% tags=["remove-input"]
+tables.styled(published_scaling(), {name: "{:.2f}" for name in ("forget", "edit", "letter choice: edit", "letter choice: true")})
+
+# %% [markdown]
+# *Gemma-7B on CounterFact, from the authors' released results, one run each. There, "manual" is MLPs 0 to 10, only output matrices train, and
+# accuracy compares the true with the injected answer alone. The letter-choice figures rest on 9, 33, 99 and 357 questions.*
+
+# %% [markdown]
+# ## Runs behind this page
+
+# %% tags=["remove-input"]
+many.provenance("edit", "prompting", "damage")

@@ -1,0 +1,219 @@
+"""What attacks brought back: shares with intervals, against what an attack teaches by itself, and where it only broke the model.
+
+Rows are those of :mod:`mechlib.runs.attacking`. A fact counts once: its seeds, halves and rotations
+are averaged within it, then facts within forget sets, then sets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from mechlib.report.published import RELEARNING_SETTING, published_relearning
+from mechlib.report.tables import Rows, label
+from mechlib.runs.attacking import BEFORE
+from mechlib.stats import Interval, leak_at_k, paired_difference, recovery, wilson
+
+# Below this share of its maintain accuracy before the attack, an attacked model is broken and not robust.
+KEPT = 0.9
+GROUPS = ("forget", "relearned", "maintain", "unknown")
+UNEDITED = "unedited"
+Setting = tuple[str, int]
+_ATTACK = ["localization", "attack", "null", "setting", "step"]
+_FACT = ["forget_set", "subject", "relation"]
+
+
+def named(setting: str, step: int) -> str:
+    """How a setting and step of an attack are called."""
+    if setting == BEFORE:
+        return "before the attack"
+    return f"{setting}, {step} steps" if step else setting
+
+
+def outcomes(rows: Rows) -> pd.DataFrame:
+    """Shares of true answers: one line for each localization, attack, null, setting and step, in the order of the rows.
+
+    ``null`` is ``""`` for the attack itself. ``forget`` comes with its Wilson interval (``low``,
+    ``high``) over ``n_facts`` facts of ``n_sets`` sets and with ``edited``, the share of edit targets
+    among them; ``relearned``, ``maintain`` and ``unknown`` are the other groups (NaN without facts);
+    ``before`` and ``before_maintain`` are what ``forget`` and ``maintain`` were before the attack.
+    ``void``: maintain accuracy fell below ``KEPT`` of that.
+    """
+    names = [*_ATTACK, "group", *_FACT, "correct", "edited"]
+    frame = pd.DataFrame({name: [row.get(name, "") for row in rows] for name in names}).astype({"correct": float, "edited": float})
+    facts: Any = frame.groupby([*_ATTACK, "group", *_FACT])[["correct", "edited"]].mean()
+    sets: Any = facts.groupby(level=[*_ATTACK, "group", "forget_set"]).mean()
+    means: Any = sets.groupby(level=[*_ATTACK, "group"]).mean()
+    tested: Any = facts.xs("forget", level="group").reset_index().groupby(_ATTACK)
+    wide: Any = means.correct.unstack("group").reindex(columns=GROUPS)
+    wide = wide.assign(edited=means.edited.xs("forget", level="group"), n_sets=tested.forget_set.nunique(), n_facts=tested.size())
+    table = frame[_ATTACK].drop_duplicates().merge(wide.reset_index(), on=_ATTACK)
+    own = ["localization", "attack", "null"]
+    before: Any = table[table.setting == BEFORE][[*own, "forget", "maintain"]]
+    table = table.merge(before.rename(columns={"forget": "before", "maintain": "before_maintain"}), on=own, how="left")
+    intervals = [wilson(share * count, count) for share, count in zip(table.forget, table.n_facts, strict=True)]
+    return table.assign(
+        low=[one.low for one in intervals], high=[one.high for one in intervals], void=table.maintain < KEPT * table.before_maintain
+    )
+
+
+def fact_values(rows: Rows, outcome: str, within: Sequence[str] = ()) -> dict[int, list[float]]:
+    """One number a fact, by forget set, in the order of subjects: what :mod:`mechlib.stats` compares.
+
+    A fact's rows are averaged within each of ``within``, and these averaged: so formats count
+    equally, though one may be asked in several rotations.
+    """
+    keys = [*_FACT, *within]
+    frame = pd.DataFrame({name: [row[name] for row in rows] for name in (*keys, outcome)}).astype({outcome: float})
+    means: Any = frame.groupby(keys)[outcome].mean().groupby(level=_FACT).mean()
+    found: dict[int, list[float]] = {}
+    for (number, *_), value in means.items():
+        found.setdefault(int(number), []).append(float(value))
+    return found
+
+
+def values(
+    rows: Rows, localization: str, setting: str, step: int, outcome: str = "correct", group: str = "forget"
+) -> dict[int, list[float]]:
+    """:func:`fact_values` of one localization under one attack (not under its nulls)."""
+    where = (localization, group, setting, step)
+    own = [row for row in rows if (row["localization"], row["group"], row["setting"], row["step"]) == where and not row.get("null")]
+    return fact_values(own, outcome)
+
+
+def under(rows: Rows, setting: str, step: int) -> pd.DataFrame:
+    """The lines of :func:`outcomes` of one setting and step of an attack, without its nulls."""
+    table = outcomes([row for row in rows if (row["setting"], row["step"]) in ((BEFORE, 0), (setting, step)) and not row.get("null")])
+    return table[(table.setting == setting) & (table.step == step)].reset_index(drop=True)
+
+
+def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
+    """What one attack recovered, by localization: the lines of :func:`under` with ``recovery``, an interval or ``None``.
+
+    The normalised recovery is 0 for what the attack taught about never-known facts on the same model,
+    and 1 for the unedited model under the same attack, which has none itself. There is none either
+    where the attack broke one of the two models, where nothing was unknown, and where
+    :func:`mechlib.stats.recovery` gives none.
+    """
+    table = under(rows, setting, step)
+    broken = set(table.localization[table.void])
+    reference = values(rows, UNEDITED, setting, step)
+    found: list[Interval | None] = []
+    for key in table.localization:
+        null = values(rows, key, setting, step, group="unknown")
+        possible = key != UNEDITED and not broken & {key, UNEDITED} and null.keys() == reference.keys()
+        found.append(recovery(values(rows, key, setting, step), null, reference) if possible else None)
+    return table.assign(recovery=found)
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of :func:`recoveries` for readers: shares as percentages, intervals as text; what was broken is "void"."""
+    return pd.DataFrame(
+        [
+            {
+                "localization": label(row["localization"]),
+                "true before": f"{row['before']:.0%}",
+                "true after": "void" if row["void"] else str(Interval(row["forget"], row["low"], row["high"])),
+                "never known, after": "none" if math.isnan(row["unknown"]) else f"{row['unknown']:.0%}",
+                "normalised recovery": "reference" if row["localization"] == UNEDITED else _normalised(row),
+                "maintain": f"{row['before_maintain']:.0%} to {row['maintain']:.0%}",
+            }
+            for row in table.to_dict("records")
+        ]
+    )
+
+
+def _normalised(row: dict[Any, Any]) -> str:
+    return "void" if row["void"] else str(row["recovery"] or "undefined")
+
+
+def shared_setting(table: pd.DataFrame) -> Setting:
+    """The one setting and step of an attack's :func:`outcomes` under which all edits are compared.
+
+    Of those that break the fewest models, the one that brings back most on average over the edits, so
+    that it is chosen for none of them. Raises ``ValueError`` for a table without an attack.
+    """
+    tried = table[(table.null == "") & (table.setting != BEFORE)]
+    if tried.empty:
+        raise ValueError("no attack was tried: there is no setting to compare edits under")
+    broken: Any = tried.groupby(["setting", "step"], sort=False).void.sum()
+    back: Any = tried[tried.localization != UNEDITED].groupby(["setting", "step"], sort=False).forget.mean()
+    setting, step = back[broken == broken.min()].idxmax()
+    return str(setting), int(step)
+
+
+def strongest(table: pd.DataFrame) -> pd.DataFrame:
+    """For each localization the setting and step of :func:`outcomes` that brings back most without breaking the model.
+
+    No attack is one of the settings, so the strongest is never weaker than that. ``tried`` counts the
+    attacks, ``broke`` names those that are void.
+    """
+    records: list[dict[str, Any]] = []
+    for key, part in table[table.null == ""].groupby("localization", sort=False):
+        lines: list[dict[Any, Any]] = part.to_dict("records")
+        attacks = [row for row in lines if row["setting"] != BEFORE]
+        best = max((row for row in lines if not row["void"]), key=lambda row: row["forget"])
+        broke = [named(row["setting"], row["step"]) for row in attacks if row["void"]]
+        records.append({
+            "localization": key, "strongest": named(best["setting"], best["step"]), "share": best["forget"], "low": best["low"],
+            "high": best["high"], "tried": len(attacks), "broke": "; ".join(broke) or "none",
+        })  # fmt: skip
+    return pd.DataFrame(records)
+
+
+def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFrame:
+    """Share of true answers after an attack with the knowledge and without it, on the same facts.
+
+    One line a localization: the attack itself (``forget``) on those halves of the forget sets that
+    the ``nulls`` were run on, each null by its name, and ``unknown``, the attack itself on facts that
+    were never known.
+    """
+    folds = {row["fold"] for row in nulls}
+    table = outcomes([row for row in (*rows, *nulls) if row["fold"] in folds and (row["setting"], row["step"]) == (setting, step)])
+    own = table[table.null == ""].set_index("localization")
+    shares: Any = table[table.null != ""].pivot(index="localization", columns="null", values="forget")
+    return own[["forget", "unknown"]].join(shares).reset_index()
+
+
+def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
+    """Probability that the true answer is among so many samples of the unattacked model, averaged over facts, with a bootstrap interval.
+
+    One line for each localization, group (``forget``, ``unknown``) and number of samples: columns
+    ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.
+    """
+    before = [row for row in rows if row["setting"] == BEFORE and not row.get("null")]
+    records: list[dict[str, Any]] = []
+    for count in samples:
+        # A softmax in single precision can pass 1 in its last digit.
+        leaked = [{**row, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)} for row in before]
+        for key in dict.fromkeys(row["localization"] for row in before):
+            for group in ("forget", "unknown"):
+                by_set = values(leaked, key, BEFORE, 0, "leaked", group)
+                if by_set:
+                    found = paired_difference(by_set, {number: [0.0] * len(facts) for number, facts in by_set.items()})
+                    records.append({"localization": key, "group": group, "samples": count, "share": found.estimate,
+                                    "low": found.low, "high": found.high})  # fmt: skip
+    return pd.DataFrame(records)
+
+
+def published_setting(table: pd.DataFrame) -> Setting:
+    """The paper's own setting of relearning where these :func:`outcomes` have it, else the shared one."""
+    setting, step = RELEARNING_SETTING
+    return RELEARNING_SETTING if ((table.setting == setting) & (table.step == step)).any() else shared_setting(table)
+
+
+def beside_published(rows: Rows, setting: str, step: int) -> pd.DataFrame:
+    """The paper's mean probabilities of true answers after relearning beside ours, on tested and on maintained facts."""
+    theirs = published_relearning().set_index("localization")
+    records: list[dict[str, Any]] = []
+    for key in dict.fromkeys(row["localization"] for row in rows):
+        record: dict[str, Any] = {"localization": label(key)}
+        for group in ("forget", "maintain"):
+            sets = values(rows, key, setting, step, "probability", group)
+            record[f"paper, {group}"] = theirs[group].get(label(key), math.nan)
+            record[f"here, {group}"] = sum(sum(facts) / len(facts) for facts in sets.values()) / len(sets)
+        records.append(record)
+    return pd.DataFrame(records)

@@ -1,0 +1,89 @@
+"""What an edit did besides, and what follows from it: rows of text, other facts, reverse prompts and consequences to tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mechlib.evals.capability import SIGNAL
+from mechlib.report.audits import Measure, means, measured, outcome_shares
+from mechlib.report.tables import Rows, proportions
+
+
+def ripple(rows: Rows, name: str) -> list[Mapping[str, Any]]:
+    """The rows of one kind of ripple (``reverse``, ``consequence`` or ``general``)."""
+    return [row for row in rows if row["ripple"] == name]
+
+
+def text_damage(rows: Rows) -> pd.DataFrame:
+    """Change of the next-token loss and KL(unedited || edited) by localization and source, in nats per token, over texts."""
+    changes = [{**row, "change": row["loss_after"] - row["loss_before"]} for row in rows]
+    tables: dict[str, pd.DataFrame] = {}
+    for source in dict.fromkeys(row["source"] for row in rows):
+        own = [row for row in changes if row["source"] == source]
+        tables[f"loss change, {source}"] = means(own, ["localization"], "change", unit="text")
+        tables[f"divergence, {source}"] = means(own, ["localization"], "divergence", unit="text")
+    return measured(tables)
+
+
+def general(rows: Rows) -> list[dict[str, Any]]:
+    """Facts of other relations that the unedited model answers rightly, each a subject of its own in its relation."""
+    return [{**row, "subject": f"{row['subject']}, {row['relation']}"} for row in ripple(rows, "general") if row["before"]]
+
+
+def facts_kept(maintain: Rows, others: Rows) -> pd.DataFrame:
+    """Share still right of the maintain facts, and of those facts of other relations that were right before (Wilson, over facts)."""
+    kept = [row for row in maintain if row["group"] == "maintain"]
+    parts = {"maintain facts": kept, "facts of other relations": general(others)}
+    return measured({name: proportions(own, ["localization"], "correct") for name, own in parts.items()})
+
+
+def backwards(rows: Rows) -> pd.DataFrame:
+    """Reverse prompts: AUC of the true answer and of the edit target by localization, wordings averaged within a fact."""
+    own = ripple(rows, "reverse")
+    return measured({"true answer": means(own, ["localization"], "auc"), "edit target": means(own, ["localization"], "target_auc")})
+
+
+def known_backwards(rows: Rows) -> bool:
+    """Whether the unedited model's AUC for the true answer is above chance; if it is not, there is nothing to lose backwards."""
+    table = means([row for row in ripple(rows, "reverse") if row["localization"] == "unedited"], ["localization"], "auc")
+    return bool((table.low > 0.5).any())
+
+
+def consequences(rows: Rows) -> list[Mapping[str, Any]]:
+    """The consequences that the unedited model draws; of the others nothing can be said."""
+    return [row for row in ripple(rows, "consequence") if row["passes_before"]]
+
+
+def consequence_counts(rows: Rows) -> pd.DataFrame:
+    """How many consequences of each kind are asked of the unedited model, and how many it passes."""
+    own = pd.DataFrame([row for row in ripple(rows, "consequence") if row["localization"] == "unedited"], columns=["kind", "passes_before"])
+    return own.groupby("kind", sort=False).passes_before.agg(asked="size", passed="sum").reset_index()
+
+
+def consequence_shares(rows: Rows) -> pd.DataFrame:
+    """Share of passed consequences that still follow from the true answer, and that follow from the edit target."""
+    named = [{**row, "true answer": row["correct"], "edit target": row["edited"]} for row in consequences(rows)]
+    return outcome_shares(named, ["localization"], ["true answer", "edit target"])
+
+
+def carried_through(rows: Rows) -> dict[str, Measure]:
+    """What is tested: an edit that reaches the fact itself moves it backwards and in its consequences, and spares other facts.
+
+    Reverse prompts are no measure where the unedited model knows nothing backwards.
+    """
+    reverse = [row for row in ripple(rows, "reverse") if row["auc"] is not None] if known_backwards(rows) else []
+    return {
+        "AUC of the true answer, reversed": Measure(reverse, "auc", "lower"),
+        "consequence of the true answer": Measure(consequences(rows), "correct", "lower"),
+        "facts of other relations": Measure(general(rows), "correct", "higher"),
+    }
+
+
+def signal(model: str) -> pd.DataFrame:
+    """Benchmarks with published scores of a model by its key, and whether an edit could lower them; no lines for other models."""
+    columns = ["benchmark", "score", "guessing", "shots", "signal", "source"]
+    lines = [(one.task, one.score, one.guessing, one.shots, "yes" if one.usable else "no", one.source) for one in SIGNAL.get(model, ())]
+    return pd.DataFrame(lines, columns=columns)

@@ -1,0 +1,57 @@
+"""One line an edit: what it achieved, what it cost, how far it moved the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mechlib.report.tables import Rows, label
+from mechlib.stats import Interval, wilson
+
+Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+
+
+def edit_summary(asked: Rows, curves: Rows, edits: Values, damage: Rows, trained: str) -> pd.DataFrame:
+    """A line for each localization, and one for the unedited model that no weight of was changed.
+
+    Shares are text with their intervals, over facts; a fact that is asked in several other prompts than the
+    ``trained`` one counts once. ``text loss`` is the mean change of the next-token loss (nats) over texts.
+    """
+    records: list[dict[str, Any]] = []
+    for key in dict.fromkeys(row["localization"] for row in asked):
+        own = [row for row in asked if row["localization"] == key]
+        forget = [row for row in own if row["group"] == "forget"]
+        inside = [row for row in forget if row["format"] == trained]
+        outside = [row for row in forget if row["format"] != trained]
+        harm = [row["loss_after"] - row["loss_before"] for row in damage if row["localization"] == key]
+        norms = [value["norm"] for arm, value in edits if arm["localization"] == key]
+        steps = _steps([row for row in curves if row["localization"] == key])
+        records.append({
+            "localization": label(key),
+            "edited (trained prompt)": str(share(inside, "edited")),
+            "edited (other prompts)": str(share(outside, "edited")),
+            "true (other prompts)": str(share(outside, "correct")),
+            "maintain": str(share([row for row in own if row["group"] == "maintain" and row["format"] == trained], "correct")),
+            "text loss": sum(harm) / len(harm) if harm else 0.0,
+            "norm of the change": sum(norms) / len(norms) if norms else 0.0,
+            "steps taken": steps,
+        })  # fmt: skip
+    return pd.DataFrame(records)
+
+
+def share(rows: Rows, outcome: str) -> Interval:
+    """Share of facts with an outcome, each fact's rows averaged, with its Wilson interval."""
+    facts: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        facts.setdefault((row["relation"], row["subject"]), []).append(float(row[outcome]))
+    return wilson(sum(sum(values) / len(values) for values in facts.values()), len(facts))
+
+
+def _steps(curves: Rows) -> float:
+    runs: dict[tuple[Any, ...], int] = {}
+    for row in curves:
+        run = (row["forget_set"], row["seed"], row["part"])
+        runs[run] = runs.get(run, 0) + 1
+    return sum(runs.values()) / len(runs) if runs else 0.0

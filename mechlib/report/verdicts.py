@@ -1,0 +1,80 @@
+"""Verdicts of a page: an edit at fact lookup against every other edit, as one family of claims that is declared beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from mechlib.report.robustness import UNEDITED, Setting, fact_values, named, under, values
+from mechlib.report.tables import Rows, label, leading
+from mechlib.stats import Values, compare, family
+
+Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Duel:
+    """One comparison of a family: the leading localization (``first``) against another, where both were ``asked`` the same.
+
+    ``void``: one of the two models was broken.
+    """
+
+    asked: str
+    other: str
+    first: Values
+    second: Values
+    void: bool = False
+
+
+def judged(duels: Sequence[Duel], first: str, better: Better) -> pd.DataFrame:
+    """One line a duel: the paired difference, exact sign-flip p, Holm's over all of them, verdict. A void one counts in the family.
+
+    Columns: ``asked`` (where there are several), "... minus" (the other), "difference", "forget sets",
+    "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference".
+    """
+    found = family({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
+    table = pd.DataFrame(
+        [
+            (duel.asked, label(duel.other), str(one.difference), one.n_sets, _p(one.p), _p(one.adjusted), "void" if duel.void else one.verdict)
+            for duel, one in zip(duels, found.values(), strict=True)
+        ],
+        columns=["asked", f"{label(first)} minus", "difference", "forget sets", "p", "p (Holm)", "verdict"],
+    )
+    return table if table.asked.nunique() > 1 else table.drop(columns="asked")
+
+
+def verdicts(rows: Rows, settings: Sequence[Setting], better: Better = "lower") -> pd.DataFrame:
+    """Does less come back after an edit at fact lookup than after each other edit? One family over ``settings`` and localizations.
+
+    Void where the attack broke one of the two models. See :func:`judged`.
+    """
+    localizations, duels = _edits(rows), list[Duel]()
+    for setting, step in settings:
+        lines = under(rows, setting, step)
+        arms = {key: values(rows, key, setting, step) for key in localizations}
+        duels += _duels(named(setting, step), arms, set(lines.localization[lines.void]))
+    return judged(duels, leading(localizations), better)
+
+
+def format_verdicts(rows: Rows, formats: Sequence[str], better: Better = "lower") -> pd.DataFrame:
+    """Does the old answer come up less in these formats, which count equally? Without formats there is nothing to judge."""
+    localizations = _edits(rows)
+    asked = [row for row in rows if row["group"] == "forget" and row["format"] in formats]
+    arms = {key: fact_values([row for row in asked if row["localization"] == key], "correct", ["format"]) for key in localizations}
+    return judged(_duels("", arms) if formats else [], leading(localizations), better)
+
+
+def _edits(rows: Rows) -> list[str]:
+    return [key for key in dict.fromkeys(row["localization"] for row in rows) if key != UNEDITED]
+
+
+def _duels(asked: str, arms: Mapping[str, Values], broken: Set[str] = frozenset()) -> list[Duel]:
+    first = leading(list(arms))
+    return [Duel(asked, key, arms[first], arms[key], bool(broken & {first, key})) for key in arms if key != first]
+
+
+def _p(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
