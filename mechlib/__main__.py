@@ -50,10 +50,12 @@ def _run(chosen: argparse.Namespace) -> None:
 
     if chosen.command in ("execute", "plan", "keep"):
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
-        if chosen.command == "keep":
-            return keep(ROOT, given, chosen.params, chosen.pages, say)
-        run = chosen.params, chosen.pages
-        say(str(execute(ROOT, given, run[0], say, run[1])) if chosen.command == "execute" else planned(ROOT, given, *run))
+        if chosen.command == "execute":
+            say(str(execute(ROOT, given, chosen.params, say, chosen.pages)))
+        elif chosen.command == "plan":
+            say(planned(ROOT, given, chosen.params, chosen.pages))
+        else:
+            keep(ROOT, given, chosen.params, chosen.pages, say)
     elif chosen.command == "book":
         say(str(build(ROOT)))
     else:

@@ -6,12 +6,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
 
 from mechlib.components import Component, Localization
 from mechlib.edit.train import EditConfig, edit
@@ -19,13 +21,15 @@ from mechlib.facts import FORMATS, Prompt, athletes, prompts, split
 from mechlib.models import LanguageModel, load, resolve
 from mechlib.models.forward import answer_logits, tokenize
 from mechlib.models.hooked import hooked
+from mechlib.models.precision import Precision, fast_precision
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
+from mechlib.runs.attacks import ATTACKS
 from mechlib.runs.progress import duration
 from mechlib.runs.runner import Runner
-from mechlib.runs.store import Store, default_root
+from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 from tests.brute_force import drawn_tokens
 
@@ -50,7 +54,8 @@ def stages(store: Store) -> None:
     """What the stored runs of the default study took, by stage."""
     study = Study()
     runner = Runner(study, store)
-    needs = ("know", "methods", "circuits", "localize", "edit", "prompting", "damage")
+    attacks = (*ATTACKS, *(f"{name}_nulls" for name, attack in ATTACKS.items() if attack.nulls), "latent", "ripple")
+    needs = ("know", "methods", "circuits", "localize", "edit", "prompting", "damage", *attacks)
     runs = {spec.id: spec for need in needs for _, spec in study.runs(need)}
     seconds: dict[str, list[float]] = {}
     for spec in runs.values():
@@ -63,6 +68,13 @@ def stages(store: Store) -> None:
     for stage, taken in seconds.items():
         if taken:
             say(f"  {stage:<10} {len(taken):>4} runs   median {statistics.median(taken):7.2f} s   together {duration(sum(taken))}")
+    one = {"localization": (study.localizations or ())[0], "forget_set": 0, "seed": 0}
+    evaluation = {
+        need: [store.read(spec).seconds for columns, spec in study.runs(need) if store.has(spec) and one.items() <= columns.items()]
+        for need in ("prompting", "damage", *attacks)
+    }
+    say(f"A whole evaluation of one edit: {duration(sum(map(sum, evaluation.values())))} "
+        f"({', '.join(f'{need} {sum(taken):.0f} s' for need, taken in evaluation.items() if taken)})")  # fmt: skip
     missing = len(runs) - sum(store.has(spec) for spec in runs.values())
     if missing:
         say(f"  {missing} runs are not stored: make execute makes them")
@@ -89,7 +101,7 @@ def step(model: LanguageModel) -> None:
 
     def localized(steps: int) -> float:
         start = time.perf_counter()
-        edit(model, found, forget, retain, texts, EditConfig(steps=steps, retain_batch=32, learning_rate=1e-5))
+        edit(model, found, forget, retain, texts, EditConfig(steps=steps, retain_batch=32, learning_rate=1e-5, precision=fast_precision()))
         return time.perf_counter() - start
 
     localized(1)
@@ -112,6 +124,20 @@ def step(model: LanguageModel) -> None:
     model.network.zero_grad()
     model.network.requires_grad_(False)
     say(f"One step, 32 forget + 32 retain prompts and 2 texts: plain fp32 {slow:.2f} s, localized {fast:.2f} s: {slow / fast:.1f}x")
+    operations = []
+    for steps in (1, 2):
+        with FlopCounterMode(display=False) as counter:
+            localized(steps)
+        operations.append(counter.get_total_flops())
+    rate, most = (operations[1] - operations[0]) / fast, matmul_rate(fast_precision())
+    say(f"  it multiplies at {rate / 1e9:.0f} GFLOP/s, {rate / most:.0%} of what a product of matrices of its size reaches here in "
+        f"{fast_precision()} ({most / 1e9:.0f} GFLOP/s)")  # fmt: skip
+
+
+def matmul_rate(precision: Precision) -> float:
+    """Operations a second of one product as large as an MLP's for 512 tokens."""
+    left, right = (torch.randn(shape).to(getattr(torch, precision)) for shape in ((512, 640), (640, 2048)))
+    return 2 * 512 * 640 * 2048 / median_seconds(lambda: left @ right, 50)
 
 
 def patching(model: LanguageModel) -> None:
@@ -126,7 +152,8 @@ def patching(model: LanguageModel) -> None:
     def exact(precision: str) -> None:
         found[precision] = activation_patching(model, asked, precision=precision, **settings)
 
-    fast, full = median_seconds(lambda: exact("bfloat16"), 3), median_seconds(lambda: exact("float32"), 1)
+    # Where the processor has no instructions for bfloat16, float32 is the fast way.
+    taken = {precision: median_seconds(partial(exact, precision), 3) for precision in dict.fromkeys((fast_precision(), "float32"))}
     bridge, arch = hooked(model).bridge, model.architecture
     heads = pd.DataFrame([(layer, head) for layer in range(arch.n_layers) for head in range(arch.n_heads)], columns=["layer", "head"])
     mlps = pd.DataFrame([(layer,) for layer in range(arch.n_layers)], columns=["layer"])
@@ -152,24 +179,26 @@ def patching(model: LanguageModel) -> None:
 
     what = f"{len(sites)} heads and MLPs, {len(asked)} prompts"
     say(f"Exact patching, {what}: TransformerLens's loop {slow:.1f} s ({slow / len(sites):.2f} s a site)")
-    say(f"  here in bfloat16 {fast:.1f} s: {slow / fast:.1f}x, Spearman {agreement('bfloat16'):.4f} with its float32 scores")
-    say(f"  here in float32 {full:.1f} s: {slow / full:.1f}x, Spearman {agreement('float32'):.4f}")
+    for precision, seconds in taken.items():
+        say(f"  here in {precision} {seconds:.1f} s: {slow / seconds:.1f}x, Spearman {agreement(precision):.4f} with its float32 scores")
     padded = model.tokenizer([prompt.text for prompt in asked], return_tensors="pt")
     with torch.no_grad():
         plain = median_seconds(lambda: model.network(**padded, use_cache=False).logits, 3)
         ends = median_seconds(lambda: model.network(**padded, use_cache=False, logits_to_keep=1).logits, 3)
-    for precision in ("bfloat16", "float32"):
-        taken = median_seconds(lambda precision=precision: attribution_patching(model, asked, precision=precision, **settings), 3)
-        say(f"Attribution patching of all components in {precision} {taken:.2f} s: {taken / plain:.2f}x one plain forward pass "
-            f"({plain:.2f} s), {taken / ends:.2f}x one with the last logits only ({ends:.2f} s)")  # fmt: skip
+    for precision in taken:
+        seconds = median_seconds(lambda precision=precision: attribution_patching(model, asked, precision=precision, **settings), 3)
+        say(f"Attribution patching of all components in {precision} {seconds:.2f} s: {seconds / plain:.2f}x one plain forward pass "
+            f"({plain:.2f} s), {seconds / ends:.2f}x one with the last logits only ({ends:.2f} s)")  # fmt: skip
 
 
 def memory(model: LanguageModel) -> None:
-    """Peak resident memory of attribution patching on longer and longer lists of prompts."""
+    """Peak resident memory of attribution patching on longer and longer lists of prompts of one length."""
     peaks: list[str] = []
+    # The same prompts again and again: longer names would make larger batches.
+    some = equally_long(model, 32)
     for count in (32, 128, 512):
         Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-        asked = prompts(athletes().facts[:count], FORMATS["one_shot"])
+        asked = some * (count // len(some))
         attribution_patching(model, asked, corruption="tokens", direction="noise", seed=0)
         status = Path("/proc/self/status").read_text()
         peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
@@ -187,7 +216,7 @@ def equally_long(model: LanguageModel, count: int) -> list[Prompt]:
 
 def main() -> None:
     """Everything, in a few minutes."""
-    stages(Store(default_root()))
+    stages(default_store())
     start = time.perf_counter()
     model = load(resolve("gemma-3-270m"))
     say(f"Loading the cached model, its hash verified: {time.perf_counter() - start:.1f} s")

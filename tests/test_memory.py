@@ -8,35 +8,24 @@ import pytest
 import torch
 from conftest import tiny_model
 from editing import localization
+from planning import EDIT, TINY, finish, offline
 
-from mechlib.components import Architecture, Component, Localization, modules
+from mechlib.components import Component, Localization, modules
 from mechlib.edit.config import EditConfig
 from mechlib.edit.trainable import trainable
 from mechlib.models import ModelError, resolve
 from mechlib.models.forward import hidden_states, token_batch
 from mechlib.models.precision import computing
 from mechlib.runs.memory import Batch, Memory, Sizes, _lengths, expected_components, memory, sizes
-from mechlib.runs.result import Result
-from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
-TINY = Sizes(Architecture(3, 4, 2, 32, 8, 48), 100, tied=True)
-# One MLP of 3 x 32 x 48 weights in layer 1; every step 20 prompts of 30 tokens, the first 10 the same, and 2 texts of 24.
-EDIT = Memory("edit", TINY, "float32", EditConfig(steps=10), Batch(20, 10, 30), trained=4608, layers=2)
 # One of its matrices in bfloat16, its gradient in bfloat16, and in float32.
 CAST = (2 + 2 + 4) * 32 * 48
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
-    monkeypatch.setattr("mechlib.runs.memory._lengths", lambda study: (16, 30))
-    return Store(tmp_path)
-
-
-def finish(store, spec, value=()):
-    with store.writing(spec) as folder:
-        store.finish(folder, spec, Result(value=dict(value)), 1.0)
+    return offline(tmp_path, monkeypatch)
 
 
 def needs(store, key, accelerator=True, **parameters):

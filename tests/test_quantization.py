@@ -14,7 +14,7 @@ from mechlib.evals.attack import Knowledge
 from mechlib.evals.quantization import NORMAL_FLOAT, SCHEMES, SchemeError, crossed, quantization, quantized
 
 EVEN = {"int8": (127, 10**6), "int4_128": (7, 128), "int4_64": (7, 64)}
-ROUGH = [scheme for scheme in SCHEMES if scheme != "none"]
+ROUGH = [scheme for scheme in SCHEMES if scheme != "bfloat16"]
 every = pytest.mark.parametrize("scheme", SCHEMES)
 rough = pytest.mark.parametrize("scheme", ROUGH)
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 300))
@@ -45,7 +45,7 @@ def test_by_hand():
     normal = quantized(torch.tensor([[2.0, 1.1, 1.3, -0.4, 0.05, -2.0]]), "nf4")
     assert normal.tolist() == [pytest.approx([2, 2 * 0.562617, 2 * 0.722957, 2 * -0.184773, 0, -2], rel=1e-5)]
     # 8 bits of significand: next to 1 in steps of 1/128, next to 256 in steps of 2.
-    assert quantized(torch.tensor([[1 + 1 / 128, 1 + 1 / 512, 257.5]]), "none").tolist() == [[1 + 1 / 128, 1.0, 258.0]]
+    assert quantized(torch.tensor([[1 + 1 / 128, 1 + 1 / 512, 257.5]]), "bfloat16").tolist() == [[1 + 1 / 128, 1.0, 258.0]]
 
 
 @given(shapes, st.integers(0, 99))
@@ -161,8 +161,8 @@ def test_the_model_is_as_it_was(tiny):
 def test_fewer_bits_move_answers_further(tiny):
     plain = log_probabilities(tiny)
     moved = {attacked.setting: (log_probabilities(attacked.model) - plain).abs().mean().item() for attacked in attacks(tiny, *SCHEMES)}
-    assert moved["none"] < 0.1
-    assert 0 < moved["none"] < moved["int4_64"]
+    assert moved["bfloat16"] < 0.1
+    assert 0 < moved["bfloat16"] < moved["int4_64"]
     assert 0 < moved["int8"] < min(moved["int4_64"], moved["int4_128"], moved["nf4"])
 
 
@@ -192,8 +192,8 @@ def test_crossed_by_hand():
     after = torch.tensor([[127.0, 1.3, 2.6, 3.0, 0.0]])
     assert crossed(before, after, "int8") == 0.5
     assert crossed(before, after, "int4_64") == 0.0
-    assert crossed(before, after, "none") == 1.0
-    assert crossed(before, before * (1 + 1e-6), "none") == 0.0
+    assert crossed(before, after, "bfloat16") == 1.0
+    assert crossed(before, before * (1 + 1e-6), "bfloat16") == 0.0
     # The largest weight moves: so do all weights that codes stand for, and no code.
     assert crossed(before, before * torch.tensor([1.001, 1, 1, 1, 1]), "int8") == 0.0
     assert crossed(before, -before, "int8") == 1.0

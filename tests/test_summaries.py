@@ -6,8 +6,8 @@ from mechlib.report.summaries import edit_summary, share
 
 
 def row(subject, form="one_shot", group="forget", key="fact_lookup", **outcomes):
-    plain = {"localization": key, "relation": "sport", "subject": subject, "format": form, "group": group, "edited": False, "correct": False}
-    return {**plain, **outcomes}
+    where = {"localization": key, "relation": "sport", "subject": subject, "format": form, "group": group}
+    return {**where, "edited": False, "correct": False, **outcomes}
 
 
 ASKED = [
@@ -16,7 +16,11 @@ ASKED = [
     row("A", "question", edited=True), row("A", "cloze", correct=True), row("B", "question", correct=True),
     row("C", group="maintain", correct=True), row("D", group="maintain"), row("C", "question", group="maintain"),
 ]  # fmt: skip
-CURVES = [{"localization": "fact_lookup", "forget_set": number, "seed": 0, "part": 0, "step": step} for number in (0, 1) for step in range(2 + 2 * number)]
+CURVES = [
+    {"localization": "fact_lookup", "forget_set": number, "seed": 0, "part": 0, "step": step}
+    for number in (0, 1)
+    for step in range(2 + 2 * number)
+]
 EDITS = [({"localization": "fact_lookup"}, {"norm": 1.0}), ({"localization": "fact_lookup"}, {"norm": 3.0})]
 DAMAGE = [{"localization": "fact_lookup", "loss_before": 1.0, "loss_after": after} for after in (1.5, 1.1)]
 

@@ -47,9 +47,9 @@ NORMAL_FLOAT = (
     0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
 )  # fmt: skip
 # Evenly spaced codes are symmetric: a zero stays zero, and a zero point would make a step narrower by a fifteenth only.
-# "none" is the control: 16 bits (bfloat16), which next to nothing should depend on.
+# "bfloat16" is the control: 16 bits (bfloat16), which next to nothing should depend on.
 SCHEMES: Mapping[str, Scheme | None] = {
-    "none": None,
+    "bfloat16": None,
     "int8": Scheme(_even(127), None),
     "int4_128": Scheme(_even(7), 128),
     "int4_64": Scheme(_even(7), 64),

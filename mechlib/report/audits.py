@@ -227,8 +227,8 @@ def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[st
         found |= {(name, key): compare(arms[first], arms[key], measure.better) for key in others if arms[first]}
     adjusted = family({f"{name}, {key}": one for (name, key), one in found.items()}).values()
     lines = [
-        (name, one.better, label(key), str(one.difference), one.n_sets, *("none" if p is None else f"{p:.3f}" for p in (one.p, one.adjusted)),
-         one.verdict)
+        (name, one.better, label(key), str(one.difference), one.n_sets,
+         *("none" if p is None else f"{p:.3f}" for p in (one.p, one.adjusted)), one.verdict)
         for (name, key), one in zip(found, adjusted, strict=True)
     ]  # fmt: skip
     columns = ["measure", "expected", f"{label(first)} minus", "difference", "forget sets", "p", "p (Holm)", "verdict"]

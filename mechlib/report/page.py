@@ -64,7 +64,8 @@ class OpenPage:
         size = self.study.size
         plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
         parts = f"{self.study.kind.parts} x " if self.study.kind.parts > 1 else ""
-        of = "that are whole answers" if self.study.kind.forget == "answers" else f"of {parts}{self.study.kind.scale * self.study.forget_set_size}"
+        count = self.study.kind.scale * self.study.forget_set_size
+        of = "that are whole answers" if self.study.kind.forget == "answers" else f"of {parts}{count}"
         sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(

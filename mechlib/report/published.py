@@ -67,3 +67,49 @@ _SCALING = (
 def published_scaling() -> pd.DataFrame:
     """The paper's scaling study, one row a mode and number of facts."""
     return pd.DataFrame(_SCALING, columns=["mode", "facts", "forget", "edit", "letter choice: edit", "letter choice: true"])
+
+
+# The paper's attack, as mechlib.evals.relearning names it: rank and learning rate, and its last step.
+RELEARNING_SETTING = ("LoRA 512, 0.0002", 20)
+# Mean probability of the true answer on the held-out half of the forget set before and after relearning the other half, on facts
+# to maintain before and after, and both behind a soft prompt. Rows in the order of _ARMS; six runs a row (three models, 16 and 64
+# facts), from the same released runs. In the CounterFact runs the attacker trained on edit targets, so they measure something else.
+_RELEARNED: Mapping[str, Sequence[Sequence[float]]] = {
+    "sports-athlete-editing": (
+        (0.000, 0.199, 0.993, 0.663, 0.327, 0.443), (0.009, 0.469, 0.989, 0.887, 0.378, 0.521), (0.008, 0.631, 0.879, 0.867, 0.352, 0.472),
+        (0.136, 0.824, 0.828, 0.875, 0.382, 0.503), (0.063, 0.903, 0.759, 0.955, 0.387, 0.543), (0.006, 0.312, 0.984, 0.737, 0.345, 0.479),
+        (0.000, 0.264, 0.992, 0.805, 0.376, 0.463), (0.001, 0.275, 0.979, 0.674, 0.337, 0.429), (0.000, 0.291, 0.977, 0.643, 0.301, 0.451),
+    ),
+    "counterfact-editing": (
+        (0.001, 0.050, 0.967, 0.188, 0.360, 0.650), (0.001, 0.043, 0.975, 0.175, 0.351, 0.707), (0.002, 0.050, 0.976, 0.196, 0.327, 0.704),
+        (0.001, 0.056, 0.963, 0.215, 0.333, 0.663), (0.005, 0.068, 0.970, 0.197, 0.352, 0.672), (0.001, 0.062, 0.973, 0.212, 0.365, 0.725),
+        (0.001, 0.057, 0.979, 0.187, 0.348, 0.672), (0.001, 0.059, 0.979, 0.183, 0.317, 0.725), (0.001, 0.058, 0.976, 0.202, 0.328, 0.718),
+    ),
+}  # fmt: skip
+
+
+def published_relearning(task: str) -> pd.DataFrame:
+    """The paper's relearning and soft prompts, one row a localization; raises ``KeyError`` for a task that it does not have here.
+
+    Columns: ``forget`` (the held-out half) and ``maintain``, each before, after relearning and behind a soft prompt.
+    """
+    columns = ("forget before", "forget relearned", "maintain before", "maintain relearned", "forget soft prompt", "maintain soft prompt")
+    rows = zip(_ARMS, _RELEARNED[task], strict=True)
+    return pd.DataFrame([{"localization": label(key), **dict(zip(columns, row, strict=True))} for key, row in rows])
+
+
+# Probes after athlete edits, rows in the order of _ARMS: true answer and edit target of edited athletes, sport of other
+# athletes, each a mean over layers; then the first two at the last layer. Recomputed from the probe results of the same runs.
+_PROBES = (
+    (0.187, 0.755, 0.896, 0.000, 1.000), (0.573, 0.377, 0.913, 0.333, 0.667), (0.517, 0.443, 0.915, 0.315, 0.685),
+    (0.893, 0.073, 0.915, 0.531, 0.466), (0.922, 0.044, 0.915, 0.935, 0.065), (0.297, 0.656, 0.915, 0.023, 0.977),
+    (0.294, 0.660, 0.911, 0.036, 0.964), (0.307, 0.625, 0.912, 0.039, 0.961), (0.300, 0.636, 0.905, 0.018, 0.982),
+)  # fmt: skip
+
+
+def published_probes(localizations: Sequence[str]) -> pd.DataFrame:
+    """The paper's probes at the last token after athlete edits, one row a localization of those asked for that it has."""
+    rows = dict(zip(_ARMS, _PROBES, strict=True))
+    columns = ["true answer", "edit target", "other athletes", "true answer, last layer", "edit target, last layer"]
+    found = [(label(key), *rows[key]) for key in localizations if key in rows]
+    return pd.DataFrame(found, columns=["localization", *columns])

@@ -206,14 +206,14 @@ def published_setting(table: pd.DataFrame) -> Setting:
 
 
 def beside_published(rows: Rows, setting: str, step: int) -> pd.DataFrame:
-    """The paper's mean probabilities of true answers after relearning beside ours, on tested and on maintained facts."""
-    theirs = published_relearning().set_index("localization")
+    """The paper's mean probabilities of true answers about athletes after relearning beside ours, on tested and on maintained facts."""
+    theirs = published_relearning("sports-athlete-editing").set_index("localization")
     records: list[dict[str, Any]] = []
     for key in dict.fromkeys(row["localization"] for row in rows):
         record: dict[str, Any] = {"localization": label(key)}
         for group in ("forget", "maintain"):
             sets = values(rows, key, setting, step, "probability", group)
-            record[f"paper, {group}"] = theirs[group].get(label(key), math.nan)
+            record[f"paper, {group}"] = theirs[f"{group} relearned"].get(label(key), math.nan)
             record[f"here, {group}"] = sum(sum(facts) / len(facts) for facts in sets.values()) / len(sets)
         records.append(record)
     return pd.DataFrame(records)

@@ -14,7 +14,7 @@ Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
 def edit_summary(asked: Rows, curves: Rows, edits: Values, damage: Rows, trained: str) -> pd.DataFrame:
-    """A line for each localization, and one for the unedited model that no weight of was changed.
+    """A line for each localization and one for the unedited model.
 
     Shares are text with their intervals, over facts; a fact that is asked in several other prompts than the
     ``trained`` one counts once. ``text loss`` is the mean change of the next-token loss (nats) over texts.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mechlib.facts import FORMATS
 from mechlib.localize.registry import GIVEN, known, localizer
-from mechlib.stats import Interval, at_chance, paired_difference, wilson
+from mechlib.stats import Interval, at_chance, wilson
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -49,18 +49,6 @@ def void_formats(rows: Rows) -> list[str]:
     unedited = [row for row in rows if row["localization"] == "unedited" and row["group"] == "forget"]
     table = proportions(unedited, ["format"], "correct").to_dict("records")
     return [row["format"] for row in table if at_chance(row["hits"], row["n"], n_options=4)]
-
-
-def difference(rows: Rows, first: str, second: str, outcome: str, formats: Sequence[str], group: str = "forget") -> Interval:
-    """Paired difference ``first - second`` in a share, over forget sets and facts; seeds and formats are averaged within a fact."""
-    arms: list[dict[int, list[float]]] = []
-    for key in (first, second):
-        values: dict[int, dict[str, list[float]]] = {}
-        for row in rows:
-            if row["localization"] == key and row["group"] == group and row["format"] in formats:
-                values.setdefault(row["forget_set"], {}).setdefault(row["subject"], []).append(float(row[outcome]))
-        arms.append({number: [sum(facts[name]) / len(facts[name]) for name in sorted(facts)] for number, facts in values.items()})
-    return paired_difference(arms[0], arms[1])
 
 
 def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:

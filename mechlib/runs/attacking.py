@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -75,7 +75,7 @@ def unknown_facts(facts: FactSet, know: Result, count: int, seed: int) -> list[F
 
 
 @contextmanager
-def edited(model: LanguageModel, edit: Result | None) -> Iterator[LanguageModel]:
+def edited(model: LanguageModel, edit: Result | None) -> Generator[LanguageModel]:
     """The model with a stored edit applied, or as it is if there is none."""
     if edit is None:
         yield model

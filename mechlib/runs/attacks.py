@@ -52,7 +52,7 @@ ATTACKS = {
         AttackPlan(
             "quantization", "Quantization", "quantize",
             "Weights of all attention layers and MLPs rounded to 8 or 4 bits; embeddings and norms stay.",
-            {"quick": {"schemes": ["int4_64", "nf4"]}, "full": {"schemes": ["none", "int8", "int4_128", "int4_64", "nf4"]}},
+            {"quick": {"schemes": ["int4_64", "nf4"]}, "full": {"schemes": ["bfloat16", "int8", "int4_128", "int4_64", "nf4"]}},
         ),
         AttackPlan(
             "direction", "Direction removal", "direction",
@@ -69,7 +69,8 @@ ATTACKS = {
         ),
         AttackPlan(
             "soft_prompt", "Soft prompt", "soften",
-            "A few learned vectors before every question, trained on the true answers of one half of the forget set; asked about the other half.",
+            "A few learned vectors before every question, trained on the true answers of one half of the forget set; asked about the other "
+            "half.",
             {"quick": {"tokens": 4, "steps": 8, "learning_rate": 0.05},
              "full": {"tokens": 4, "steps": 64, "learning_rate": 0.02, "restarts": 2}},
             folds=True, nulls={"permuted answers": {"labels": "permuted"}},

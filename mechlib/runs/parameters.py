@@ -73,9 +73,9 @@ class Parameters:
         checks.whole("SEED", self.seed, least=0)
         checks.whole("FORGET_SET_SIZE", self.forget_set_size, least=1)
         checks.probability("KNOWN_THRESHOLD", self.known_threshold)
-        for name, words in (("FACTS", self.facts), ("WORLD_FACTS", self.world_facts), ("TEXTS", self.texts), ("LOCALIZATION", self.localization)):
-            if words is not None:
-                checks.text(name, words)
+        for name in ("facts", "world_facts", "texts", "localization"):
+            if getattr(self, name) is not None:
+                checks.text(name.upper(), getattr(self, name))
         for name in ("forget_sets", "seeds", "steps", "micro_batch"):
             if getattr(self, name) is not None:
                 checks.whole(name.upper(), getattr(self, name), least=1)

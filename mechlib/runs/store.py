@@ -114,7 +114,7 @@ class Store:
                 target = self.folder(spec)
                 target.parent.mkdir(exist_ok=True)
                 if not target.exists():
-                    os.replace(scratch, target)
+                    scratch.replace(target)
         except OSError as error:
             raise StoreError(f"{self.root}: {error.strerror or error}; finished runs are untouched") from error
         finally:

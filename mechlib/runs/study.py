@@ -47,7 +47,14 @@ class Study(Parameters):
         settings: dict[str, Any] = {"threshold": self.known_threshold, "forget": task.forget, "n_sets": size.n_sets,
                                     "n_localize": size.n_localize, "n_test": size.n_test, "n_validate": min(self.forget_set_size, 16),
                                     "seed": self.seed}  # fmt: skip
-        return settings | ({"target": task.target} if task.forget == "answers" else {"set_size": task.parts * task.scale * self.forget_set_size})
+        if task.forget == "answers":
+            return {**settings, "target": task.target}
+        return {**settings, "set_size": task.parts * task.scale * self.forget_set_size}
+
+    @property
+    def _trained(self) -> dict[str, Any]:
+        """What every run reads that divides the facts and asks them in the format that edits are trained on."""
+        return {**self._subject, "splits": self.split_settings, "format": self.edit_format}
 
     def unreached(self) -> Study:
         """The same study of a model that cannot be reached now: its runs can be counted, not found or computed."""
@@ -83,7 +90,7 @@ class Study(Parameters):
 
     def evidence_from(self, share: int, of: int) -> dict[str, RunSpec]:
         """The same from one of several equal shares of the facts to localize."""
-        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "seed": self.seed}
+        config = {**self._trained, "seed": self.seed}
         config |= {"share": [share, of]} if of > 1 else {}
         inputs = {"know": self.know}
         if self.kind.family.lookup == "probe":
@@ -98,7 +105,7 @@ class Study(Parameters):
     @cached_property
     def circuits(self) -> RunSpec:
         """Faithfulness of the circuits of all methods that score heads and MLPs."""
-        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "seed": self.seed, "precision": self.precision}
+        config = {**self._trained, "seed": self.seed, "precision": self.precision}
         traces = {name: self.evidence[name] for name in METHODS if name not in (POSITIONS, REDRAWN)}
         return RunSpec("circuits", "faithfulness of circuits", config, {"know": self.know, **traces})
 
@@ -137,9 +144,10 @@ class Study(Parameters):
     def trial(self, key: str, learning_rate: float, coefficient: float) -> RunSpec:
         """One try of hyperparameters, on facts that no result is about."""
         tried = {"learning_rate": learning_rate, "forget_coefficient": coefficient}
-        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "trial": tried,
+        config = {**self._trained, "trial": tried,
                   "training": asdict(replace(self.training(key, 0), **tried)), "count": self.size.n_damage_texts}  # fmt: skip
-        inputs = {"know": self.know, "localize": self.localize(key, VALIDATION, 0), "text": self.text("train"), "other text": self.text("damage")}
+        inputs = {"know": self.know, "localize": self.localize(key, VALIDATION, 0), "text": self.text("train"),
+                  "other text": self.text("damage")}  # fmt: skip
         return RunSpec("trial", f"trial: {localizer(key).label}, {learning_rate:g} x {coefficient:g}", config, inputs)
 
     def tuning(self, key: str) -> RunSpec:
@@ -154,19 +162,19 @@ class Study(Parameters):
 
     def edit_part(self, key: str, forget_set: int, seed: int, part: int) -> RunSpec:
         """One part of a sequential edit, after the parts before; other tasks have one part."""
-        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "forget_set": forget_set,
+        config = {**self._trained, "forget_set": forget_set,
                   "part": [part, self.kind.parts], "training": asdict(self.training(key, seed))}  # fmt: skip
         inputs = {"know": self.know, "localize": self.localize(key, forget_set, seed, part), "text": self.text("train")}
         inputs |= {"tune": self.tuning(key)} if self.tune else {}
         inputs |= {"before": self.edit_part(key, forget_set, seed, part - 1)} if part else {}
-        label = f"edit: {localizer(key).label}, forget set {forget_set}, seed {seed}" + (f", part {part + 1}" if self.kind.parts > 1 else "")
-        return RunSpec("edit", label, config, inputs)
+        label = f"edit: {localizer(key).label}, forget set {forget_set}, seed {seed}"
+        return RunSpec("edit", label + (f", part {part + 1}" if self.kind.parts > 1 else ""), config, inputs)
 
     def mask(self, key: str, forget_set: int) -> RunSpec:
         """A mask over one localization's weights, trained to forget one forget set."""
         training = MaskConfig(loss=self.kind.loss, steps=self.size.mask_steps,
                               precision="float32" if self.precision == "float32" else "bfloat16", seed=self.seed)  # fmt: skip
-        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "forget_set": forget_set,
+        config = {**self._trained, "forget_set": forget_set,
                   "training": asdict(training)}  # fmt: skip
         inputs = {"know": self.know, "localize": self.localize(key, forget_set, 0), "text": self.text("train")}
         return RunSpec("mask", f"mask: {localizer(key).label}, forget set {forget_set}", config, inputs)
@@ -201,15 +209,15 @@ class Study(Parameters):
         """One attack on an edit, or (``None``) on the unedited model; ``null``: the same attack without the knowledge."""
         plan, size = ATTACKS[name], self.size
         chosen = {**dict(getattr(self, name)), **(plan.nulls[null] if null else {})}
-        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "forget_set": forget_set, "fold": fold,
-                  "n_maintain": min(size.n_test, 32), "n_unknown": size.n_unknown, "seed": self.seed + seed, "settings": chosen}  # fmt: skip
+        config = {**self._trained, "forget_set": forget_set, "fold": fold, "settings": chosen,
+                  "n_maintain": min(size.n_test, 32), "n_unknown": size.n_unknown, "seed": self.seed + seed}  # fmt: skip
         inputs = {"know": self.know, "text": self.text("train")} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
         label = f"{plan.label}{f' ({null})' if null else ''}: {_who(key)}, forget set {forget_set}, seed {seed}"
         return RunSpec(plan.stage, label + ("" if fold is None else f", half {fold}"), config, inputs)
 
     def audit(self, stage: str, key: str | None, forget_set: int, seed: int) -> RunSpec:
         """What can still be read off one edited model (``latent``), or what follows from its facts (``ripple``)."""
-        config = {**self._subject, "splits": self.split_settings, "format": self.edit_format, "forget_set": forget_set, "seed": self.seed}
+        config = {**self._trained, "forget_set": forget_set, "seed": self.seed}
         inputs = {"know": self.know} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
         return RunSpec(stage, f"{stage}: {_who(key)}, forget set {forget_set}, seed {seed}", config, inputs)
 

@@ -34,7 +34,7 @@ def layer_curves(panels: Mapping[str, pd.DataFrame], axis: str) -> go.Figure:
                       "dash": "dash" if key == "unedited" else "solid"},
             )  # fmt: skip
             named.add(str(key))
-            figure.add_scatter(x=part.layer[void], y=part.share[void], mode="markers", showlegend=False, hoverinfo="skip", row=1, col=column,
+            figure.add_scatter(x=part.layer[void], y=part.share[void], name="void", mode="markers", showlegend=False, row=1, col=column,
                                marker={"symbol": "circle-open", "size": 5, "color": "#c8c8c8"})  # fmt: skip
         if "control" in table:
             control = table.groupby("layer").control.mean()

@@ -27,7 +27,11 @@ def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Re
     training = EditConfig(**config["training"])
     delta, _ = edit(context.model, localization, prompts(forget, form), prompts(retain, form), texts, training, context.report)
     with delta.applied(context.model):
-        rows = [row for group, facts in (("forget", forget), ("maintain", maintain)) for row in ask(context.model, prompts(facts, form), group)]
+        rows = [
+            row
+            for group, facts in (("forget", forget), ("maintain", maintain))
+            for row in ask(context.model, prompts(facts, form), group)
+        ]
     harm = damage(context.model, delta, {"samples": [row["tokens"] for row in inputs["other text"].rows][: config["count"]]})
     change = sum(row.loss_after - row.loss_before for row in harm) / len(harm)
     return Result([asdict(row) for row in rows], {"norm": delta.norm, "text": change, **config["trial"]})

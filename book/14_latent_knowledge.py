@@ -1,0 +1,232 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, edit, latent, direction]
+# ---
+
+# %% [markdown]
+# # What is still inside
+#
+# A model can stop saying something without ceasing to know it. This page does not ask the edited models anything: it
+# opens them. Four instruments look for the true answer of edited facts: linear probes, the unembedding at every layer,
+# patching into the unedited model, and the removal of the one direction in which the edit moved the stream. Each has
+# a way to fool itself, so each comes with a control that says when it tells nothing.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+WORLD_FACTS = None
+TASK = "sports-athlete-editing"
+SEED = 0
+SEEDS = None
+KNOWN_FORMAT = None
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = None
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"
+LOCALIZATION = None
+LOCALIZATIONS = None
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = None
+STOP_AT = None
+TUNE = False
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
+PRECISION = None
+DIRECTION = None  # None: as the profile says; else a dictionary of layers: "all", "early", "middle" or "late"
+
+# %% tags=["remove-input"]
+from mechlib.report.page import figures, open_page, tables
+
+page = open_page(globals())
+page.banner()
+
+# %% tags=["remove-input"]
+from mechlib.report import audits, robustness, verdicts
+
+rows = page.rows("latent")
+leading = tables.leading(page.study.localizations)
+page.number("leading", tables.label(leading))
+
+# %% [markdown]
+# ## Linear probes
+#
+# In each model, edited or not, a linear classifier learns to read the sport off the residual stream that enters a layer, from
+# athletes that no edit touched. Then it reads the edited ones. It may say the true answer (the knowledge is still
+# there), the edit target (the edit has rewritten what the model looks up), or something else.
+#
+# A probe can be good at learning rather than at reading. The control is the same probe trained on shuffled answers
+# {cite:p}`hewitt2019designing`. **A layer is void** where the probe, cross-validated on its own athletes, is not above
+# that control by ten points with the lower end of its 95 % interval; void layers are drawn as hollow grey points and
+# count nowhere.
+
+# %% tags=["remove-input"]
+at = {position: audits.audit(rows, "probe", position) for position in ("prompt", "subject")}
+for position, text in (("prompt", "last token of the prompt"), ("subject", "last token of the subject")):
+    said = audits.probe_shares(at[position])
+    figures.layer_curves({f"probe quality, {text}": audits.probe_quality(at[position]),
+                          "says the true answer": said[said.measure == "true answer"],
+                          "says the edit target": said[said.measure == "edit target"]}, "share of facts").show()
+
+# %% [markdown]
+# *Above at the last token of the prompt, where the paper probes; below at the last token of the subject, where the
+# fact is looked up. Left: accuracy on unedited athletes, cross-validated, and the control. Middle and right: what the
+# probes say about the edited athletes. Below the first edited layer all models are the same model.*
+
+# %% tags=["remove-input"]
+tables.styled(audits.probe_table(at["prompt"]), index=True)
+
+# %% [markdown]
+# *Last token of the prompt: the share of layers at which a fact's probe says the true answer or the edit target,
+# averaged over facts (Wilson, 95 %, over facts). A layer is readable if it is void neither in this model nor in the
+# unedited one. The last columns take all layers, as the paper does.*
+#
+# ### The paper's figures
+
+# %% tags=["remove-input"]
+from mechlib.report.published import published_probes
+
+theirs = published_probes(page.study.localizations)
+tables.styled(theirs, {name: "{:.3f}" for name in theirs.columns[1:]})
+
+# %% [markdown]
+# *Mean over all layers, over Gemma-7B, Gemma-2-9B and Llama-3-8B and over 16 and 64 athletes, recomputed from the authors' released
+# probe results: one run each, three sports, no shuffled control and no unedited model beside. It compares with the columns "all
+# layers" of ours. Layers that are the same before and after an edit pull every localization towards the unedited model, and late
+# ones most: an edit at the last layers leaves all layers below it untouched by construction. Read the paper's
+# large differences between early and late localizations with that in mind.*
+
+# %% [markdown]
+# ## Head projection
+#
+# The attacker unembeds what every layer hands on, takes the {glue:text}`candidates` likeliest tokens of each, and succeeds if the
+# answer is among them {cite:p}`patil2024can`. Layers that offer every sport after a sports prompt give nothing away, so
+# the control is how often **another option**, neither the true answer nor the edit target, is among the candidates.
+# Head projection is void if in the unedited model the true answer is not above that control by ten points with the lower end of
+# its interval. Here it is {glue:text}`projection`.
+
+# %% tags=["remove-input"]
+projection = audits.audit(rows, "projection")
+page.number("candidates", audits.CANDIDATES)
+page.number("projection", "void" if audits.tells_nothing(projection) else "not void")
+outcomes = ["true answer", "edit target", "another option"]
+figures.interval_dots(audits.outcome_shares(audits.extracted(projection), ["localization"], outcomes), "share of facts").show()
+
+# %% [markdown]
+# *Attack success: the share of edited facts whose true answer (or edit target, or another option) is a candidate at any layer
+# (Wilson, 95 %, over facts). The last layer is one of them: it is what the model says.*
+
+# %% tags=["remove-input"]
+layers = audits.outcome_shares(audits.projected(projection), ["localization", "layer"], [*outcomes, "leads"])
+titles = {"true answer": "true answer", "another option": "another option", "leads": "true answer leads the options"}
+figures.layer_curves({title: layers[layers.measure == name] for name, title in titles.items()}, "share of facts").show()
+
+# %% [markdown]
+# *Layer by layer: the share of facts whose true answer is a candidate, the same of another option, and the share
+# whose true answer is the likeliest of the options there, however unlikely all of them are.*
+
+# %% [markdown]
+# ## Depth of erasure
+#
+# The stream of the edited model, at the last token of the prompt, is patched into the unedited model after one layer.
+# If the answer is lost, what was handed on no longer carried it. How much can be lost at all is measured with a
+# corrupted subject in place of the edit: **erased** is the share of that loss, 0 for an intact and 1 for a gone fact
+# {cite:p}`lee2026measuring`. That score takes as its reference a model that never learned the facts; nobody has one of
+# a pretrained model, hence the corruption. In early layers the answer has not arrived at the last token and corruption
+# takes nothing: there no claim is made, and a layer is void where that holds for more than half of the facts.
+
+# %% tags=["remove-input"]
+depth = audits.audit(rows, "depth")
+scores = audits.erasure_scores(depth)
+page.number("scored", len({row["subject"] for row in scores}))
+page.number("asked", len({row["subject"] for row in depth}))
+figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the loss").show()
+
+# %% tags=["remove-input"]
+figures.interval_dots(audits.means(scores, ["localization"], "erased").assign(measure="erased"), "depth of erasure").show()
+
+# %% [markdown]
+# *Above, by layer; below, one number a fact, over layers weighted by what corruption takes there, then averaged (95 %, bootstrap over
+# forget sets and facts). A claim is made about {glue:text}`scored` of {glue:text}`asked` facts.*
+#
+# A high number says that the edit reaches down to where the answer enters the last token. It does not say that it was
+# erased below: patching at the last token cannot see what stays at the subject.
+
+# %% [markdown]
+# ## Less inside?
+#
+# **Claim.** An edit at {glue:text}`leading` leaves less of the true answer inside than an edit made elsewhere.
+#
+# **Rule.** Paired differences, {glue:text}`leading` minus the other, over forget sets and facts: of what the probes say at the last
+# token of the prompt, over the layers that are readable in every model here; of the success of head projection (left out if
+# void); of the depth of erasure. All of them together are one family. The claim is supported if the 95 % interval lies
+# wholly on the expected side of zero and the sign-flip test over forget sets, adjusted for the family (Holm), is below
+# .05; equivalent if the 90 % interval lies within ten points; with fewer than six forget sets there is no inference.
+
+# %% tags=["remove-input"]
+others = [key for key in page.study.localizations if key != leading]
+tables.styled(audits.comparisons(audits.left_inside(rows), leading, others))
+
+# %% [markdown]
+# ## Removing a direction
+#
+# **The attack.** {glue:text}`definition`
+#
+# Some unlearned models hide what they know behind little more than one direction, and projecting it out brings it back
+# {cite:p}`lucki2024adversarial`. **Void** is an attack that leaves a model less than 90 % of its accuracy on maintain facts: a
+# broken model is not a robust one. In the unedited model there is no such direction, so nothing happens: it is the ceiling.
+
+# %% tags=["remove-input"]
+from mechlib.runs.attacks import ATTACKS
+
+attacked = page.rows("direction")
+page.number("definition", ATTACKS["direction"].definition)
+table = robustness.outcomes(attacked)
+setting, step = robustness.shared_setting(table)
+back = robustness.recoveries(attacked, setting, step)
+page.number("broken", ", ".join(tables.label(key) for key in back.localization[back.void]) or "none")
+figures.attack_bars(table).show()
+
+# %% [markdown]
+# *Share of tested facts with the true answer before the attack and under it; each fact is tested by an attacker who held the other
+# half of its forget set (Wilson, 95 %, over facts). Hatched, because the attack broke the model: {glue:text}`broken`.*
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown(back))
+
+# %% [markdown]
+# *The normalised recovery is 0 for what the same attack makes of never-known facts, 1 for the unedited model under it, and
+# undefined where these two are too close. Maintain: facts that no edit was meant to touch, before and under the attack.*
+#
+# **Claim.** After an edit at {glue:text}`leading` less comes back. **Rule.** As above, with the comparisons below as a
+# family of their own; void where the attack broke one of the two models.
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.verdicts(attacked, [(setting, step)]))
+
+# %% [markdown]
+# Nothing on this page proves absence. Probes are linear, head projection looks for one token, depth looks at one
+# position, and the direction is the simplest one. What they find is there; what they do not find may be elsewhere
+# {cite:p}`lynch2024eight`. The page on relearning is the harder test.
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
+
+# %% tags=["remove-input"]
+page.provenance("edit", "latent", "direction")

@@ -1,0 +1,148 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, edit, prompting, relearning, benign, quantization, direction, in_context, soft_prompt]
+# ---
+
+# %% [markdown]
+# # Which edit lasts?
+#
+# Every localization, every attack, on one page. An attacker chooses: so what counts is not the average attack but the strongest
+# one that leaves the model usable. The paper {cite:p}`guo2025mechanistic` used one setting of each attack; here each may try
+# several, and the page says how many.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+WORLD_FACTS = None
+TASK = "sports-athlete-editing"
+TEXTS = None
+SEED = 0
+SEEDS = None
+KNOWN_FORMAT = None
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = None
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"
+LOCALIZATION = None
+LOCALIZATIONS = None
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = None
+STOP_AT = None
+TUNE = False
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
+PRECISION = None
+FORMATS = None
+RELEARNING = None  # settings of the attacks, as on their own pages; None: as the profile says
+BENIGN = None
+QUANTIZATION = None
+DIRECTION = None
+IN_CONTEXT = None
+SOFT_PROMPT = None
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+from mechlib.report import scoreboard
+from mechlib.report.page import figures, open_page, tables
+from mechlib.runs.attacks import ATTACKS
+
+page = open_page(globals())
+page.banner()
+
+# %% [markdown]
+# ## The attacks
+
+# %% tags=["remove-input"]
+rows = {name: page.rows(name) for name in ATTACKS}
+tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.definition} for attack in ATTACKS.values()]))
+
+# %% [markdown]
+# ## What came back
+#
+# The share of edited facts whose **true** answer the attacked model gives in the prompt that was trained, under the strongest setting of
+# each attack that did not break the model (at least 90 % of the maintain accuracy before the attack). No attack is one of the settings.
+# The unedited model shows how much there is to come back.
+
+# %% tags=["remove-input"]
+board = scoreboard.scoreboard(rows)
+figures.attack_map(board).show()
+
+# %% [markdown]
+# *Darker: more of what was edited away came back. Hover to see which setting was the strongest.*
+
+# %% tags=["remove-input"]
+tables.styled(scoreboard.shown(board), index=True)
+
+# %% [markdown]
+# *Shares with 95 % Wilson intervals over facts. The last column is the strongest of all attacks.*
+
+# %% tags=["remove-input"]
+tables.styled(scoreboard.attackers(board))
+
+# %% tags=["remove-input"]
+arms, lead = list(page.study.localizations), tables.leading(page.study.localizations)
+worst = board[board.attack == scoreboard.ANY].set_index("localization")
+page.number("lead", tables.label(lead))
+page.number("lead_any", float(worst.share[lead]))
+page.number("least", tables.label(worst.share[arms].idxmin()))
+page.number("least_any", float(worst.share[arms].min()))
+page.number("most", tables.label(worst.share[arms].idxmax()))
+page.number("most_any", float(worst.share[arms].max()))
+
+# %% [markdown]
+# Against its strongest attacker, {glue:text}`lead` gives up {glue:text}`lead_any:.0%` of the facts. The least comes back after
+# {glue:text}`least` ({glue:text}`least_any:.0%`), the most after {glue:text}`most` ({glue:text}`most_any:.0%`).
+#
+# ## The verdict
+#
+# **Claim.** Less of the true answers comes back after an edit at fact lookup than after an edit elsewhere: in other formats, and under
+# every attack.
+#
+# **Rule.** One family of comparisons, declared here: fact lookup minus each other localization, in the formats that were not trained
+# and under each attack, all localizations at the one setting that brings back most on average over all edits without breaking
+# more models than others (so it is chosen for none of them). Supported if the 95 % interval of the paired difference (bootstrap over forget sets,
+# then facts) lies below zero and the exact sign-flip test over forget sets has p at most .05 after Holm's correction over the family;
+# contradicted if both say the opposite; equivalent if the 90 % interval lies within ten points; void if the attack broke one of the two.
+# With fewer than six forget sets there is no p and no verdict.
+
+# %% tags=["remove-input"]
+asked = page.rows("prompting")
+void, trained = tables.void_formats(asked), page.study.trained_format
+transfer = [form for form in page.study.formats if form not in void and form != trained]
+verdicts = scoreboard.overall_verdicts(rows, asked, transfer)
+counts = verdicts.verdict.value_counts()
+for name in ("supported", "contradicted", "equivalent", "undecided", "void", "no inference"):
+    page.number(name.replace(" ", "_"), int(counts.get(name, 0)))
+page.number("n_claims", len(verdicts))
+tables.styled(verdicts)
+
+# %% [markdown]
+# Of {glue:text}`n_claims` comparisons {glue:text}`supported` support the claim, {glue:text}`contradicted` contradict it,
+# {glue:text}`equivalent` show no difference within ten points, {glue:text}`undecided` are undecided, {glue:text}`void` are void, and for
+# {glue:text}`no_inference` there are too few forget sets to infer anything.
+#
+# Two rivals of the paper's explanation run through all of this. Fact lookup's MLPs are early ones, and **early layers** may be a good
+# place to edit whatever they do {cite:p}`hase2023does`: a draw of random MLPs that catches some is a competitor, not a control. And an edit
+# that **moved the weights further** may be harder to undo wherever it was made; the page on editing shows the norms.
+
+# %% [markdown]
+# ## Runs behind this page
+
+# %% tags=["remove-input"]
+page.provenance("prompting", *ATTACKS)

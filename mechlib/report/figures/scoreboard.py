@@ -1,0 +1,29 @@
+"""Every localization over every attack, as one picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mechlib.report.figures.style import LAYOUT
+from mechlib.report.tables import label
+from mechlib.runs.attacks import ATTACKS
+
+
+def attack_map(board: pd.DataFrame) -> go.Figure:
+    """What the strongest setting of each attack brought back, by localization: columns of :func:`mechlib.report.scoreboard.scoreboard`."""
+    arms, names = list(dict.fromkeys(board.localization)), list(dict.fromkeys(board.attack))
+    found = {(row["localization"], row["attack"]): row for row in board.to_dict("records")}
+    shares = [[found[(arm, name)]["share"] for name in names] for arm in arms]
+    how = [[found[(arm, name)]["strongest"] for name in names] for arm in arms]
+    titles = [ATTACKS[name].label if name in ATTACKS else "The strongest" for name in names]
+    figure = go.Figure(
+        go.Heatmap(z=shares, x=[title.replace(" ", "<br>") for title in titles], y=[label(str(arm)) for arm in arms], customdata=how,
+                   texttemplate="%{z:.2f}", hovertemplate="%{y}, %{customdata}: %{z:.2f}<extra></extra>", colorscale="Blues", zmin=0, zmax=1,
+                   colorbar={"title": "share"})
+    )  # fmt: skip
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 90}}
+    figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms), **layout)
+    return figure

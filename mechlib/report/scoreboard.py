@@ -1,0 +1,71 @@
+"""Every localization over every attack: the strongest attacker that left the model whole, and one family of verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mechlib.report.robustness import UNEDITED, fact_values, named, outcomes, shared_setting, strongest, under, values
+from mechlib.report.tables import Rows, label, leading
+from mechlib.report.verdicts import Duel, judged
+from mechlib.runs.attacks import ATTACKS
+from mechlib.stats import Interval
+
+ANY = "any"
+
+
+def scoreboard(attacks: Mapping[str, Rows]) -> pd.DataFrame:
+    """One line for each localization and attack, as of :func:`mechlib.report.robustness.strongest`, and for the strongest of all (``any``).
+
+    An attack's step or setting that broke the model counts for nothing; if all did, no attack is what is left.
+    """
+    lines = pd.concat([strongest(outcomes(rows)).assign(attack=name) for name, rows in attacks.items()], ignore_index=True)
+    best: list[dict[Any, Any]] = []
+    for key, part in lines.groupby("localization", sort=False):
+        top: dict[Any, Any] = max(part.to_dict("records"), key=lambda row: row["share"])
+        named_by = f"{ATTACKS[top['attack']].label}: {top['strongest']}"
+        best.append({**top, "localization": key, "attack": ANY, "strongest": named_by, "tried": int(part.tried.sum()), "broke": ""})
+    return pd.concat([lines, pd.DataFrame(best)], ignore_index=True)
+
+
+def shown(board: pd.DataFrame) -> pd.DataFrame:
+    """A scoreboard for readers: localizations by attacks, the share that came back with its interval."""
+    cells = board.assign(cell=[str(Interval(row["share"], row["low"], row["high"])) for row in board.to_dict("records")])
+    wide: Any = cells.pivot_table(index="localization", columns="attack", values="cell", aggfunc="first", sort=False)
+    wide.columns = ["the strongest" if name == ANY else ATTACKS[name].label for name in wide.columns]
+    wide.index = [label(str(key)) for key in wide.index]
+    return wide
+
+
+def attackers(board: pd.DataFrame) -> pd.DataFrame:
+    """Who the strongest attacker of each localization is, out of how many, for readers."""
+    part = board[board.attack == ANY]
+    return pd.DataFrame({
+        "localization": [label(str(key)) for key in part.localization], "strongest attacker": list(part.strongest),
+        "share": [str(Interval(row["share"], row["low"], row["high"])) for row in part.to_dict("records")],
+        "settings tried": list(part.tried),
+    })  # fmt: skip
+
+
+def overall_verdicts(attacks: Mapping[str, Rows], asked: Rows, formats: Sequence[str]) -> pd.DataFrame:
+    """Fact lookup against every other edit: other formats, then every attack at its shared setting, as one declared family.
+
+    ``asked``: answers of the unattacked models in all formats. Columns as of :func:`mechlib.report.verdicts.judged`.
+    """
+    arms = [key for key in dict.fromkeys(row["localization"] for row in asked) if key != UNEDITED]
+    first, duels = leading(arms), list[Duel]()
+    others = [key for key in arms if key != first]
+    if formats:
+        forget = [row for row in asked if row["group"] == "forget" and row["format"] in formats]
+        said = {key: fact_values([row for row in forget if row["localization"] == key], "correct", ["format"]) for key in arms}
+        duels += [Duel("other formats", key, said[first], said[key]) for key in others]
+    for name, rows in attacks.items():
+        setting, step = shared_setting(outcomes(rows))
+        lines = under(rows, setting, step)
+        broken = set(lines.localization[lines.void])
+        back = {key: values(rows, key, setting, step) for key in arms}
+        what = f"{ATTACKS[name].label.lower()}: {named(setting, step)}"
+        duels += [Duel(what, key, back[first], back[key], bool(broken & {first, key})) for key in others]
+    return judged(duels, first, "lower")

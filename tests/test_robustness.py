@@ -1,0 +1,307 @@
+"""What attacks brought back, from rows by hand: shares, voids, nulls, the strongest attack, verdicts as one family."""
+
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mechlib.report import robustness, verdicts
+from mechlib.report.published import RELEARNING_SETTING, published_relearning
+from mechlib.stats import ENOUGH_SETS, leak_at_k, wilson
+
+HARD, SOFT = ("LoRA 8, 0.001", 10), ("LoRA 8, 0.0001", 10)
+BEFORE = ("none", 0)
+
+
+def row(localization, group, number, correct, at=BEFORE, forget_set=0, **more):
+    """One answer under an attack."""
+    setting, step = at
+    return {"localization": localization, "attack": "relearning", "forget_set": forget_set, "seed": 0, "fold": number % 2, "setting": setting,
+            "step": step, "group": group, "relation": "sport", "subject": f"{group} {forget_set}.{number}", "correct": correct,
+            "edited": not correct, "probability": float(correct), "log_probability": math.log(0.1 + 0.8 * correct), **more}  # fmt: skip
+
+
+def answers(localization, at, shares, n_sets=1, n_facts=10, **more):
+    """Ten facts a group and set, of which this share is answered truly."""
+    return [row(localization, group, number, number < share * n_facts, at, forget_set, **more)
+            for group, share in shares.items() for forget_set in range(n_sets) for number in range(n_facts)]  # fmt: skip
+
+
+def attacked(localization, hard, soft=None, before=None, **more):
+    """A model before an attack and at one or two settings of it."""
+    rows = answers(localization, BEFORE, before or {"forget": 0.1, "maintain": 1.0, "unknown": 0.2}, **more)
+    rows += answers(localization, HARD, hard, **more)
+    return rows + (answers(localization, SOFT, soft, **more) if soft else [])
+
+
+def line(table, localization, at):
+    """The only line of a localization at a setting."""
+    (found,) = [one for one in table.to_dict("records") if (one["localization"], one["setting"], one["step"]) == (localization, *at)]
+    return found
+
+
+STUDY = [
+    *attacked("unedited", {"forget": 0.9, "maintain": 1.0, "unknown": 0.4}, {"forget": 0.9, "maintain": 1.0, "unknown": 0.2},
+              before={"forget": 1.0, "maintain": 1.0, "unknown": 0.2}),
+    *attacked("fact_lookup", {"forget": 0.5, "maintain": 0.9, "unknown": 0.3}, {"forget": 0.3, "maintain": 1.0, "unknown": 0.2}),
+    *attacked("random_mlps", {"forget": 0.8, "maintain": 0.8, "unknown": 0.3}, {"forget": 0.6, "maintain": 1.0, "unknown": 0.2}),
+]  # fmt: skip
+
+
+def test_outcomes_are_shares_of_each_group_with_what_they_were_before():
+    table = robustness.outcomes(STUDY)
+    assert list(zip(table.localization, table.setting, table.step, strict=True)) == [
+        (key, *at) for key in ("unedited", "fact_lookup", "random_mlps") for at in (BEFORE, HARD, SOFT)
+    ]
+    found = line(table, "fact_lookup", HARD)
+    assert {name: found[name] for name in ("attack", "null", "forget", "edited", "maintain", "unknown", "before", "before_maintain")} == {
+        "attack": "relearning", "null": "", "forget": 0.5, "edited": 0.5, "maintain": 0.9, "unknown": 0.3, "before": 0.1,
+        "before_maintain": 1.0,
+    }  # fmt: skip
+    assert math.isnan(found["relearned"])
+    assert (found["n_sets"], found["n_facts"]) == (1, 10)
+    interval = wilson(5, 10)
+    assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high))
+
+
+def test_a_model_that_keeps_nine_tenths_is_whole_and_one_that_keeps_less_is_void():
+    table = robustness.outcomes(STUDY)
+    assert [line(table, key, HARD)["void"] for key in ("unedited", "fact_lookup", "random_mlps")] == [False, False, True]
+    # Against what the edit left, not against perfection.
+    weak = attacked("given", {"forget": 0.5, "maintain": 0.5}, before={"forget": 0.0, "maintain": 0.5})
+    assert not line(robustness.outcomes(weak), "given", HARD)["void"]
+
+
+def test_sets_count_equally_and_a_fact_once_whatever_its_seeds():
+    """Set 0: one fact, right in one of two seeds. Set 1: three facts, none right. So a quarter, of four facts."""
+    rows = [row("given", "forget", 0, right, seed=seed) for seed, right in enumerate((True, False))]
+    rows += [row("given", "forget", number, False, forget_set=1, seed=seed) for number in range(3) for seed in range(2)]
+    found = line(robustness.outcomes(rows), "given", BEFORE)
+    assert (found["forget"], found["n_sets"], found["n_facts"]) == (0.25, 2, 4)
+
+
+def test_nulls_are_lines_of_their_own():
+    nulls = answers("fact_lookup", HARD, {"forget": 0.2, "maintain": 1.0}, null="permuted answers")
+    table = robustness.outcomes([*STUDY, *nulls])
+    assert dict(zip(table.null, table.forget, strict=True))["permuted answers"] == 0.2
+    assert len(table) == 10
+    assert robustness.under([*STUDY, *nulls], *HARD).null.tolist() == ["", "", ""]
+
+
+def test_values_of_a_set_come_in_the_order_of_subjects():
+    rows = [row("given", "forget", number, number == 2, HARD, forget_set) for forget_set in (1, 0) for number in (2, 0, 1)]
+    assert robustness.values(rows, "given", *HARD) == {0: [0.0, 0.0, 1.0], 1: [0.0, 0.0, 1.0]}
+    assert robustness.values(rows, "given", *HARD, outcome="edited") == {0: [1.0, 1.0, 0.0], 1: [1.0, 1.0, 0.0]}
+    assert robustness.values(rows, "given", *SOFT) == robustness.values(rows, "given", *HARD, group="maintain") == {}
+
+
+def test_values_leave_nulls_out():
+    rows = [row("given", "forget", 0, True, HARD), row("given", "forget", 0, False, HARD, null="permuted answers")]
+    assert robustness.values(rows, "given", *HARD) == {0: [1.0]}
+
+
+def test_formats_count_equally_whatever_their_rotations():
+    rows = [row("given", "forget", 0, True, format="cloze")]
+    rows += [row("given", "forget", 0, False, format="multiple_choice", rotation=rotation) for rotation in range(4)]
+    assert robustness.fact_values(rows, "correct", ["format"]) == {0: [0.5]}
+    assert robustness.fact_values(rows, "correct") == {0: [0.2]}
+
+
+@given(st.permutations(range(40)))
+def test_the_order_of_answers_changes_nothing(order):
+    rows = answers("given", BEFORE, {"forget": 0.3, "maintain": 0.8}, n_sets=2)
+    shuffled = [rows[place] for place in order]
+    assert robustness.values(shuffled, "given", *BEFORE) == robustness.values(rows, "given", *BEFORE)
+    assert line(robustness.outcomes(shuffled), "given", BEFORE) == pytest.approx(line(robustness.outcomes(rows), "given", BEFORE), nan_ok=True)
+
+
+def test_recovery_is_measured_between_never_known_facts_and_the_unedited_model():
+    """Attacked .3, never known .2, unedited .9: a seventh."""
+    table = robustness.recoveries(STUDY, *SOFT).set_index("localization")
+    assert table.recovery["fact_lookup"].estimate == pytest.approx(1 / 7)
+    assert table.recovery["random_mlps"].estimate == pytest.approx(4 / 7)
+    assert table.recovery["unedited"] is None
+
+
+def test_there_is_no_recovery_of_a_broken_model_or_against_one():
+    table = robustness.recoveries(STUDY, *HARD).set_index("localization")
+    assert table.recovery["random_mlps"] is None
+    assert table.recovery["fact_lookup"].estimate == pytest.approx(2 / 6)
+    broken = [one for one in STUDY if one["localization"] != "unedited"]
+    broken += attacked("unedited", {"forget": 0.9, "maintain": 0.5, "unknown": 0.4}, before={"forget": 1.0, "maintain": 1.0})
+    assert robustness.recoveries(broken, *HARD).recovery.tolist() == [None] * 3
+
+
+@pytest.mark.parametrize("unknown", [{}, {"unknown": 0.8}])
+def test_there_is_no_recovery_where_nothing_was_unknown_or_the_attack_teaches_it_all(unknown):
+    rows = [one for key in ("unedited", "given") for one in attacked(key, {"forget": 0.9, "maintain": 1.0, **unknown})]
+    assert robustness.recoveries(rows, *HARD).recovery.tolist() == [None, None]
+
+
+def test_readers_see_what_is_void_undefined_or_a_reference():
+    table = robustness.shown(robustness.recoveries(STUDY, *HARD))
+    assert table["normalised recovery"].tolist()[0::2] == ["reference", "void"]
+    assert table["normalised recovery"][1].startswith("0.33 [")
+    assert table["true after"].tolist() == ["0.90 [0.60, 0.98]", "0.50 [0.24, 0.76]", "void"]
+    assert table["maintain"].tolist() == ["100% to 100%", "100% to 90%", "100% to 80%"]
+    assert table.localization.tolist() == ["Unedited", "Fact lookup", "Random MLPs"]
+    bare = [one for key in ("unedited", "given") for one in attacked(key, {"forget": 0.9, "maintain": 1.0})]
+    last = robustness.shown(robustness.recoveries(bare, *HARD)).iloc[1]
+    assert (last["never known, after"], last["normalised recovery"]) == ("none", "undefined")
+
+
+def test_edits_are_compared_where_the_fewest_models_break():
+    table = robustness.outcomes(STUDY)
+    assert robustness.shared_setting(table) == SOFT
+    whole = [one for one in STUDY if one["localization"] != "random_mlps"]
+    assert robustness.shared_setting(robustness.outcomes(whole)) == HARD
+    with pytest.raises(ValueError, match="no attack was tried"):
+        robustness.shared_setting(table[table.setting == "none"])
+
+
+def test_the_strongest_attack_breaks_nothing():
+    table = robustness.strongest(robustness.outcomes(STUDY)).set_index("localization")
+    assert table.strongest.to_dict() == {
+        "unedited": "before the attack", "fact_lookup": "LoRA 8, 0.001, 10 steps", "random_mlps": "LoRA 8, 0.0001, 10 steps"
+    }  # fmt: skip
+    assert table.share.to_dict() == {"unedited": 1.0, "fact_lookup": 0.5, "random_mlps": 0.6}
+    assert table.tried.tolist() == [2, 2, 2]
+    assert table.broke.tolist() == ["none", "none", "LoRA 8, 0.001, 10 steps"]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
+def test_the_strongest_is_never_weaker_than_no_attack(shares):
+    rows = answers("given", BEFORE, {"forget": 0.3, "maintain": 0.9})
+    for number, (forget, maintain) in enumerate(shares):
+        rows += answers("given", (f"setting {number}", 1), {"forget": forget, "maintain": maintain})
+    (found,) = robustness.strongest(robustness.outcomes(rows)).to_dict("records")
+    assert found["share"] >= 0.3
+    assert found["low"] <= found["share"] <= found["high"]
+    assert found["strongest"] not in found["broke"]
+
+
+def test_nulls_are_compared_on_the_half_that_they_were_run_on():
+    """In half 0 the numbers are even: with the knowledge 3 of 5 come back, without it one."""
+    own = answers("given", HARD, {"forget": 0.5, "unknown": 0.3})
+    null = [row("given", "forget", number, number == 0, HARD, null="permuted answers") for number in range(0, 10, 2)]
+    (found,) = robustness.null_shares(own, null, *HARD).to_dict("records")
+    assert found == pytest.approx({"localization": "given", "forget": 0.6, "unknown": 0.4, "permuted answers": 0.2})
+
+
+def test_leaks_are_computed_before_the_attack_and_averaged_over_facts():
+    table = robustness.leaks(STUDY, [1, 5])
+    found = table[(table.localization == "fact_lookup") & (table.group == "forget")].set_index("samples")
+    # One of ten facts has .9, the others .1.
+    assert found.share[1] == pytest.approx(0.18)
+    assert found.share[5] == pytest.approx((leak_at_k(0.9, 5) + 9 * leak_at_k(0.1, 5)) / 10)
+    assert (found.low <= found.share).all()
+    assert (found.share <= found.high).all()
+    assert len(table) == 3 * 2 * 2
+
+
+def test_a_probability_that_rounding_made_more_than_one_is_one():
+    rows = [row("given", "forget", 0, True, log_probability=1e-7)]
+    assert robustness.leaks(rows, [3]).share.tolist() == [1.0]
+
+
+def test_seeds_leak_each_by_itself():
+    """The mean of certain and impossible is a half, whatever the number of samples."""
+    rows = [row("given", "forget", 0, True, seed=seed, log_probability=value) for seed, value in enumerate((0.0, -1e9))]
+    assert robustness.leaks(rows, [1, 100]).share.tolist() == [0.5, 0.5]
+
+
+def test_the_papers_figures_stand_beside_ours():
+    table = robustness.beside_published(STUDY, *HARD).set_index("localization")
+    assert table.loc["Fact lookup"].to_dict() == pytest.approx(
+        {"paper, forget": 0.199, "here, forget": 0.5, "paper, maintain": 0.663, "here, maintain": 0.9}
+    )
+    assert math.isnan(table["paper, forget"]["Unedited"])
+    assert table["here, forget"]["Unedited"] == 0.9
+
+
+def test_the_papers_own_attack_is_taken_where_it_was_run():
+    table = robustness.outcomes(STUDY)
+    assert robustness.published_setting(table) == robustness.shared_setting(table)
+    setting, step = RELEARNING_SETTING
+    more = answers("given", RELEARNING_SETTING, {"forget": 0.5, "maintain": 1.0})
+    assert robustness.published_setting(robustness.outcomes([*STUDY, *more])) == (setting, step)
+
+
+@pytest.mark.parametrize("task", ["sports-athlete-editing", "counterfact-editing"])
+def test_published_figures_are_probabilities_of_nine_localizations(task):
+    table = published_relearning(task)
+    assert len(table) == 9
+    assert table.iloc[:, 1:].stack().between(0, 1).all()
+
+
+def family(sets, gap=True):
+    """Fact lookup gets less back than random MLPs in every set, and as much as all MLPs."""
+    rows = attacked("unedited", {"forget": 1.0, "maintain": 1.0}, n_sets=sets)
+    for key, share in (("fact_lookup", 0.2), ("random_mlps", 0.7 if gap else 0.2), ("all_mlps", 0.2)):
+        rows += attacked(key, {"forget": share, "maintain": 1.0}, n_sets=sets)
+    return rows
+
+
+def test_a_verdict_needs_enough_forget_sets():
+    table = verdicts.verdicts(family(ENOUGH_SETS - 1), [HARD])
+    assert table.verdict.tolist() == ["no inference"] * 2
+    assert table.p.tolist() == table["p (Holm)"].tolist() == ["none"] * 2
+
+
+def test_verdicts_are_of_one_family():
+    """Eight sets that all agree: p is 2 / 2^8, twice that by Holm's rule over two lines."""
+    table = verdicts.verdicts(family(8), [HARD])
+    assert table.columns.tolist() == ["Fact lookup minus", "difference", "forget sets", "p", "p (Holm)", "verdict"]
+    assert table["Fact lookup minus"].tolist() == ["Random MLPs", "All MLPs"]
+    assert table.verdict.tolist() == ["supported", "equivalent"]
+    assert table.p.tolist() == ["0.008", "1.000"]
+    assert table["p (Holm)"].tolist() == ["0.016", "1.000"]
+    assert table.difference[0].startswith("-0.50 [")
+
+
+def test_the_family_holds_all_settings():
+    rows = [*family(8), *(one for key in ("fact_lookup", "random_mlps", "all_mlps")
+                          for one in answers(key, SOFT, {"forget": 0.1, "maintain": 1.0}, n_sets=8))]  # fmt: skip
+    table = verdicts.verdicts(rows, [HARD, SOFT])
+    assert table.asked.tolist() == ["LoRA 8, 0.001, 10 steps"] * 2 + ["LoRA 8, 0.0001, 10 steps"] * 2
+    assert table["p (Holm)"][0] == f"{4 * 2 / 2**8:.3f}"
+
+
+def test_a_claim_can_be_contradicted():
+    assert verdicts.verdicts(family(8), [HARD], better="higher").verdict.tolist() == ["contradicted", "equivalent"]
+
+
+def test_a_broken_model_gets_no_verdict_but_counts_in_the_family():
+    rows = [one for one in family(8) if one["localization"] != "all_mlps"]
+    rows += attacked("all_mlps", {"forget": 0.2, "maintain": 0.5}, n_sets=8)
+    table = verdicts.verdicts(rows, [HARD])
+    assert table.verdict.tolist() == ["supported", "void"]
+    assert table["p (Holm)"][0] == "0.016"
+
+
+def test_formats_are_judged_by_the_same_rule():
+    """Fact lookup lets the old answer through in one format of two, random MLPs in both, in all of seven sets."""
+    rows = [row(key, "forget", number, key != "fact_lookup" or form == "cloze", forget_set=forget_set, format=form)
+            for key in ("unedited", "fact_lookup", "random_mlps") for form in ("cloze", "question", "one_shot")
+            for forget_set in range(7) for number in range(4)]  # fmt: skip
+    table = verdicts.format_verdicts(rows, ["cloze", "question"])
+    assert table.to_dict("records") == [
+        {"Fact lookup minus": "Random MLPs", "difference": "-0.50 [-0.50, -0.50]", "forget sets": 7, "p": "0.016", "p (Holm)": "0.016",
+         "verdict": "supported"}
+    ]  # fmt: skip
+    assert verdicts.format_verdicts(rows, []).empty
+
+
+def test_one_localization_has_nobody_to_be_compared_with():
+    table = verdicts.verdicts([*attacked("unedited", {"forget": 1.0}), *attacked("random_mlps", {"forget": 1.0})], [HARD])
+    assert isinstance(table, pd.DataFrame)
+    assert table.empty
+    assert table.columns[0] == "Random MLPs minus"
+
+
+def test_settings_are_called_by_what_they_do():
+    assert robustness.named(*BEFORE) == "before the attack"
+    assert robustness.named("int4_64", 0) == "int4_64"
+    assert robustness.named("4 tokens", 8) == "4 tokens, 8 steps"
