@@ -35,7 +35,7 @@ FORGET_SET_SIZE = 16
 FORGET_SETS = 1
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
-LOCALIZATIONS = ["fact_lookup", "causal_tracing", "random_mlps"]
+LOCALIZATIONS = ["fact_lookup", "random_mlps"]
 PRECISION = None
 FORMATS = ["one_shot", "paraphrase_1"]
 

@@ -75,12 +75,11 @@ page.number("leading", tables.label(leading))
 # count nowhere.
 
 # %% tags=["remove-input"]
-at = {position: audits.audit(rows, "probe", position) for position in ("prompt", "subject")}
-for position, text in (("prompt", "last token of the prompt"), ("subject", "last token of the subject")):
-    said = audits.probe_shares(at[position])
-    figures.layer_curves({f"probe quality, {text}": audits.probe_quality(at[position]),
-                          "says the true answer": said[said.measure == "true answer"],
-                          "says the edit target": said[said.measure == "edit target"]}, "share of facts").show()
+prompt, subject = (audits.audit(rows, "probe", position) for position in ("prompt", "subject"))
+figures.layer_curves(audits.probe_panels(prompt), "share of facts").show()
+
+# %% tags=["remove-input"]
+figures.layer_curves(audits.probe_panels(subject), "share of facts").show()
 
 # %% [markdown]
 # *Above at the last token of the prompt, where the paper probes; below at the last token of the subject, where the
@@ -88,7 +87,7 @@ for position, text in (("prompt", "last token of the prompt"), ("subject", "last
 # probes say about the edited athletes. Below the first edited layer all models are the same model.*
 
 # %% tags=["remove-input"]
-tables.styled(audits.probe_table(at["prompt"]), index=True)
+tables.styled(audits.probe_table(prompt), index=True)
 
 # %% [markdown]
 # *Last token of the prompt: the share of layers at which a fact's probe says the true answer or the edit target,
@@ -157,7 +156,7 @@ page.number("asked", len({row["subject"] for row in depth}))
 figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the loss").show()
 
 # %% tags=["remove-input"]
-figures.interval_dots(audits.means(scores, ["localization"], "erased").assign(measure="erased"), "depth of erasure").show()
+tables.styled(tables.shown(audits.measured({"erased": audits.means(scores, ["localization"], "erased")}), ["localization"], "measure"), index=True)
 
 # %% [markdown]
 # *Above, by layer; below, one number a fact, over layers weighted by what corruption takes there, then averaged (95 %, bootstrap over

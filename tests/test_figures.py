@@ -219,3 +219,55 @@ def test_size_curves():
     figure = drawn(figures.size_curves(rows, before, "one_shot"), 2 * len(ARMS))
     assert {(tuple(trace.x), tuple(trace.y)) for trace in figure.data} == {(("0", "300", "1,000"), (1.0, 0.5, 0.5))}
     assert [trace.line.dash for trace in figure.data] == ["solid", "dash"] * 3
+
+
+def outcome(key, setting, step, forget, void=False, null=""):
+    """A line of the shares under an attack."""
+    return {"localization": key, "null": null, "setting": setting, "step": step, "forget": forget, "low": forget / 2, "high": 1.0,
+            "unknown": 0.2, "void": void}  # fmt: skip
+
+
+def attacked(setting="LoRA 8, 0.001", keys=("unedited", *ARMS)):
+    """Shares before an attack and at two steps of one setting; the last model breaks."""
+    before = [outcome(key, "none", 0, 0.1) for key in keys]
+    return before + [outcome(key, setting, step, step / 10, void=key == keys[-1]) for key in keys for step in (3, 6)]
+
+
+def test_relearning_curves():
+    null = outcome("fact_lookup", "LoRA 8, 0.01", 6, 0.9, null="permuted answers")
+    table = pd.DataFrame([*attacked(), *attacked("LoRA 8, 0.01")[4:], null])
+    figure = drawn(figures.relearning_curves(table), 2 * 5)
+    # Every panel starts before the attack, and nulls are left out.
+    assert {(tuple(trace.x), tuple(trace.y)) for trace in figure.data if trace.name != "never known"} == {((0, 3, 6), (0.1, 0.3, 0.6))}
+    assert [list(trace.y) for trace in figure.data if trace.name == "never known"] == [pytest.approx([0.2] * 3)] * 2
+    assert [trace.line.dash for trace in figure.data[:5]] == ["dash", "solid", "solid", "solid", "dot"]
+    assert [list(trace.marker.symbol) for trace in figure.data[2:4]] == [["circle"] * 3, ["circle", "circle-open", "circle-open"]]
+    assert sum(bool(trace.showlegend) for trace in figure.data) == 5
+    assert [note.text for note in figure.layout.annotations][:2] == ["LoRA 8, 0.001", "LoRA 8, 0.01"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 6])
+def test_relearning_curves_have_a_panel_for_each_setting(count):
+    rows = [row for number in range(count) for row in attacked(f"setting {number}", ARMS)[len(ARMS) * (number > 0) :]]
+    figure = drawn(figures.relearning_curves(pd.DataFrame(rows)), 4 * count)
+    assert len({trace.xaxis for trace in figure.data}) == count
+
+
+def test_attack_bars():
+    table = pd.DataFrame([*attacked(), outcome("fact_lookup", "LoRA 8, 0.001", 6, 0.9, null="permuted answers")])
+    figure = drawn(figures.attack_bars(table), 4)
+    # Of several steps the last one is shown.
+    names = ("before the attack", "LoRA 8<br>0.001<br>6 steps")
+    assert {(tuple(trace.x), tuple(trace.y)) for trace in figure.data} == {(names, (0.1, 0.6))}
+    assert [list(trace.marker.pattern.shape) for trace in figure.data[2:]] == [["", ""], ["", "/"]]
+
+
+def test_leak_curves():
+    table = pd.DataFrame([
+        {"localization": key, "group": group, "samples": count, "share": count / 10, "low": 0.0, "high": 1.0}
+        for key in ARMS for group in ("forget", "unknown") for count in (1, 4)
+    ])  # fmt: skip
+    figure = drawn(figures.leak_curves(table), 2 * len(ARMS))
+    assert {(tuple(trace.x), tuple(trace.y)) for trace in figure.data} == {((1, 4), (0.1, 0.4))}
+    assert [trace.line.dash for trace in figure.data] == ["solid", "dot"] * 3
+    assert list(figure.layout.xaxis.tickvals) == [1, 4]

@@ -36,7 +36,9 @@ def test_the_book_ships_executed_pages():
 def test_a_model_and_profile_has_all_pages(folder):
     sources = {path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.py")}
     assert sources >= set(PAGES)
-    assert {Path(name).stem for name in FILES if name.startswith(f"{folder}/")} == sources
+    found = {Path(name).stem for name in FILES if name.startswith(f"{folder}/")}
+    # A fuller profile takes hours: its pages are committed as they come.
+    assert found == sources if folder.endswith("/quick") else found <= sources
 
 
 def test_every_cell_was_executed_in_order_without_an_error(page):

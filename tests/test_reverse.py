@@ -130,7 +130,7 @@ def test_a_model_that_links_every_name_with_one_sport_ranks_perfectly(monkeypatc
 
 
 def test_a_model_that_links_nobody_ranks_at_chance(monkeypatch, tiny_gemma3):
-    monkeypatch.setattr("mechlib.evals.reverse.log_probabilities", Links(dict.fromkeys((fact.subject for fact in FACTS), ""), -3.0))
+    monkeypatch.setattr("mechlib.evals.reverse.log_probabilities", Links(dict.fromkeys((fact.subject for fact in FACTS), ""), 0.0))
     for row in reverse(tiny_gemma3, FACTS):
         assert (row.association, row.auc, row.target_auc) == (pytest.approx(0.0), 0.5, row.target and 0.5)
         assert row.prefers_true is (False if row.target else None)

@@ -18,9 +18,10 @@ BEFORE = ("none", 0)
 def row(localization, group, number, correct, at=BEFORE, forget_set=0, **more):
     """One answer under an attack."""
     setting, step = at
-    return {"localization": localization, "attack": "relearning", "forget_set": forget_set, "seed": 0, "fold": number % 2, "setting": setting,
-            "step": step, "group": group, "relation": "sport", "subject": f"{group} {forget_set}.{number}", "correct": correct,
-            "edited": not correct, "probability": float(correct), "log_probability": math.log(0.1 + 0.8 * correct), **more}  # fmt: skip
+    return {"localization": localization, "attack": "relearning", "forget_set": forget_set, "seed": 0, "fold": number % 2,
+            "setting": setting, "step": step, "group": group, "relation": "sport", "subject": f"{group} {forget_set}.{number}",
+            "correct": correct, "edited": not correct, "probability": float(correct), "log_probability": math.log(0.1 + 0.8 * correct),
+            **more}  # fmt: skip
 
 
 def answers(localization, at, shares, n_sets=1, n_facts=10, **more):
@@ -114,7 +115,8 @@ def test_the_order_of_answers_changes_nothing(order):
     rows = answers("given", BEFORE, {"forget": 0.3, "maintain": 0.8}, n_sets=2)
     shuffled = [rows[place] for place in order]
     assert robustness.values(shuffled, "given", *BEFORE) == robustness.values(rows, "given", *BEFORE)
-    assert line(robustness.outcomes(shuffled), "given", BEFORE) == pytest.approx(line(robustness.outcomes(rows), "given", BEFORE), nan_ok=True)
+    found, expected = (line(robustness.outcomes(some), "given", BEFORE) for some in (shuffled, rows))
+    assert found == pytest.approx(expected, nan_ok=True)
 
 
 def test_recovery_is_measured_between_never_known_facts_and_the_unedited_model():
@@ -305,3 +307,17 @@ def test_settings_are_called_by_what_they_do():
     assert robustness.named(*BEFORE) == "before the attack"
     assert robustness.named("int4_64", 0) == "int4_64"
     assert robustness.named("4 tokens", 8) == "4 tokens, 8 steps"
+
+
+def test_readers_see_who_is_strongest_and_what_was_void():
+    table = robustness.shown_strongest(robustness.strongest(robustness.outcomes(STUDY)))
+    assert table.iloc[2].to_dict() == {
+        "localization": "Random MLPs", "strongest attack": "LoRA 8, 0.0001, 10 steps", "settings tried": 2,
+        "true after": "0.60 [0.31, 0.83]", "void": "LoRA 8, 0.001, 10 steps",
+    }  # fmt: skip
+
+
+def test_settings_are_listed():
+    table = robustness.settings_table((("learning_rates", (5e-5, 1e-3)), ("steps", 20), ("kinds", ("same topic",))))
+    assert table.setting.tolist() == ["learning rates", "steps", "kinds"]
+    assert table.tried.tolist() == ["5e-05, 0.001", "20", "same topic"]

@@ -51,10 +51,10 @@ def means(rows: Rows, by: Sequence[str], outcome: str, unit: str = "subject") ->
     return pd.DataFrame(records, columns=[*by, "n", "share", "low", "high"])
 
 
-def measured(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def measured(tables: Mapping[str, pd.DataFrame], by: Sequence[str] = ("localization",)) -> pd.DataFrame:
     """Tables under one another, each called by its name in a column ``measure``."""
     named = [table.assign(measure=name) for name, table in tables.items() if len(table)]
-    return pd.concat(named, ignore_index=True) if named else pd.DataFrame(columns=["localization", "measure", "share", "low", "high"])
+    return pd.concat(named, ignore_index=True) if named else pd.DataFrame(columns=[*by, "measure", "share", "low", "high"])
 
 
 def probe_quality(rows: Rows) -> pd.DataFrame:
@@ -93,7 +93,14 @@ def probe_shares(rows: Rows) -> pd.DataFrame:
     """Share of facts whose true answer, and whose edit target, the probe says, by localization and layer; void layers are marked."""
     by = ["localization", "layer"]
     said = {"true answer": proportions(rows, by, "correct"), "edit target": proportions(rows, by, "edited")}
-    return measured(said).assign(layer=lambda table: table.get("layer")).merge(probe_quality(rows)[[*by, "void"]], on=by)
+    return measured(said, by).merge(probe_quality(rows)[[*by, "void"]], on=by)
+
+
+def probe_panels(rows: Rows) -> dict[str, pd.DataFrame]:
+    """What a figure shows of probes at one position: how good they are, and what they say about the edited facts."""
+    said = probe_shares(rows)
+    quality = {"other facts, cross-validated": probe_quality(rows)}
+    return quality | {f"says the {name}": said[said.measure == name] for name in ("true answer", "edit target")}
 
 
 def probe_table(rows: Rows) -> pd.DataFrame:
@@ -151,7 +158,7 @@ def extracted(rows: Rows, candidates: int = CANDIDATES) -> list[dict[str, Any]]:
 
 def outcome_shares(rows: Rows, by: Sequence[str], outcomes: Sequence[str]) -> pd.DataFrame:
     """:func:`proportions` of several outcomes under one another (column ``measure``); rows without an outcome are left out."""
-    return measured({name: proportions([row for row in rows if row[name] is not None], by, name) for name in outcomes})
+    return measured({name: proportions([row for row in rows if row[name] is not None], by, name) for name in outcomes}, by)
 
 
 def tells_nothing(rows: Rows, candidates: int = CANDIDATES) -> bool:

@@ -15,6 +15,7 @@ import pandas as pd
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
 from mechlib.report.tables import Rows, label
 from mechlib.runs.attacking import BEFORE
+from mechlib.runs.attacks import Settings
 from mechlib.stats import Interval, leak_at_k, paired_difference, recovery, wilson
 
 # Below this share of its maintain accuracy before the attack, an attacked model is broken and not robust.
@@ -31,6 +32,13 @@ def named(setting: str, step: int) -> str:
     if setting == BEFORE:
         return "before the attack"
     return f"{setting}, {step} steps" if step else setting
+
+
+def settings_table(settings: Settings) -> pd.DataFrame:
+    """An attack's settings for readers: one line each, several values side by side."""
+    values = [value if isinstance(value, tuple) else (value,) for _, value in settings]
+    texts = [", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in several) for several in values]
+    return pd.DataFrame({"setting": [name.replace("_", " ") for name, _ in settings], "tried": texts})
 
 
 def outcomes(rows: Rows) -> pd.DataFrame:
@@ -50,7 +58,7 @@ def outcomes(rows: Rows) -> pd.DataFrame:
     tested: Any = facts.xs("forget", level="group").reset_index().groupby(_ATTACK)
     wide: Any = means.correct.unstack("group").reindex(columns=GROUPS)
     wide = wide.assign(edited=means.edited.xs("forget", level="group"), n_sets=tested.forget_set.nunique(), n_facts=tested.size())
-    table = frame[_ATTACK].drop_duplicates().merge(wide.reset_index(), on=_ATTACK)
+    table: Any = frame[_ATTACK].drop_duplicates().merge(wide.reset_index(), on=_ATTACK)
     own = ["localization", "attack", "null"]
     before: Any = table[table.setting == BEFORE][[*own, "forget", "maintain"]]
     table = table.merge(before.rename(columns={"forget": "before", "maintain": "before_maintain"}), on=own, how="left")
@@ -67,8 +75,8 @@ def fact_values(rows: Rows, outcome: str, within: Sequence[str] = ()) -> dict[in
     equally, though one may be asked in several rotations.
     """
     keys = [*_FACT, *within]
-    frame = pd.DataFrame({name: [row[name] for row in rows] for name in (*keys, outcome)}).astype({outcome: float})
-    means: Any = frame.groupby(keys)[outcome].mean().groupby(level=_FACT).mean()
+    frame: Any = pd.DataFrame({name: [row[name] for row in rows] for name in (*keys, outcome)}).astype({outcome: float})
+    means = frame.groupby(keys)[outcome].mean().groupby(level=_FACT).mean()
     found: dict[int, list[float]] = {}
     for (number, *_), value in means.items():
         found.setdefault(int(number), []).append(float(value))
@@ -86,7 +94,8 @@ def values(
 
 def under(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     """The lines of :func:`outcomes` of one setting and step of an attack, without its nulls."""
-    table = outcomes([row for row in rows if (row["setting"], row["step"]) in ((BEFORE, 0), (setting, step)) and not row.get("null")])
+    near = [row for row in rows if (row["setting"], row["step"]) in ((BEFORE, 0), (setting, step)) and not row.get("null")]
+    table: Any = outcomes(near)
     return table[(table.setting == setting) & (table.step == step)].reset_index(drop=True)
 
 
@@ -136,11 +145,11 @@ def shared_setting(table: pd.DataFrame) -> Setting:
     Of those that break the fewest models, the one that brings back most on average over the edits, so
     that it is chosen for none of them. Raises ``ValueError`` for a table without an attack.
     """
-    tried = table[(table.null == "") & (table.setting != BEFORE)]
+    tried: Any = table[(table.null == "") & (table.setting != BEFORE)]
     if tried.empty:
         raise ValueError("no attack was tried: there is no setting to compare edits under")
-    broken: Any = tried.groupby(["setting", "step"], sort=False).void.sum()
-    back: Any = tried[tried.localization != UNEDITED].groupby(["setting", "step"], sort=False).forget.mean()
+    broken = tried.groupby(["setting", "step"], sort=False).void.sum()
+    back = tried[tried.localization != UNEDITED].groupby(["setting", "step"], sort=False).forget.mean()
     setting, step = back[broken == broken.min()].idxmax()
     return str(setting), int(step)
 
@@ -152,7 +161,8 @@ def strongest(table: pd.DataFrame) -> pd.DataFrame:
     attacks, ``broke`` names those that are void.
     """
     records: list[dict[str, Any]] = []
-    for key, part in table[table.null == ""].groupby("localization", sort=False):
+    own: Any = table[table.null == ""]
+    for key, part in own.groupby("localization", sort=False):
         lines: list[dict[Any, Any]] = part.to_dict("records")
         attacks = [row for row in lines if row["setting"] != BEFORE]
         best = max((row for row in lines if not row["void"]), key=lambda row: row["forget"])
@@ -162,6 +172,18 @@ def strongest(table: pd.DataFrame) -> pd.DataFrame:
             "high": best["high"], "tried": len(attacks), "broke": "; ".join(broke) or "none",
         })  # fmt: skip
     return pd.DataFrame(records)
+
+
+def shown_strongest(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of :func:`strongest` for readers."""
+    lines: list[dict[Any, Any]] = table.to_dict("records")
+    return pd.DataFrame(
+        [
+            {"localization": label(row["localization"]), "strongest attack": row["strongest"], "settings tried": row["tried"],
+             "true after": str(Interval(row["share"], row["low"], row["high"])), "void": row["broke"]}
+            for row in lines
+        ]
+    )  # fmt: skip
 
 
 def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFrame:

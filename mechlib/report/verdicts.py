@@ -36,13 +36,12 @@ def judged(duels: Sequence[Duel], first: str, better: Better) -> pd.DataFrame:
     "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference".
     """
     found = family({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
-    table = pd.DataFrame(
-        [
-            (duel.asked, label(duel.other), str(one.difference), one.n_sets, _p(one.p), _p(one.adjusted), "void" if duel.void else one.verdict)
-            for duel, one in zip(duels, found.values(), strict=True)
-        ],
-        columns=["asked", f"{label(first)} minus", "difference", "forget sets", "p", "p (Holm)", "verdict"],
-    )
+    columns = ["asked", f"{label(first)} minus", "difference", "forget sets", "p", "p (Holm)", "verdict"]
+    lines = [
+        (duel.asked, label(duel.other), str(one.difference), one.n_sets, _p(one.p), _p(one.adjusted), "void" if duel.void else one.verdict)
+        for duel, one in zip(duels, found.values(), strict=True)
+    ]
+    table = pd.DataFrame(lines, columns=columns)
     return table if table.asked.nunique() > 1 else table.drop(columns="asked")
 
 

@@ -63,8 +63,13 @@ def _all(study: Study) -> Iterator[tuple[Mapping[str, Any], tuple[str | None, in
                 yield {"localization": key or "unedited", "forget_set": number, "seed": seed}, (key, number, seed)
 
 
+def _sampled(study: Study, form: str) -> RunSpec:
+    """A format asked of as many facts as are compared; the one that decides what is known was asked of all anyway."""
+    return study.known(form, None if form == study.known_format else study.size.n_asked)
+
+
 def _attacked(study: Study, name: str) -> Needed:
-    folds = (0, 1) if ATTACKS[name].folds else (None,)
+    folds = range(study.size.n_folds) if ATTACKS[name].folds else (None,)
     return [({**arm, "attack": name, "fold": fold}, study.attack(name, *where, fold)) for arm, where in _all(study) for fold in folds]
 
 
@@ -73,7 +78,7 @@ def _nulls(study: Study, name: str) -> Needed:
     return [
         ({**arm, "attack": name, "fold": fold, "null": null}, study.attack(name, *where, fold, null))
         for arm, where in _all(study)
-        for null in ATTACKS[name].nulls
+        for null in list(ATTACKS[name].nulls)[: study.size.n_nulls]
     ]
 
 
@@ -84,7 +89,7 @@ def _audited(study: Study, stage: str) -> Needed:
 NEEDS: dict[str, Callable[[Study], Needed]] = {
     # every fact asked in the format that decides what is known; and in every format that is compared
     "know": lambda study: [({}, study.know)],
-    "asked": lambda study: [({"format": form}, study.known(form, study.size.n_asked)) for form in study.formats or ()],
+    "asked": lambda study: [({"format": form}, _sampled(study, form)) for form in study.formats or ()],
     # what the localizations are chosen from; everything that scores components; causal tracing with new noise in every run
     "evidence": _evidence,
     "methods": lambda study: [_of_evidence(study, name) for name in study.evidence if name != REDRAWN],

@@ -23,7 +23,7 @@ def relearning_curves(outcomes: pd.DataFrame) -> go.Figure:
     ``outcomes`` as of :func:`mechlib.report.robustness.outcomes`. Hollow where the model was broken.
     Dotted: never-known facts, averaged over the edited models.
     """
-    table = outcomes[outcomes.null == ""]
+    table: Any = outcomes[outcomes.null == ""]
     settings = [setting for setting in dict.fromkeys(table.setting) if setting != BEFORE]
     n_rows = -(-len(settings) // _ACROSS)
     figure = make_subplots(n_rows, min(len(settings), _ACROSS), subplot_titles=settings, shared_yaxes=True, vertical_spacing=0.3 / n_rows)
@@ -33,22 +33,20 @@ def relearning_curves(outcomes: pd.DataFrame) -> go.Figure:
         for key in dict.fromkeys(table.localization):
             part = panel[panel.localization == key]
             line = {"color": colour(key), "width": 3 if key == "fact_lookup" else 1.5, "dash": "dash" if key == UNEDITED else "solid"}
+            marks = {"symbol": ["circle-open" if void else "circle" for void in part.void], "size": 9}
             figure.add_scatter(
                 x=part.step, y=part.forget, name=label(key), legendgroup=key, showlegend=number == 0, mode="lines+markers", line=line,
-                marker={"symbol": _symbols(part), "size": 9}, error_y=errors(part.rename(columns={"forget": "share"})), **place,
+                marker=marks, error_y=errors(part.rename(columns={"forget": "share"})), **place,
             )  # fmt: skip
-        never: Any = panel[panel.localization != UNEDITED].groupby("step").unknown.mean()
+        never = panel[panel.localization != UNEDITED].groupby("step").unknown.mean()
         figure.add_scatter(x=never.index, y=never, name="never known", legendgroup="never", showlegend=number == 0, mode="lines",
                            line={"color": "#000000", "width": 1.5, "dash": "dot"}, **place)  # fmt: skip
     figure.update_xaxes(title_text="steps of the attack")
     figure.update_yaxes(range=[-0.03, 1.05])
     figure.update_yaxes(title_text="share of facts, true answer", col=1)
-    figure.update_layout(height=150 + 300 * n_rows, **{**LAYOUT, "legend": {"orientation": "h", "y": -0.3 / n_rows}})
+    layout: dict[str, Any] = {**LAYOUT, "legend": {"orientation": "h", "y": -0.3 / n_rows}}
+    figure.update_layout(height=150 + 300 * n_rows, **layout)
     return figure
-
-
-def _symbols(part: pd.DataFrame) -> list[str]:
-    return ["circle-open" if void else "circle" for void in part.void]
 
 
 def attack_bars(outcomes: pd.DataFrame) -> go.Figure:
@@ -56,13 +54,14 @@ def attack_bars(outcomes: pd.DataFrame) -> go.Figure:
 
     ``outcomes`` as of :func:`mechlib.report.robustness.outcomes`; the last step of each setting is shown.
     """
-    table = outcomes[outcomes.null == ""]
+    table: Any = outcomes[outcomes.null == ""]
     table = table[table.step == table.groupby("setting").step.transform("max")]
     figure = go.Figure()
     for key, part in table.groupby("localization", sort=False):
         names = [named(setting, step).replace(", ", "<br>") for setting, step in zip(part.setting, part.step, strict=True)]
-        hatched = {"color": colour(str(key)), "pattern": {"shape": ["/" if void else "" for void in part.void]}}
-        figure.add_bar(x=names, y=part.forget, name=label(str(key)), marker=hatched, error_y=errors(part.rename(columns={"forget": "share"})))
+        look = {"color": colour(str(key)), "pattern": {"shape": ["/" if void else "" for void in part.void]}}
+        bars = errors(part.rename(columns={"forget": "share"}))
+        figure.add_bar(x=names, y=part.forget, name=label(str(key)), marker=look, error_y=bars)
     figure.update_layout(barmode="group", yaxis={"title": "share of facts, true answer", "range": [0, 1.05]}, height=450, **LAYOUT)
     return figure
 
@@ -70,11 +69,12 @@ def attack_bars(outcomes: pd.DataFrame) -> go.Figure:
 def leak_curves(table: pd.DataFrame) -> go.Figure:
     """Probability that a true answer is among so many samples; dotted: never-known facts. ``table`` as of ``robustness.leaks``."""
     figure = go.Figure()
-    for (key, group), part in table.groupby(["localization", "group"], sort=False):
+    groups: Any = table.groupby(["localization", "group"], sort=False)
+    for (key, group), part in groups:
         known = group == "forget"
         figure.add_scatter(
-            x=part.samples, y=part.share, name=f"{label(str(key))}{'' if known else ', never known'}", mode="lines+markers",
-            line={"color": colour(str(key)), "dash": "solid" if known else "dot"}, error_y=errors(part) if known else None,
+            x=part.samples, y=part.share, name=f"{label(key)}{'' if known else ', never known'}", mode="lines+markers",
+            line={"color": colour(key), "dash": "solid" if known else "dot"}, error_y=errors(part) if known else None,
         )  # fmt: skip
     axes: dict[str, Any] = {"xaxis": {"title": "samples", "type": "log", "tickvals": sorted(set(table.samples))},
                             "yaxis": {"title": "probability that the true answer is one", "range": [-0.03, 1.05]}}  # fmt: skip

@@ -1,0 +1,208 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, edit, relearning, relearning_nulls]
+# ---
+
+# %% [markdown]
+# # Relearning
+#
+# Teach a model half of what it forgot, and ask about the other half. If the knowledge is gone, the lesson says nothing
+# about facts that were not in it. If it was only covered, the lesson may lift the cover from everything
+# {cite:p}`deeb2024unlearning`. The paper's claim is that edits at fact lookup pass this test and others do not. It is
+# an easy test to get wrong, so this page begins with how.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+WORLD_FACTS = None
+TASK = "sports-athlete-editing"
+TEXTS = None
+SEED = 0
+SEEDS = None
+KNOWN_FORMAT = None
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = None
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"
+LOCALIZATION = None
+LOCALIZATIONS = None
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = None
+STOP_AT = None
+TUNE = False
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
+PRECISION = None
+RELEARNING = None  # None: as the profile says; else a dictionary of ranks, learning_rates, steps, checkpoints
+
+# %% tags=["remove-input"]
+import pandas as pd
+
+from mechlib.report import robustness, verdicts
+from mechlib.report.page import figures, open_page, tables
+from mechlib.report.published import published_relearning
+from mechlib.runs.attacks import ATTACKS
+from mechlib.stats import LEAST_GAP
+
+page = open_page(globals())
+page.banner()
+
+# %% [markdown]
+# ## What the released runs measured
+#
+# **World facts: the wrong answers.** In the authors' released code for CounterFact, the class that feeds the attack
+# gives edit targets in place of true answers, for the facts to relearn and for those to maintain alike. So the attack
+# repeats the edit and pulls everything else over to false answers. The lower half of the table is what that looks
+# like: facts to maintain collapse, held-out facts hardly move, and no localization differs from another. It says
+# nothing about relearning. The athletes' attack does use true answers.
+#
+# **No control.** The unedited model was not attacked, nor was anybody asked about facts that no model knew. But a
+# lesson about athletes also teaches which sports are likely, and a model that is trained hard enough forgets how to
+# answer at all. Both look like robustness, or the lack of it.
+#
+# **One setting, one split, one run.** Rank 512, learning rate 2e-4, twenty steps; the first half teaches and the
+# second is tested. Of the first sixteen athletes, the half that teaches holds no basketball player, and the half that
+# is tested holds mostly those.
+
+# %% tags=["remove-input"]
+columns = ["localization", "forget before", "forget relearned", "maintain before", "maintain relearned"]
+theirs = pd.concat([published_relearning(task)[columns].assign(facts=name) for task, name in
+                    (("sports-athlete-editing", "athletes"), ("counterfact-editing", "CounterFact (edit targets)"))])
+tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
+
+# %% [markdown]
+# *The paper's figures: mean probability of the true answer on the half of the forget set that was not taught and on
+# facts to maintain, before and after twenty steps. Means over three models and over 16 and 64 facts, six runs a line,
+# recomputed from the authors' released runs.*
+#
+# ## What is done here
+#
+# **The attack.** {glue:text}`definition`
+#
+# Adapters {cite:p}`hu2022lora` are trained as in the paper. What differs:
+#
+# - **Cross-fitting.** Each half of a forget set teaches once and is tested once. Every fact is tested, by an attacker
+#   who did not hold it.
+# - **A reference.** The unedited model is attacked in the same way: what it says afterwards is all that could come
+#   back.
+# - **A floor.** *Never-known facts*, which the unedited model got wrong before any attack, are asked as well. What the
+#   attack brings "back" of those, it taught.
+# - **Nulls.** The same attack without the knowledge: the answers of the taught half are dealt to one another
+#   (*permuted answers*), or only facts to maintain and text are trained on (*retain facts only*).
+# - **Void.** An attacked model that keeps less than {glue:text}`kept` of its own maintain accuracy is broken, and a
+#   broken model is not a robust one: it counts in no verdict.
+#
+# From these follows the **normalised recovery**,
+#
+# > (edited, after - never known, after) / (unedited, after - never known, after)
+#
+# which is 0 if nothing came back but what the attack teaches anyway, and 1 if everything did. It is undefined where
+# the denominator is below {glue:text}`gap`.
+
+# %% tags=["remove-input"]
+rows, nulls = page.rows("relearning"), page.rows("relearning_nulls")
+outcomes = robustness.outcomes(rows)
+setting = robustness.shared_setting(outcomes)
+page.number("definition", ATTACKS["relearning"].definition)
+page.number("kept", f"{robustness.KEPT:.0%}")
+page.number("gap", f"{LEAST_GAP:g}")
+page.number("setting", robustness.named(*setting))
+tables.styled(robustness.settings_table(page.study.relearning))
+
+# %% [markdown]
+# *What this attacker tried: every rank with every learning rate, asked at every checkpoint.*
+#
+# ## What comes back
+
+# %% tags=["remove-input"]
+figures.relearning_curves(outcomes).show()
+
+# %% [markdown]
+# *Share of the facts not taught whose true answer is back, over the steps of the attack (step 0: before it), with
+# Wilson 95 % intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted:
+# never-known facts, averaged over the edited models. Hollow points are void: there the attack broke the model.*
+#
+# To compare edits, one setting must serve for all. It is the one that brings back most on average over the edits,
+# among those that break the fewest models, so it is chosen for none of them: {glue:text}`setting`.
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown(robustness.recoveries(rows, *setting)))
+
+# %% [markdown]
+# *Under that setting: true answers on the forget set before and after, on never-known facts after, the normalised
+# recovery (bootstrap over forget sets and facts), and maintain accuracy before and after. An edit that left true
+# answers standing before the attack has them after it, too.*
+#
+# ## With the knowledge and without it
+
+# %% tags=["remove-input"]
+shares = robustness.null_shares(rows, nulls, *setting)
+shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "unknown": "never known"})
+tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
+
+# %% [markdown]
+# *Share of true answers on the same half of each forget set after an attack with the true answers of the other half,
+# and after the same attack without them; last, never-known facts after the true attack. Where the nulls bring back as
+# much, the attacker's knowledge played no part: any training would have done.*
+#
+# ## The strongest attacker
+#
+# An attacker chooses. For each model this is the setting that brings back most without breaking it, and "no attack" is
+# among the settings. The best of many tries is flattered by chance, for every localization alike.
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown_strongest(robustness.strongest(outcomes)))
+
+# %% [markdown]
+# *Share of true answers on facts not taught (Wilson 95 %); a rank, learning rate and checkpoint is one setting. Void
+# ones are named.*
+#
+# ## The verdict
+#
+# **Claim.** After relearning half of a forget set, fewer true answers of the other half come back from an edit at
+# fact lookup than from an edit made elsewhere.
+#
+# **Rule.** The paired difference in the share of true answers under {glue:text}`setting`, fact lookup minus the other.
+# Supported if its 95 % interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test
+# over forget sets agrees (p at most .05, by Holm's rule over all lines); contradicted if above; equivalent if surely
+# within ten points; void if the attack broke either model. With fewer than six forget sets there is no verdict.
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.verdicts(rows, [setting]))
+
+# %% [markdown]
+# ## Beside the paper's figures
+
+# %% tags=["remove-input"]
+theirs = robustness.published_setting(outcomes)
+page.number("paper_setting", robustness.named(*theirs))
+beside = robustness.beside_published(rows, *theirs)
+tables.styled(beside.fillna("-"), {name: lambda value: value if isinstance(value, str) else f"{value:.3f}" for name in beside.columns[1:]})
+
+# %% [markdown]
+# *Mean probability of the true answer, renormalized over the answers, after relearning: the paper's (athletes, three
+# large models) and ours under {glue:text}`paper_setting`. The paper has no line for the unedited model. Other models,
+# other facts: compare the order of the lines, not the numbers.*
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
+
+# %% tags=["remove-input"]
+page.provenance("relearning", "relearning_nulls")

@@ -1,0 +1,154 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, edit, quantization, benign]
+# ---
+
+# %% [markdown]
+# # Rounding and retraining
+#
+# Nobody has to attack a model to undo an edit. People round weights to fit a model onto a phone, and fine-tune it on
+# their own text. Rounding to four bits has brought back most of what other methods had unlearned, because their changes
+# were smaller than a step of the grid {cite:p}`zhang2025catastrophic`; harmless fine-tuning has, too
+# {cite:p}`hu2024unlearning`. An edit with few weights has to change each of them more, so localized edits might do
+# better. Or their changes may be easier to wash out. Here both are done to every edit.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+WORLD_FACTS = None
+TASK = "sports-athlete-editing"
+TEXTS = None
+SEED = 0
+SEEDS = None
+KNOWN_FORMAT = None
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = None
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"
+LOCALIZATION = None
+LOCALIZATIONS = None
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = None
+STOP_AT = None
+TUNE = False
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
+PRECISION = None
+QUANTIZATION = None  # None: as the profile says; else a dictionary of schemes
+BENIGN = None  # None: as the profile says; else a dictionary of kinds, sizes, steps, learning_rate, rank
+
+# %% tags=["remove-input"]
+from mechlib.report import robustness, verdicts
+from mechlib.report.page import figures, open_page, tables
+from mechlib.runs.attacks import ATTACKS
+
+page = open_page(globals())
+page.banner()
+
+# %% tags=["remove-input"]
+rounded, retrained = page.rows("quantization"), page.rows("benign")
+quantization, benign = robustness.outcomes(rounded), robustness.outcomes(retrained)
+settings = [robustness.shared_setting(table) for table in (quantization, benign)]
+page.number("kept", f"{robustness.KEPT:.0%}")
+page.number("rounding", ATTACKS["quantization"].definition)
+page.number("retraining", ATTACKS["benign"].definition)
+page.number("rounded", robustness.named(*settings[0]))
+page.number("retrained", robustness.named(*settings[1]))
+
+# %% [markdown]
+# ## Rounding
+#
+# {glue:text}`rounding` A scheme of so many bits gives every block of weights one scale (`int4_64`: blocks of 64
+# weights; `int8`: a whole row) and evenly spaced values; `nf4` spaces sixteen values as a normal distribution would
+# {cite:p}`dettmers2023qlora`. `bfloat16` is the control, which should change next to nothing.
+#
+# The unedited model is rounded in the same way: what rounding takes from it, it would have taken anyway. And a model that
+# keeps less than {glue:text}`kept` of its own maintain accuracy is **void**: rounding broke it.
+
+# %% tags=["remove-input"]
+figures.attack_bars(quantization).show()
+
+# %% [markdown]
+# *Share of the forget set whose true answer the model prefers, before and after rounding, with Wilson 95 % intervals.
+# Hatched bars are void.*
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown(robustness.recoveries(rounded, *settings[0])))
+
+# %% [markdown]
+# *Under {glue:text}`rounded`, the scheme that brings back most on average over the edits among those that break the
+# fewest models. The normalised recovery is 0 where the edited model does as well on the forget set as on facts that
+# nobody knew, and 1 where it does as well as the unedited model after the same rounding.*
+#
+# ## Retraining
+#
+# {glue:text}`retraining`
+#
+# The three kinds share more and more with the edited facts: nothing at all, the subject matter in other words, or the
+# very form of the prompts. Which of them jogs a model's memory is disputed, and form may matter more than topic
+# {cite:p}`yoon2026rethinking`.
+
+# %% tags=["remove-input"]
+tables.styled(robustness.settings_table(page.study.benign))
+
+# %% tags=["remove-input"]
+figures.attack_bars(benign).show()
+
+# %% [markdown]
+# *The same share before and after fine-tuning on examples of each kind (the number after the kind: how many). No
+# example is about a fact of the forget set. Hatched bars are void.*
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown(robustness.recoveries(retrained, *settings[1])))
+
+# %% [markdown]
+# *Under {glue:text}`retrained`, chosen by the same rule. Never-known facts matter here: examples in the prompts' own
+# form teach a model to answer in that form, which raises every share.*
+#
+# ## Where each edit is weakest
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown_strongest(robustness.strongest(quantization)))
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown_strongest(robustness.strongest(benign)))
+
+# %% [markdown]
+# *For each model the scheme, and the kind of fine-tuning, that brings back most without breaking it.*
+#
+# ## The verdict
+#
+# **Claim.** After rounding, and after harmless fine-tuning, fewer true answers come back from an edit at fact lookup
+# than from an edit made elsewhere.
+#
+# **Rule.** The paired difference in the share of true answers, fact lookup minus the other, under
+# {glue:text}`rounded` and under {glue:text}`retrained`; all lines are one family. Supported if the 95 % interval
+# (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test over forget sets agrees (p at
+# most .05 by Holm's rule); contradicted if above; equivalent if surely within ten points; void if either model broke.
+# With fewer than six forget sets there is no verdict.
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.verdicts([*rounded, *retrained], settings))
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
+
+# %% tags=["remove-input"]
+page.provenance("quantization", "benign")

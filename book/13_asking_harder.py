@@ -1,0 +1,164 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: [know, edit, soft_prompt, soft_prompt_nulls, in_context]
+# ---
+
+# %% [markdown]
+# # Asking harder
+#
+# Weights can stay as they are while the question gets better. Three ways to ask: put learned vectors in front of it,
+# put true facts in front of it, or just ask again and again. None of them needs to change the model, so what they find
+# was in it all along; or else the question itself told.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+FACTS = None
+WORLD_FACTS = None
+TASK = "sports-athlete-editing"
+TEXTS = None
+SEED = 0
+SEEDS = None
+KNOWN_FORMAT = None
+KNOWN_THRESHOLD = 0.5
+FORGET_SET_SIZE = 16
+FORGET_SETS = None
+EDIT_FORMAT = None
+LOOKUP_RULE = "paper"
+LOCALIZATION = None
+LOCALIZATIONS = None
+LEARNING_RATE = None
+FORGET_COEFFICIENT = None
+STEPS = None
+STOP_AT = None
+TUNE = False
+KL_COEFFICIENT = 0.0
+OPTIMIZER = "adamw"
+MICRO_BATCH = None
+CHECKPOINTING = False
+PRECISION = None
+SOFT_PROMPT = None  # None: as the profile says; else a dictionary of tokens, steps, learning_rate, restarts
+IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
+
+# %% tags=["remove-input"]
+from mechlib.report import robustness, verdicts
+from mechlib.report.page import figures, open_page, tables
+from mechlib.runs.attacks import ATTACKS
+
+page = open_page(globals())
+page.banner()
+
+# %% tags=["remove-input"]
+soft, nulls, shown = page.rows("soft_prompt"), page.rows("soft_prompt_nulls"), page.rows("in_context")
+softened, demonstrated = robustness.outcomes(soft), robustness.outcomes(shown)
+settings = [robustness.shared_setting(table) for table in (softened, demonstrated)]
+page.number("kept", f"{robustness.KEPT:.0%}")
+page.number("soft", ATTACKS["soft_prompt"].definition)
+page.number("context", ATTACKS["in_context"].definition)
+page.number("soft_setting", robustness.named(*settings[0]))
+page.number("context_setting", robustness.named(*settings[1]))
+
+# %% [markdown]
+# ## A soft prompt
+#
+# {glue:text}`soft` Each half of a forget set is learned from once and tested once.
+#
+# Vectors that may be anything are a strong tool {cite:p}`schwinn2024soft`, and an unfair one: a few of them, learned
+# for one question, make a model say whatever one likes, known or not {cite:p}`chen2025soft`. So here one prompt serves
+# for all questions, and never for one that it was learned from. Two controls remain: the same vectors learned from
+# answers that were dealt to one another (*permuted answers*), and facts that nobody ever knew.
+
+# %% tags=["remove-input"]
+figures.attack_bars(softened).show()
+
+# %% [markdown]
+# *Share of the facts not learned from whose true answer the model prefers, before and behind the soft prompt, with
+# Wilson 95 % intervals. Hatched bars are void: the model behind the prompt keeps less than {glue:text}`kept` of its
+# maintain accuracy.*
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown(robustness.recoveries(soft, *settings[0])))
+
+# %% [markdown]
+# *Under {glue:text}`soft_setting`. The normalised recovery is 0 where the prompt does as well on facts that nobody knew,
+# and 1 where it gets as much from the edited model as from the unedited one.*
+
+# %% tags=["remove-input"]
+shares = robustness.null_shares(soft, nulls, *settings[0])
+shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "unknown": "never known"})
+tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
+
+# %% [markdown]
+# *Share of true answers on the same half of each forget set, with vectors learned from true answers and from permuted
+# ones; last, never-known facts with the former. A soft prompt that does no better than its null has found a way to make
+# the model say sports, not a fact. In the authors' released runs, soft prompts told no localization from another.*
+#
+# ## Demonstrations
+#
+# {glue:text}`context` The fact that is asked is never among them: a model that repeats what stands in its context has
+# remembered nothing {cite:p}`lynch2024eight`.
+
+# %% tags=["remove-input"]
+figures.attack_bars(demonstrated).show()
+
+# %% [markdown]
+# *Share of the facts not demonstrated whose true answer the model prefers, by the number of demonstrations (shots),
+# with Wilson 95 % intervals. Hatched bars are void.*
+
+# %% tags=["remove-input"]
+tables.styled(robustness.shown(robustness.recoveries(shown, *settings[1])))
+
+# %% [markdown]
+# *Under {glue:text}`context_setting`, the number that brings back most on average over the edits among those that break
+# the fewest models.*
+#
+# ## Asking again
+#
+# A model that is asked many times, with its answers drawn at random, gives away what it holds at low probability
+# {cite:p}`reisizadeh2025leak`. For an answer of one token nothing has to be drawn: if the true answer has probability
+# *p* over the whole vocabulary, it is among *k* answers with probability
+#
+# > leak@k = 1 - (1 - p)^k
+#
+# Where few answers are possible, most will come up sooner or later by themselves. Only what lies above the never-known
+# facts of the same model is a leak.
+
+# %% tags=["remove-input"]
+leaks = robustness.leaks(soft, (1, 4, 16, 64))
+figures.leak_curves(leaks).show()
+
+# %% [markdown]
+# *Probability that the true answer is among so many samples of the model as it is, in the trained format, averaged over
+# forget facts with bootstrap 95 % intervals over forget sets and facts (solid), and over never-known facts (dotted).*
+#
+# ## The verdict
+#
+# **Claim.** A soft prompt, and demonstrations, get fewer true answers from an edit at fact lookup than from an edit
+# made elsewhere.
+#
+# **Rule.** The paired difference in the share of true answers, fact lookup minus the other, under
+# {glue:text}`soft_setting` and under {glue:text}`context_setting`; all lines are one family. Supported if the 95 %
+# interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test over forget sets agrees
+# (p at most .05 by Holm's rule); contradicted if above; equivalent if surely within ten points; void if either model
+# broke. With fewer than six forget sets there is no verdict.
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.verdicts([*soft, *shown], settings))
+
+# %% [markdown]
+# ## Runs behind this page
+#
+# Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
+
+# %% tags=["remove-input"]
+page.provenance("soft_prompt", "soft_prompt_nulls", "in_context")
