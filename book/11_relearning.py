@@ -96,8 +96,8 @@ tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
 #
 # Adapters {cite:p}`hu2022lora` are trained as in the paper. What differs:
 #
-# - **Cross-fitting.** Each half of a forget set teaches once and is tested once. Every fact is tested, by an attacker
-#   who did not hold it.
+# - **Cross-fitting.** Each half of a forget set teaches once and is tested once, so that every fact is tested by an
+#   attacker who did not hold it.
 # - **A reference.** The unedited model is attacked in the same way: what it says afterwards is all that could come
 #   back.
 # - **A floor.** *Never-known facts*, which the unedited model got wrong before any attack, are asked as well. What the
@@ -121,11 +121,14 @@ setting = robustness.shared_setting(outcomes)
 page.number("definition", ATTACKS["relearning"].definition)
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.number("gap", f"{LEAST_GAP:g}")
+page.number("folds", page.study.size.n_folds)
+page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)))
 page.number("setting", robustness.named(*setting))
 tables.styled(robustness.settings_table(page.study.relearning))
 
 # %% [markdown]
-# *What this attacker tried: every rank with every learning rate, asked at every checkpoint.*
+# *What this attacker tried: every rank with every learning rate, asked at every checkpoint. Ways round that were run
+# for this page: {glue:text}`folds` of 2 (with one, half of the facts are tested). Nulls: {glue:text}`nulls`.*
 #
 # ## What comes back
 
@@ -192,7 +195,7 @@ tables.styled(verdicts.verdicts(rows, [setting]))
 theirs = robustness.published_setting(outcomes)
 page.number("paper_setting", robustness.named(*theirs))
 beside = robustness.beside_published(rows, *theirs)
-tables.styled(beside.fillna("-"), {name: lambda value: value if isinstance(value, str) else f"{value:.3f}" for name in beside.columns[1:]})
+tables.styled(beside).format("{:.3f}", na_rep="-", subset=list(beside.columns[1:]))
 
 # %% [markdown]
 # *Mean probability of the true answer, renormalized over the answers, after relearning: the paper's (athletes, three

@@ -63,6 +63,7 @@ soft, nulls, shown = page.rows("soft_prompt"), page.rows("soft_prompt_nulls"), p
 softened, demonstrated = robustness.outcomes(soft), robustness.outcomes(shown)
 settings = [robustness.shared_setting(table) for table in (softened, demonstrated)]
 page.number("kept", f"{robustness.KEPT:.0%}")
+page.number("folds", page.study.size.n_folds)
 page.number("soft", ATTACKS["soft_prompt"].definition)
 page.number("context", ATTACKS["in_context"].definition)
 page.number("soft_setting", robustness.named(*settings[0]))
@@ -71,7 +72,8 @@ page.number("context_setting", robustness.named(*settings[1]))
 # %% [markdown]
 # ## A soft prompt
 #
-# {glue:text}`soft` Each half of a forget set is learned from once and tested once.
+# {glue:text}`soft` The halves change places; ways round that were run for this page: {glue:text}`folds` of 2 (with one,
+# half of the facts are tested).
 #
 # Vectors that may be anything are a strong tool {cite:p}`schwinn2024soft`, and an unfair one: a few of them, learned
 # for one question, make a model say whatever one likes, known or not {cite:p}`chen2025soft`. So here one prompt serves

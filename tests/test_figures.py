@@ -271,3 +271,33 @@ def test_leak_curves():
     assert {(tuple(trace.x), tuple(trace.y)) for trace in figure.data} == {((1, 4), (0.1, 0.4))}
     assert [trace.line.dash for trace in figure.data] == ["solid", "dot"] * 3
     assert list(figure.layout.xaxis.tickvals) == [1, 4]
+
+
+def test_layer_curves():
+    lines = [{"localization": key, "layer": layer, "share": layer / 4, "control": 0.1 * (key == "given"), "void": layer == 1}
+             for key in ("unedited", "given") for layer in range(3)]  # fmt: skip
+    table = pd.DataFrame(lines)
+    figure = drawn(figures.layer_curves({"one": table, "other": table.drop(columns=["control", "void"])}, "share"), 9)
+    first, void, *_, control = figure.data[:5]
+    # The line breaks at a void layer, which is a hollow point of its own.
+    assert [value if value == value else None for value in first.y] == [0.0, None, 0.5]
+    assert (list(void.x), list(void.y), void.marker.symbol) == ([1], [0.25], "circle-open")
+    assert list(control.y) == [0.05] * 3
+    assert list(figure.data[5].y) == [0.0, 0.25, 0.5]
+    assert [trace.name for trace in figure.data if trace.showlegend is not False] == ["Unedited", "Given by file", "control"]
+
+
+def test_interval_dots():
+    table = pd.DataFrame([{"localization": key, "measure": measure, "share": 0.5, "low": 0.25, "high": 1.0}
+                          for measure in ("true", "target") for key in ARMS])  # fmt: skip
+    figure = drawn(figures.interval_dots(table, "share", line=0.5), 2)
+    assert list(figure.layout.yaxis.ticktext) == ["Given by file", "Random MLPs", "Fact lookup"]
+    assert (list(figure.data[0].error_x.array), list(figure.data[0].error_x.arrayminus)) == ([0.5] * 3, [0.25] * 3)
+    # Every dot lies nearest to its own localization.
+    assert [[round(y) for y in trace.y] for trace in figure.data] == [[2, 1, 0]] * 2
+    assert {line[0] for line in lines(figure)} == {0.5}
+
+
+@pytest.mark.parametrize("figure", [figures.layer_curves({"one": pd.DataFrame()}, "share"), figures.interval_dots(pd.DataFrame(), "share")])
+def test_figures_of_nothing_say_so(figure):
+    assert [note.text for note in drawn(figure, 0).layout.annotations] == ["nothing of this kind can be measured here"]

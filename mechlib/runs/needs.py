@@ -78,6 +78,7 @@ def _nulls(study: Study, name: str) -> Needed:
     return [
         ({**arm, "attack": name, "fold": fold, "null": null}, study.attack(name, *where, fold, null))
         for arm, where in _all(study)
+        if arm["forget_set"] < study.size.n_null_sets
         for null in list(ATTACKS[name].nulls)[: study.size.n_nulls]
     ]
 
