@@ -110,7 +110,8 @@ tables.shown(tables.proportions(forget, ["localization", "format"], "correct"), 
 # paired difference, fact lookup minus the other, with a bootstrap over forget sets and then facts. The claim is
 # supported if the 95 % interval lies below zero and an exact sign-flip test over forget sets agrees (p at most .05, by
 # Holm's rule over all lines), contradicted if above; a difference that is surely within ten points is called
-# equivalent. With fewer than six forget sets there is no p and no verdict, whatever the interval.
+# equivalent. With fewer than six forget sets there is no p and no verdict, whatever the interval; with too many lines for
+# the sets not even unanimous ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
 tables.styled(verdicts.format_verdicts(rows, transfer))

@@ -140,7 +140,8 @@ tables.styled(robustness.shown_strongest(robustness.strongest(benign)))
 # {glue:text}`rounded` and under {glue:text}`retrained`; all lines are one family. Supported if the 95 % interval
 # (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test over forget sets agrees (p at
 # most .05 by Holm's rule); contradicted if above; equivalent if surely within ten points; void if either model broke.
-# With fewer than six forget sets there is no verdict.
+# With fewer than six forget sets there is no verdict; with too many lines for the sets, not even unanimous
+# ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
 tables.styled(verdicts.verdicts([*rounded, *retrained], settings))

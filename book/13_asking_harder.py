@@ -152,7 +152,8 @@ figures.leak_curves(leaks).show()
 # {glue:text}`soft_setting` and under {glue:text}`context_setting`; all lines are one family. Supported if the 95 %
 # interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test over forget sets agrees
 # (p at most .05 by Holm's rule); contradicted if above; equivalent if surely within ten points; void if either model
-# broke. With fewer than six forget sets there is no verdict.
+# broke. With fewer than six forget sets there is no verdict; with too many lines for the sets, not even unanimous
+# ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
 tables.styled(verdicts.verdicts([*soft, *shown], settings))

@@ -92,7 +92,7 @@ tables.styled(audits.probe_table(prompt), index=True)
 # %% [markdown]
 # *Last token of the prompt: the share of layers at which a fact's probe says the true answer or the edit target,
 # averaged over facts (Wilson, 95 %, over facts). A layer is readable if it is void neither in this model nor in the
-# unedited one. The last columns take all layers, as the paper does.*
+# unedited one. The last columns take all layers, as the paper does. Relations with an open list of answers have no probes.*
 #
 # ### The paper's figures
 
@@ -159,7 +159,7 @@ figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the los
 tables.styled(tables.shown(audits.measured({"erased": audits.means(scores, ["localization"], "erased")}), ["localization"], "measure"), index=True)
 
 # %% [markdown]
-# *Above, by layer; below, one number a fact, over layers weighted by what corruption takes there, then averaged (95 %, bootstrap over
+# *Above, by layer, with gaps where it is void; below, one number a fact, over layers weighted by what corruption takes there, then averaged (95 %, bootstrap over
 # forget sets and facts). A claim is made about {glue:text}`scored` of {glue:text}`asked` facts.*
 #
 # A high number says that the edit reaches down to where the answer enters the last token. It does not say that it was

@@ -70,7 +70,7 @@ page.number("leading", tables.label(leading))
 # %% tags=["remove-input"]
 text = side_effects.text_damage(page.rows("damage"))
 figures.interval_dots(text[text.measure.str.startswith("loss")], "change of the loss, nats per token", line=0).show()
-tables.styled(tables.shown(text, ["localization"], "measure"), index=True)
+tables.styled(side_effects.text_table(text), index=True)
 
 # %% [markdown]
 # *Change of the next-token loss, and divergence, KL(unedited || edited), in nats per token: means over texts with a
@@ -106,14 +106,14 @@ figures.interval_dots(kept, "share of facts still right").show()
 
 # %% tags=["remove-input"]
 reverse = side_effects.backwards(rows)
-page.number("backwards", "above chance" if side_effects.known_backwards(rows) else "not above chance, so nothing can be lost backwards")
+page.number("backwards", "above chance" if side_effects.known_backwards(rows) else "not above chance, so that nothing can be lost backwards")
 figures.interval_dots(reverse, "AUC", line=0.5).show()
 
 # %% [markdown]
 # *AUC of edited athletes for their true answer and for their edit target, averaged over wordings (95 %, bootstrap over forget sets
 # and facts). The unedited model's AUC for the true answer is {glue:text}`backwards`. An edit that reaches the
 # fact itself lowers the first and raises the second; one that only rewires the trained prompt leaves both where
-# they were.*
+# they were. Reverse prompts and consequences are written for sports only: of other facts nothing is shown.*
 
 # %% [markdown]
 # ## What follows

@@ -106,6 +106,8 @@ def test_probe_table_takes_readable_layers_and_beside_them_all():
     assert table.loc["Fact lookup", "Edit target, all layers"].startswith("0.33 [")
     assert table.loc["Unedited", "True answer"].startswith("1.00 [")
     assert table.loc["Random components", "True answer"] == "void"
+    whole = audits.probe_table([row for row in rows if row["localization"] == "random"])
+    assert whole.iloc[0].tolist()[:3] == ["0 of 3", "void", "void"]
 
 
 def test_projection_by_layer_with_another_option_as_control():

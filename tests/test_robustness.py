@@ -1,6 +1,8 @@
 """What attacks brought back, from rows by hand: shares, voids, nulls, the strongest attack, verdicts as one family."""
 
 import math
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from mechlib.report import robustness, verdicts
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
+from mechlib.runs import attacking
 from mechlib.stats import ENOUGH_SETS, leak_at_k, wilson
 
 HARD, SOFT = ("LoRA 8, 0.001", 10), ("LoRA 8, 0.0001", 10)
@@ -49,6 +52,15 @@ STUDY = [
     *attacked("fact_lookup", {"forget": 0.5, "maintain": 0.9, "unknown": 0.3}, {"forget": 0.3, "maintain": 1.0, "unknown": 0.2}),
     *attacked("random_mlps", {"forget": 0.8, "maintain": 0.8, "unknown": 0.3}, {"forget": 0.6, "maintain": 1.0, "unknown": 0.2}),
 ]  # fmt: skip
+
+
+def test_what_comes_before_an_attack_is_called_the_same_by_those_who_attack():
+    assert robustness.BEFORE == attacking.BEFORE
+
+
+def test_a_page_may_import_this_first():
+    """Before the stages, which import one another's helpers in an order of their own."""
+    subprocess.run([sys.executable, "-c", "import mechlib.report.verdicts, mechlib.report.page"], check=True)
 
 
 def test_outcomes_are_shares_of_each_group_with_what_they_were_before():
@@ -269,6 +281,23 @@ def test_the_family_holds_all_settings():
     table = verdicts.verdicts(rows, [HARD, SOFT])
     assert table.asked.tolist() == ["LoRA 8, 0.001, 10 steps"] * 2 + ["LoRA 8, 0.0001, 10 steps"] * 2
     assert table["p (Holm)"][0] == f"{4 * 2 / 2**8:.3f}"
+
+
+@pytest.mark.parametrize(("settings", "verdict"), [([HARD], "supported"), ([HARD, SOFT], "undecidable")])
+def test_a_family_too_large_for_its_forget_sets_is_undecidable(settings, verdict):
+    """Seven sets: p cannot be below 2 / 2^7 = .016, which Holm's rule allows three lines, not four."""
+    rows = [one for one in family(7) if one["localization"] != "all_mlps"]
+    rows += attacked("all_mlps", {"forget": 0.5, "maintain": 1.0}, n_sets=7)
+    for key, share in (("fact_lookup", 0.1), ("random_mlps", 0.9), ("all_mlps", 0.9)):
+        rows += answers(key, SOFT, {"forget": share, "maintain": 1.0}, n_sets=7)
+    assert set(verdicts.verdicts(rows, settings).verdict) == {verdict}
+
+
+def test_equivalence_needs_no_p():
+    rows = attacked("unedited", {"forget": 1.0, "maintain": 1.0}, n_sets=6)
+    for key in ("fact_lookup", "random_mlps", "all_mlps", "nonlocalized"):
+        rows += attacked(key, {"forget": 0.2, "maintain": 1.0}, n_sets=6)
+    assert verdicts.verdicts(rows, [HARD]).verdict.tolist() == ["equivalent"] * 3
 
 
 def test_a_claim_can_be_contradicted():

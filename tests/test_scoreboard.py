@@ -58,5 +58,5 @@ def test_one_family_over_formats_and_attacks():
     assert list(table.asked) == ["other formats", "quantization: nf4", "benign fine-tuning: unrelated, 8, 5 steps"]
     # Six sets that all go one way: p = 2/64, times three by Holm.
     assert set(table.p) == {"0.031"} and set(table["p (Holm)"]) == {"0.094"}
-    assert set(table.verdict) == {"undecided"}
+    assert set(table.verdict) == {"undecidable"}
     assert list(overall_verdicts(ATTACKED, asked, [])["forget sets"]) == [6, 6]

@@ -39,6 +39,9 @@ def test_text_damage_is_a_mean_over_texts_of_each_source():
         ("fact_lookup", "divergence, prose"): 0.0, ("random", "loss change, samples"): -1.0, ("random", "divergence, samples"): 0.1,
     })  # fmt: skip
     assert ((table.low <= table["share"]) & (table["share"] <= table.high)).all()
+    shown = side_effects.text_table(table)
+    assert list(shown.columns) == ["loss change, prose", "divergence, prose", "loss change, samples", "divergence, samples"]
+    assert shown.loc["Random components", "divergence, samples"] == "0.100 [0.100, 0.100]"
 
 
 def test_other_facts_count_where_the_unedited_model_was_right():

@@ -6,9 +6,11 @@ import pytest
 
 from mechlib.facts import FORMATS, FactError, athletes, demonstration_subjects, formats_of
 from mechlib.facts.relations import SPORT
-from mechlib.localize.registry import LOCALIZERS, PAPER
+from mechlib.localize.registry import LOCALIZERS
 from mechlib.models import KNOWN, ModelError
+from mechlib.models.precision import fast_precision
 from mechlib.runs import study as module
+from mechlib.runs.attacks import ATTACKS
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.parameters import OPTIMIZERS, RULES
 from mechlib.runs.profiles import PROFILES
@@ -19,6 +21,8 @@ from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
 SPORT_FORMATS = formats_of(SPORT)
+FAMILY_FORMATS = TASKS["sports-athlete-editing"].family.formats
+QUICK = PROFILES["quick"]
 
 
 @pytest.fixture(autouse=True)
@@ -51,15 +55,24 @@ def chosen(study):
         "letters unedited": study.ask(None, 0, 0, "multiple_choice"),
         "letters": study.ask("fact_lookup", 0, 0, "multiple_choice"),
         "damage": study.damage("fact_lookup", 0, 0),
+        **{name: study.attack(name, "fact_lookup", 0, 0, 0) for name in ATTACKS},
+        **{f"{name} unedited": study.attack(name, None, 0, 0, 0) for name in ATTACKS},
+        **{f"{name} null": study.attack(name, "fact_lookup", 0, 0, 0, null) for name, plan in ATTACKS.items() for null in plan.nulls},
+        **{stage: study.audit(stage, "fact_lookup", 0, 0) for stage in ("latent", "ripple")},
+        **{f"{stage} unedited": study.audit(stage, None, 0, 0) for stage in ("latent", "ripple")},
     }
 
 
+ATTACKED = {*ATTACKS, "relearning null", "soft_prompt null", "latent", "ripple"}
+ATTACKED_UNEDITED = {f"{name} unedited" for name in ATTACKS}
+AUDITED_UNEDITED = {"latent unedited", "ripple unedited"}
 EVERY = {
     "know", "text", "damage text", "lookup", "trace", "attribution", "circuits", "localize", "localize traced", "localize random",
     "trial", "tune", "mask", "zero", "edit", "edit all", "ask unedited", "ask", "letters unedited", "letters", "damage",
+    *ATTACKED, *ATTACKED_UNEDITED, *AUDITED_UNEDITED,
 }  # fmt: skip
 TEXTS = {"text", "damage text"}
-EDITED = {"edit", "edit all", "ask", "letters", "damage"}
+EDITED = {"edit", "edit all", "ask", "letters", "damage"} | ATTACKED
 PATCHED = {"trace", "attribution", "circuits"}
 LOCALIZED = {"localize", "localize traced", "localize random"}
 EVIDENCE = {"lookup"} | PATCHED | LOCALIZED
@@ -67,6 +80,8 @@ TRIED = {"trial", "tune"}
 MASKED = {"mask", "zero"}
 UNEDITED = {"ask unedited", "letters unedited"}
 
+# The default precision is that of the machine.
+BASE = {"precision": "bfloat16"}
 # A parameter, another value, and what depends on it.
 CHANGES = [
     ("model", "llama-3-8b", EVERY),
@@ -74,12 +89,14 @@ CHANGES = [
     ("task", "counterfact-editing", EVERY - TEXTS),
     ("facts", "a table", EVERY - TEXTS),
     ("world_facts", "a table", set()),
+    ("texts", "owner/corpus", TEXTS | TRIED | MASKED | EDITED | ATTACKED_UNEDITED),
     ("seed", 1, EVERY - {"know"}),
     ("known_format", "cloze", EVERY - TEXTS),
     ("known_threshold", 0.6, EVERY - TEXTS - {"know"}),
     ("forget_set_size", 8, EVERY - TEXTS - {"know"}),
     ("forget_sets", 3, EVERY - TEXTS - {"know"}),
-    ("edit_format", "cloze", EVIDENCE | EDITED | TRIED | MASKED),
+    ("seeds", 5, set()),
+    ("edit_format", "cloze", EVIDENCE | EDITED | TRIED | MASKED | ATTACKED_UNEDITED | AUDITED_UNEDITED),
     ("lookup_rule", "released", LOCALIZED | EDITED | TRIED | MASKED),
     ("localization", "a file", set()),
     ("localizations", ("random_mlps",), set()),
@@ -91,8 +108,16 @@ CHANGES = [
     ("optimizer", "adamw8bit", EDITED | TRIED),
     ("micro_batch", 4, EDITED | TRIED),
     ("checkpointing", True, EDITED | TRIED),
+    ("stop_at", 0.5, EDITED | TRIED),
     ("precision", "float32", PATCHED | {"localize traced"} | EDITED | TRIED | MASKED),
     ("formats", ("cloze",), {"zero"}),
+    # An attack's settings are its own: those of another attack change nothing about it.
+    ("relearning", {"steps": 7}, {"relearning", "relearning null", "relearning unedited"}),
+    ("benign", {"steps": 7}, {"benign", "benign unedited"}),
+    ("quantization", {"schemes": ["int8"]}, {"quantization", "quantization unedited"}),
+    ("direction", {"layers": [1]}, {"direction", "direction unedited"}),
+    ("in_context", {"shots": [1]}, {"in_context", "in_context unedited"}),
+    ("soft_prompt", {"steps": 7}, {"soft_prompt", "soft_prompt null", "soft_prompt unedited"}),
 ]
 
 
@@ -113,14 +138,16 @@ def file(tmp_path):
 
 @pytest.mark.parametrize(("name", "value", "depend"), CHANGES, ids=[name for name, _, _ in CHANGES])
 def test_a_parameter_changes_the_runs_that_depend_on_it(name, value, depend, table, file):
-    before, after = chosen(Study()), chosen(Study(**{name: {"a table": table, "a file": file}.get(str(value), value)}))
+    changed = {**BASE, name: {"a table": table, "a file": file}.get(str(value), value)}
+    before, after = chosen(Study(**BASE)), chosen(Study(**changed))
     assert {kind for kind in before if before[kind].id != after[kind].id} == depend
 
 
 def test_every_parameter_and_every_stage_was_looked_at():
     assert {name for name, _, _ in CHANGES} == {field.name for field in dataclasses.fields(Study)}
     assert set(chosen(Study())) == EVERY
-    assert {spec.stage for task in TASKS for spec in chosen(Study(task=task)).values()} == set(STAGES)
+    stages = {spec.stage for task in TASKS for spec in chosen(Study(task=task)).values()}
+    assert stages | {Study(texts="owner/corpus").text("train").stage} == set(STAGES)
 
 
 def test_the_same_parameters_name_the_same_runs():
@@ -130,9 +157,11 @@ def test_the_same_parameters_name_the_same_runs():
 
 
 @pytest.mark.parametrize("written", [
-    {"steps": PROFILES["quick"].steps, "forget_sets": PROFILES["quick"].n_sets},
+    {"steps": QUICK.steps, "forget_sets": QUICK.n_sets, "seeds": QUICK.n_seeds, "stop_at": QUICK.stop_at},
     {"learning_rate": 1e-4, "forget_coefficient": 1.0},
-    {"formats": ["one_shot", "question", "few_shot", "cloze", "multiple_choice"], "localizations": list(PAPER)},
+    {"formats": [form for form in FAMILY_FORMATS if form in QUICK.formats], "localizations": list(QUICK.localizations)},
+    {"precision": fast_precision()},
+    {name: dict(reversed(plan.settings["quick"].items())) for name, plan in ATTACKS.items()},
     {"known_format": "few_shot", "edit_format": "one_shot", "lookup_rule": "paper", "task": "sports-athlete-editing"},
 ])  # fmt: skip
 def test_a_default_that_is_written_out_is_no_change(written):
@@ -258,10 +287,11 @@ def test_a_threshold_has_to_be_a_probability(value):
     ("forget_sets", 1.5), ("forget_set_size", 2.5), ("steps", 2.5), ("steps", (1, 2)), ("forget_set_size", None),
     ("seed", "one"), ("seed", 0.5), ("seed", None), ("known_threshold", None), ("known_threshold", (0.1, 0.2)),
     ("profile", ["quick", "full"]), ("known_format", ["cloze"]), ("formats", 3), ("formats", ()),
-    ("localizations", None), ("localizations", ()), ("localizations", 3), ("localization", 5), ("localization", ""),
+    ("localizations", ()), ("localizations", 3), ("localization", 5), ("localization", ""),
     ("lookup_rule", None), ("lookup_rule", ["paper"]), ("task", None), ("world_facts", 5), ("world_facts", ""),
     ("tune", 1), ("tune", "yes"), ("checkpointing", None), ("kl_coefficient", -0.1),
     ("kl_coefficient", None), ("kl_coefficient", float("nan")), ("optimizer", None),
+    ("stop_at", "soon"), ("stop_at", 0), ("seeds", 0), ("seeds", 1.5), ("precision", ["float32"]), ("texts", 5), ("texts", ""),
     ("learning_rate", float("inf")), ("learning_rate", (1e-4, 1e-5)), ("forget_coefficient", float("inf")),
 ])  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_one_line(name, value):

@@ -1,8 +1,8 @@
 """Fine-tuning that means no harm: what it brings back was never removed.
 
 Three kinds, ordered by what they share with the facts that were edited: nothing, the subject
-matter in other words, or the very form of the prompts with other facts in it. An audit by Hu et al.
-(2024) brings forgotten facts back with public text; later work finds that shared form matters more than topic.
+matter in other words, or the very form of the prompts with other facts in it. Public text can bring
+forgotten facts back (Hu et al., arXiv 2406.13356), shared form more than shared topic (arXiv 2602.03379).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Fine-tuning of a model as an attacker or a harmless user does it, on a network of its own.
 
-The paper's attack (appendix, and its released code): LoRA on every linear layer of the decoder
-blocks, alpha 32, dropout 0.05, AdamW without weight decay or clipping, a cosine to zero, and a sum
-of mean losses with coefficient 1 each. Adapters are never merged: the base weights are the model's own.
+As in the paper's released code: LoRA on every linear layer of the decoder blocks, alpha 32, dropout
+0.05, AdamW without weight decay or clipping, a cosine to zero, and a sum of mean losses with
+coefficient 1 each. Adapters are never merged: the base weights are the model's own. A prefix that
+prompts share is computed once, so they share its dropout too.
 """
 
 from __future__ import annotations

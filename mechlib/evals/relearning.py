@@ -1,4 +1,4 @@
-"""Relearning: an attacker who holds some of the true answers trains on them, and asks about the others (the paper, section 4).
+"""Relearning: an attacker who holds some of the true answers trains on them, and asks about the others (the paper's attack).
 
 The curve of a learning rate and a rank says little by itself: fine-tuning also teaches what was
 never known. Two attacks without the knowledge tell how much: on each other's answers
@@ -80,7 +80,7 @@ def derangement(labels: Sequence[str], seed: int) -> list[str]:
     stays = np.array([[label == other for other in labels] for label in labels], dtype=float)
     # All chance together costs less than one label that stays.
     chance = np.random.default_rng(seed).random(stays.shape) / (len(labels) + 1)
-    return [labels[place] for place in linear_sum_assignment(stays + chance)[1]]
+    return [labels[place] for place in linear_sum_assignment(stays + chance)[1]]  # pyright: ignore[reportReturnType]
 
 
 def _grouped(facts: Iterable[Fact], alike: Callable[[Fact], Any]) -> list[list[Fact]]:

@@ -21,7 +21,8 @@ def fast_precision() -> Precision:
 
     Without such instructions products in bfloat16 take several times as long as in float32.
     """
-    instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    # There is no public way to ask.
+    instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # pyright: ignore[reportPrivateUsage]
     return "bfloat16" if torch.accelerator.is_available() or instructions else "float32"
 
 
@@ -61,7 +62,7 @@ def cast_on_use(module: nn.Linear) -> None:
 
 
 def _product(module: nn.Linear, inputs: Tensor) -> Tensor:
-    bias = None if module.bias is None else module.bias.to(torch.bfloat16)
+    bias = None if module.bias is None else module.bias.to(torch.bfloat16)  # pyright: ignore[reportUnnecessaryComparison]
     return _CastOnUse.apply(inputs, module.weight, bias)
 
 

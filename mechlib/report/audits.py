@@ -98,8 +98,8 @@ def probe_shares(rows: Rows) -> pd.DataFrame:
 
 def probe_panels(rows: Rows) -> dict[str, pd.DataFrame]:
     """What a figure shows of probes at one position: how good they are, and what they say about the edited facts."""
-    said = probe_shares(rows)
-    quality = {"other facts, cross-validated": probe_quality(rows)}
+    said: Any = probe_shares(rows)
+    quality: dict[str, Any] = {"other facts, cross-validated": probe_quality(rows)}
     return quality | {f"says the {name}": said[said.measure == name] for name in ("true answer", "edit target")}
 
 
@@ -108,15 +108,15 @@ def probe_table(rows: Rows) -> pd.DataFrame:
 
     A fact counts with the share of these layers and seeds at which it is read (Wilson, over facts).
     """
-    layers = readable(rows)
+    layers, depth = readable(rows), len({row["layer"] for row in rows})
     kept = [row for row in rows if row["layer"] in layers[row["localization"]]]
     parts = {f"{name}{where}": proportions(part, ["localization"], outcome)
              for part, where in ((kept, ""), (rows, ", all layers"))
              for name, outcome in (("true answer", "correct"), ("edit target", "edited"))}  # fmt: skip
-    table, depth = shown(measured(parts), ["localization"], "measure"), len({row["layer"] for row in rows})
+    table = shown(measured(parts), ["localization"], "measure").reindex(columns=[label(name) for name in parts])
     counts = {label(key): f"{len(found)} of {depth}" for key, found in layers.items()}
     table.insert(0, "readable layers", [counts[name] for name in table.index])
-    return table.fillna("void")
+    return table.astype(object).fillna("void")
 
 
 def projected(rows: Rows, candidates: int = CANDIDATES) -> list[dict[str, Any]]:

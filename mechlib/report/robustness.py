@@ -7,17 +7,18 @@ are averaged within it, then facts within forget sets, then sets.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
 from mechlib.report.tables import Rows, label
-from mechlib.runs.attacking import BEFORE
 from mechlib.runs.attacks import Settings
 from mechlib.stats import Interval, leak_at_k, paired_difference, recovery, wilson
 
+# The setting of answers before an attack, as mechlib.runs.attacking writes it (whose import would bring every stage along).
+BEFORE = "none"
 # Below this share of its maintain accuracy before the attack, an attacked model is broken and not robust.
 KEPT = 0.9
 GROUPS = ("forget", "relearned", "maintain", "unknown")
@@ -92,10 +93,15 @@ def values(
     return fact_values(own, outcome)
 
 
+def near(rows: Rows, setting: str, step: int) -> list[Mapping[str, Any]]:
+    """The rows before an attack and at one setting and step of it, without its nulls."""
+    wanted = ((BEFORE, 0), (setting, step))
+    return [row for row in rows if (row["setting"], row["step"]) in wanted and not row.get("null")]
+
+
 def under(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     """The lines of :func:`outcomes` of one setting and step of an attack, without its nulls."""
-    near = [row for row in rows if (row["setting"], row["step"]) in ((BEFORE, 0), (setting, step)) and not row.get("null")]
-    table: Any = outcomes(near)
+    table: Any = outcomes(near(rows, setting, step))
     return table[(table.setting == setting) & (table.step == step)].reset_index(drop=True)
 
 
@@ -107,6 +113,7 @@ def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     where the attack broke one of the two models, where nothing was unknown, and where
     :func:`mechlib.stats.recovery` gives none.
     """
+    rows = near(rows, setting, step)
     table = under(rows, setting, step)
     broken = set(table.localization[table.void])
     reference = values(rows, UNEDITED, setting, step)
@@ -193,8 +200,9 @@ def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFram
     the ``nulls`` were run on, each null by its name, and ``unknown``, the attack itself on facts that
     were never known.
     """
-    folds = {row["fold"] for row in nulls}
-    table = outcomes([row for row in (*rows, *nulls) if row["fold"] in folds and (row["setting"], row["step"]) == (setting, step)])
+    halves = {(row["forget_set"], row["fold"]) for row in nulls}
+    beside = [row for row in (*rows, *nulls) if (row["forget_set"], row["fold"]) in halves]
+    table = outcomes([row for row in beside if (row["setting"], row["step"]) == (setting, step)])
     own = table[table.null == ""].set_index("localization")
     shares: Any = table[table.null != ""].pivot(index="localization", columns="null", values="forget")
     return own[["forget", "unknown"]].join(shares).reset_index()

@@ -41,7 +41,7 @@ def shown(board: pd.DataFrame) -> pd.DataFrame:
 
 def attackers(board: pd.DataFrame) -> pd.DataFrame:
     """Who the strongest attacker of each localization is, out of how many, for readers."""
-    part = board[board.attack == ANY]
+    part: Any = board[board.attack == ANY]
     return pd.DataFrame({
         "localization": [label(str(key)) for key in part.localization], "strongest attacker": list(part.strongest),
         "share": [str(Interval(row["share"], row["low"], row["high"])) for row in part.to_dict("records")],

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mechlib.evals.capability import SIGNAL
 from mechlib.report.audits import Measure, means, measured, outcome_shares
-from mechlib.report.tables import Rows, proportions
+from mechlib.report.tables import Rows, label, proportions
 
 
 def ripple(rows: Rows, name: str) -> list[Mapping[str, Any]]:
@@ -26,6 +26,15 @@ def text_damage(rows: Rows) -> pd.DataFrame:
         tables[f"loss change, {source}"] = means(own, ["localization"], "change", unit="text")
         tables[f"divergence, {source}"] = means(own, ["localization"], "divergence", unit="text")
     return measured(tables)
+
+
+def text_table(table: pd.DataFrame) -> pd.DataFrame:
+    """:func:`text_damage` for readers, to a thousandth of a nat."""
+    cells: dict[str, dict[str, str]] = {}
+    for line in table.to_dict("records"):
+        interval = f"{line['share']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
+        cells.setdefault(label(line["localization"]), {})[line["measure"]] = interval
+    return pd.DataFrame.from_dict(cells, orient="index")
 
 
 def general(rows: Rows) -> list[dict[str, Any]]:

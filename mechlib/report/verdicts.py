@@ -8,9 +8,10 @@ from typing import Literal
 
 import pandas as pd
 
-from mechlib.report.robustness import UNEDITED, Setting, fact_values, named, under, values
+from mechlib.report.robustness import UNEDITED, Setting, fact_values, named, near, under, values
 from mechlib.report.tables import Rows, label, leading
-from mechlib.stats import Values, compare, family
+from mechlib.stats import Comparison, Values, compare, family
+from mechlib.stats.comparison import SIGNIFICANT
 
 Better = Literal["higher", "lower"]
 
@@ -33,12 +34,13 @@ def judged(duels: Sequence[Duel], first: str, better: Better) -> pd.DataFrame:
     """One line a duel: the paired difference, exact sign-flip p, Holm's over all of them, verdict. A void one counts in the family.
 
     Columns: ``asked`` (where there are several), "... minus" (the other), "difference", "forget sets",
-    "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference".
+    "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference". Where
+    there are so many lines that not even unanimous sets could support one, what is undecided is "undecidable".
     """
     found = family({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
     columns = ["asked", f"{label(first)} minus", "difference", "forget sets", "p", "p (Holm)", "verdict"]
     lines = [
-        (duel.asked, label(duel.other), str(one.difference), one.n_sets, _p(one.p), _p(one.adjusted), "void" if duel.void else one.verdict)
+        (duel.asked, label(duel.other), str(one.difference), one.n_sets, _p(one.p), _p(one.adjusted), _verdict(duel, one, len(duels)))
         for duel, one in zip(duels, found.values(), strict=True)
     ]
     table = pd.DataFrame(lines, columns=columns)
@@ -52,8 +54,9 @@ def verdicts(rows: Rows, settings: Sequence[Setting], better: Better = "lower") 
     """
     localizations, duels = _edits(rows), list[Duel]()
     for setting, step in settings:
-        lines = under(rows, setting, step)
-        arms = {key: values(rows, key, setting, step) for key in localizations}
+        asked = near(rows, setting, step)
+        lines = under(asked, setting, step)
+        arms = {key: values(asked, key, setting, step) for key in localizations}
         duels += _duels(named(setting, step), arms, set(lines.localization[lines.void]))
     return judged(duels, leading(localizations), better)
 
@@ -73,6 +76,14 @@ def _edits(rows: Rows) -> list[str]:
 def _duels(asked: str, arms: Mapping[str, Values], broken: Set[str] = frozenset()) -> list[Duel]:
     first = leading(list(arms))
     return [Duel(asked, key, arms[first], arms[key], bool(broken & {first, key})) for key in arms if key != first]
+
+
+def _verdict(duel: Duel, found: Comparison, n_lines: int) -> str:
+    if duel.void:
+        return "void"
+    # The smallest p of a sign-flip test is 2 / 2^sets, and Holm's rule multiplies the smallest of a family by all its lines.
+    least = n_lines * 2.0 ** (1 - found.n_sets)
+    return "undecidable" if found.verdict == "undecided" and least > SIGNIFICANT else found.verdict
 
 
 def _p(value: float | None) -> str:

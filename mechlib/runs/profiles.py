@@ -46,7 +46,8 @@ PROFILES = {
     for profile in (
         Profile("quick", n_sets=2, n_seeds=1, steps=12, n_localize=16, n_test=32, n_damage_texts=4, rotations=1,
                 learning_rates=(1e-4, 2e-4), forget_coefficients=(1.0,),
-                mask_steps=10, mask_sizes=(1_000, 10_000, 100_000), stop_at=0.95, n_asked=128, n_unknown=16, n_folds=1, n_nulls=1, n_null_sets=1,
+                mask_steps=10, mask_sizes=(1_000, 10_000, 100_000), stop_at=0.95, n_asked=128, n_unknown=16,
+                n_folds=1, n_nulls=1, n_null_sets=1,
                 localizations=("fact_lookup", "causal_tracing", "random_mlps"),
                 formats=tuple(form for form in FORMATS if form != "few_shot")),
         Profile("full", n_sets=8, n_seeds=3, steps=50, n_localize=64, n_test=64, n_damage_texts=8, rotations=4,

@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mechlib.report.figures.style import LAYOUT, colour, errors
-from mechlib.report.robustness import UNEDITED, named
+from mechlib.report.robustness import BEFORE, UNEDITED, named
 from mechlib.report.tables import label
-from mechlib.runs.attacking import BEFORE
 
 # Panels beside each other.
 _ACROSS = 3

@@ -21,8 +21,8 @@ def attack_map(board: pd.DataFrame) -> go.Figure:
     titles = [ATTACKS[name].label if name in ATTACKS else "The strongest" for name in names]
     figure = go.Figure(
         go.Heatmap(z=shares, x=[title.replace(" ", "<br>") for title in titles], y=[label(str(arm)) for arm in arms], customdata=how,
-                   texttemplate="%{z:.2f}", hovertemplate="%{y}, %{customdata}: %{z:.2f}<extra></extra>", colorscale="Blues", zmin=0, zmax=1,
-                   colorbar={"title": "share"})
+                   texttemplate="%{z:.2f}", hovertemplate="%{y}, %{customdata}: %{z:.2f}<extra></extra>", colorscale="Blues", zmin=0,
+                   zmax=1, colorbar={"title": "share"})
     )  # fmt: skip
     layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 90}}
     figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms), **layout)
