@@ -183,8 +183,8 @@ tables.styled(robustness.shown_strongest(robustness.strongest(outcomes)))
 # **Rule.** The paired difference in the share of true answers under {glue:text}`setting`, fact lookup minus the other.
 # Supported if its 95 % interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test
 # over forget sets agrees (p at most .05, by Holm's rule over all lines); contradicted if above; equivalent if surely
-# within ten points; void if the attack broke either model. With fewer than six forget sets there is no verdict; with too many lines for the sets, not even unanimous
-# ones could support a line, which is then undecidable.
+# within ten points; void if the attack broke either model. With fewer than six forget sets there is no verdict; with
+# too many lines for the sets, not even unanimous ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
 tables.styled(verdicts.verdicts(rows, [setting]))

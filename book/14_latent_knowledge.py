@@ -27,6 +27,7 @@ PROFILE = "quick"
 FACTS = None
 WORLD_FACTS = None
 TASK = "sports-athlete-editing"
+TEXTS = None
 SEED = 0
 SEEDS = None
 KNOWN_FORMAT = None

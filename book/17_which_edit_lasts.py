@@ -114,9 +114,10 @@ page.number("most_any", float(worst.share[arms].max()))
 # **Claim.** Less of the true answers comes back after an edit at fact lookup than after an edit elsewhere: in other formats, and under
 # every attack.
 #
-# **Rule.** One family of comparisons, declared here: fact lookup minus each other localization, in the formats that were not trained
-# and under each attack, all localizations at the one setting that brings back most on average over all edits without breaking
-# more models than others (so it is chosen for none of them). Supported if the 95 % interval of the paired difference (bootstrap over forget sets,
+# **Rule.** One family of comparisons, declared here: fact lookup minus {glue:text}`rivals`, in the formats that were not trained and
+# under relearning, all localizations at the one setting that brings back most on average over all edits without breaking more models
+# than others (so it is chosen for none of them). More comparisons than these an exact test over eight forget sets cannot carry; all
+# others are in the second table. Supported if the 95 % interval of the paired difference (bootstrap over forget sets,
 # then facts) lies below zero and the exact sign-flip test over forget sets has p at most .05 after Holm's correction over the family;
 # contradicted if both say the opposite; equivalent if the 90 % interval lies within ten points; void if the attack broke one of the two.
 # With fewer than six forget sets there is no p and no verdict.
@@ -125,17 +126,26 @@ page.number("most_any", float(worst.share[arms].max()))
 asked = page.rows("prompting")
 void, trained = tables.void_formats(asked), page.study.trained_format
 transfer = [form for form in page.study.formats if form not in void and form != trained]
-verdicts = scoreboard.overall_verdicts(rows, asked, transfer)
+verdicts = scoreboard.overall_verdicts({"relearning": rows["relearning"]}, asked, transfer, scoreboard.RIVALS)
+rivals = [tables.label(key) for key in scoreboard.RIVALS if key in arms] or ["each other localization"]
+page.number("rivals", ", ".join(rivals))
 counts = verdicts.verdict.value_counts()
-for name in ("supported", "contradicted", "equivalent", "undecided", "void", "no inference"):
+for name in ("supported", "contradicted", "equivalent", "undecided", "undecidable", "void", "no inference"):
     page.number(name.replace(" ", "_"), int(counts.get(name, 0)))
 page.number("n_claims", len(verdicts))
 tables.styled(verdicts)
 
 # %% [markdown]
 # Of {glue:text}`n_claims` comparisons {glue:text}`supported` support the claim, {glue:text}`contradicted` contradict it,
-# {glue:text}`equivalent` show no difference within ten points, {glue:text}`undecided` are undecided, {glue:text}`void` are void, and for
-# {glue:text}`no_inference` there are too few forget sets to infer anything.
+# {glue:text}`equivalent` show no difference within ten points, {glue:text}`undecided` are undecided ({glue:text}`undecidable` more could not be
+# decided with so few sets), {glue:text}`void` are void, and for {glue:text}`no_inference` there are too few forget sets to infer anything.
+
+# %% tags=["remove-input"]
+tables.styled(scoreboard.overall_verdicts({name: found for name, found in rows.items() if name != "relearning"}, asked, []))
+
+# %% [markdown]
+# *All other attacks, and all other localizations: a family of its own, too large for a verdict with few forget sets. Read the
+# differences and their intervals.*
 #
 # Two rivals of the paper's explanation run through all of this. Fact lookup's MLPs are early ones, and **early layers** may be a good
 # place to edit whatever they do {cite:p}`hase2023does`: a draw of random MLPs that catches some is a competitor, not a control. And an edit

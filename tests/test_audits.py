@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from mechlib.report import audits
+from mechlib.report import audits, figures
 from mechlib.report.published import published, published_probes
 from mechlib.stats import paired_difference
 
@@ -218,6 +218,12 @@ def test_without_rows_there_are_tables_without_lines():
     assert not audits.tells_nothing([])
     assert len(audits.erasure_shares([])) == 0
     assert len(audits.comparisons(audits.left_inside([]), "fact_lookup", ["random"])) == 0
+
+
+def test_figures_of_nothing_say_so():
+    for figure in (figures.layer_curves(audits.probe_panels([]), "share"), figures.interval_dots(audits.measured({}), "share")):
+        assert [note.text for note in figure.layout.annotations] == ["nothing of this kind can be measured here"]
+        assert not figure.data
 
 
 def test_the_papers_probes_have_a_line_for_each_localization():

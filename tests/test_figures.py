@@ -273,6 +273,17 @@ def test_leak_curves():
     assert list(figure.layout.xaxis.tickvals) == [1, 4]
 
 
+def test_attack_map():
+    board = pd.DataFrame([
+        {"localization": key, "attack": attack, "share": number / 4, "strongest": f"{attack} {number}"}
+        for number, key in enumerate(ARMS) for attack in ("relearning", "any")
+    ])  # fmt: skip
+    heat = drawn(figures.attack_map(board), 1).data[0]
+    assert [list(line) for line in heat.z] == [[number / 4] * 2 for number in range(len(ARMS))]
+    assert list(heat.x) == ["Relearning", "The<br>strongest"]
+    assert list(heat.customdata[1]) == ["relearning 1", "any 1"]
+
+
 def test_layer_curves():
     lines = [{"localization": key, "layer": layer, "share": layer / 4, "control": 0.1 * (key == "given"), "void": layer == 1}
              for key in ("unedited", "given") for layer in range(3)]  # fmt: skip
@@ -296,8 +307,3 @@ def test_interval_dots():
     # Every dot lies nearest to its own localization.
     assert [[round(y) for y in trace.y] for trace in figure.data] == [[2, 1, 0]] * 2
     assert {line[0] for line in lines(figure)} == {0.5}
-
-
-@pytest.mark.parametrize("figure", [figures.layer_curves({"one": pd.DataFrame()}, "share"), figures.interval_dots(pd.DataFrame(), "share")])
-def test_figures_of_nothing_say_so(figure):
-    assert [note.text for note in drawn(figure, 0).layout.annotations] == ["nothing of this kind can be measured here"]

@@ -61,7 +61,6 @@ def test_a_page_shows_runs_that_exist(name):
     assert all(own.runs(need) for own in studies(page, page.parameters) for need in page.needs)
 
 
-@pytest.mark.xfail(strict=True, reason="no page has TUNE, KL_COEFFICIENT, OPTIMIZER, MICRO_BATCH and CHECKPOINTING yet")
 def test_every_parameter_of_a_study_can_be_set_on_some_page(pages):
     assert {name for page in pages for name in page.parameters if name not in page.fixed} == set(Study.names()) | OF_PAGES
 
@@ -81,6 +80,8 @@ def test_every_parameter_of_a_study_can_be_set_on_some_page(pages):
     ("FACTS=/a/table.csv", {"FACTS": "/a/table.csv"}),
     ("FACTS=/a/b=c.csv", {"FACTS": "/a/b=c.csv"}),
     ("MODEL=llama-3-8b", {"MODEL": "llama-3-8b"}),
+    ("SEEDS=5 STOP_AT=1", {"SEEDS": 5, "STOP_AT": 1}),
+    ("RELEARNING={'steps':7,'ranks':[4]}", {"RELEARNING": {"steps": 7, "ranks": [4]}}),
 ])  # fmt: skip
 def test_parameters_are_parsed(pages, text, values):
     found = parse(text, pages)
@@ -113,10 +114,14 @@ def test_what_is_given_counts_for_all_pages_that_have_it(pages):
     ("LEARNING_RATE = None", "LEARNING_RATE = 5e-5", "LEARNING_RATE", 5e-5),
     ("SEED = 0", "SEED = 3", "SEED", 3),
     ("STEPS = None", "STEPS = 7", "STEPS", 7),
+    ("SEEDS = None", "SEEDS = 2", "SEEDS", 2),
+    ("STOP_AT = None", "STOP_AT = 1", "STOP_AT", 1),
+    ("LOCALIZATIONS = None", 'LOCALIZATIONS = ["all_mlps"]', "LOCALIZATIONS", ["all_mlps"]),
 ])  # fmt: skip
 def test_a_change_in_a_page_s_cell_flows_to_the_later_pages_only(edited, before, after, name, value):
-    values = resolve(edited(EDITING, before, after), {})
-    found = {page: own[name] for page, own in values.items() if name in own}
+    pages = edited(EDITING, before, after)
+    values = resolve(pages, {})
+    found = {page.name: values[page.name][name] for page in pages if name in page.parameters and name not in (*page.own, *page.fixed)}
     assert found == {page: value if page >= EDITING else WRITTEN[name] for page in found}
     assert {EDITING, PROMPTING} <= set(found)
 
@@ -237,3 +242,12 @@ def test_a_study_takes_a_page_s_parameters(pages):
     first, third = study(values["01_facts"]), study(values[EDITING])
     assert (first.formats, first.learning_rate) == (("cloze", "question"), None)
     assert (third.learning_rate, third.steps) == (5e-5, 20)
+
+
+def test_the_settings_of_an_attack_can_be_given_and_reach_its_study(pages):
+    values = resolve(pages, parse("RELEARNING={'steps':7} STOP_AT=1 SEEDS=2", pages))
+    having = [page for page in pages if "RELEARNING" in page.parameters and "RELEARNING" not in page.fixed]
+    assert having
+    for own in (own for page in having for own in studies(page, values[page.name])):
+        assert dict(own.relearning) == {**dict(DEFAULTS.relearning), "steps": 7}
+        assert (own.size.stop_at, own.size.n_seeds) == (1, 2)

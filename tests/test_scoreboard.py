@@ -60,3 +60,9 @@ def test_one_family_over_formats_and_attacks():
     assert set(table.p) == {"0.031"} and set(table["p (Holm)"]) == {"0.094"}
     assert set(table.verdict) == {"undecidable"}
     assert list(overall_verdicts(ATTACKED, asked, [])["forget sets"]) == [6, 6]
+
+
+def test_rivals_are_those_that_were_run():
+    asked = [row for row in QUANTIZED if row["setting"] == "none"]
+    assert len(overall_verdicts(ATTACKED, asked, [], ["random_mlps", "all_mlps"])) == 2
+    assert len(overall_verdicts(ATTACKED, asked, [], ["all_mlps"])) == 2

@@ -4,15 +4,13 @@ import dataclasses
 
 import pytest
 
-from mechlib.facts import FORMATS, FactError, athletes, demonstration_subjects, formats_of
+from mechlib.facts import FORMATS, athletes, demonstration_subjects, formats_of
 from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import LOCALIZERS
-from mechlib.models import KNOWN, ModelError
+from mechlib.models import KNOWN
 from mechlib.models.precision import fast_precision
 from mechlib.runs import study as module
 from mechlib.runs.attacks import ATTACKS
-from mechlib.runs.checks import ParameterError
-from mechlib.runs.parameters import OPTIMIZERS, RULES
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.stages import STAGES
 from mechlib.runs.stages.know import splits
@@ -235,76 +233,3 @@ def test_the_model_s_own_hyperparameters_are_the_defaults():
         training = Study(model="llama-3-8b").training(key, 0)
         assert (training.learning_rate, training.forget_coefficient) == dataclasses.astuple(llama.hyperparameters(method.group))
     assert Study(model="llama-3-8b", learning_rate=1e-3).training("fact_lookup", 0).learning_rate == 1e-3
-
-
-def one_line(caught, *words):
-    text = str(caught.value)
-    assert "\n" not in text
-    assert [word for word in words if word not in text] == []
-
-
-@pytest.mark.parametrize(("name", "value", "known"), [
-    ("profile", "quik", PROFILES),
-    ("task", "arithmetic", TASKS),
-    ("precision", "float16", ("bfloat16", "float32")),
-    ("lookup_rule", "papers", RULES),
-    ("optimizer", "sgd", OPTIMIZERS),
-    ("known_format", "fewshot", SPORT_FORMATS),
-    ("edit_format", "fewshot", SPORT_FORMATS),
-    ("formats", ("one_shot", "fewshot"), SPORT_FORMATS),
-    ("formats", "fewshot", SPORT_FORMATS),
-    ("localizations", ("fact_lookup", "magic"), LOCALIZERS),
-    ("localizations", "magic", LOCALIZERS),
-])  # fmt: skip
-def test_an_unknown_name_is_one_line_with_the_known_ones(name, value, known):
-    with pytest.raises(ParameterError) as caught:
-        Study(**{name: value})
-    one_line(caught, name.upper(), *known)
-
-
-def test_an_unknown_model_is_one_line_with_the_known_ones():
-    with pytest.raises(ModelError) as caught:
-        _ = Study(model="gemma-4").model_spec
-    one_line(caught, "gemma-4", *KNOWN)
-
-
-@pytest.mark.parametrize("name", ["forget_set_size", "forget_sets", "steps", "micro_batch", "learning_rate", "forget_coefficient"])
-@pytest.mark.parametrize("value", [0, -1, "many", True])
-def test_a_number_has_to_be_a_number_above_zero(name, value):
-    with pytest.raises(ParameterError) as caught:
-        Study(**{name: value})
-    one_line(caught, name.upper())
-
-
-@pytest.mark.parametrize("value", [-0.1, 1, 1.5, "half", float("nan")])
-def test_a_threshold_has_to_be_a_probability(value):
-    with pytest.raises(ParameterError) as caught:
-        Study(known_threshold=value)
-    one_line(caught, "KNOWN_THRESHOLD")
-
-
-@pytest.mark.parametrize(("name", "value"), [
-    ("forget_sets", 1.5), ("forget_set_size", 2.5), ("steps", 2.5), ("steps", (1, 2)), ("forget_set_size", None),
-    ("seed", "one"), ("seed", 0.5), ("seed", None), ("known_threshold", None), ("known_threshold", (0.1, 0.2)),
-    ("profile", ["quick", "full"]), ("known_format", ["cloze"]), ("formats", 3), ("formats", ()),
-    ("localizations", ()), ("localizations", 3), ("localization", 5), ("localization", ""),
-    ("lookup_rule", None), ("lookup_rule", ["paper"]), ("task", None), ("world_facts", 5), ("world_facts", ""),
-    ("tune", 1), ("tune", "yes"), ("checkpointing", None), ("kl_coefficient", -0.1),
-    ("kl_coefficient", None), ("kl_coefficient", float("nan")), ("optimizer", None),
-    ("stop_at", "soon"), ("stop_at", 0), ("seeds", 0), ("seeds", 1.5), ("precision", ["float32"]), ("texts", 5), ("texts", ""),
-    ("learning_rate", float("inf")), ("learning_rate", (1e-4, 1e-5)), ("forget_coefficient", float("inf")),
-])  # fmt: skip
-def test_a_value_of_the_wrong_kind_is_one_line(name, value):
-    """What ``PARAMS="FORGET_SETS=1.5"`` or ``"PROFILE=quick,full"`` gives: no traceback, and before any work."""
-    with pytest.raises(ParameterError) as caught:
-        Study(**{name: value})
-    one_line(caught, name.upper())
-
-
-@pytest.mark.parametrize(("name", "value"), [("model", 5), ("model", None), ("facts", 5)])
-def test_a_name_that_is_no_text_is_one_line(name, value):
-    """What ``PARAMS="MODEL=5"`` gives; a folder may be called 5, so it is the model that is not found."""
-    with pytest.raises((ParameterError, ModelError, FactError)) as caught:
-        study = Study(**{name: value})
-        _ = study.model_spec, study.table
-    one_line(caught, str(value))

@@ -47,7 +47,7 @@ def test_world_facts_are_asked_with_one_demonstration_and_in_other_words():
     assert (EDITING.known_format, EDITING.edit_format, EDITING.trained_format) == ("one_shot", "one_shot", "one_shot")
     assert {"statement", "paraphrase_1", "paraphrase_2"} < set(EDITING.formats)
     assert (Study().known_format, Study().edit_format) == ("few_shot", "one_shot")
-    assert Study().formats == ("one_shot", "question", "few_shot", "cloze", "multiple_choice")
+    assert Study(profile="full").formats == ("one_shot", "question", "few_shot", "cloze", "multiple_choice")
 
 
 @pytest.mark.parametrize("key", TASKS)

@@ -14,6 +14,9 @@ from mechlib.runs.attacks import ATTACKS
 from mechlib.stats import Interval
 
 ANY = "any"
+# The declared rivals of fact lookup: the same kind and number of weights chosen blindly, all weights of that kind, and output tracing.
+# With eight forget sets an exact test can carry six comparisons and no more: these three in other formats and under relearning.
+RIVALS = ("random_mlps", "all_mlps", "causal_tracing")
 
 
 def scoreboard(attacks: Mapping[str, Rows]) -> pd.DataFrame:
@@ -49,14 +52,15 @@ def attackers(board: pd.DataFrame) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def overall_verdicts(attacks: Mapping[str, Rows], asked: Rows, formats: Sequence[str]) -> pd.DataFrame:
-    """Fact lookup against every other edit: other formats, then every attack at its shared setting, as one declared family.
+def overall_verdicts(attacks: Mapping[str, Rows], asked: Rows, formats: Sequence[str], rivals: Sequence[str] = ()) -> pd.DataFrame:
+    """Fact lookup against other edits: in other formats, then under every attack at its shared setting, as one declared family.
 
-    ``asked``: answers of the unattacked models in all formats. Columns as of :func:`mechlib.report.verdicts.judged`.
+    ``rivals``: the localizations that it is compared with, all others if none of them was run. ``asked``: answers of the unattacked
+    models in all formats. Columns as of :func:`mechlib.report.verdicts.judged`.
     """
     arms = [key for key in dict.fromkeys(row["localization"] for row in asked) if key != UNEDITED]
     first, duels = leading(arms), list[Duel]()
-    others = [key for key in arms if key != first]
+    others = [key for key in arms if key != first and key in rivals] or [key for key in arms if key != first]
     if formats:
         forget = [row for row in asked if row["group"] == "forget" and row["format"] in formats]
         said = {key: fact_values([row for row in forget if row["localization"] == key], "correct", ["format"]) for key in arms}

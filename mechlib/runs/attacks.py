@@ -87,10 +87,11 @@ def settings(key: str, profile: str, given: Any) -> Settings:
     usual = ATTACKS[key].settings.get(profile) or ATTACKS[key].settings["full"]
     known = sorted({name for settings in ATTACKS[key].settings.values() for name in settings})
     try:
-        changed = dict(given or {})
+        changed: dict[Any, Any] = dict(given or {})
+        unknown = [name for name in changed if name not in known]
     except (TypeError, ValueError):
-        changed = {str(given): None}
-    if unknown := [name for name in changed if name not in known]:
+        changed, unknown = {}, [given]
+    if unknown:
         raise ParameterError(f"{key.upper()}: '{unknown[0]}' is no setting: give a dictionary of {', '.join(known)}")
     return tuple((name, _fixed(value)) for name, value in sorted({**usual, **changed}.items()))
 
