@@ -113,7 +113,7 @@ CHANGES = [
     ("relearning", {"steps": 7}, {"relearning", "relearning null", "relearning unedited"}),
     ("benign", {"steps": 7}, {"benign", "benign unedited"}),
     ("quantization", {"schemes": ["int8"]}, {"quantization", "quantization unedited"}),
-    ("direction", {"layers": [1]}, {"direction", "direction unedited"}),
+    ("direction", {"layers": "middle"}, {"direction", "direction unedited"}),
     ("in_context", {"shots": [1]}, {"in_context", "in_context unedited"}),
     ("soft_prompt", {"steps": 7}, {"soft_prompt", "soft_prompt null", "soft_prompt unedited"}),
 ]
