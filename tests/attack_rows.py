@@ -1,5 +1,8 @@
 """Rows of attacks by hand."""
 
+import math
+
+HARD, SOFT = ("LoRA 8, 0.001", 10), ("LoRA 8, 0.0001", 10)
 BEFORE = ("none", 0)
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from attack_rows import BEFORE, STUDY, answers, attacked, line, row
+from attack_rows import BEFORE, HARD, SOFT, STUDY, answers, attacked, line, row
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from mechlib.report.published import RELEARNING_SETTING, published_relearning
 from mechlib.runs import attacking
 from mechlib.stats import leak_at_k, wilson
 
-HARD, SOFT = ("LoRA 8, 0.001", 10), ("LoRA 8, 0.0001", 10)
+
 def test_what_comes_before_an_attack_is_called_the_same_by_those_who_attack():
     assert robustness.BEFORE == attacking.BEFORE
 

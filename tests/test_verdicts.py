@@ -1,7 +1,8 @@
 """Verdicts: one rule, one family, no inference from few forget sets."""
 
+import pandas as pd
 import pytest
-from attack_rows import answers, attacked, row
+from attack_rows import HARD, SOFT, answers, attacked, row
 
 from mechlib.report import verdicts
 from mechlib.stats import ENOUGH_SETS

@@ -129,7 +129,7 @@ def test_no_stage_depends_on_the_report(changed):
 
 
 def test_no_stage_depends_on_who_asks_for_it(changed):
-    modules = ("runner", "study", "parameters", "needs", "plan", "profiles", "progress", "tasks")
+    modules = ("runner", "study", "parameters", "needs", "plan", "memory", "attacks", "profiles", "progress", "tasks")
     assert changed(*(f"runs/{module}.py" for module in modules), "__main__.py") == set()
 
 

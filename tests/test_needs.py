@@ -1,0 +1,83 @@
+"""Which runs a page's needs are: attacks and audits of the unedited model and of every edit, by fold, null and profile."""
+
+from collections import Counter
+
+import pytest
+
+from mechlib.runs.attacks import ATTACKS
+from mechlib.runs.needs import NEEDS
+from mechlib.runs.profiles import PROFILES
+from mechlib.runs.study import Study
+
+KEYS = ("fact_lookup", "random_mlps")
+
+
+@pytest.fixture(autouse=True)
+def named_models(monkeypatch):
+    """A model's fingerprint is its name, so that no weights are looked for."""
+    monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
+
+
+def study(profile, **parameters):
+    return Study(profile=profile, localizations=KEYS, **{"forget_sets": 3, "seeds": 2, **parameters})
+
+
+def counted(profile, need, **parameters):
+    return len(study(profile, **parameters).runs(need))
+
+
+# Two edits of three sets with two seeds, and the unedited model of each set, are 15 models. The nulls of "full" are of two sets
+# (10 models), those of "quick" of one (5).
+@pytest.mark.parametrize(("need", "quick", "full"), [
+    ("edit", 12, 12),
+    ("relearning", 15, 30), ("benign", 15, 15), ("quantization", 15, 15), ("direction", 15, 30), ("in_context", 15, 30),
+    ("soft_prompt", 15, 30), ("relearning_nulls", 5, 20), ("soft_prompt_nulls", 5, 10), ("latent", 15, 15), ("ripple", 15, 15),
+])  # fmt: skip
+def test_how_many_runs_attacks_and_audits_are(need, quick, full):
+    assert (counted("quick", need), counted("full", need)) == (quick, full)
+    assert counted("full", need, forget_sets=6, seeds=1) == {12: 12, 5: 6, 10: 6, 20: 12, 15: 18, 30: 36}[full]
+
+
+@pytest.mark.parametrize("need", NEEDS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_two_rows_of_a_need_are_the_same_run_or_have_the_same_columns(profile, need):
+    runs = study(profile).runs(need)
+    assert len({tuple(columns.items()) for columns, _ in runs}) == len(runs) > 0
+    drawn_once = need in ("localize", "trials", "tuning")
+    assert drawn_once or len({spec.id for _, spec in runs}) == len(runs)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_columns_say_what_was_attacked(name):
+    for columns, spec in study("full").runs(name):
+        assert columns["attack"] == name
+        assert columns["fold"] == spec.config["fold"]
+        assert columns["forget_set"] == spec.config["forget_set"]
+        assert spec.stage == ATTACKS[name].stage
+        assert (columns["localization"] == "unedited") == ("edit" not in spec.inputs)
+        if "edit" in spec.inputs:
+            where = columns["localization"], columns["forget_set"], columns["seed"]
+            assert spec.inputs["edit"].id == study("full").edit(*where).id
+        else:
+            assert columns["seed"] == 0
+
+
+@pytest.mark.parametrize("name", [name for name, plan in ATTACKS.items() if plan.nulls])
+def test_a_null_is_the_first_fold_of_its_attack_with_other_settings(name):
+    own = study("full")
+    attacks = {(c["localization"], c["forget_set"], c["seed"], c["fold"]): spec for c, spec in own.runs(name)}
+    nulls = own.runs(f"{name}_nulls")
+    assert Counter(columns["null"] for columns, _ in nulls) == dict.fromkeys(ATTACKS[name].nulls, 10)
+    for columns, spec in nulls:
+        real = attacks[columns["localization"], columns["forget_set"], columns["seed"], 0]
+        assert spec.config["settings"] == {**real.config["settings"], **ATTACKS[name].nulls[columns["null"]]} != real.config["settings"]
+        assert {key: value for key, value in spec.config.items() if key != "settings"} == {
+            key: value for key, value in real.config.items() if key != "settings"}  # fmt: skip
+        assert {key: one.id for key, one in spec.inputs.items()} == {key: one.id for key, one in real.inputs.items()}
+        assert spec.id != real.id
+
+
+def test_sets_come_one_after_the_other():
+    """What is done of a long run is whole sets."""
+    numbers = [columns["forget_set"] for columns, _ in study("full", seeds=1).runs("relearning")]
+    assert numbers == sorted(numbers)
