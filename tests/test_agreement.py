@@ -167,3 +167,8 @@ def test_the_scores_among_some_prompts_are_those_of_a_run_on_them(parts, data):
     some = data.draw(st.lists(st.integers(0, len(spans) - 1), min_size=1, max_size=8))
     alone = scored({component: tuple(each[n] for n in some) for component, each in effects.items()}, [spans[n] for n in some])
     assert scored(effects, spans).among(some) == pytest.approx(alone.values)
+
+
+def test_one_batch_has_no_halves():
+    scores = Scores("made up", {Component(0, "mlp"): 1.0}, 1.0, 0.0, effects={Component(0, "mlp"): (1.0,)}, spans=(1.0,))
+    assert math.isnan(stability(scores, "mlp"))

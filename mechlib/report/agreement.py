@@ -40,7 +40,12 @@ def rank_correlation(scores: Scores, reference: Scores, kind: Kind, seed: int = 
 
 
 def stability(scores: Scores, kind: Kind, seed: int = 0, splits: int = 20) -> float:
-    """Mean Spearman correlation between the scores from two random halves of the prompts (of the batches, for some methods)."""
+    """Mean Spearman correlation between the scores from two random halves of the prompts (of the batches, for some methods).
+
+    NaN where there is only one batch.
+    """
+    if len(scores.spans) < 2:
+        return float("nan")
     components = [component for component in scores.effects if component.kind == kind]
     generator, found = random.Random(seed), list[float]()
     for _ in range(splits):
