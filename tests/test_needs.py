@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 
 from mechlib.runs.attacks import ATTACKS
-from mechlib.runs.needs import NEEDS
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 
@@ -38,13 +37,11 @@ def test_how_many_runs_attacks_and_audits_are(need, quick, full):
     assert counted("full", need, forget_sets=6, seeds=1) == {12: 12, 5: 6, 10: 6, 20: 12, 15: 18, 30: 36}[full]
 
 
-@pytest.mark.parametrize("need", NEEDS)
+@pytest.mark.parametrize("need", [*ATTACKS, *(f"{name}_nulls" for name, plan in ATTACKS.items() if plan.nulls), "latent", "ripple"])
 @pytest.mark.parametrize("profile", PROFILES)
-def test_no_two_rows_of_a_need_are_the_same_run_or_have_the_same_columns(profile, need):
+def test_no_two_runs_are_the_same_or_have_the_same_columns(profile, need):
     runs = study(profile).runs(need)
-    assert len({tuple(columns.items()) for columns, _ in runs}) == len(runs) > 0
-    drawn_once = need in ("localize", "trials", "tuning")
-    assert drawn_once or len({spec.id for _, spec in runs}) == len(runs)
+    assert len({tuple(columns.items()) for columns, _ in runs}) == len({spec.id for _, spec in runs}) == len(runs) > 0
 
 
 @pytest.mark.parametrize("name", ATTACKS)
