@@ -56,7 +56,8 @@ def cast_on_use(module: nn.Linear) -> None:
     """Let a module with a float32 weight multiply in bfloat16, casting in each product and keeping no cast.
 
     Autocast keeps the casts of all weights that train until the backward pass is over: half as much
-    memory again as the weights themselves. Same numbers.
+    memory again as the weights themselves. A product has the same bits; the gradients of several products with one weight are
+    added in float32 here, in bfloat16 there.
     """
     vars(module)["forward"] = partial(_product, module)
 

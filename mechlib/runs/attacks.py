@@ -71,7 +71,7 @@ ATTACKS = {
             "soft_prompt", "Soft prompt", "soften",
             "A few learned vectors before every question, trained on the true answers of one half of the forget set; asked about the other "
             "half.",
-            {"quick": {"tokens": 4, "steps": 8, "learning_rate": 0.05},
+            {"quick": {"tokens": 4, "steps": 5, "learning_rate": 0.05},
              "full": {"tokens": 4, "steps": 64, "learning_rate": 0.02, "restarts": 2}},
             folds=True, nulls={"permuted answers": {"labels": "permuted"}},
         ),

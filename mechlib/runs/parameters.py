@@ -82,6 +82,8 @@ class Parameters:
         for name in ("learning_rate", "forget_coefficient", "stop_at"):
             if getattr(self, name) is not None:
                 checks.positive(name.upper(), getattr(self, name))
+        if (self.stop_at or 0) > 1:
+            raise checks.ParameterError(f"STOP_AT={self.stop_at}: give a probability, or 1 to take all steps")
         # The file is read here: what is wrong with it is said before any work.
         added = (GIVEN,) if self.given else ()
         for name in ATTACKS:
