@@ -7,6 +7,7 @@ MODEL ?=
 PROFILE ?=
 PARAMS ?=
 PAGES ?=
+JOBS ?=
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
@@ -14,7 +15,7 @@ PORT ?= 8000
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
-	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"  PAGES=05,06'
+	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"  PAGES=05,06  JOBS=1'
 
 setup: $(VENV)/.ready  ## make .venv with the pinned packages
 
@@ -27,7 +28,7 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	@touch $@
 
 execute: setup  ## run every page for a model, and render the book
-	@$(RUN) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
+	@$(RUN) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)" --jobs "$(JOBS)"
 
 plan: setup  ## what execute would run, about how long, and the memory it needs (same options)
 	@$(RUN) mechlib plan --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"

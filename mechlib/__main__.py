@@ -20,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
         run.add_argument("--model", default="", help="a known name, a hub id, a local folder or a .gguf file")
         run.add_argument("--profile", default="", help="quick or full")
         run.add_argument("--pages", default="", help="for example 05,06_prompting; empty: all")
+        if name == "execute":
+            run.add_argument("--jobs", default="", help="runs to compute at once; empty: what suits the machine")
         run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
     commands.add_parser("book", help="render the book from the executed pages")
     commands.add_parser("parameters", help="list the parameters of the pages")
@@ -51,7 +53,7 @@ def _run(chosen: argparse.Namespace) -> None:
     if chosen.command in ("execute", "plan", "keep"):
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
         if chosen.command == "execute":
-            say(str(execute(ROOT, given, chosen.params, say, chosen.pages)))
+            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, _jobs(chosen.jobs))))
         elif chosen.command == "plan":
             say(planned(ROOT, given, chosen.params, chosen.pages))
         else:
@@ -60,6 +62,12 @@ def _run(chosen: argparse.Namespace) -> None:
         say(str(build(ROOT)))
     else:
         say(parameter_help(read_pages(ROOT / "book")))
+
+
+def _jobs(given: str) -> int | None:
+    from mechlib.runs.checks import whole
+
+    return whole("JOBS", int(given) if given.isdecimal() else given, least=1) if given else None
 
 
 def _mendable() -> tuple[type[Exception], ...]:

@@ -146,7 +146,7 @@ def patching(model: LanguageModel) -> None:
     from transformer_lens import patching as lens
 
     asked = equally_long(model, 32)
-    settings: dict[str, Any] = {"corruption": "tokens", "direction": "denoise", "seed": 0, "batch_size": 16}
+    settings: dict[str, Any] = {"corruption": "tokens", "direction": "denoise", "seed": 0, "batch_size": 32}
     found: dict[str, Scores] = {}
 
     def exact(precision: str) -> None:
@@ -158,7 +158,7 @@ def patching(model: LanguageModel) -> None:
     heads = pd.DataFrame([(layer, head) for layer in range(arch.n_layers) for head in range(arch.n_heads)], columns=["layer", "head"])
     mlps = pd.DataFrame([(layer,) for layer in range(arch.n_layers)], columns=["layer"])
     clean = torch.tensor(model.tokenizer([prompt.text for prompt in asked]).input_ids)
-    pairs = [make_pair(model, asked[start : start + 16], "tokens", start) for start in (0, 16)]
+    pairs = [make_pair(model, asked[start : start + 32], "tokens", start) for start in (0,)]
     corrupted, options = torch.cat([drawn_tokens(model, pair) for pair in pairs]), torch.cat([pair.options for pair in pairs])
 
     def lead(logits: torch.Tensor) -> torch.Tensor:

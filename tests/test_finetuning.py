@@ -30,15 +30,13 @@ def logits(network, text):
 
 def plain_loss(model, network, lesson, sizes):
     """One text at a time, all logits, nothing shared."""
-    total, row, tokens = 0.0, 0, lesson.prompts
+    total, row, tokens = 0.0, 0, [lesson.packed.tokens.flatten()[path] for path in lesson.packed.paths]
     for size in sizes:
         for _ in range(size):
-            ids = torch.cat([tokens.prefix, tokens.suffix[row][: tokens.lengths[row]]])
-            last = network(ids[None]).logits[0, -1]
-            total += torch.nn.functional.cross_entropy(last, lesson.answers[row]) / size
+            last = network(tokens[row][None]).logits[0, -1]
+            total += torch.nn.functional.cross_entropy(last, lesson.labels[row]) / size
             row += 1
-    texts = [text[:length] for text, length in zip(lesson.texts.suffix, lesson.texts.lengths, strict=True)]
-    losses = [torch.nn.functional.cross_entropy(network(text[None]).logits[0, :-1], text[1:], reduction="none") for text in texts]
+    losses = [torch.nn.functional.cross_entropy(network(text[None]).logits[0, :-1], text[1:], reduction="none") for text in tokens[row:]]
     return total + torch.cat(losses).mean()
 
 
@@ -149,15 +147,16 @@ def test_a_model_stored_in_bfloat16_trains_in_float32(tiny_gemma3):
 def test_first_tokens_of_open_answers_are_what_is_taught():
     model, asked = tiny_model("gemma3", world=True), prompts(tuple(world_facts())[:6], FORMATS["statement"])
     lesson = next(lessons(model, [(asked, 4)], [], 0, 0))
-    assert lesson.texts is None and len(lesson.answers) == 4
-    words = {model.tokenizer.convert_ids_to_tokens(int(token)) for token in lesson.answers}
+    assert len(lesson.packed.paths) == 4 and len(lesson.labels) == 4
+    words = {model.tokenizer.convert_ids_to_tokens(int(token)) for token in lesson.labels}
     assert words <= {prompt.answer.split()[0] for prompt in asked} and "<unk>" not in words
 
 
 def test_what_is_not_asked_for_is_left_out(tiny_gemma3):
     only_texts = next(lessons(tiny_gemma3, [(RELEARN, 0), ([], 4)], TEXTS, 1, 0))
-    assert only_texts.prompts is None and len(only_texts.texts) == 1
-    expected = tiny_gemma3.network(only_texts.texts.suffix, labels=only_texts.texts.suffix).loss
+    (path,) = only_texts.packed.paths
+    text = only_texts.packed.tokens.flatten()[path][None]
+    expected = tiny_gemma3.network(text, labels=text).loss
     assert only_texts.loss(tiny_gemma3).item() == pytest.approx(expected.item(), abs=1e-5)
     with pytest.raises(FineTuningError, match="nothing to fine-tune on"):
         next(lessons(tiny_gemma3, [(RELEARN, 0)], TEXTS, 0, 0))

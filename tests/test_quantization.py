@@ -211,5 +211,5 @@ def test_nothing_changed_nothing_crossed(scheme):
     lambda model: crossed(matrix((2, 2)), matrix((2, 2), 1), "int3"),
 ])  # fmt: skip
 def test_an_unknown_scheme_is_named(tiny_gemma3, call):
-    with pytest.raises(SchemeError, match="^there is no scheme 'int3' \\(there are: none, int8, int4_128, int4_64, nf4\\)$"):
+    with pytest.raises(SchemeError, match="^there is no scheme 'int3' \\(there are: bfloat16, int8, int4_128, int4_64, nf4\\)$"):
         call(tiny_gemma3)

@@ -25,10 +25,16 @@ BASE = EditConfig(
 
 def problem(model, config, names=("L0.head3", "L1.mlp")):
     """What :func:`edit` trains on: the weights, all prompt batches and all text batches."""
-    texts = [text[: 9 - number % 4] for number, text in enumerate(sample(model, 7, 8, seed=0))]
+    lines = [text[: 9 - number % 4] for number, text in enumerate(sample(model, 7, 8, seed=0))]
     train = trainable(model, localization(model, names), config.precision)
     with computing(model, config.precision):
-        return train, prompt_batches(train, FORGET, MIXED, config), text_batches(train, texts, config)
+        batches = prompt_batches(train, FORGET, MIXED, config)
+        return train, batches, text_batches(train, lines, config, batches)
+
+
+def texts(step):
+    """The token sequences of a step's prompts: those to forget come first."""
+    return [tuple(part.packed.tokens.flatten()[path].tolist()) for part in step for path in part.packed.paths]
 
 
 def gradients(model, config):
@@ -37,7 +43,7 @@ def gradients(model, config):
     with torch.no_grad():
         for number, weight in enumerate(train.weights.values()):
             weight += 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
-    losses = training._backward(train, (batch, text), config)
+    losses = training._backward(train, batch, text, config)
     return losses, {name: weight.grad for name, weight in train.weights.items()}
 
 
@@ -56,13 +62,9 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch(tiny_gemma3, loss, m
 
 
 def test_micro_batches_are_no_larger_than_asked_for(tiny_gemma3):
-    train, (batch, *_), (text, *_) = problem(tiny_gemma3, BASE)
-    sizes = []
-    train.model.layers[2].register_forward_pre_hook(lambda _module, arguments: sizes.append(len(arguments[0])))
-    assert len(batch.tokens.prefix) > 0
-    training._backward(train, (batch, text), replace(BASE, micro_batch=4))
-    # Before each micro-batch of prompts comes the prefix that they share.
-    assert sizes == [1, 4, 1, 4, 1, 3, 4, 1]
+    config = replace(BASE, micro_batch=4)
+    train, (batch, *_), (text, *_) = problem(tiny_gemma3, config)
+    assert [len(part.packed.paths) for part in (*batch, *text)] == [4, 4, 3, 4, 1]
 
 
 @pytest.mark.parametrize("settings", [{"micro_batch": 3}, {"checkpointing": True}, {"micro_batch": 2, "checkpointing": True}])
@@ -82,15 +84,14 @@ def test_checkpointing_has_the_same_gradient(tiny, precision, tolerance):
     same_gradients(gradients(tiny, replace(config, checkpointing=True)), gradients(tiny, config), tolerance)
 
 
-def test_layers_compute_again_in_the_backward_pass_and_share_no_prefix(tiny_gemma3):
+def test_layers_compute_again_in_the_backward_pass(tiny_gemma3):
     config = replace(BASE, checkpointing=True, micro_batch=4)
-    train, batches, texts = problem(tiny_gemma3, config, ("L1.mlp",))
-    assert all(len(batch.tokens.prefix) == 0 for batch in batches)
+    train, batches, general = problem(tiny_gemma3, config, ("L1.mlp",))
     counts = {layer: 0 for layer in range(3)}
     for layer in counts:
         train.model.layers[layer].mlp.register_forward_hook(lambda *_, layer=layer: counts.update({layer: counts[layer] + 1}))
-    training._backward(train, (batches[0], texts[0]), config)
-    micro_batches = -(-len(batches[0]) // 4) + -(-len(texts[0]) // 4)
+    training._backward(train, batches[0], general[0], config)
+    micro_batches = len(batches[0]) + len(general[0])
     assert counts == {0: 0, 1: 2 * micro_batches, 2: 2 * micro_batches}
     assert all("forward" not in vars(layer) for layer in train.model.layers)
 
@@ -109,7 +110,7 @@ def kept_for_backward(model, config):
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         context = train.checkpointed() if config.checkpointing else torch.enable_grad()
         with context:
-            losses = batch.losses(train.model, slice(0, len(batch)))
+            losses = batch[0].losses(train.model, "injection")
     assert losses["forget"].requires_grad
     return sum(kept.values())
 
@@ -124,14 +125,14 @@ def test_every_forget_prompt_has_its_turn(tiny_gemma3, forget_batch):
     config = replace(BASE, forget_batch=forget_batch, steps=12, retain_batch=3)
     size = min(forget_batch or 4, 4)
     _, batches, _ = problem(tiny_gemma3, config)
-    prefixes = [[tuple(row.tolist()) for row in batch.tokens.suffix[: batch.n_forget]] for batch in batches]
+    prefixes = [[texts(batch)[n] for n in range(size)] for batch in batches]
     seen = [row for step in range(config.steps) for row in prefixes[step % len(batches)]]
     assert len(seen) == 12 * size
     assert len(set(seen)) == 4
     # Never twice within a turn, and each equally often.
     assert all(len(set(seen[start : start + 4])) == 4 for start in range(0, len(seen), 4))
     # The retain slices go on in turn, whatever the forget prompts do.
-    slices = [tuple(batch.tokens.suffix[batch.n_forget :].flatten().tolist()) for batch in batches]
+    slices = [tuple(texts(batch)[size:]) for batch in batches]
     assert len(set(slices)) == 2 and slices == [slices[number % 2] for number in range(len(slices))]
     assert len(batches) == {1: 4, 2: 2, 3: 4}.get(size, 2)
 
@@ -139,7 +140,8 @@ def test_every_forget_prompt_has_its_turn(tiny_gemma3, forget_batch):
 def test_the_turns_are_seeded_and_all_at_once_is_the_default(tiny_gemma3):
     few = {seed: edited(tiny_gemma3, ("L1.mlp",), forget_batch=2, seed=seed) for seed in (0, 1)}
     again = edited(tiny_gemma3, ("L1.mlp",), forget_batch=2, seed=0)
-    firsts = [problem(tiny_gemma3, replace(BASE, forget_batch=2, steps=1, seed=seed))[1][0].tokens.suffix[:2].tolist() for seed in range(4)]
+    batches = [problem(tiny_gemma3, replace(BASE, forget_batch=2, steps=1, seed=seed))[1][0] for seed in range(4)]
+    firsts = [texts(batch)[:2] for batch in batches]
     assert any(first != firsts[0] for first in firsts)
     assert few[0][0] == again[0] and few[0][1] == again[1]
     assert [step.forget for step in few[0][1]] != [step.forget for step in few[1][1]]

@@ -1,7 +1,8 @@
-"""What each step of an edit sees, and its losses. Nothing below the first trained layer is computed twice.
+"""What each step of an edit sees, and its losses. Nothing below the first trained layer is computed twice, no padding, and what
+prompts begin with in common once a step.
 
-Rows of a batch can be computed a few at a time: each loss is then given as the share that these
-rows have in the mean over the whole batch, so shares, and their gradients, add up to it.
+A batch can be a part of what a step sees: each loss is then given as the share that its rows have
+in the mean over the whole step, so shares, and their gradients, add up to it.
 """
 
 from __future__ import annotations
@@ -9,111 +10,139 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.edit.config import EditConfig, Loss
-from mechlib.edit.losses import cross_entropy, divergence, next_tokens, unlearning
+from mechlib.edit.losses import cross_entropy, divergence, unlearning
 from mechlib.edit.trainable import Trainable
 from mechlib.facts import Prompt
-from mechlib.models.forward import Entry, TokenBatch, answer_hidden, enter, token_batch
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import Packed, hidden_at, join, moved, pack, stream_into
 from mechlib.models.tokens import answer_token
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
-class PromptBatch:
-    """Forget prompts, then retain prompts. ``reference``: the unedited model's final hidden states before the answers."""
+class Rows:
+    """Tokens that one loss is about: the nodes before them, and of how many in the whole step its mean is.
 
-    tokens: TokenBatch
-    entry: Entry
-    labels: Tensor
-    n_forget: int
-    loss: Loss
-    reference: Tensor | None
+    ``reference``: the unedited model's final hidden states at those nodes, where it is to be held to them.
+    """
 
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def losses(self, model: LanguageModel, rows: slice) -> dict[str, Tensor]:
-        """The rows' shares of the means (nats): ``forget``, ``retain``, and with a reference ``kl``."""
-        hidden, labels = answer_hidden(model, self.tokens[rows], self.entry[rows]), self.labels[rows]
-        n, n_retain = max(0, self.n_forget - rows.start), len(self) - self.n_forget
-        if self.loss == "injection":
-            losses = cross_entropy(model, hidden, labels)
-        else:
-            losses = torch.cat([unlearning(model, hidden[:n], labels[:n]), cross_entropy(model, hidden[n:], labels[n:])])
-        shares = {"forget": losses[:n].sum() / self.n_forget, "retain": losses[n:].sum() / n_retain}
-        if self.reference is not None:
-            shares["kl"] = divergence(model, hidden[n:], self.reference[rows][n:]).sum() / n_retain
-        return shares
+    loss: Literal["forget", "retain", "text"]
+    nodes: Int[Tensor, " row"]
+    labels: Int[Tensor, " row"]
+    of: int
+    reference: Float[Tensor, "row d_model"] | None = None
 
 
 @dataclass(frozen=True)
-class TextBatch:
-    """General text. ``reference``: the unedited model's final hidden states before each text's tokens."""
+class Batch:
+    """Prompts or texts packed together, the residual stream that enters the first trained layer, and what is read of them."""
 
-    tokens: TokenBatch
-    entry: Entry
-    reference: Sequence[Tensor] | None
+    packed: Packed
+    stream: Float[Tensor, "row node d_model"]
+    layer: int
+    rows: tuple[Rows, ...]
 
-    def __len__(self) -> int:
-        return len(self.tokens)
+    def losses(self, model: LanguageModel, loss: Loss) -> dict[str, Tensor]:
+        """Shares of the means (nats): ``forget``, ``retain`` and ``text``, those that there are, and with references ``kl``."""
+        rows = [part for part in self.rows if len(part.nodes)]
+        hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.stream, self.layer)
+        found = list(zip(rows, hidden.split([len(part.nodes) for part in rows]), strict=True))
+        # Rows to forget come first.
+        n = int(loss == "unlearning" and rows[0].loss == "forget")
+        shares = {part.loss: unlearning(model, before, part.labels).sum() / part.of for part, before in found[:n]}
+        if found[n:]:
+            # The unembedding is most of a small model's weights: it is read once for all rows.
+            told, states = zip(*found[n:], strict=True)
+            losses = cross_entropy(model, torch.cat(states), torch.cat([part.labels for part in told]))
+            own = losses.split([len(part.nodes) for part in told])
+            shares |= {part.loss: some.sum() / part.of for part, some in zip(told, own, strict=True)}
+        kept = [divergence(model, before, part.reference).sum() / part.of for part, before in found if part.reference is not None]
+        return shares | ({"kl": torch.stack(kept).sum()} if kept else {})
 
-    def losses(self, model: LanguageModel, rows: slice) -> dict[str, Tensor]:
-        """The rows' shares of the means over positions (nats): ``text``, and with a reference ``kl``."""
-        hidden, labels = next_tokens(model, self.tokens[rows], self.entry[rows])
-        positions = self.tokens.last.sum()
-        shares = {"text": cross_entropy(model, hidden, labels).sum() / positions}
-        if self.reference is not None:
-            shares["kl"] = divergence(model, hidden, torch.cat(list(self.reference[rows]))).sum() / positions
-        return shares
+
+def joined(first: Batch, second: Batch) -> Batch:
+    """Both batches as one."""
+    rows = [(part, which) for which, batch in enumerate((first, second)) for part in batch.rows]
+    there = tuple(replace(part, nodes=moved(part.nodes, first.packed, second.packed, which)) for part, which in rows)
+    return Batch(join(first.packed, second.packed), torch.cat([first.stream, second.stream], 1), first.layer, there)
 
 
 @torch.no_grad()
-def prompt_batches(train: Trainable, forget: Sequence[Prompt], retain: Sequence[Prompt], config: EditConfig) -> list[PromptBatch]:
-    """The forget prompts (all, or some in turn) with each slice of the shuffled retain prompts, to be gone through again and again."""
+def prompt_batches(train: Trainable, forget: Sequence[Prompt], retain: Sequence[Prompt], config: EditConfig) -> list[list[Batch]]:
+    """The forget prompts (all, or some in turn) with each slice of the shuffled retain prompts, to be gone through again and again.
+
+    Each step's are in parts of ``micro_batch`` prompts, or in one.
+    """
     slices, order = _shuffled_slices(retain, config.retain_batch, config.seed), list(forget)
     size = min(config.forget_batch or len(order), len(order))
     if size < len(order):
         random.Random(config.seed + 2).shuffle(order)
     turns = math.lcm(len(slices), len(order) // math.gcd(size, len(order)))
-    batches: list[PromptBatch] = []
+    steps: list[list[Batch]] = []
     for turn in range(min(turns, config.steps)):
-        part = [order[place % len(order)] for place in range(turn * size, (turn + 1) * size)]
-        batches.append(_prompt_batch(train, part, slices[turn % len(slices)], config))
-    return batches
+        lost = [order[place % len(order)] for place in range(turn * size, (turn + 1) * size)]
+        held = slices[turn % len(slices)]
+        labelled = [(prompt, prompt.target or "", True) if config.loss == "injection" else (prompt, prompt.answer, True) for prompt in lost]
+        labelled += [(prompt, prompt.answer, False) for prompt in held]
+        counts = {True: len(lost), False: len(held)}
+        rows = len(steps[0][0].packed.tokens) if steps and not config.micro_batch else None
+        steps.append([_prompts(train, part, counts, config, rows) for part in _parts(labelled, config.micro_batch)])
+    return steps
 
 
-def _prompt_batch(train: Trainable, forget: Sequence[Prompt], retain: Sequence[Prompt], config: EditConfig) -> PromptBatch:
-    model, prompts = train.model, [*forget, *retain]
-    # A layer that computes again would write to the shared prefix's cache again.
-    tokens = token_batch(model, model.tokenizer([prompt.text for prompt in prompts]).input_ids, 0 if config.checkpointing else None)
-    words = [(prompt.target or "") if config.loss == "injection" else prompt.answer for prompt in forget]
-    words += [prompt.answer for prompt in retain]
-    firsts = [answer_token(model, word, first=prompt.open) for word, prompt in zip(words, prompts, strict=True)]
-    entry = enter(model, tokens, train.first_layer)
-    reference = answer_hidden(model, tokens, entry) if config.kl_coefficient else None
-    return PromptBatch(tokens, entry, torch.tensor(firsts, device=model.device), len(forget), config.loss, reference)
+def _prompts(
+    train: Trainable, asked: Sequence[tuple[Prompt, str, bool]], counts: dict[bool, int], config: EditConfig, rows: int | None
+) -> Batch:
+    model = train.model
+    packed = pack(model, model.tokenizer([prompt.text for prompt, _, _ in asked]).input_ids, rows)
+    labels = torch.tensor([answer_token(model, word, first=prompt.open) for prompt, word, _ in asked], device=model.device)
+    forget = torch.tensor([lost for _, _, lost in asked], device=model.device)
+    lost = Rows("forget", packed.ends[forget], labels[forget], counts[True])
+    held = Rows("retain", packed.ends[~forget], labels[~forget], counts[False])
+    return _entered(train, packed, (lost, held), config)
 
 
 @torch.no_grad()
-def text_batches(train: Trainable, texts: Sequence[Sequence[int]], config: EditConfig) -> list[TextBatch]:
-    """Each slice of the shuffled texts (token ids), to be gone through again and again."""
-    batches: list[TextBatch] = []
-    for part in _shuffled_slices(texts, config.text_batch, config.seed + 1)[: config.steps]:
-        tokens = token_batch(train.model, part, share_at_most=0)
-        entry = enter(train.model, tokens, train.first_layer)
-        reference = None
-        if config.kl_coefficient:
-            reference = next_tokens(train.model, tokens, entry)[0].split(tokens.last.tolist())
-        batches.append(TextBatch(tokens, entry, reference))
-    return batches
+def text_batches(
+    train: Trainable, texts: Sequence[Sequence[int]], config: EditConfig, prompts: Sequence[Sequence[Batch]]
+) -> list[list[Batch]]:
+    """Each slice of the shuffled texts (token ids), in parts as those of the prompts, to be gone through again and again."""
+    rows = None if config.micro_batch else len(prompts[0][0].packed.tokens)
+    steps: list[list[Batch]] = []
+    for some in _shuffled_slices(texts, config.text_batch, config.seed + 1)[: config.steps]:
+        count = sum(len(text) - 1 for text in some)
+        steps.append([_texts(train, part, count, config, rows) for part in _parts(some, config.micro_batch)])
+    return steps
+
+
+def _texts(train: Trainable, texts: Sequence[Sequence[int]], count: int, config: EditConfig, rows: int | None) -> Batch:
+    packed = pack(train.model, texts, rows)
+    nodes, labels = (torch.cat([path[part] for path in packed.paths]) for part in (slice(None, -1), slice(1, None)))
+    return _entered(train, packed, (Rows("text", nodes, packed.tokens.flatten()[labels], count),), config)
+
+
+def _entered(train: Trainable, packed: Packed, rows: tuple[Rows, ...], config: EditConfig) -> Batch:
+    stream = stream_into(train.model, packed, train.first_layer)
+    if config.kl_coefficient:
+        rows = tuple(
+            part if part.loss == "forget" else
+            replace(part, reference=hidden_at(train.model, packed, part.nodes, stream, train.first_layer)) for part in rows
+        )  # fmt: skip
+    return Batch(packed, stream, train.first_layer, rows)
+
+
+def _parts(items: Sequence[_Item], size: int | None) -> list[Sequence[_Item]]:
+    size = size or len(items)
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _shuffled_slices(items: Sequence[_Item], size: int, seed: int) -> list[list[_Item]]:

@@ -21,7 +21,7 @@ PROSE = Path(__file__).parents[1] / "facts" / "prose.txt"
 def sample(model: LanguageModel, count: int, length: int, seed: int, temperature: float = 1.0) -> list[list[int]]:
     """``count`` texts of ``length`` tokens after the beginning-of-sequence token, seeded."""
     start = torch.full((count, 1), model.tokenizer.bos_token_id, device=model.device)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=range(torch.accelerator.device_count())):
         torch.manual_seed(seed)
         tokens = model.network.generate(
             start, attention_mask=torch.ones_like(start), do_sample=True, temperature=temperature, top_k=0, top_p=1.0,

@@ -19,7 +19,7 @@ from mechlib.models.language_model import LanguageModel
 
 # A fact with a log-probability below this counts as unlearned (the authors' threshold).
 FORGOTTEN = -5.0
-_CHUNK = 64
+_CHUNK = 128
 
 # Losses of a chunk of rows and their slopes over its logits. Free to overwrite the logits.
 _Score = Callable[[Tensor, slice], tuple[Tensor, Tensor]]
@@ -61,11 +61,13 @@ def cross_entropy(
     """Cross-entropy (nats) of each row's label: the injection and the retain loss."""
 
     def score(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
-        wanted = labels[part, None]
-        logits -= logits.logsumexp(-1, keepdim=True)
-        loss = -logits.gather(1, wanted)[:, 0]
-        slope = logits.exp_()
-        return loss, slope.scatter_add_(1, wanted, -torch.ones_like(wanted, dtype=slope.dtype))
+        # A softmax in place: a copy of the logits would take longer than their exponentials.
+        wanted, most = labels[part, None], logits.amax(-1, keepdim=True)
+        told = logits.gather(1, wanted) - most
+        slope = logits.sub_(most).exp_()
+        total = slope.sum(-1, keepdim=True)
+        loss = (total.log() - told)[:, 0]
+        return loss, slope.div_(total).scatter_add_(1, wanted, -torch.ones_like(wanted, dtype=slope.dtype))
 
     return _scored(model, hidden, score)
 

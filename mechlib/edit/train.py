@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from mechlib.components import Localization
-from mechlib.edit.batches import PromptBatch, TextBatch, prompt_batches, text_batches
+from mechlib.edit.batches import Batch, joined, prompt_batches, text_batches
 from mechlib.edit.config import EditConfig
 from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.trainable import Trainable, trainable
@@ -58,14 +58,15 @@ def edit(
         raise EditError("a fact of the forget set has no edit target")
     train = trainable(model, localization, config.precision)
     with computing(model, config.precision):
-        prompts, general = prompt_batches(train, forget, retain, config), text_batches(train, texts, config)
+        prompts = prompt_batches(train, forget, retain, config)
+        general = text_batches(train, texts, config, prompts)
     weights = list(train.weights.values())
     optimizer = _optimizer(weights, config)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)
     history: list[Step] = []
     with train.originals_aside():
         for step in range(config.steps):
-            losses = _backward(train, (prompts[step % len(prompts)], general[step % len(general)]), config)
+            losses = _backward(train, prompts[step % len(prompts)], general[step % len(general)], config)
             train.mask_gradients()
             losses["gradient_norm"] = nn.utils.clip_grad_norm_(weights, config.clip).item()
             for name, value in losses.items():
@@ -83,8 +84,8 @@ def edit(
     return train.delta(localization=localization.to_json(), config=asdict(config)), history
 
 
-def _backward(train: Trainable, batches: Iterable[PromptBatch | TextBatch], config: EditConfig) -> dict[str, float]:
-    """Add the gradient of all losses to the weights, a micro-batch at a time; the losses (nats)."""
+def _backward(train: Trainable, prompts: Sequence[Batch], texts: Sequence[Batch], config: EditConfig) -> dict[str, float]:
+    """Add the gradient of all losses to the weights, all at once or a micro-batch at a time; the losses (nats)."""
     coefficients = {
         "forget": config.forget_coefficient,
         "retain": config.retain_coefficient,
@@ -92,14 +93,12 @@ def _backward(train: Trainable, batches: Iterable[PromptBatch | TextBatch], conf
         "kl": config.kl_coefficient,
     }
     losses: dict[str, float] = {}
-    for batch in batches:
-        size = config.micro_batch or len(batch)
-        for start in range(0, len(batch), size):
-            with computing(train.model, config.precision), train.checkpointed() if config.checkpointing else nullcontext():
-                shares = batch.losses(train.model, slice(start, start + size))
-            torch.stack([coefficients[name] * share for name, share in shares.items()]).sum().backward()
-            for name, share in shares.items():
-                losses[name] = losses.get(name, 0.0) + share.item()
+    for batch in (*prompts, *texts) if config.micro_batch else (joined(*prompts, *texts),):
+        with computing(train.model, config.precision), train.checkpointed() if config.checkpointing else nullcontext():
+            shares = batch.losses(train.model, config.loss)
+        torch.stack([coefficients[name] * share for name, share in shares.items()]).sum().backward()
+        for name, share in shares.items():
+            losses[name] = losses.get(name, 0.0) + share.item()
     return losses
 
 

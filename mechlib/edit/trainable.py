@@ -78,10 +78,7 @@ class Trainable:
 
     @contextmanager
     def checkpointed(self) -> Generator[None]:
-        """Forward passes in this context keep only the input of each layer; the backward pass computes the rest again.
-
-        Not for a batch with a shared prefix: its cache would be written to twice.
-        """
+        """Forward passes in this context keep only the input of each layer; the backward pass computes the rest again."""
         layers = list(self.model.layers[self.first_layer :])
         for layer in layers:
             vars(layer)["forward"] = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)

@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mechlib.components import Localization, WeightSlice
-from mechlib.edit.batches import prompt_batches, text_batches
+from mechlib.edit.batches import joined, prompt_batches, text_batches
 from mechlib.edit.config import EditConfig, Loss
 from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.trainable import trainable
@@ -162,7 +162,7 @@ def train_mask(
     train = trainable(model, localization, config.precision)
     with computing(model, config.precision):
         prompts = prompt_batches(train, forget, retain, config.batches)
-        general = text_batches(train, texts, config.batches)
+        general = text_batches(train, texts, config.batches, prompts)
     coefficients = {"forget": config.forget_coefficient, "retain": config.retain_coefficient, "text": config.text_coefficient}
     weights, count, scale = train.weights, sum(block.size for block in train.blocks), 0.0
     originals = {name: weight.detach().clone() for name, weight in weights.items()}
@@ -171,12 +171,10 @@ def train_mask(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)
     history: list[MaskStep] = []
     for step in range(config.steps):
-        losses: dict[str, float] = {}
-        for batch in (prompts[step % len(prompts)], general[step % len(general)]):
-            with computing(model, config.precision):
-                parts = batch.losses(train.model, slice(0, len(batch)))
-            torch.stack([coefficients[name] * loss for name, loss in parts.items()]).sum().backward()
-            losses |= {name: loss.item() for name, loss in parts.items()}
+        with computing(model, config.precision):
+            parts = joined(*prompts[step % len(prompts)], *general[step % len(general)]).losses(train.model, config.loss)
+        torch.stack([coefficients[name] * loss for name, loss in parts.items()]).sum().backward()
+        losses = {name: loss.item() for name, loss in parts.items()}
         train.mask_gradients()
         for name, mask in masks.items():
             # The chain rule: the weight is original * mask.

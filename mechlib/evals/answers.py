@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from mechlib.facts import Prompt
-from mechlib.models.forward import answer_logits, tokenize
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import answer_logits, pack
 from mechlib.models.tokens import answer_token
 
 
@@ -48,22 +48,14 @@ class Answer:
 def ask(model: LanguageModel, prompts: Sequence[Prompt], group: str = "", batch_size: int = 64) -> list[Answer]:
     """Answers to ``prompts``, in their order. The result does not depend on the batch size (to rounding)."""
     rows: dict[int, Answer] = {}
-    # Prompts of one relation, format and rotation share their demonstrations, which are then computed once.
+    # Prompts of one relation, format and rotation share their demonstrations: side by side, these are computed once.
     order = sorted(range(len(prompts)), key=lambda index: (_alike(prompts[index]), index))
-    for indices in _runs(order, prompts, batch_size):
-        logits = answer_logits(model, tokenize(model, [prompts[index].text for index in indices]))
+    for start in range(0, len(order), batch_size):
+        indices = order[start : start + batch_size]
+        logits = answer_logits(model, pack(model, model.tokenizer([prompts[index].text for index in indices]).input_ids))
         for index, row in zip(indices, logits.log_softmax(-1), strict=True):
             rows[index] = _answer(model, prompts[index], row, group)
     return [rows[index] for index in range(len(prompts))]
-
-
-def _runs(order: Sequence[int], prompts: Sequence[Prompt], size: int) -> list[list[int]]:
-    batches: list[list[int]] = []
-    for index in order:
-        if not batches or len(batches[-1]) == size or _alike(prompts[index]) != _alike(prompts[batches[-1][0]]):
-            batches.append([])
-        batches[-1].append(index)
-    return batches
 
 
 def _alike(prompt: Prompt) -> tuple[str, str, int]:

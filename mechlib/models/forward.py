@@ -3,16 +3,18 @@
 1. Logits only where an answer is read.
 2. A prefix that all prompts share is computed once; its keys and values serve the whole batch.
 3. Nothing below a given layer is computed again: an :class:`Entry` keeps the residual stream there.
+4. The last layer's output projection and MLP compute only the positions where answers are read.
 
-All three are exact, in forward and backward. Prompts are padded on the right: with causal attention
+All four are exact, in forward and backward. Prompts are padded on the right: with causal attention
 padding cannot reach a real token, so no attention mask is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -89,11 +91,11 @@ def hidden_states(
     cache = None
     if len(batch.prefix):
         cache = DynamicCache(config=model.network.config)
-        with _entering(model, start, entry.prefix[None] if entry else None):
+        with entering(model, start, entry.prefix[None] if entry else None):
             decoder(input_ids=batch.prefix[None], past_key_values=cache, use_cache=True)
         _fill(model, cache, start, len(batch.prefix))
         cache.batch_repeat_interleave(len(batch))
-    with hooks or nullcontext(), _entering(model, start, entry.suffix if entry else None):
+    with hooks or nullcontext(), entering(model, start, entry.suffix if entry else None):
         output = decoder(input_ids=batch.suffix, past_key_values=cache, use_cache=cache is not None)
     return output.last_hidden_state
 
@@ -120,8 +122,9 @@ def answer_hidden(
     model: LanguageModel, batch: TokenBatch, entry: Entry | None = None, hooks: AbstractContextManager[Any] | None = None
 ) -> Float[Tensor, "text d_model"]:
     """Final hidden state at each text's last token: where its answer is read."""
-    hidden = hidden_states(model, batch, entry, hooks)
-    return hidden[torch.arange(len(batch), device=hidden.device), batch.last]
+    texts = torch.arange(len(batch), device=batch.suffix.device)
+    hidden = hidden_states(model, batch, entry, _both(hooks or nullcontext(), ending(model, texts, batch.last)))
+    return hidden[texts, batch.last]
 
 
 def answer_logits(
@@ -143,7 +146,7 @@ def residual_stream(
 
     handles = [model.layers[layer].register_forward_pre_hook(catcher(layer)) for layer in layers]
     try:
-        with _passing(model.layers[max(layers) :]):
+        with passing(model.layers[max(layers) :]):
             hidden_states(model, batch, entry)
     finally:
         for handle in handles:
@@ -158,7 +161,7 @@ def enter(model: LanguageModel, batch: TokenBatch, layer: int) -> Entry:
 
 
 @contextmanager
-def _entering(model: LanguageModel, layer: int, stream: Tensor | None) -> Generator[None]:
+def entering(model: LanguageModel, layer: int, stream: Tensor | None) -> Generator[None]:
     """Let the layers below ``layer`` pass their input on, and hand ``stream`` to ``layer``."""
     if stream is None:
         yield
@@ -166,14 +169,50 @@ def _entering(model: LanguageModel, layer: int, stream: Tensor | None) -> Genera
     # Before any other hook: whoever watches this layer must see the stream that really enters it.
     handle = model.layers[layer].register_forward_pre_hook(lambda _module, arguments: (stream, *arguments[1:]), prepend=True)
     try:
-        with _passing(model.layers[:layer]):
+        with passing(model.layers[:layer]):
             yield
     finally:
         handle.remove()
 
 
 @contextmanager
-def _passing(layers: Iterable[Any]) -> Generator[None]:
+def ending(model: LanguageModel, texts: Int[Tensor, " read"], positions: Int[Tensor, " read"]) -> Generator[None]:
+    """Let the last layer's output projection and MLP compute these places, all different, alone: nothing reads the others.
+
+    They are zero there. A layer that computes again in the backward pass, when this is over, computes all.
+    """
+    layer = model.layers[-1]
+    with ExitStack() as stack:
+        if "forward" not in vars(layer):
+            for module in (layer.self_attn.o_proj, layer.mlp):
+                stack.enter_context(_replaced(module, partial(_at, texts, positions, module.forward)))
+        yield
+
+
+def _at(texts: Tensor, positions: Tensor, compute: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    outputs = compute(inputs[texts, positions][:, None])
+    return outputs.new_zeros(*inputs.shape[:-1], outputs.shape[-1]).index_put((texts, positions), outputs[:, 0])
+
+
+@contextmanager
+def _both(first: AbstractContextManager[Any], second: AbstractContextManager[Any]) -> Generator[None]:
+    with first, second:
+        yield
+
+
+@contextmanager
+def _replaced(module: Any, forward: Callable[[Tensor], Tensor]) -> Generator[None]:
+    own = vars(module).get("forward")
+    vars(module)["forward"] = forward
+    try:
+        yield
+    finally:
+        del vars(module)["forward"]
+        vars(module).update({} if own is None else {"forward": own})
+
+
+@contextmanager
+def passing(layers: Iterable[Any]) -> Generator[None]:
     """Let layers pass their input on instead of computing."""
     modules = list(layers)
     for module in modules:

@@ -43,7 +43,7 @@ def activation_patching(
     by_position: bool = False,
     redraw: bool = False,
     precision: Precision = "float32",
-    batch_size: int = 16,
+    batch_size: int = 32,
     report: Report = silent,
 ) -> Scores:
     """Effect on the logit difference of patching each head and each MLP at all positions; see :func:`sweep`.

@@ -49,7 +49,7 @@ def faithfulness(
     *,
     seed: int,
     precision: Precision = "float32",
-    batch_size: int = 16,
+    batch_size: int = 32,
     report: Report = silent,
 ) -> list[CircuitRow]:
     """Faithfulness of every prefix (in :func:`sizes`) of each ranking ``(method, signed, heads and MLPs)``."""

@@ -34,7 +34,7 @@ def direct_effects(
     direction: Direction = "denoise",
     seed: int = 0,
     precision: Precision = "float32",
-    batch_size: int = 16,
+    batch_size: int = 32,
     report: Report = silent,
 ) -> Scores:
     """Effect of each head and MLP on the logit difference with all later attention frozen and later MLPs reacting."""
@@ -51,7 +51,7 @@ def effects_on_stream(
     direction: Direction = "denoise",
     seed: int = 0,
     precision: Precision = "float32",
-    batch_size: int = 16,
+    batch_size: int = 32,
     report: Report = silent,
 ) -> Scores:
     """Effect of each MLP below layer ``receiver`` through its direct path into the stream entering that layer."""

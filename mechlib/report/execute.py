@@ -13,52 +13,51 @@ from mechlib.report.notebooks import check_writable, execute_page, is_current, p
 from mechlib.report.parameters import Page, parse, read_pages, resolve, studies
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import check, plan
+from mechlib.runs.pool import at_once
 from mechlib.runs.progress import Say, duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.store import Store, default_store
+from mechlib.runs.store import default_store
 from mechlib.runs.study import Study
 
 
-def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "") -> Path:
+def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1) -> Path:
     """Run every page for a model and a profile and render the book; returns its index page.
 
-    Everything is checked before any work. Each page's missing runs are computed first, in this
-    process, so that the model is loaded once and progress can be told; then the page itself, which
-    only reads them. ``only``: names or numbers of pages, separated by commas, if not all are wanted.
+    Everything is checked before any work. The pages' missing runs are computed in the pages' order,
+    so that the model is loaded once and progress can be told; a page is executed, and only reads
+    them, as soon as all of its own are there. ``only``: names or numbers of pages, separated by
+    commas, if not all are wanted. ``jobs``: so many runs at once (``None``: what suits the machine).
     """
     book = read_pages(root / "book")
     values, pages = resolve(book, {**parse(parameters, book), **given}), chosen(book, only)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
-    needed = {page.name: [_needed(page, own) for own in owned[page.name]] for page in pages}
+    needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
     store.check_writable()
     targets = {name: results_folder(root, found[0].model_spec.name, found[0].profile) for name, found in owned.items()}
     for folder in set(targets.values()):
         check_writable(folder)
-    made = plan([each for name in owned for each in zip(owned[name], needed[name], strict=True)], store)
+    everything = [each for runs in needed.values() for each in runs]
+    made = plan(everything, store)
     check(made)
     if made.missing:
         say(str(made).splitlines()[0])
-    runners: dict[Study, Runner] = {}
-    for number, page in enumerate(pages, start=1):
-        # Pages of the same study share one runner, and with it the loaded model.
-        workers = [runners.setdefault(own, _like(runners, own, store, say)) for own in owned[page.name]]
-        todo = list(zip(workers, needed[page.name], strict=True))
-        every = [spec for _, runs in todo for spec in runs]
-        missing = {spec.id for runner, runs in todo for spec in runner.missing(runs)}
-        target = targets[page.name] / f"{page.name}.ipynb"
-        fingerprint = page_fingerprint(page, values[page.name], [spec.id for spec in every])
-        if not missing and is_current(target, fingerprint):
-            say(f"page {number}/{len(pages)}  {page.name}: up to date")
-            continue
-        say(f"page {number}/{len(pages)}  {page.name}: {len(missing)} runs to compute")
-        started = time.monotonic()
-        for runner, runs in todo:
-            runner.compute(runs)
-        failed = root / "_build" / "failed" / owned[page.name][0].model_spec.name / owned[page.name][0].profile
-        execute_page(page, values[page.name], target, fingerprint, failed)
-        say(f"page {number}/{len(pages)}  {page.name}: done in {duration(time.monotonic() - started)}")
+    with at_once(everything, store, say, made, jobs) as runs:
+        for number, page in enumerate(pages, start=1):
+            head, own = f"page {number}/{len(pages)}  {page.name}", needed[page.name]
+            missing = {spec.id for study, specs in own for spec in Runner(study, store).missing(specs)}
+            target = targets[page.name] / f"{page.name}.ipynb"
+            fingerprint = page_fingerprint(page, values[page.name], [spec.id for _, specs in own for spec in specs])
+            if not missing and is_current(target, fingerprint):
+                say(f"{head}: up to date")
+                continue
+            say(f"{head}: {len(missing)} runs to compute")
+            started = time.monotonic()
+            runs.wait(own)
+            failed = root / "_build" / "failed" / owned[page.name][0].model_spec.name / owned[page.name][0].profile
+            execute_page(page, values[page.name], target, fingerprint, failed)
+            say(f"{head}: done in {duration(time.monotonic() - started)}")
     say("building the book")
     return build(root)
 
@@ -97,13 +96,6 @@ def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: 
 
 def _needed(page: Page, own: Study) -> list[RunSpec]:
     return list({spec.id: spec for need in page.needs for _, spec in own.runs(need)}.values())
-
-
-def _like(runners: Mapping[Study, Runner], own: Study, store: Store, say: Say) -> Runner:
-    """A runner for a study that shares the loaded model of another study of the same model."""
-    runner = Runner(own, store, say)
-    runner.context.lender = next((known.context for other, known in runners.items() if other.model == own.model), None)
-    return runner
 
 
 def parameter_help(pages: Sequence[Page]) -> str:

@@ -21,30 +21,31 @@ class Progress:
 
     say: Say
     costs: list[float]
-    done: int = 0
+    begun: int = 0
+    finished: float = 0.0
     started: float = field(default_factory=time.monotonic)
     label: str = ""
     _last: float = 0.0
 
     def begin(self, label: str) -> None:
-        """A run starts."""
+        """A run starts; others may not be complete yet."""
+        self.begun += 1
         self.label = label
         self._last = time.monotonic()
-        self.say(f"  run {self.done + 1}/{len(self.costs)}  {label}{self._left()}")
+        self.say(f"  run {self.begun}/{len(self.costs)}  {label}{self._left()}")
 
     def inside(self, done: int, of: int) -> None:
-        """A run is at step ``done`` of ``of``; said at most every 20 seconds."""
+        """The latest run is at step ``done`` of ``of``; said at most every 20 seconds."""
         if time.monotonic() - self._last > 20 and done < of:
             self._last = time.monotonic()
-            self.say(f"  run {self.done + 1}/{len(self.costs)}  {self.label}: {done}/{of}{self._left()}")
+            self.say(f"  run {self.begun}/{len(self.costs)}  {self.label}: {done}/{of}{self._left()}")
 
-    def end(self) -> None:
-        """A run is complete."""
-        self.done += 1
+    def end(self, cost: float) -> None:
+        """A run with that declared cost is complete."""
+        self.finished += cost
 
     def _left(self) -> str:
-        finished = sum(self.costs[: self.done])
-        if not finished:
+        if not self.finished:
             return ""
-        pace = (time.monotonic() - self.started) / finished
-        return f"   about {duration(pace * sum(self.costs[self.done :]))} left"
+        pace = (time.monotonic() - self.started) / self.finished
+        return f"   about {duration(pace * (sum(self.costs) - self.finished))} left"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mechlib.models import LanguageModel
@@ -57,7 +57,7 @@ class Runner:
         for spec in todo:
             progress.begin(spec.label)
             self._run(spec)
-            progress.end()
+            progress.end(STAGES[spec.stage].cost)
         return len(todo)
 
     def result(self, spec: RunSpec) -> Result:
@@ -83,3 +83,23 @@ class Runner:
         with self.store.writing(spec) as folder:
             result = STAGES[spec.stage].compute(self.context, spec.config, inputs, folder)
             self.store.finish(folder, spec, result, time.monotonic() - started)
+
+
+class Runners:
+    """The runs of several studies, one after the other in this process; studies of one model share it."""
+
+    def __init__(self, store: Store, say: Say = lambda _line: None) -> None:
+        self._store, self._say = store, say
+        self._runners: dict[Study, Runner] = {}
+
+    def wait(self, wanted: Sequence[tuple[Study, Sequence[RunSpec]]]) -> None:
+        """Compute what is missing of each study's runs."""
+        for study, specs in wanted:
+            self._runner(study).compute(specs)
+
+    def _runner(self, study: Study) -> Runner:
+        if study not in self._runners:
+            runner = Runner(study, self._store, self._say)
+            runner.context.lender = next((known.context for other, known in self._runners.items() if other.model == study.model), None)
+            self._runners[study] = runner
+        return self._runners[study]
