@@ -53,7 +53,7 @@ def _run(chosen: argparse.Namespace) -> None:
     if chosen.command in ("execute", "plan", "keep"):
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
         if chosen.command == "execute":
-            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, _jobs(chosen.jobs))))
+            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, jobs(chosen.jobs))))
         elif chosen.command == "plan":
             say(planned(ROOT, given, chosen.params, chosen.pages))
         else:
@@ -64,7 +64,8 @@ def _run(chosen: argparse.Namespace) -> None:
         say(parameter_help(read_pages(ROOT / "book")))
 
 
-def _jobs(given: str) -> int | None:
+def jobs(given: str) -> int | None:
+    """``JOBS`` as a number; ``None`` if it is not given, for what suits the machine."""
     from mechlib.runs.checks import whole
 
     return whole("JOBS", int(given) if given.isdecimal() else given, least=1) if given else None
@@ -81,11 +82,12 @@ def _mendable() -> tuple[type[Exception], ...]:
     from mechlib.models import ModelError
     from mechlib.report.notebooks import PageError
     from mechlib.runs.checks import ParameterError
+    from mechlib.runs.pool import PoolError
     from mechlib.runs.store import StoreError
 
     return (
-        CapabilityError, ComponentError, EditError, FactError, FineTuningError, ModelError, PageError, ParameterError, SchemeError,
-        SoftPromptError, StoreError,
+        CapabilityError, ComponentError, EditError, FactError, FineTuningError, ModelError, PageError, ParameterError, PoolError,
+        SchemeError, SoftPromptError, StoreError,
     )  # fmt: skip
 
 

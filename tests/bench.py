@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,17 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
 def median_seconds(work: Callable[[], object], times: int = 5) -> float:
     """Median over several calls, after one that warms up."""
     work()
-    taken: list[float] = []
-    for _ in range(times):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+    return statistics.median(seconds_of(work) for _ in range(times))
 
 
 def stages(store: Store) -> None:
@@ -99,13 +102,12 @@ def step(model: LanguageModel) -> None:
     texts = [[2, *range(100, 124)] for _ in range(4)]
     found = Localization.of("bench", [Component(layer, "mlp") for layer in range(2, 7)], model.architecture)
 
-    def localized(steps: int) -> float:
-        start = time.perf_counter()
-        edit(model, found, forget, retain, texts, EditConfig(steps=steps, retain_batch=32, learning_rate=1e-5, precision=fast_precision()))
-        return time.perf_counter() - start
-
-    localized(1)
-    fast = (localized(5) - localized(1)) / 4
+    def localized(steps: int) -> list[float]:
+        """Seconds of each step but the first, before which the batches are made."""
+        stamps: list[float] = []
+        settings = EditConfig(steps=steps, retain_batch=32, learning_rate=1e-5, precision=fast_precision())
+        edit(model, found, forget, retain, texts, settings, lambda *_: stamps.append(time.perf_counter()))
+        return [after - before for before, after in pairwise(stamps)]
 
     padded = model.tokenizer([p.text for p in (*forget, *retain)], return_tensors="pt", padding=True, padding_side="right").to(model.device)
     general = torch.tensor(texts[:2], device=model.device)
@@ -120,7 +122,10 @@ def step(model: LanguageModel) -> None:
         lines = model.network(general, use_cache=False).logits
         cross_entropy(lines[:, :-1].flatten(0, 1), general[:, 1:].flatten()).backward()
 
-    slow = median_seconds(plain, 3)
+    plain()
+    # By turns: what else the machine does is shared fairly.
+    taken = [(seconds_of(plain), localized(6)) for _ in range(3)]
+    slow, fast = statistics.median(seconds for seconds, _ in taken), statistics.median(one for _, steps in taken for one in steps)
     model.network.zero_grad()
     model.network.requires_grad_(False)
     say(f"One step, 32 forget + 32 retain prompts and 2 texts: plain fp32 {slow:.2f} s, localized {fast:.2f} s: {slow / fast:.1f}x")

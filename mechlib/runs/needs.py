@@ -36,6 +36,12 @@ def _evidence(study: Study) -> Needed:
     return [({"evidence": name}, run) for name, run in study.evidence.items() if name in wanted]
 
 
+def _methods(study: Study) -> Needed:
+    if study.kind.family.lookup not in study.size.compared:
+        return _evidence(study)
+    return [_of_evidence(study, name) for name in study.evidence if name != REDRAWN]
+
+
 def _edits(study: Study) -> Needed:
     return [
         ({**arm, "part": part}, study.edit_part(*where, part)) for arm, where in _arms(study) for part in range(study.kind.parts)
@@ -93,7 +99,7 @@ NEEDS: dict[str, Callable[[Study], Needed]] = {
     "asked": lambda study: [({"format": form}, _sampled(study, form)) for form in study.formats or ()],
     # what the localizations are chosen from; everything that scores components; causal tracing with new noise in every run
     "evidence": _evidence,
-    "methods": lambda study: [_of_evidence(study, name) for name in study.evidence if name != REDRAWN],
+    "methods": _methods,
     "redrawn": lambda study: [_of_evidence(study, REDRAWN)],
     "circuits": lambda study: [({}, study.circuits)],
     "localize": _localizations,

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
@@ -31,15 +32,19 @@ Wanted = Sequence[tuple[Study, Sequence[RunSpec]]]
 def at_once(wanted: Wanted, store: Store, say: Say, made: Plan, jobs: int | None) -> AbstractContextManager[Runners | Pool]:
     """Something to ``wait`` for runs with: this process, or as many as ``jobs`` says or the machine has room for."""
     together = sum(made.missing.values())
-    chosen = _room(made) if jobs is None else jobs
+    chosen = room(made) if jobs is None else jobs
     return nullcontext(Runners(store, say)) if min(chosen, together) < 2 else Pool(wanted, store, min(chosen, together), say)
 
 
-def _room(made: Plan) -> int:
+def room(made: Plan) -> int:
     """One on an accelerator, whose memory one model fills; else one a core, as far as memory goes for the largest edit in each."""
     if torch.accelerator.current_accelerator(check_available=True) is not None:
         return 1
     return min(psutil.cpu_count(logical=False) or 1, made.machine.free // max(made.largest.total if made.largest else 0, _LEAST))
+
+
+class PoolError(RuntimeError):
+    """A process that computed runs has died; the message says what to do."""
 
 
 class Pool:
@@ -76,6 +81,8 @@ class Pool:
         ids = {needed.id for _, specs in wanted for spec in specs for needed in (spec, *spec.inputs.values())}
         with self._changed:
             self._changed.wait_for(lambda: self._failure or not ids & {*self._waiting, *self._running})
+            if isinstance(self._failure, BrokenProcessPool):
+                raise PoolError("a process that computed runs has died (out of memory?): set JOBS=1; finished runs are kept")
             if self._failure:
                 raise self._failure
 

@@ -105,7 +105,7 @@ class Study(Parameters):
     @cached_property
     def circuits(self) -> RunSpec:
         """Faithfulness of the circuits of all methods that score heads and MLPs."""
-        config = {**self._trained, "seed": self.seed, "precision": self.precision}
+        config = {**self._trained, "seed": self.seed, "precision": self.precision, "count": self.size.n_circuits}
         traces = {name: self.evidence[name] for name in METHODS if name not in (POSITIONS, REDRAWN)}
         return RunSpec("circuits", "faithfulness of circuits", config, {"know": self.know, **traces})
 

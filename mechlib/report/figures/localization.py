@@ -51,8 +51,8 @@ def score_map(scores: Sequence[Scores], titles: Sequence[str]) -> go.Figure:
             colorbar={"len": 1 / len(scores), "y": 1 - (number - 0.5) / len(scores)},
             hovertemplate="layer %{x}, %{y}: %{z:.3f}<extra></extra>",
         )  # fmt: skip
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 70, "r": 20, "t": 40, "b": 40}}
-    figure.update_layout(height=290 * len(scores), **layout)
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 70, "r": 20, "t": 60, "b": 40}}
+    figure.update_layout(height=20 + 290 * len(scores), **layout)
     figure.update_xaxes(title_text="layer", row=len(scores), col=1)
     return figure
 
@@ -86,11 +86,12 @@ def localization_map(found: Mapping[str, Localization], n_layers: int) -> go.Fig
                 marker={"symbol": symbol, "size": 11, "color": colour(key.split("/")[0])},
                 name=title, legendgroup=kind, showlegend=key == shown, hovertemplate=f"{names[row]}: %{{customdata}}<extra></extra>",
             )  # fmt: skip
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 60}, "legend": {"orientation": "h", "y": 1.08}}
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 70, "b": 60},
+                              "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}  # fmt: skip
     figure.update_layout(
         xaxis={"title": "layer", "dtick": 1, "range": [-0.6, n_layers - 0.4]},
         yaxis={"tickvals": list(range(len(names))), "ticktext": names[::-1]},
-        height=80 + 38 * len(names),
+        height=130 + 38 * len(names),
         **layout,
     )
     return figure
@@ -111,8 +112,8 @@ def position_map(scores: Scores, title: str) -> go.Figure:
         )  # fmt: skip
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title_text="layer", dtick=1, row=len(parts), col=1)
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 120, "r": 20, "t": 40, "b": 40}}
-    figure.update_layout(height=60 + 230 * len(parts), **layout)
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 120, "r": 20, "t": 60, "b": 40}}
+    figure.update_layout(height=80 + 230 * len(parts), **layout)
     return figure
 
 

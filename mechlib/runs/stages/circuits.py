@@ -20,7 +20,7 @@ def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Re
     """Rows are circuits."""
     parts = splits(context.facts, inputs["know"], config["splits"])
     scores = {name: Scores.from_json(result.value) for name, result in inputs.items() if name != "know"}
-    facts = sorted(parts.maintain_test.facts, key=lambda fact: fact.relation)
+    facts = sorted(parts.maintain_test.facts[: config["count"]], key=lambda fact: fact.relation)
     rows = faithfulness(
         context.model, prompts(facts, FORMATS[config["format"]]), rankings(scores, nodes(context.model.architecture)),
         seed=config["seed"], precision=config["precision"], report=context.report,

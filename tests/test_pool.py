@@ -1,0 +1,115 @@
+"""Several runs at once: the same runs as one after the other, inputs first; a run that fails stops the others and loses nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from small_book import save_facts, save_model
+
+from mechlib.runs.checks import ParameterError
+from mechlib.runs.plan import Plan, machine
+from mechlib.runs.pool import Pool, at_once, room
+from mechlib.runs.runner import Runner, Runners
+from mechlib.runs.store import Store
+from mechlib.runs.study import Study
+
+NEEDS = ("know", "evidence", "localize")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pool")
+    return Study(
+        model=str(save_model(folder / "tiny")), facts=str(save_facts(folder / "facts.csv")), known_threshold=0.0, forget_set_size=4,
+        forget_sets=1, steps=2, localizations=("fact_lookup", "causal_tracing_mlps", "random_mlps"), formats=("one_shot",),
+    )  # fmt: skip
+
+
+def specs(study):
+    return [spec for need in NEEDS for _, spec in study.runs(need)]
+
+
+def test_the_same_rows_as_one_after_the_other(study, tmp_path):
+    said, stores = [], {jobs: Store(tmp_path / str(jobs)) for jobs in (1, 2)}
+    Runner(study, stores[1]).compute(specs(study))
+    with Pool([(study, specs(study))], stores[2], 2, said.append) as pool:
+        pool.wait([(study, specs(study)[:1])])
+        assert stores[2].has(study.know)
+        pool.wait([(study, specs(study))])
+    ids = {jobs: sorted(path.parent.name for path in store.root.glob("*/*/run.json")) for jobs, store in stores.items()}
+    assert ids[1] == ids[2] and len(said) == len(ids[1])
+    for spec in specs(study):
+        one, other = (store.read(spec) for store in stores.values())
+        assert [list(row) for row in one.rows] == [list(row) for row in other.rows]
+    chosen = [[store.read(spec).value for spec in specs(study) if spec.stage == "localize"] for store in stores.values()]
+    assert chosen[0] == chosen[1]
+
+
+def test_what_a_run_raises_comes_out_and_finished_runs_stay(study, tmp_path):
+    store, broken = Store(tmp_path), replace(study, localizations=("fact_lookup",), forget_set_size=60)
+    with Pool([(study, specs(study)), (broken, specs(broken))], store, 2, lambda _: None) as pool, pytest.raises(Exception) as raised:
+        pool.wait([(broken, specs(broken))])
+    assert "facts" in str(raised.value)
+    assert store.has(study.know)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_one_process_on_an_accelerator_or_for_one_run(study, tmp_path, monkeypatch):
+    made = Plan({"trace": 3}, {"trace": 9.0}, None, replace(machine(), free=100 * 10**9))
+    monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
+    assert room(made) == 4
+    assert room(replace(made, machine=replace(made.machine, free=7 * 10**9))) == 2
+    for missing, jobs in (({"trace": 1}, None), ({"trace": 3}, 1), ({}, None)):
+        with at_once([], Store(tmp_path), lambda _: None, replace(made, missing=missing), jobs) as runs:
+            assert isinstance(runs, Runners)
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available: "cuda")
+    assert room(made) == 1
+
+
+def test_jobs_is_a_number():
+    from mechlib.__main__ import jobs
+
+    assert (jobs(""), jobs("3")) == (None, 3)
+    for wrong in ("0", "two", "-1"):
+        with pytest.raises(ParameterError, match="JOBS="):
+            jobs(wrong)
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from mechlib.runs.pool import Pool
+from mechlib.runs.store import Store
+from mechlib.runs.study import Study
+
+if __name__ == "__main__":
+    study = Study(**json.loads(sys.argv[1]))
+    specs = [spec for need in ("evidence", "edit") for _, spec in study.runs(need)]
+    with Pool([(study, specs)], Store(Path(sys.argv[2])), 2, lambda line: print(line, flush=True)) as pool:
+        pool.wait([(study, specs)])
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(study, tmp_path):
+    import json
+
+    import psutil
+
+    (tmp_path / "program.py").write_text(PROGRAM)
+    given = {name: getattr(study, name) for name in ("model", "facts", "known_threshold", "forget_set_size", "forget_sets")}
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "program.py"), json.dumps({**given, "steps": 500, "stop_at": 1}), str(tmp_path / "runs")],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert parent.stdout is not None and "run 1/" in parent.stdout.readline()
+    workers = psutil.Process(parent.pid).children(recursive=True)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 60
+    while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert workers and not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
