@@ -179,13 +179,12 @@ figures.position_map(traced["causal_tracing_positions"], "Causal tracing").show(
 exact = {direction: traced[name] for direction, name in (("denoising", "activation_patching"), ("noising", "activation_patching_noising")) if name in traced}
 page.number("compared", "As on the page before: Spearman correlation over MLPs and over heads with exact patching, here on facts of many relations."
             if exact else "This profile traces world facts only for the localizations above: PROFILE=full compares all methods on them, too.")
-if exact:
-    figures.agreement_dots(pd.DataFrame([
-        {"method": name, "kind": kind, "reference": f"exact {direction}", "share": one.estimate, "low": one.low, "high": one.high}
-        for name, scores in traced.items() if name != "causal_tracing_positions" for kind in ("mlp", "head")
-        for direction, reference in exact.items() if scores is not reference
-        for one in [rank_correlation(scores, reference, kind, SEED)]
-    ])).show()
+figures.agreement_dots(pd.DataFrame([
+    {"method": name, "kind": kind, "reference": f"exact {direction}", "share": one.estimate, "low": one.low, "high": one.high}
+    for name, scores in traced.items() if name != "causal_tracing_positions" for kind in ("mlp", "head")
+    for direction, reference in exact.items() if scores is not reference
+    for one in [rank_correlation(scores, reference, kind, SEED)]
+])).show()
 
 # %% [markdown]
 # *{glue:text}`compared`*

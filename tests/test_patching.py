@@ -5,7 +5,7 @@ import torch
 from brute_force import PROMPTS, loop_over_components
 
 from mechlib.components import Component, modules, nodes
-from mechlib.models.forward import answer_logits, residual_stream, tokenize
+from mechlib.models.forward import hidden_states, residual_stream, tokenize
 from mechlib.models.hooked import hooked
 from mechlib.models.tokens import answer_token
 from mechlib.patching.activation import activation_patching
@@ -46,11 +46,11 @@ def test_outputs_add_up_to_the_change_of_the_residual_stream(tiny):
 
     hooks = [(component.hook, keeper(component)) for component in modules(tiny.architecture)]
     with torch.no_grad():
-        answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=hooks))
+        hidden_states(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=hooks))
     handle = tiny.network.model.norm.register_forward_pre_hook(lambda _module, arguments: final.append(arguments[0].detach()))
     try:
         with torch.no_grad():
-            answer_logits(tiny, batch)
+            hidden_states(tiny, batch)
     finally:
         handle.remove()
     entering = [entry.suffix for entry in residual_stream(tiny, batch, range(depth))]

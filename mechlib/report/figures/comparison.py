@@ -13,7 +13,9 @@ from mechlib.report.tables import Rows, label
 
 
 def agreement_dots(table: pd.DataFrame) -> go.Figure:
-    """Rank correlation with exact patching: columns ``method``, ``kind``, ``reference``, ``share``, ``low``, ``high``."""
+    """Rank correlation with exact patching: columns ``method``, ``kind``, ``reference``, ``share``, ``low``, ``high``; without any it says so."""
+    if table.empty:
+        return go.Figure().add_annotation(text="no exact effects here to compare with", showarrow=False)
     figure = go.Figure()
     tints = {"head": "#D55E00", "mlp": "#0072B2"}
     symbols = dict(zip(dict.fromkeys(table.reference), ("circle", "diamond-open"), strict=False))
