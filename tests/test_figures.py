@@ -133,6 +133,10 @@ def test_transfer_map():
     assert ["trained" in name for name in figure.data[0].x] == [True, False, False]
 
 
+def test_agreement_dots_without_exact_effects_say_so():
+    assert "no exact effects" in figures.agreement_dots(pd.DataFrame([])).layout.annotations[0].text
+
+
 def test_agreement_dots():
     table = pd.DataFrame([
         {"method": method, "kind": kind, "reference": reference, "share": 0.5, "low": low, "high": 0.7}

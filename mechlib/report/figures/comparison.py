@@ -13,7 +13,7 @@ from mechlib.report.tables import Rows, label
 
 
 def agreement_dots(table: pd.DataFrame) -> go.Figure:
-    """Rank correlation with exact patching: columns ``method``, ``kind``, ``reference``, ``share``, ``low``, ``high``; without any it says so."""
+    """Rank correlation with exact patching: ``method``, ``kind``, ``reference``, ``share``, ``low``, ``high``; without any it says so."""
     if table.empty:
         return go.Figure().add_annotation(text="no exact effects here to compare with", showarrow=False)
     figure = go.Figure()
