@@ -48,7 +48,7 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", n_sets=2, n_seeds=1, steps=12, n_localize=16, n_test=32, n_circuits=8, n_damage_texts=4,
+        Profile("quick", n_sets=2, n_seeds=1, steps=12, n_localize=12, n_test=32, n_circuits=8, n_damage_texts=4,
                 rotations=1, learning_rates=(1e-4, 2e-4), forget_coefficients=(1.0,),
                 mask_steps=10, mask_sizes=(1_000, 10_000, 100_000), stop_at=0.95, n_asked=128, n_unknown=16,
                 n_folds=1, n_nulls=1, n_null_sets=1,
