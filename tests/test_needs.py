@@ -37,6 +37,14 @@ def test_how_many_runs_attacks_and_audits_are(need, quick, full):
     assert counted("full", need, forget_sets=6, seeds=1) == {12: 12, 5: 6, 10: 6, 20: 12, 15: 18, 30: 36}[full]
 
 
+def test_a_quick_study_attacks_one_set_unless_it_says_how_many_it_has():
+    kept = {columns["forget_set"] for columns, _ in Study(localizations=KEYS).runs("relearning")}
+    assert kept == {0} and len(Study(localizations=KEYS).runs("edit")) == 4
+    for profile, given in (("quick", {"forget_sets": 2}), ("full", {})):
+        runs = Study(profile=profile, localizations=KEYS, **given).runs("latent")
+        assert len({columns["forget_set"] for columns, _ in runs}) == {"quick": 2, "full": 8}[profile]
+
+
 @pytest.mark.parametrize("need", [*ATTACKS, *(f"{name}_nulls" for name, plan in ATTACKS.items() if plan.nulls), "latent", "ripple"])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_no_two_runs_are_the_same_or_have_the_same_columns(profile, need):

@@ -67,6 +67,8 @@ class OpenPage:
         count = self.study.kind.scale * self.study.forget_set_size
         of = "that are whole answers" if self.study.kind.forget == "answers" else f"of {parts}{count}"
         sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
+        if size.n_attacked_sets < size.n_sets:
+            sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
             f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{self.study.model}</b>, '

@@ -64,7 +64,7 @@ def _by_set(study: Study, run: Callable[[str, int], RunSpec]) -> Needed:
 def _all(study: Study) -> Iterator[tuple[Mapping[str, Any], tuple[str | None, int, int]]]:
     """Unedited and edited models, set after set: what is done of a long run is whole sets."""
     for seed in range(study.size.n_seeds):
-        for number in range(study.size.n_sets):
+        for number in range(study.size.n_attacked_sets):
             for key in (None, *(study.localizations or ())) if seed == 0 else study.localizations or ():
                 yield {"localization": key or "unedited", "forget_set": number, "seed": seed}, (key, number, seed)
 

@@ -14,6 +14,7 @@ from types import TracebackType
 
 import psutil
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from mechlib.runs.plan import Plan
 from mechlib.runs.progress import Progress, Say
@@ -116,6 +117,7 @@ _runners: list[Runners] = []
 
 def _prepare(store: Store, threads: int) -> None:
     torch.set_num_threads(threads)
+    disable_progress_bar()  # several at once are no progress, and the parent tells its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
     _runners.append(Runners(store))
     parent = multiprocessing.parent_process()
