@@ -43,7 +43,7 @@ from mechlib.localize.budget import take
 from mechlib.localize.output_tracing import ranked
 from mechlib.patching.faithfulness import CircuitRow, curve_areas
 from mechlib.patching.scores import Scores
-from mechlib.report.agreement import captured, jaccard, probed_lookup, random_mlp_draws, rank_correlation, stability
+from mechlib.report.agreement import captured, jaccard, probed_lookup, random_mlp_draws, stability, with_exact
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals())
@@ -74,12 +74,7 @@ page.number("n_prompts", len(references["denoising"].spans))
 # ## Against exact patching
 
 # %% tags=["remove-input"]
-agreement = pd.DataFrame([
-    {"method": name, "kind": kind, "reference": f"exact {direction}", "share": found.estimate, "low": found.low, "high": found.high}
-    for name, scores in traced.items() for kind in ("mlp", "head") for direction, reference in references.items()
-    if scores is not reference
-    for found in [rank_correlation(scores, reference, kind, SEED)]
-])
+agreement = with_exact(traced, SEED)
 figures.agreement_dots(agreement).show()
 
 # %% tags=["remove-input"]

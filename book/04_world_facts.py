@@ -46,7 +46,7 @@ from mechlib.facts import FORMATS as ALL_FORMATS
 from mechlib.facts import neighbourhood, prompt
 from mechlib.localize.path_lookup import THRESHOLD, feeding_mlps
 from mechlib.patching.scores import Scores
-from mechlib.report.agreement import jaccard, rank_correlation
+from mechlib.report.agreement import jaccard, with_exact
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.stages.know import certainty, splits
 
@@ -176,15 +176,10 @@ figures.position_map(traced["causal_tracing_positions"], "Causal tracing").show(
 # ## Estimates against exact effects
 
 # %% tags=["remove-input"]
-exact = {direction: traced[name] for direction, name in (("denoising", "activation_patching"), ("noising", "activation_patching_noising")) if name in traced}
-page.number("compared", "As on the page before: Spearman correlation over MLPs and over heads with exact patching, here on facts of many relations."
-            if exact else "This profile traces world facts only for the localizations above: PROFILE=full compares all methods on them, too.")
-figures.agreement_dots(pd.DataFrame([
-    {"method": name, "kind": kind, "reference": f"exact {direction}", "share": one.estimate, "low": one.low, "high": one.high}
-    for name, scores in traced.items() if name != "causal_tracing_positions" for kind in ("mlp", "head")
-    for direction, reference in exact.items() if scores is not reference
-    for one in [rank_correlation(scores, reference, kind, SEED)]
-])).show()
+agreement = with_exact({name: scores for name, scores in traced.items() if name != "causal_tracing_positions"}, SEED)
+page.number("compared", "This profile traces world facts only for the localizations above: PROFILE=full compares all methods on them, too."
+            if agreement.empty else "As on the page before: Spearman correlation over MLPs and over heads with exact patching.")
+figures.agreement_dots(agreement).show()
 
 # %% [markdown]
 # *{glue:text}`compared`*

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mechlib.components import Architecture, Component, modules, nodes
 from mechlib.patching.pairs import POSITIONS
 from mechlib.patching.scores import Scores
-from mechlib.report.agreement import captured, jaccard, random_mlp_draws, rank_correlation, stability
+from mechlib.report.agreement import captured, jaccard, random_mlp_draws, rank_correlation, stability, with_exact
 
 ARCH = Architecture(n_layers=6, n_heads=2, n_key_value_heads=1, d_model=16, d_head=8, d_mlp=20)
 NODES = nodes(ARCH)
@@ -172,3 +172,13 @@ def test_the_scores_among_some_prompts_are_those_of_a_run_on_them(parts, data):
 def test_one_batch_has_no_halves():
     scores = Scores("made up", {Component(0, "mlp"): 1.0}, 1.0, 0.0, effects={Component(0, "mlp"): (1.0,)}, spans=(1.0,))
     assert math.isnan(stability(scores, "mlp"))
+
+
+def test_every_method_beside_both_exact_directions_but_itself():
+    traced = {"activation_patching": drawn(1), "activation_patching_noising": drawn(2, noise=5), "causal_tracing": drawn(1)}
+    table = with_exact(traced, seed=0).set_index(["method", "kind", "reference"])
+    assert len(table) == 2 * (2 + 2 * 2 - 2) and ("activation_patching", "mlp", "exact denoising") not in table.index
+    assert table.share["causal_tracing", "mlp", "exact denoising"] == table.share["causal_tracing", "head", "exact denoising"] == 1
+    expected = rank_correlation(traced["causal_tracing"], traced["activation_patching_noising"], "head", 0)
+    assert table.loc[("causal_tracing", "head", "exact noising")].tolist() == [expected.estimate, expected.low, expected.high]
+    assert with_exact({"causal_tracing": drawn(1)}, seed=0).empty

@@ -205,6 +205,7 @@ def test_a_parameter_cell_with_an_expression_is_one_line(edited, cell):
 @pytest.mark.parametrize("cell", [
     "import os", "STEPS = 3; SEED = 4", "if True:\n    STEPS = 3", "STEPS += 2", "STEPS = (", "STEPS = SEED = 3", "STEPS, SEED = 3, 4",
     "STEPS = 3\nSTEPS = 4", "STEPS: int = 3", "del SEED", "FACTS = 'a#b.csv'  # a table", "FACTS = 'x = 3'", 'FACTS = "it\'s.csv"',
+    "STEPS = {[1]: 2}",
     'FACTS = "a;b"', 'FACTS = """a\nb"""', "SEED = -1", "FORMATS = ('cloze',)  # one", "FORMATS = [\n    'cloze',  # one\n]",
 ])  # fmt: skip
 def test_no_parameter_cell_is_read_otherwise_than_python_reads_it(edited, cell):
@@ -223,6 +224,13 @@ def test_no_parameter_cell_is_read_otherwise_than_python_reads_it(edited, cell):
 @pytest.mark.parametrize(("cell", "value"), [("SEED = 7", 7), ("SEED = 7  # a # comment", 7), ("SEED = -1", -1)])
 def test_a_plain_value_is_no_error(edited, cell, value):
     assert edited(EDITING, "SEED = 0", cell)[NAMES.index(EDITING)].parameters["SEED"] == value
+
+
+@pytest.mark.parametrize("value", ["{[1]:2}", "-" * 100_000 + "1", "(" * 500])
+def test_what_python_cannot_read_is_one_line(pages, value):
+    values = resolve(pages, parse(f"RELEARNING={value}", pages))
+    with pytest.raises(ParameterError, match="RELEARNING"):
+        [studies(page, values[page.name]) for page in pages]
 
 
 @pytest.mark.parametrize("name", ["FORMATS", "LOCALIZATIONS"])

@@ -1,6 +1,7 @@
 """Several runs at once: the same runs as one after the other, inputs first; a run that fails stops the others and loses nothing."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from small_book import save_facts, save_model
 
 from mechlib.runs.checks import ParameterError
-from mechlib.runs.plan import Plan, machine
+from mechlib.runs.plan import Plan
 from mechlib.runs.pool import Pool, at_once, room
 from mechlib.runs.runner import Runner, Runners
 from mechlib.runs.store import Store
@@ -59,15 +60,38 @@ def test_what_a_run_raises_comes_out_and_finished_runs_stay(study, tmp_path):
 
 
 def test_one_process_on_an_accelerator_or_for_one_run(study, tmp_path, monkeypatch):
-    made = Plan({"trace": 3}, {"trace": 9.0}, None, replace(machine(), free=100 * 10**9))
+    made, store = Plan({"trace": 3}, {"trace": 9.0}, None), Store(tmp_path)
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
-    assert room(made) == 4
-    assert room(replace(made, machine=replace(made.machine, free=7 * 10**9))) == 2
+    assert (room([study], store, 100 * 10**9), room([study], store, 7 * 10**9)) == (4, 2)
     for missing, jobs in (({"trace": 1}, None), ({"trace": 3}, 1), ({}, None)):
-        with at_once([], Store(tmp_path), lambda _: None, replace(made, missing=missing), jobs) as runs:
+        with at_once([], store, lambda _: None, replace(made, missing=missing), jobs) as runs:
             assert isinstance(runs, Runners)
-    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available: "cuda")
-    assert room(made) == 1
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: "cuda")
+    assert room([study], store, 100 * 10**9) == 1
+
+
+def test_a_large_model_gets_one_process_even_if_nothing_is_edited(monkeypatch, tmp_path):
+    monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
+    large = Study(model="llama-3-8b")
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)
+    assert room([large], Store(tmp_path), 64 * 10**9) == 1
+
+
+def test_a_run_whose_rows_alone_are_kept_is_computed_once(study, tmp_path):
+    store = Store(tmp_path / "runs", tmp_path / "rows")
+    edit = study.runs("edit")[0][1]
+    Runner(study, store).compute([edit])
+    store.keep(edit)
+    shutil.rmtree(store.folder(edit))
+    damage = study.runs("damage")[0][1]
+    said: list[str] = []
+    with Pool([(study, [damage])], store, 2, said.append) as pool:
+        pool.wait([(study, [damage])])
+    # The weights were wanted again, and made before what needs them, not inside it.
+    assert [line for line in said if "edit" in line] and store.has(edit, files=True) and store.has(damage)
+    made = [(store.folder(spec) / "run.json").stat().st_mtime_ns for spec in (edit, damage)]
+    assert made[0] < made[1]
 
 
 def test_jobs_is_a_number():

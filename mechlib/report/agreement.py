@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats as scipy_stats
 
 from mechlib.components import Architecture, Component, Kind, Localization
@@ -18,6 +19,9 @@ from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.report.tables import Rows
 from mechlib.stats import Interval
+
+_EXACT = {"denoising": "activation_patching", "noising": "activation_patching_noising"}
+_KINDS: tuple[Kind, ...] = ("mlp", "head")
 
 
 def rank_correlation(scores: Scores, reference: Scores, kind: Kind, seed: int = 0, resamples: int = 300) -> Interval:
@@ -37,6 +41,19 @@ def rank_correlation(scores: Scores, reference: Scores, kind: Kind, seed: int = 
     found = scipy_stats.bootstrap((np.arange(len(reference.spans)),), statistic, n_resamples=resamples, vectorized=False,
                                   method="percentile", rng=np.random.default_rng(seed))  # fmt: skip
     return Interval(estimate, float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+def with_exact(traced: Mapping[str, Scores], seed: int) -> pd.DataFrame:
+    """:func:`rank_correlation` of every method with exact patching in both directions, as far as that is among them.
+
+    Columns ``method``, ``kind``, ``reference``, ``share``, ``low``, ``high``; one row a method, kind of component and direction.
+    """
+    exact = {direction: traced[name] for direction, name in _EXACT.items() if name in traced}
+    return pd.DataFrame([
+        {"method": name, "kind": kind, "reference": f"exact {direction}", "share": found.estimate, "low": found.low, "high": found.high}
+        for name, scores in traced.items() for kind in _KINDS for direction, reference in exact.items() if scores is not reference
+        for found in [rank_correlation(scores, reference, kind, seed)]
+    ])  # fmt: skip
 
 
 def stability(scores: Scores, kind: Kind, seed: int = 0, splits: int = 20) -> float:

@@ -25,6 +25,7 @@ from mechlib.runs.study import TEXT_LENGTH, Study
 _WIDTH = {"float32": 4, "bfloat16": 2}
 _WIDEST = 0.25  # the widest window of fact lookup's rule, as a share of all layers
 _CHARACTERS_PER_TOKEN = 3  # formats have 3.3 to 4.9 in Gemma-3's vocabulary: this is on the safe side
+_ROWS = 128  # logits that a loss holds at once (mechlib.edit.losses)
 _BLOCK = 256  # weights that share one constant in an 8-bit optimizer's states
 
 
@@ -130,9 +131,12 @@ class Memory:
         layer = 4 * (arch.d_mlp + arch.n_heads * arch.d_head) * _WIDTH[training.precision] + 7 * stream
         shared, own = (0, self.batch.longest) if training.checkpointing else (self.batch.shared, self.batch.longest - self.batch.shared)
         at_once = min(self.batch.count, training.micro_batch or self.batch.count)
-        tokens = max(shared + at_once * own, min(training.text_batch, at_once) * TEXT_LENGTH)
+        lines = min(training.text_batch, training.micro_batch or training.text_batch) * TEXT_LENGTH
+        # Micro-batches hold prompts or texts; without them a step computes both at once.
+        together = max if training.micro_batch else int.__add__
+        tokens = together(shared + at_once * own, lines)
         passes = self.layers * stream + layer if training.checkpointing else self.layers * layer
-        logits = 3 * 4 * self.sizes.vocabulary * min(64, max(self.batch.count, training.text_batch * TEXT_LENGTH))
+        logits = 3 * 4 * self.sizes.vocabulary * min(_ROWS, together(at_once, lines))
         entries = training.steps * stream * (shared + self.batch.count * own + training.text_batch * TEXT_LENGTH)
         return tokens * passes + logits + entries
 

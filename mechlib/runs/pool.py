@@ -16,6 +16,7 @@ import psutil
 import torch
 from transformers.utils.logging import disable_progress_bar
 
+from mechlib.runs.memory import memory
 from mechlib.runs.plan import Plan
 from mechlib.runs.progress import Progress, Say
 from mechlib.runs.runner import Runner, Runners
@@ -33,15 +34,17 @@ Wanted = Sequence[tuple[Study, Sequence[RunSpec]]]
 def at_once(wanted: Wanted, store: Store, say: Say, made: Plan, jobs: int | None) -> AbstractContextManager[Runners | Pool]:
     """Something to ``wait`` for runs with: this process, or as many as ``jobs`` says or the machine has room for."""
     together = sum(made.missing.values())
-    chosen = room(made) if jobs is None else jobs
+    chosen = room([study for study, _ in wanted], store, made.machine.free) if jobs is None else jobs
     return nullcontext(Runners(store, say)) if min(chosen, together) < 2 else Pool(wanted, store, min(chosen, together), say)
 
 
-def room(made: Plan) -> int:
-    """One on an accelerator, whose memory one model fills; else one a core, as far as memory goes for the largest edit in each."""
+def room(studies: Sequence[Study], store: Store, free: int) -> int:
+    """One on an accelerator, whose memory one model fills; else one a core, as far as ``free`` bytes go for the largest edit in each."""
     if torch.accelerator.current_accelerator(check_available=True) is not None:
         return 1
-    return min(psutil.cpu_count(logical=False) or 1, made.machine.free // max(made.largest.total if made.largest else 0, _LEAST))
+    # Whatever a run does with a model, it takes about as much as an edit of it.
+    edits = (memory(study, study.edit(key, 0, 0), store).total for study in studies for key in (study.localizations or ())[:1])
+    return min(psutil.cpu_count(logical=False) or 1, free // max((_LEAST, *edits)))
 
 
 class PoolError(RuntimeError):
@@ -127,4 +130,4 @@ def _prepare(store: Store, threads: int) -> None:
 
 
 def _compute(study: Study, spec: RunSpec) -> None:
-    _runners[0].wait([(study, [spec])])
+    _runners[0].of(study).run(spec)

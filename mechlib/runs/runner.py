@@ -56,7 +56,7 @@ class Runner:
         self.context.report = progress.inside
         for spec in todo:
             progress.begin(spec.label)
-            self._run(spec)
+            self.run(spec)
             progress.end(STAGES[spec.stage].cost)
         return len(todo)
 
@@ -77,7 +77,8 @@ class Runner:
         self.compute(spec for _, spec in runs)
         return [(columns, self.store.read(spec).value) for columns, spec in runs]
 
-    def _run(self, spec: RunSpec) -> None:
+    def run(self, spec: RunSpec) -> None:
+        """Compute one run whose inputs are there, whether or not its rows are kept somewhere."""
         inputs = {role: self.store.read(needed) for role, needed in spec.inputs.items()}
         started = time.monotonic()
         with self.store.writing(spec) as folder:
@@ -95,9 +96,10 @@ class Runners:
     def wait(self, wanted: Sequence[tuple[Study, Sequence[RunSpec]]]) -> None:
         """Compute what is missing of each study's runs."""
         for study, specs in wanted:
-            self._runner(study).compute(specs)
+            self.of(study).compute(specs)
 
-    def _runner(self, study: Study) -> Runner:
+    def of(self, study: Study) -> Runner:
+        """The runner of a study."""
         if study not in self._runners:
             runner = Runner(study, self._store, self._say)
             runner.context.lender = next((known.context for other, known in self._runners.items() if other.model == study.model), None)
