@@ -59,8 +59,12 @@ page.banner()
 
 # %% [markdown]
 # ## To golf
+#
+# One answer for everybody is reached in a step or two, when everybody else has it too. So these edits are not stopped when
+# they reach it: they take all {glue:text}`steps` steps, and what the retain loss gets back in them is the question.
 
 # %% tags=["remove-input"]
+page.number("steps", page.study.size.steps)
 figures.learning_curves(page.rows("edit")).show()
 
 # %% tags=["remove-input"]

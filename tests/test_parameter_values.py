@@ -54,6 +54,13 @@ def test_training_stops_at_the_profile_s_success_and_at_one_never(profile, given
     assert study.trial("fact_lookup", 1e-4, 1.0).config["training"]["stop_at"] == trained
 
 
+@pytest.mark.parametrize("task", ["full-sports-editing", "sports-unlearning", "sports-scaling", "counterfact-unlearning"])
+def test_whole_answers_take_all_steps_unless_a_stop_is_given(task):
+    whole = task in ("full-sports-editing", "sports-unlearning")
+    assert Study(task=task).training("fact_lookup", 0).stop_at == (None if whole else 0.95)
+    assert Study(task=task, stop_at=0.8).training("fact_lookup", 0).stop_at == 0.8
+
+
 def test_the_paper_s_profile_is_one_run_of_all_steps_without_a_stop():
     study = Study(profile="paper")
     assert (study.size.n_sets, study.size.n_seeds, study.size.steps) == (1, 1, 50)

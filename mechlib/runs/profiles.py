@@ -10,10 +10,10 @@ from mechlib.localize.registry import PAPER, Lookup
 
 @dataclass(frozen=True)
 class Profile:
-    """Sizes of a study. Only ``full`` and ``paper`` have enough forget sets for inference (see :mod:`mechlib.stats`).
+    """Sizes of a study. Only ``full`` has enough forget sets for inference (see :mod:`mechlib.stats`).
 
     ``steps`` is the most that an edit takes, which stops at ``stop_at`` (1: never before; see
-    :class:`mechlib.edit.config.EditConfig`); ``n_asked``: so many facts are compared over all
+    :class:`mechlib.edit.config.EditConfig`; whole answers take all steps); ``n_asked``: so many facts are compared over all
     formats (``None``: all); ``n_circuits``: facts on which circuits are
     tried; ``n_unknown``: never-known facts that attacks are tested on; ``n_attacked_sets``: so many of the
     forget sets are attacked and audited, all if a study says how many it has; ``n_folds``: 2 if the attacker

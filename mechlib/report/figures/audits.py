@@ -63,8 +63,7 @@ def interval_dots(table: pd.DataFrame, axis: str, line: float | None = None) -> 
         )  # fmt: skip
     if line is not None:
         figure.add_vline(line, line_width=1, line_dash="dot")
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 230, "r": 20, "t": 50, "b": 60},
-                              "legend": {"orientation": "h", "y": 1.08, "yanchor": "bottom"}}  # fmt: skip
+    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 230, "r": 20, "t": 50, "b": 60}, "legend": {"orientation": "h", "y": 1.12}}
     figure.update_layout(
         xaxis_title=axis, height=150 + 36 * len(arms),
         yaxis={"tickvals": list(range(len(arms))), "ticktext": [label(key) for key in arms[::-1]]}, **layout,

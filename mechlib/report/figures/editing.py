@@ -38,7 +38,7 @@ def outcome_bars(rows: Rows, outcomes: Mapping[str, tuple[str, str]]) -> go.Figu
         table = proportions([row for row in rows if row["group"] == group], ["localization"], outcome)
         names = [label(key).replace(" ", "<br>") for key in table.localization]
         figure.add_bar(x=names, y=table.share, name=title, marker_color=tint, error_y=errors(table))
-    layout: dict[str, Any] = {**LAYOUT, "legend": {"orientation": "h", "y": 1.08, "yanchor": "bottom"}}
+    layout: dict[str, Any] = {**LAYOUT, "legend": {"orientation": "h", "y": 1.12}}
     figure.update_layout(barmode="group", yaxis={"title": "share of facts", "range": [0, 1.05]}, height=460, **layout)
     return figure
 
