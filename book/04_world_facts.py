@@ -11,6 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [know, asked, methods, localize]
+#     own: [FORGET_SETS]
 #     fixed: [TASK, KNOWN_FORMAT, EDIT_FORMAT, FORMATS]
 # ---
 
@@ -31,7 +32,7 @@ SEED = 0
 KNOWN_FORMAT = None  # None: one_shot
 KNOWN_THRESHOLD = 0.5  # a fact is known if its answer gets more than this among all tokens
 FORGET_SET_SIZE = 16
-FORGET_SETS = None
+FORGET_SETS = 1
 EDIT_FORMAT = None  # None: one_shot
 LOOKUP_RULE = "paper"  # "paper": MLPs that raise the logit difference; "released": absolute effect, as in the authors' code
 LOCALIZATIONS = None
@@ -167,16 +168,19 @@ tables.styled(pd.DataFrame(
 
 # %% tags=["remove-input"]
 traced = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("methods") if arm["evidence"] != "paths"}
-figures.position_map(traced["causal_tracing_positions"], "Causal tracing").show()
+where = traced.pop("causal_tracing_positions", None)
+page.number("where", "Restoring one output at one class of positions, as on the page about athletes." if where else
+            "This profile traces positions for athletes only: PROFILE=full does for world facts, too.")
+figures.position_map(where, "Causal tracing").show() if where else None
 
 # %% [markdown]
-# *Restoring one output at one class of positions, as on the page about athletes.*
+# *{glue:text}`where`*
 
 # %% [markdown]
 # ## Estimates against exact effects
 
 # %% tags=["remove-input"]
-agreement = with_exact({name: scores for name, scores in traced.items() if name != "causal_tracing_positions"}, SEED)
+agreement = with_exact(traced, SEED)
 page.number("compared", "This profile traces world facts only for the localizations above: PROFILE=full compares all methods on them, too."
             if agreement.empty else "As on the page before: Spearman correlation over MLPs and over heads with exact patching.")
 figures.agreement_dots(agreement).show()

@@ -48,6 +48,7 @@ CHECKPOINTING = False  # True: less memory, more time
 PRECISION = None  # of the matrix products; masters, optimizer and residual stream are float32
 
 # %% tags=["remove-input"]
+from mechlib.report import side_effects
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
 from mechlib.report.published import published
@@ -127,20 +128,12 @@ figures.outcome_bars(rows, {"true sport, forget set": ("forget", "correct"), "in
 # trained on.
 
 # %% tags=["remove-input"]
-frame = pd.DataFrame(page.rows("damage"))
-norms = pd.DataFrame([{**value, **arm} for arm, value in page.values("edit")]).groupby("localization", sort=False)
-frame["loss change"] = frame.loss_after - frame.loss_before
-side = frame.pivot_table(index="localization", columns="source", values=["loss change", "divergence"], sort=False)
-side.columns = [f"{'KL' if name == 'divergence' else name}, {source}" for name, source in side.columns]
-side.insert(0, "weights", norms.parameters.first().astype(float))
-side.insert(1, "norm of the change", norms.norm.mean())
-side.index = [tables.label(key) for key in side.index]
-tables.styled(side, {"weights": "{:,.0f}", **{column: "{:.3f}" for column in side.columns if column != "weights"}}, index=True)
+tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), index=True)
 
 # %% [markdown]
-# *Change of the next-token loss and KL(unedited || edited), in nats per token, averaged over texts, forget sets and
-# seeds; the norm is that of all changed weights together. A negative loss change on samples is possible: the edit
-# also trained on text of that kind.*
+# *Change of the next-token loss, and divergence, KL(unedited || edited), in nats per token: means over texts with a 95 %
+# bootstrap interval over forget sets and texts. The norm is that of all changed weights together. A negative loss change on
+# samples is possible: the edit also trained on text of that kind.*
 
 # %% [markdown]
 # ## The paper's figures

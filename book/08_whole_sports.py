@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, localize, edit, trained]
+#     needs: [know, localize, edit, trained, damage]
 #     own: [LOCALIZATIONS, FORGET_SETS]
 #     tasks: [full-sports-editing, sports-unlearning]
 # ---
@@ -51,6 +51,7 @@ PRECISION = None
 # %% tags=["remove-input"]
 import pandas as pd
 
+from mechlib.report import side_effects
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
@@ -94,6 +95,13 @@ for group in ("forget", "held_out", "maintain"):
 # still play their own ({glue:text}`unedited_maintain:.0%` before). Before any edit the model says golf of
 # {glue:text}`unedited_held_out:.0%` of the held-out ones.
 
+# %% tags=["remove-input"]
+tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), index=True)
+
+# %% [markdown]
+# *What it cost: change of the next-token loss, and KL(unedited || edited), in nats per token, on text that no edit trained on
+# (95 %, bootstrap over texts).*
+
 # %% [markdown]
 # ### The paper's figures
 
@@ -135,10 +143,16 @@ tables.styled(said, index=True)
 # {glue:text}`arm`: {glue:text}`left_forget:.0%` of the trained and {glue:text}`left_held_out:.0%` of the held-out athletes
 # keep their sport, and {glue:text}`left_maintain:.0%` of the others.
 
+# %% tags=["remove-input"]
+tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), index=True)
+
+# %% [markdown]
+# *What it cost, as above.*
+
 # %% [markdown]
 # ## Runs behind this page
 #
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
-page.provenance("localize", "edit", "trained")
+page.provenance("localize", "edit", "trained", "damage")

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, localize, edit, prompting]
+#     needs: [know, localize, edit, prompting, damage]
 #     own: [LOCALIZATIONS, FORGET_SETS]
 #     fixed: [KNOWN_FORMAT, EDIT_FORMAT]
 #     tasks: [counterfact-editing, counterfact-unlearning, sequential-counterfact-editing]
@@ -51,6 +51,7 @@ PRECISION = None
 # %% tags=["remove-input"]
 import pandas as pd
 
+from mechlib.report import side_effects
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
@@ -61,7 +62,12 @@ page.banner()
 # ## Sixteen at once
 
 # %% tags=["remove-input"]
+page.number("stop_at", page.study.size.stop_at)
 figures.learning_curves(page.rows("edit")).show()
+
+# %% [markdown]
+# *Losses before each update. Training stops as soon as the false answers have a probability of {glue:text}`stop_at` (geometric
+# mean).*
 
 # %% tags=["remove-input"]
 rows = page.rows("prompting")
@@ -94,6 +100,16 @@ tables.styled(pd.DataFrame(
 # answer has changed the answer and not the fact.*
 
 # %% [markdown]
+# ### What it cost
+
+# %% tags=["remove-input"]
+tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), index=True)
+
+# %% [markdown]
+# *Weights, norm of the whole change, and change of the next-token loss and KL(unedited || edited), in nats per token, on text that no
+# edit trained on (95 %, bootstrap over texts).*
+
+# %% [markdown]
 # ### The paper's figures
 
 # %% tags=["remove-input"]
@@ -107,6 +123,12 @@ tables.styled(published("counterfact-editing", LOCALIZATIONS), {name: "{:.3f}" f
 
 # %% tags=["remove-input"]
 gone = page.of("counterfact-unlearning")
+figures.learning_curves(gone.rows("edit")).show()
+
+# %% [markdown]
+# *The forget loss is -log(1 - p), with p the probability of the true answer: it is zero where nothing of p is left.*
+
+# %% tags=["remove-input"]
 unlearned = [row for row in gone.rows("prompting") if row["format"] in (trained, "neighbourhood")]
 figures.outcome_bars(unlearned, {"true answer, forget set": ("forget", "correct"), "true answer, maintain test": ("maintain", "correct"),
                                  "true answer, neighbours": ("neighbourhood", "correct")}).show()
@@ -114,11 +136,23 @@ figures.outcome_bars(unlearned, {"true answer, forget set": ("forget", "correct"
 # %% [markdown]
 # *With the loss log(1 - p) and nothing in its place: how often the true answer is still the likeliest token.*
 
+# %% tags=["remove-input"]
+tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), index=True)
+
+# %% [markdown]
+# *What it cost, as above.*
+
 # %% [markdown]
 # ## Four times sixteen
 
 # %% tags=["remove-input"]
 chain = page.of("sequential-counterfact-editing")
+figures.learning_curves(chain.rows("edit")).show()
+
+# %% [markdown]
+# *Losses of all parts in a row: at the start of each, its own facts have not been edited yet.*
+
+# %% tags=["remove-input"]
 many = [row for row in chain.rows("prompting") if row["format"] in (trained, "neighbourhood")]
 figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
                             "true answer, maintain test": ("maintain", "correct")}).show()
@@ -129,14 +163,16 @@ page.number("n_chain", int(counts.n.max()))
 page.number("n_parts", chain.study.kind.parts)
 moved = pd.DataFrame([{**value, **arm} for arm, value in chain.values("edit")])
 tables.styled(pd.DataFrame([
-    {"localization": tables.label(key), "weights touched in the end": int(part.parameters.iloc[-1]),
-     **{f"norm after part {row.part + 1}": row.norm for row in part.itertuples()}}
+    {"localization": tables.label(key), **{f"norm after part {row.part + 1}": row.norm for row in part.itertuples()}}
     for key, part in moved[moved.forget_set == 0].groupby("localization", sort=False)
-]), {"weights touched in the end": "{:,}", **{f"norm after part {number + 1}": "{:.2f}" for number in range(chain.study.kind.parts)}})
+]), {f"norm after part {number + 1}": "{:.2f}" for number in range(chain.study.kind.parts)})
+
+# %% tags=["remove-input"]
+tables.styled(side_effects.costs(chain.rows("damage"), chain.values("edit")), index=True)
 
 # %% [markdown]
 # *All {glue:text}`n_chain` facts, after {glue:text}`n_parts` edits in a row; earlier parts are not trained on again. Each part is
-# localized on its own share of the facts to localize, so the parts can touch different weights.*
+# localized on its own share of the facts to localize, so the parts can touch different weights. Below, what all of it cost, as above.*
 
 # %% [markdown]
 # ### The paper's figures
@@ -154,4 +190,4 @@ tables.styled(published("sequential-counterfact-editing", LOCALIZATIONS),
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
-page.provenance("localize", "edit", "prompting")
+page.provenance("localize", "edit", "prompting", "damage")

@@ -11,7 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [know, edit, prompting, damage]
-#     own: [LOCALIZATIONS, FORGET_SETS, STEPS, FORMATS]
+#     own: [LOCALIZATIONS, FORMATS]
 #     tasks: [sports-athlete-editing, sports-scaling]
 # ---
 
@@ -32,14 +32,14 @@ SEEDS = None
 KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16  # the larger sets have twelve times as many facts
-FORGET_SETS = 1
+FORGET_SETS = None  # of the small sets; None: as the profile says, and one large set
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATION = None
 LOCALIZATIONS = ["fact_lookup", "random_mlps"]
 LEARNING_RATE = None
 FORGET_COEFFICIENT = None
-STEPS = 8  # a large set is gone through 32 facts a step
+STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
@@ -62,7 +62,7 @@ many.banner()
 # %% [markdown]
 # ## Success, by the number of facts
 #
-# The same localizations, learning rate and stopping rule; only the forget set grows. Each row is one set of facts.
+# The same localizations, learning rate and stopping rule; only the forget set grows. A large set is gone through 32 facts a step.
 
 # %% tags=["remove-input"]
 lines = pd.concat([edit_summary(one.rows("prompting"), one.rows("edit"), one.values("edit"), one.rows("damage"), one.study.trained_format)

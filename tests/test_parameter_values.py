@@ -61,6 +61,31 @@ def test_whole_answers_take_all_steps_unless_a_stop_is_given(task):
     assert Study(task=task, stop_at=0.8).training("fact_lookup", 0).stop_at == 0.8
 
 
+@pytest.mark.parametrize(("profile", "retain", "forget"), [("quick", 8, 16), ("full", 16, 32), ("paper", 16, 32)])
+def test_a_profile_says_how_many_prompts_a_step_sees(profile, retain, forget):
+    def batches(**given):
+        training = Study(profile=profile, **given).training("fact_lookup", 0)
+        return training.retain_batch, training.forget_batch
+
+    # A set of sixteen is taken whole, whatever the profile.
+    assert batches() == (retain, None)
+    assert batches(task="sports-unlearning") == batches(task="sports-scaling") == (retain, forget)
+    assert Study(profile=profile).mask("fact_lookup", 0).config["training"]["retain_batch"] == retain
+
+
+def test_large_sets_are_one_unless_more_are_asked_for():
+    assert Study(task="sports-scaling").size.n_sets == Study(task="sports-scaling", profile="full").size.n_sets == 1
+    assert Study(task="sports-scaling", forget_sets=2).size.n_sets == 2
+    assert Study(task="sequential-counterfact-editing").size.n_sets == Study().size.n_sets == 2
+
+
+def test_two_tasks_about_whole_answers_share_what_they_are_localized_by():
+    golf, gone = (Study(task=task) for task in ("full-sports-editing", "sports-unlearning"))
+    assert golf.localize("fact_lookup", 0, 0).id == gone.localize("fact_lookup", 0, 0).id
+    assert golf.edit("fact_lookup", 0, 0).id != gone.edit("fact_lookup", 0, 0).id
+    assert golf.split_settings["target"] == "golf"
+
+
 def test_the_paper_s_profile_is_one_run_of_all_steps_without_a_stop():
     study = Study(profile="paper")
     assert (study.size.n_sets, study.size.n_seeds, study.size.steps) == (1, 1, 50)

@@ -44,6 +44,19 @@ def test_text_damage_is_a_mean_over_texts_of_each_source():
     assert shown.loc["Random components", "divergence, samples"] == "0.100 [0.100, 0.100]"
 
 
+def test_costs_are_those_after_the_last_part_averaged_over_sets_beside_the_text():
+    def changed(key, norm, forget_set=0, part=0, parameters=1000):
+        return {"localization": key, "forget_set": forget_set, "seed": 0, "part": part}, {"parameters": parameters, "norm": norm}
+
+    edits = [changed("fact_lookup", 9.0), changed("fact_lookup", 1.0, part=1), changed("fact_lookup", 9.0, forget_set=1),
+             changed("fact_lookup", 2.0, forget_set=1, part=1, parameters=3000), changed("random", 4.0, part=1)]  # fmt: skip
+    table = side_effects.costs([text("fact_lookup", 0, loss=0.5), text("random", 0, loss=1.0)], edits)
+    assert list(table.index) == ["Fact lookup", "Random components"]
+    assert list(table["weights"]) == ["2,000", "1,000"]
+    assert list(table["norm of the change"]) == ["1.50", "4.00"]
+    assert table.loc["Fact lookup", "loss change, prose"] == "0.500 [0.500, 0.500]"
+
+
 def test_other_facts_count_where_the_unedited_model_was_right():
     rows = [other("random", "Paris"), other("random", "Rome", correct=False), other("random", "Bonn", before=False),
             other("random", "Paris", relation="language", correct=False)]  # fmt: skip

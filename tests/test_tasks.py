@@ -146,7 +146,7 @@ def test_the_methods_that_are_compared_are_all_but_the_one_that_only_repeats_a_d
     world = {profile: {columns["evidence"] for columns, _ in Study(task="counterfact-editing", profile=profile).runs("methods")}
              for profile in ("quick", "full")}  # fmt: skip
     # On world facts a quick study traces only what its localizations are chosen from.
-    assert world == {"quick": {"paths", POSITIONS, "causal_tracing"}, "full": {"paths", *METHODS} - {REDRAWN}}
+    assert world == {"quick": {"paths", "causal_tracing"}, "full": {"paths", *METHODS} - {REDRAWN}}
 
 
 def test_a_need_without_runs_is_one_line():

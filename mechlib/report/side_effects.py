@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -35,6 +35,15 @@ def text_table(table: pd.DataFrame) -> pd.DataFrame:
         interval = f"{line['share']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
         cells.setdefault(label(line["localization"]), {})[line["measure"]] = interval
     return pd.DataFrame.from_dict(cells, orient="index")
+
+
+def costs(damage: Rows, edits: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> pd.DataFrame:
+    """For readers: how many weights each localization has changed and by what norm, after all parts, before :func:`text_table`."""
+    moved = pd.DataFrame([{**value, **arm} for arm, value in edits])
+    whole: Any = moved[moved.part == moved.part.max()].groupby("localization", sort=False)[["parameters", "norm"]].mean()
+    size = pd.DataFrame({"weights": whole.parameters.map("{:,.0f}".format), "norm of the change": whole.norm.map("{:.2f}".format)})
+    size.index = [label(key) for key in size.index]
+    return size.join(text_table(text_damage(damage)))
 
 
 def general(rows: Rows) -> list[dict[str, Any]]:

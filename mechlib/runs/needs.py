@@ -38,7 +38,7 @@ def _evidence(study: Study) -> Needed:
 
 def _methods(study: Study) -> Needed:
     if study.kind.family.lookup not in study.size.compared:
-        return _evidence(study)
+        return [(columns, run) for columns, run in _evidence(study) if columns["evidence"] != POSITIONS]
     return [_of_evidence(study, name) for name in study.evidence if name != REDRAWN]
 
 

@@ -125,9 +125,9 @@ class Parameters:
 
     @cached_property
     def size(self) -> Profile:
-        """The profile with the page's own sizes in place; no more forget sets than a task has answers to forget."""
+        """The profile with the page's own sizes in place; no more forget sets than a task has answers to forget, and one if it is large."""
         base = PROFILES[self.profile]
-        n_sets = self.forget_sets or base.n_sets
+        n_sets = self.forget_sets or (base.n_sets if self.kind.scale == 1 else 1)
         if self.kind.forget == "answers":
             n_sets = min(n_sets, len({fact.answer for fact in self.table}))
         # One answer for everybody is reached in a step, when everybody else has it too: no reason to stop.

@@ -24,8 +24,6 @@ from mechlib.runs.stages.trace import METHODS
 POSITIONS, REDRAWN = "causal_tracing_positions", "causal_tracing_redrawn"
 TEXT_LENGTH = 24
 TRAIN_TEXTS = 32
-# Large forget sets are taken in batches of so many facts a step.
-FORGET_BATCH = 32
 # Hyperparameters are chosen on facts of their own: their random localizations are those of no forget set.
 VALIDATION = 999
 
@@ -92,6 +90,8 @@ class Study(Parameters):
         """The same from one of several equal shares of the facts to localize."""
         config = {**self._trained, "seed": self.seed}
         config |= {"share": [share, of]} if of > 1 else {}
+        # What a whole answer is edited to is nothing to those who localize: two tasks share their evidence.
+        config |= {"splits": {**self.split_settings, "target": None}} if self.kind.forget == "answers" else {}
         inputs = {"know": self.know}
         if self.kind.family.lookup == "probe":
             runs = {"probe": RunSpec("probe", "probes over layers", config, inputs)}
@@ -124,14 +124,15 @@ class Study(Parameters):
         """How a localization is trained: the page's values, else the model's for its group."""
         task = self.kind
         default = self.model_spec.hyperparameters(localizer(key).group, task.setting(task.scale * self.forget_set_size))
-        large = task.forget == "answers" or task.scale * self.forget_set_size > FORGET_BATCH
+        large = task.forget == "answers" or task.scale * self.forget_set_size > self.size.forget_batch
         return EditConfig(
             learning_rate=self.learning_rate or default.learning_rate,
             forget_coefficient=self.forget_coefficient or default.forget_coefficient,
             # The paper gives each part of a sequential edit half of the steps of an edit.
             steps=self.size.steps if task.parts == 1 else max(1, self.size.steps // 2),
             loss=task.loss,
-            forget_batch=FORGET_BATCH if large else None,
+            retain_batch=self.size.retain_batch,
+            forget_batch=self.size.forget_batch if large else None,
             kl_coefficient=self.kl_coefficient,
             optimizer="adamw8bit" if self.optimizer == "adamw8bit" else "adamw",
             micro_batch=self.micro_batch,
@@ -172,7 +173,7 @@ class Study(Parameters):
 
     def mask(self, key: str, forget_set: int) -> RunSpec:
         """A mask over one localization's weights, trained to forget one forget set."""
-        training = MaskConfig(loss=self.kind.loss, steps=self.size.mask_steps,
+        training = MaskConfig(loss=self.kind.loss, steps=self.size.mask_steps, retain_batch=self.size.retain_batch,
                               precision="float32" if self.precision == "float32" else "bfloat16", seed=self.seed)  # fmt: skip
         config = {**self._trained, "forget_set": forget_set,
                   "training": asdict(training)}  # fmt: skip
