@@ -173,5 +173,5 @@ def test_too_few_known_facts_are_one_line_that_says_what_to_do(fresh):
     from mechlib.facts import FactError
 
     with pytest.raises(FactError, match="KNOWN_THRESHOLD"):
-        fresh.execute("FORGET_SET_SIZE=72")
+        fresh.execute("FORGET_SET_SIZE=100")
     assert [name.split("/")[0] for name in fresh.stored()] == ["know"]
