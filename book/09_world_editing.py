@@ -126,7 +126,8 @@ gone = page.of("counterfact-unlearning")
 figures.learning_curves(gone.rows("edit")).show()
 
 # %% [markdown]
-# *The forget loss is -log(1 - p), with p the probability of the true answer: it is zero where nothing of p is left.*
+# *The forget loss is -log(1 - p), with p the probability of the true answer: it is zero where nothing of p is left. That is
+# reached in a step or two, often together with the facts to keep, so these edits take all their steps, too.*
 
 # %% tags=["remove-input"]
 unlearned = [row for row in gone.rows("prompting") if row["format"] in (trained, "neighbourhood")]

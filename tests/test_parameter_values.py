@@ -55,22 +55,22 @@ def test_training_stops_at_the_profile_s_success_and_at_one_never(profile, given
 
 
 @pytest.mark.parametrize("task", ["full-sports-editing", "sports-unlearning", "sports-scaling", "counterfact-unlearning"])
-def test_whole_answers_take_all_steps_unless_a_stop_is_given(task):
-    whole = task in ("full-sports-editing", "sports-unlearning")
-    assert Study(task=task).training("fact_lookup", 0).stop_at == (None if whole else 0.95)
+def test_whole_answers_and_unlearning_take_all_steps_unless_a_stop_is_given(task):
+    assert Study(task=task).training("fact_lookup", 0).stop_at == (0.95 if task == "sports-scaling" else None)
     assert Study(task=task, stop_at=0.8).training("fact_lookup", 0).stop_at == 0.8
 
 
-@pytest.mark.parametrize(("profile", "retain", "forget"), [("quick", 8, 16), ("full", 16, 32), ("paper", 16, 32)])
-def test_a_profile_says_how_many_prompts_a_step_sees(profile, retain, forget):
+@pytest.mark.parametrize(("profile", "retain", "text", "forget"), [("quick", 8, 1, 16), ("full", 16, 2, 32), ("paper", 16, 2, 32)])
+def test_a_profile_says_what_a_step_sees(profile, retain, text, forget):
     def batches(**given):
         training = Study(profile=profile, **given).training("fact_lookup", 0)
-        return training.retain_batch, training.forget_batch
+        return training.retain_batch, training.text_batch, training.forget_batch
 
     # A set of sixteen is taken whole, whatever the profile.
-    assert batches() == (retain, None)
-    assert batches(task="sports-unlearning") == batches(task="sports-scaling") == (retain, forget)
-    assert Study(profile=profile).mask("fact_lookup", 0).config["training"]["retain_batch"] == retain
+    assert batches() == (retain, text, None)
+    assert batches(task="sports-unlearning") == batches(task="sports-scaling") == (retain, text, forget)
+    masking = Study(profile=profile).mask("fact_lookup", 0).config["training"]
+    assert (masking["retain_batch"], masking["text_batch"]) == (retain, text)
 
 
 def test_large_sets_are_one_unless_more_are_asked_for():

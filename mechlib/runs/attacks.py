@@ -45,7 +45,7 @@ ATTACKS = {
             "benign", "Benign fine-tuning", "benign",
             "LoRA trained on a few examples that say nothing about the forget set: unrelated text, the same template about other facts, "
             "prose on the same topic.",
-            {"quick": {"kinds": ["unrelated", "same template", "same topic"], "sizes": [8], "steps": 5, "learning_rate": 5e-4, "rank": 8},
+            {"quick": {"kinds": ["unrelated", "same template", "same topic"], "sizes": [4], "steps": 5, "learning_rate": 5e-4, "rank": 8},
              "full": {"kinds": ["unrelated", "same template", "same topic"], "sizes": [8, 24], "steps": 20, "learning_rate": 2e-4,
                       "rank": 8}},
         ),

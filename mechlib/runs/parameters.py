@@ -130,8 +130,9 @@ class Parameters:
         n_sets = self.forget_sets or (base.n_sets if self.kind.scale == 1 else 1)
         if self.kind.forget == "answers":
             n_sets = min(n_sets, len({fact.answer for fact in self.table}))
-        # One answer for everybody is reached in a step, when everybody else has it too: no reason to stop.
-        stop_at = self.stop_at or (base.stop_at if self.kind.forget == "sets" else 1.0)
+        # One answer for everybody, or none, is reached in a step, when the facts to keep have lost theirs too: no reason to stop.
+        stops = self.kind.forget == "sets" and self.kind.loss == "injection"
+        stop_at = self.stop_at or (base.stop_at if stops else 1.0)
         attacked = n_sets if self.forget_sets else min(n_sets, base.n_attacked_sets)
         return replace(base, n_sets=n_sets, n_attacked_sets=attacked, n_seeds=self.seeds or base.n_seeds, steps=self.steps or base.steps,
                        stop_at=stop_at)  # fmt: skip

@@ -132,6 +132,7 @@ class Study(Parameters):
             steps=self.size.steps if task.parts == 1 else max(1, self.size.steps // 2),
             loss=task.loss,
             retain_batch=self.size.retain_batch,
+            text_batch=self.size.text_batch,
             forget_batch=self.size.forget_batch if large else None,
             kl_coefficient=self.kl_coefficient,
             optimizer="adamw8bit" if self.optimizer == "adamw8bit" else "adamw",
@@ -174,7 +175,8 @@ class Study(Parameters):
     def mask(self, key: str, forget_set: int) -> RunSpec:
         """A mask over one localization's weights, trained to forget one forget set."""
         training = MaskConfig(loss=self.kind.loss, steps=self.size.mask_steps, retain_batch=self.size.retain_batch,
-                              precision="float32" if self.precision == "float32" else "bfloat16", seed=self.seed)  # fmt: skip
+                              text_batch=self.size.text_batch, seed=self.seed,
+                              precision="float32" if self.precision == "float32" else "bfloat16")  # fmt: skip
         config = {**self._trained, "forget_set": forget_set,
                   "training": asdict(training)}  # fmt: skip
         inputs = {"know": self.know, "localize": self.localize(key, forget_set, 0), "text": self.text("train")}
