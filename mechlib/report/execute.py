@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.models import ModelError
+from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
 from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, parse, read_pages, resolve, studies
@@ -25,7 +26,7 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
     """Run every page for a model and a profile and render the book; returns its index page.
 
     Everything is checked before any work. The pages' missing runs are computed in the pages' order,
-    so that the model is loaded once and progress can be told; a page is executed, and only reads
+    so that the model is converted and loaded once and progress can be told; a page is executed, and only reads
     them, as soon as all of its own are there. ``only``: names or numbers of pages, separated by
     commas, if not all are wanted. ``jobs``: so many runs at once (``None``: what suits the machine).
     """
@@ -43,6 +44,8 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
     check(made)
     if made.missing:
         say(str(made).splitlines()[0])
+        for spec in {study.model: study.model_spec for study, _ in everything}.values():
+            prepare(spec, say)
     with at_once(everything, store, say, made, jobs) as runs:
         for number, page in enumerate(pages, start=1):
             head, own = f"page {number}/{len(pages)}  {page.name}", needed[page.name]
