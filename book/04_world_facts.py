@@ -183,7 +183,7 @@ figures.position_map(where, "Causal tracing").show() if where else None
 agreement = with_exact(traced, SEED)
 page.number("compared", "This profile traces world facts only for the localizations above: PROFILE=full compares all methods on them, too."
             if agreement.empty else "As on the page before: Spearman correlation over MLPs and over heads with exact patching.")
-figures.agreement_dots(agreement).show()
+None if agreement.empty else figures.agreement_dots(agreement).show()
 
 # %% [markdown]
 # *{glue:text}`compared`*

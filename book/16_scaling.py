@@ -62,7 +62,8 @@ many.banner()
 # %% [markdown]
 # ## Success, by the number of facts
 #
-# The same localizations, learning rate and stopping rule; only the forget set grows. A large set is gone through 32 facts a step.
+# The same localizations, learning rate and stopping rule; only the forget set grows. A large set is gone through
+# {glue:text}`n_batch` facts a step.
 
 # %% tags=["remove-input"]
 lines = pd.concat([edit_summary(one.rows("prompting"), one.rows("edit"), one.values("edit"), one.rows("damage"), one.study.trained_format)
@@ -75,6 +76,7 @@ tables.styled(lines[["localization", "facts", "edited (trained prompt)", "edited
 lead = tables.leading(few.study.localizations)
 small, large = (lines[(lines.facts == count) & (lines.localization == tables.label(lead))].iloc[0] for count in (FORGET_SET_SIZE, 12 * FORGET_SET_SIZE))
 few.number("lead", tables.label(lead))
+few.number("n_batch", many.study.training(lead, 0).forget_batch or 12 * FORGET_SET_SIZE)
 few.number("n_few", FORGET_SET_SIZE)
 few.number("n_many", 12 * FORGET_SET_SIZE)
 few.number("norm_few", float(small["norm of the change"]))
@@ -96,7 +98,7 @@ few.number("kept_many", large["maintain"])
 figures.learning_curves(many.rows("edit")).show()
 
 # %% [markdown]
-# *Losses while {glue:text}`n_many` facts are edited, 32 of them a step.*
+# *Losses while {glue:text}`n_many` facts are edited, {glue:text}`n_batch` of them a step.*
 #
 # ## The paper's figures
 
