@@ -14,8 +14,8 @@ from mechlib.report.parameters import parse, read_pages, resolve
 from mechlib.runs.profiles import PROFILES
 
 BOOK = {page.name: page for page in read_pages(ROOT / "book")}
-# On a random model few MLPs raise the logit difference, and a part of a sequential edit sees few facts.
-MORE = {"09_world_editing": "LOOKUP_RULE=released"}
+# On a random model few MLPs raise the logit difference, and a quick study sees few facts.
+MORE = dict.fromkeys(("04_world_facts", "09_world_editing", "10_weight_masking"), "LOOKUP_RULE=released")
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_the_same_rows_as_one_after_the_other(study, tmp_path):
 
 
 def test_what_a_run_raises_comes_out_and_finished_runs_stay(study, tmp_path):
-    store, broken = Store(tmp_path), replace(study, localizations=("fact_lookup",), forget_set_size=60)
+    store, broken = Store(tmp_path), replace(study, localizations=("fact_lookup",), forget_set_size=100)
     with Pool([(study, specs(study)), (broken, specs(broken))], store, 2, lambda _: None) as pool, pytest.raises(Exception) as raised:
         pool.wait([(broken, specs(broken))])
     assert "facts" in str(raised.value)
