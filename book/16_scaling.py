@@ -31,7 +31,7 @@ SEED = 0
 SEEDS = None
 KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
-FORGET_SET_SIZE = 16  # the larger sets have twelve times as many facts
+FORGET_SET_SIZE = 16  # the large set has twelve times as many facts
 FORGET_SETS = None  # of the small sets; None: as the profile says, and one large set
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
@@ -57,6 +57,7 @@ from mechlib.report.published import published_scaling
 from mechlib.report.summaries import edit_summary
 
 few, many = (open_page(globals(), task=task) for task in ("sports-athlete-editing", "sports-scaling"))
+n_many = many.study.kind.scale * FORGET_SET_SIZE
 many.banner()
 
 # %% [markdown]
@@ -67,18 +68,18 @@ many.banner()
 
 # %% tags=["remove-input"]
 lines = pd.concat([edit_summary(one.rows("prompting"), one.rows("edit"), one.values("edit"), one.rows("damage"), one.study.trained_format)
-                   .assign(facts=count) for one, count in ((few, FORGET_SET_SIZE), (many, 12 * FORGET_SET_SIZE))])
+                   .assign(facts=count) for one, count in ((few, FORGET_SET_SIZE), (many, n_many))])
 tables.styled(lines[["localization", "facts", "edited (trained prompt)", "edited (other prompts)", "true (other prompts)", "maintain", "text loss",
                      "norm of the change", "steps taken"]],
               {"text loss": "{:+.3f}", "norm of the change": "{:.2f}", "steps taken": "{:.0f}"})
 
 # %% tags=["remove-input"]
 lead = tables.leading(few.study.localizations)
-small, large = (lines[(lines.facts == count) & (lines.localization == tables.label(lead))].iloc[0] for count in (FORGET_SET_SIZE, 12 * FORGET_SET_SIZE))
+small, large = (lines[(lines.facts == count) & (lines.localization == tables.label(lead))].iloc[0] for count in (FORGET_SET_SIZE, n_many))
 few.number("lead", tables.label(lead))
-few.number("n_batch", many.study.training(lead, 0).forget_batch or 12 * FORGET_SET_SIZE)
+few.number("n_batch", many.study.training(lead, 0).forget_batch or n_many)
 few.number("n_few", FORGET_SET_SIZE)
-few.number("n_many", 12 * FORGET_SET_SIZE)
+few.number("n_many", n_many)
 few.number("norm_few", float(small["norm of the change"]))
 few.number("norm_many", float(large["norm of the change"]))
 few.number("other_few", small["edited (other prompts)"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 
 from mechlib.facts import FactError, formats_of
@@ -210,3 +211,16 @@ def test_a_name_that_is_no_text_is_one_line(name, value):
         study = Study(**{name: value})
         _ = study.model_spec, study.table
     one_line(caught, str(value))
+
+
+@pytest.mark.parametrize(("column", "entry"), [
+    ("paraphrase_prompts", r"['\xZZ Rome lies in']"), ("neighborhood_prompts", r"['\N{no such name}']"),
+    ("requested_rewrite", "-" * 100_000 + "1"),
+])  # fmt: skip
+def test_a_list_in_a_table_of_world_facts_that_is_no_literal_is_one_line(tmp_path, column, entry):
+    row = {"subject": "Rome", "relation": "{} lies in", "target_true": "Italy", "target_false": "Spain"}
+    path = tmp_path / "mine.csv"
+    pd.DataFrame([row, {**row, "subject": "Kyoto", column: entry}]).to_csv(path, index=False)
+    with pytest.raises(FactError, match="WORLD_FACTS=.*mine.csv: a list of prompts or a rewrite in it cannot be read") as caught:
+        _ = Study(task="counterfact-editing", world_facts=str(path)).table
+    assert "\n" not in str(caught.value)

@@ -10,11 +10,8 @@ from typing import Any
 
 import jupytext
 
-from mechlib.runs.checks import ParameterError
+from mechlib.runs.checks import NO_LITERAL, ParameterError
 from mechlib.runs.study import Study
-
-# All that reading a literal can raise: ``{[1]: 2}`` is a TypeError, and what is nested too deeply ends in the last two.
-_NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def read_page(path: Path) -> Page:
         for statement in ast.parse("\n".join(cells)).body:
             name, value = _assignment(statement)
             parameters[name] = ast.literal_eval(value)
-    except _NO_LITERAL:
+    except NO_LITERAL:
         raise ParameterError(f"{path.name}: the parameter cell may only assign plain values, one name a line (STEPS = 20)") from None
     about = notebook.metadata.get("mechlib", {})
     return Page(path, notebook, parameters, *(tuple(about.get(name, ())) for name in ("needs", "own", "fixed", "tasks")))
@@ -126,5 +123,5 @@ def _value(text: str) -> Any:
     """A Python literal, a comma-separated list of words, or a word."""
     try:
         return ast.literal_eval(text)
-    except _NO_LITERAL:
+    except NO_LITERAL:
         return text.split(",") if "," in text else text

@@ -6,6 +6,9 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+# All that reading a literal can raise: ``{[1]: 2}`` is a TypeError, and what is nested too deeply ends in the last two.
+NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
+
 
 class ParameterError(ValueError):
     """A parameter with a value that cannot be used; the message names the ones that can."""

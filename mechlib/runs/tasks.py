@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mechlib.facts import FactSet, athletes, counterfact, formats_of, world_facts
+from mechlib.facts import FactError, FactSet, athletes, counterfact, formats_of, world_facts
 from mechlib.facts.relations import SPORT, WORLD, Relation
 from mechlib.localize.registry import Lookup
+from mechlib.runs.checks import NO_LITERAL
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,16 @@ def _athletes(source: str | None) -> FactSet:
 
 
 def _world(source: str | None) -> FactSet:
-    return counterfact(source) if source else world_facts()
+    if not source:
+        return world_facts()
+    try:
+        return counterfact(source)
+    except FactError:
+        raise
+    # Lists of prompts may stand in a table as Python literals, written by whoever made the table.
+    except NO_LITERAL as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FactError(f"WORLD_FACTS={source}: a list of prompts or a rewrite in it cannot be read: {reason}") from None
 
 
 SPORTS = Family(
