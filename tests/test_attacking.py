@@ -18,7 +18,7 @@ from mechlib.evals.attack import Attacked
 from mechlib.facts import FORMATS, FactSet, athletes, demonstration_subjects, prompts
 from mechlib.facts.fact import by_answer
 from mechlib.runs import attacking
-from mechlib.runs.attacking import BEFORE, attacked, halves, unknown_facts
+from mechlib.runs.attacking import BEFORE, attacked, before, halves, unknown_facts
 from mechlib.runs.attacks import ATTACKS
 from mechlib.runs.context import Context
 from mechlib.runs.result import Result
@@ -56,7 +56,8 @@ def run(attack, model, edit=None, **changed):
     context = Context(model.spec, FACTS, report=changed.pop("report", lambda _done, _of: None))
     context.model = model
     inputs = {"know": KNOW, "text": Result([{"tokens": text} for text in TEXTS])} | ({} if edit is None else {"edit": edit})
-    return list(attacked(attack, context, {**CONFIG, **changed}, inputs).rows)
+    config = {**CONFIG, **changed}
+    return list(attacked(attack, context, config, {**inputs, "before": before(context, config, inputs)}).rows)
 
 
 def nothing(model, _knowledge, _seed):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from mechlib.edit.delta import Delta
-from mechlib.models.forward import hidden_states, token_batch, unembed
+from mechlib.edit.losses import next_tokens
+from mechlib.models.forward import token_batch, unembed
 from mechlib.models.language_model import LanguageModel
 
 
@@ -24,28 +25,29 @@ class Damage:
     divergence: float
 
 
+# Texts at a time: two tensors of vocabulary size at each of their tokens are the memory this takes.
+_BATCH = 8
+
+
 @torch.no_grad()
 def damage(model: LanguageModel, delta: Delta, texts: Mapping[str, Sequence[Sequence[int]]]) -> list[Damage]:
     """Compare the edited with the unedited model on every text of every source."""
-    rows: list[Damage] = []
-    for source, sequences in texts.items():
-        batch = token_batch(model, sequences, share_at_most=0)
-        before = hidden_states(model, batch)
-        with delta.applied(model):
-            after = hidden_states(model, batch)
-        for number, length in enumerate(batch.lengths.tolist()):
-            # Logits of one text at a time: two tensors of vocabulary size are the memory this takes.
-            old = unembed(model, before[number, : length - 1]).log_softmax(-1)
-            new = unembed(model, after[number, : length - 1]).log_softmax(-1)
-            following = batch.suffix[number, 1:length, None]
-            rows.append(
-                Damage(
-                    source=source,
-                    text=number,
-                    tokens=length - 1,
-                    loss_before=-old.gather(1, following).mean().item(),
-                    loss_after=-new.gather(1, following).mean().item(),
-                    divergence=(old.exp() * (old - new)).sum(-1).mean().item(),
-                )
-            )
-    return rows
+    return [
+        row
+        for source, sequences in texts.items()
+        for start in range(0, len(sequences), _BATCH)
+        for row in _compared(model, delta, source, start, sequences[start : start + _BATCH])
+    ]
+
+
+def _compared(model: LanguageModel, delta: Delta, source: str, start: int, texts: Sequence[Sequence[int]]) -> Iterator[Damage]:
+    batch = token_batch(model, texts, share_at_most=0)
+    before, following = next_tokens(model, batch)
+    with delta.applied(model):
+        after, _ = next_tokens(model, batch)
+    old, new = unembed(model, before).log_softmax(-1), unembed(model, after).log_softmax(-1)
+    losses = [-values.gather(1, following[:, None])[:, 0] for values in (old, new)]
+    divergences = (old.exp() * (old - new)).sum(-1)
+    for number, values in enumerate(zip(*(each.split(batch.last.tolist()) for each in (*losses, divergences)), strict=True), start):
+        loss_before, loss_after, divergence = (value.mean().item() for value in values)
+        yield Damage(source, number, len(values[0]), loss_before, loss_after, divergence)

@@ -19,8 +19,15 @@ from mechlib.runs.context import Context
 from mechlib.runs.result import Result
 from mechlib.runs.stages.know import certainty, splits
 
-# The setting of the answers before the attack, which every run begins with.
+# The setting of the answers before the attack.
 BEFORE = "none"
+
+
+def before(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result]) -> Result:
+    """Answers of the edited or unedited model to everything that attacks on it ask: the same before each of them."""
+    asked = _asked(context, config, inputs["know"], None)
+    with edited(context.model, inputs.get("edit")) as model:
+        return Result(_rows(Attacked(BEFORE, 0, model), asked))
 
 
 def attacked(attack: Attack, context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result]) -> Result:
@@ -30,25 +37,33 @@ def attacked(attack: Attack, context: Context, config: Mapping[str, Any], inputs
     them) and ``unknown`` (the unedited model never knew them: what the attack itself teaches).
     """
     parts, number, form = splits(context.facts, inputs["know"], config["splits"]), config["forget_set"], FORMATS[config["format"]]
-    held, tested = halves(parts.forget[number].facts, config["fold"])
-    groups: dict[str, Sequence[Fact]] = {
-        "forget": tested,
-        "relearned": held,
-        "maintain": parts.retained(parts.maintain_test, number)[: config["n_maintain"]],
-        "unknown": unknown_facts(context.facts, inputs["know"], config["n_unknown"], config["seed"]),
-    }
+    asked = _asked(context, config, inputs["know"], config["fold"])
+    held, _ = halves(parts.forget[number].facts, config["fold"])
     original = context.model.standalone_copy()
-    asked = [(group, one) for group, facts in groups.items() for one in prompts(facts, form) if distinct(original, one)]
     retain = prompts(parts.retained(parts.maintain_train, number), form)
     texts = [row["tokens"] for row in inputs["text"].rows]
-    rows: list[dict[str, Any]] = []
+    known = {(row["relation"], row["subject"]): row for row in inputs["before"].rows}
+    rows = [{**known[one.fact.relation, one.fact.subject], "group": group} for group, one in asked]
     with edited(context.model, inputs.get("edit")) as model:
         knowledge = Knowledge(prompts(held, form), retain, texts, original)
-        rows += _rows(Attacked(BEFORE, 0, model), asked)
         for done, one in enumerate(attack(model, knowledge, config["seed"], **config["settings"]), start=1):
             rows += _rows(one, asked)
             context.report(done, done + 1)
     return Result(rows)
+
+
+def _asked(context: Context, config: Mapping[str, Any], know: Result, fold: int | None) -> list[tuple[str, Prompt]]:
+    """Who is asked, by group."""
+    parts, number = splits(context.facts, know, config["splits"]), config["forget_set"]
+    held, tested = halves(parts.forget[number].facts, fold)
+    groups: dict[str, Sequence[Fact]] = {
+        "forget": tested,
+        "relearned": held,
+        "maintain": parts.retained(parts.maintain_test, number)[: config["n_maintain"]],
+        "unknown": unknown_facts(context.facts, know, config["n_unknown"], config["seed"]),
+    }
+    form = FORMATS[config["format"]]
+    return [(group, one) for group, facts in groups.items() for one in prompts(facts, form) if distinct(context.model, one)]
 
 
 def _rows(one: Attacked, asked: Sequence[tuple[str, Prompt]]) -> list[dict[str, Any]]:

@@ -208,13 +208,19 @@ class Study(Parameters):
         inputs = {"edit": self.edit(key, forget_set, seed), "text": self.text("damage")}
         return RunSpec("damage", f"damage: {localizer(key).label}, forget set {forget_set}, seed {seed}", config, inputs)
 
+    def before(self, key: str | None, forget_set: int, seed: int) -> RunSpec:
+        """What an edit, or (``None``) the unedited model, answers before it is attacked."""
+        config = {**self._trained, "forget_set": forget_set, "n_maintain": min(self.size.n_test, 32),
+                  "n_unknown": self.size.n_unknown, "seed": self.seed + seed}  # fmt: skip
+        inputs = {"know": self.know} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
+        return RunSpec("before", f"before attacks: {_who(key)}, forget set {forget_set}, seed {seed}", config, inputs)
+
     def attack(self, name: str, key: str | None, forget_set: int, seed: int, fold: int | None = None, null: str | None = None) -> RunSpec:
         """One attack on an edit, or (``None``) on the unedited model; ``null``: the same attack without the knowledge."""
-        plan, size = ATTACKS[name], self.size
+        plan, before = ATTACKS[name], self.before(key, forget_set, seed)
         chosen = {**dict(getattr(self, name)), **(plan.nulls[null] if null else {})}
-        config = {**self._trained, "forget_set": forget_set, "fold": fold, "settings": chosen,
-                  "n_maintain": min(size.n_test, 32), "n_unknown": size.n_unknown, "seed": self.seed + seed}  # fmt: skip
-        inputs = {"know": self.know, "text": self.text("train")} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
+        config = {**before.config, "fold": fold, "settings": chosen}
+        inputs = {**before.inputs, "text": self.text("train"), "before": before}
         label = f"{plan.label}{f' ({null})' if null else ''}: {_who(key)}, forget set {forget_set}, seed {seed}"
         return RunSpec(plan.stage, label + ("" if fold is None else f", half {fold}"), config, inputs)
 

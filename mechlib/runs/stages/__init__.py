@@ -10,6 +10,7 @@ from typing import Any
 from mechlib.runs.context import Context
 from mechlib.runs.stages import (
     ask,
+    before,
     benign,
     circuits,
     corpus,
@@ -67,6 +68,7 @@ STAGES: dict[str, Stage] = {
     "edit": Stage(edit.__name__, edit.compute, 13, files=True),
     "ask": Stage(ask.__name__, ask.compute, 1.4),
     "damage": Stage(damage.__name__, damage.compute, 2.5),
+    "before": Stage(before.__name__, before.compute, 1.5),
     "relearn": Stage(relearn.__name__, relearn.compute, 8),
     "benign": Stage(benign.__name__, benign.compute, 14),
     "quantize": Stage(quantize.__name__, quantize.compute, 6),
