@@ -56,6 +56,8 @@ def chosen(study):
         **{name: study.attack(name, "fact_lookup", 0, 0, 0) for name in ATTACKS},
         **{f"{name} unedited": study.attack(name, None, 0, 0, 0) for name in ATTACKS},
         **{f"{name} null": study.attack(name, "fact_lookup", 0, 0, 0, null) for name, plan in ATTACKS.items() for null in plan.nulls},
+        "before": study.before("fact_lookup", 0, 0),
+        "before unedited": study.before(None, 0, 0),
         **{stage: study.audit(stage, "fact_lookup", 0, 0) for stage in ("latent", "ripple")},
         **{f"{stage} unedited": study.audit(stage, None, 0, 0) for stage in ("latent", "ripple")},
     }
@@ -63,14 +65,14 @@ def chosen(study):
 
 ATTACKED = {*ATTACKS, "relearning null", "soft_prompt null", "latent", "ripple"}
 ATTACKED_UNEDITED = {f"{name} unedited" for name in ATTACKS}
-AUDITED_UNEDITED = {"latent unedited", "ripple unedited"}
+AUDITED_UNEDITED = {"before unedited", "latent unedited", "ripple unedited"}
 EVERY = {
     "know", "text", "damage text", "lookup", "trace", "attribution", "circuits", "localize", "localize traced", "localize random",
-    "trial", "tune", "mask", "zero", "edit", "edit all", "ask unedited", "ask", "letters unedited", "letters", "damage",
+    "trial", "tune", "mask", "zero", "edit", "edit all", "ask unedited", "ask", "letters unedited", "letters", "damage", "before",
     *ATTACKED, *ATTACKED_UNEDITED, *AUDITED_UNEDITED,
 }  # fmt: skip
 TEXTS = {"text", "damage text"}
-EDITED = {"edit", "edit all", "ask", "letters", "damage"} | ATTACKED
+EDITED = {"edit", "edit all", "ask", "letters", "damage", "before"} | ATTACKED
 PATCHED = {"trace", "attribution", "circuits"}
 LOCALIZED = {"localize", "localize traced", "localize random"}
 EVIDENCE = {"lookup"} | PATCHED | LOCALIZED

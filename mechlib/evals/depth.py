@@ -17,7 +17,15 @@ from torch import Tensor
 from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import Entry, residual_stream
 from mechlib.models.language_model import LanguageModel
-from mechlib.patching.pairs import Corruption, make_pair
+from mechlib.patching.pairs import Corruption, Pair, make_pair
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the unedited model does with one fact: :class:`DepthRow`'s ``clean``, and its ``corrupted`` after each layer but the last."""
+
+    clean: float
+    corrupted: tuple[float, ...]
 
 
 class DepthError(ValueError):
@@ -43,41 +51,63 @@ class DepthRow:
 
 
 @torch.no_grad()
+def references(
+    original: LanguageModel, prompts: Sequence[Prompt], seed: int, *, corruption: Corruption = "noise", draws: int = 4, batch_size: int = 64
+) -> list[Reference]:
+    """Clean and corrupted runs of the unedited model: the same for all edits of a fact. One a prompt, in their order.
+
+    Raises :class:`FactError` if a prompt has no other option than its answer or more options than the
+    next prompt, and :class:`DepthError` if there is no draw.
+    """
+    _check(prompts)
+    if draws < 1:
+        raise DepthError(f"the reference needs at least 1 draw, not {draws}")
+    found: list[Reference] = []
+    for start in range(0, len(prompts), batch_size):
+        pair = make_pair(original, prompts[start : start + batch_size], corruption, seed + start)
+        after = range(1, original.architecture.n_layers)
+        drawn = [_patched(original, pair, residual_stream(original, pair.batch, after, pair.corrupt(draw))) for draw in range(draws)]
+        corrupted = torch.stack(drawn).mean(0).tolist()
+        found += [Reference(lead, tuple(row)) for lead, row in zip(pair.lead(original, pair.clean).tolist(), corrupted, strict=True)]
+    return found
+
+
+@torch.no_grad()
 def depth(
     model: LanguageModel,
     original: LanguageModel,
     prompts: Sequence[Prompt],
-    seed: int,
+    references: Sequence[Reference],
     *,
-    corruption: Corruption = "noise",
-    draws: int = 4,
     least_drop: float = 0.5,
     batch_size: int = 64,
 ) -> list[DepthRow]:
     """Patch the last token of each prompt after each layer but the last, from ``model`` into ``original``.
 
-    ``original`` is the unedited model and must not share edited weights with ``model``. Above the
-    patched layer it still sees the clean subject: in layers too low to hold the answer there,
-    corruption takes less than ``least_drop`` logits, and nothing is claimed. The weight of a row in a
-    mean is ``clean - corrupted``. One row a prompt and layer, in this order. Raises :class:`FactError`
-    if a prompt has no other option than its answer or more options than the next prompt, and
-    :class:`DepthError` for settings that make no reference.
+    ``original`` is the unedited model and must not share edited weights with ``model``; ``references``
+    are its :func:`references`. Above the patched layer it still sees the clean subject: in layers too
+    low to hold the answer there, corruption takes less than ``least_drop`` logits, and nothing is
+    claimed. The weight of a row in a mean is ``clean - corrupted``. One row a prompt and layer, in this
+    order. Raises :class:`FactError` as :func:`references` does, and :class:`DepthError` if they are not
+    those of the prompts or ``least_drop`` is not above 0.
     """
-    _check(prompts, draws, least_drop)
+    _check(prompts)
+    depths = original.architecture.n_layers - 1
+    if not least_drop > 0 or [len(one.corrupted) for one in references] != [depths] * len(prompts):
+        raise DepthError(f"depth needs a least drop above 0 and a reference of {depths} layers for each of {len(prompts)} prompts")
     rows: list[DepthRow] = []
     for start in range(0, len(prompts), batch_size):
         part = prompts[start : start + batch_size]
-        clean, edited, corrupted = _leads(model, original, part, seed + start, corruption, draws)
-        for prompt, lead, *patched in zip(part, clean, edited, corrupted, strict=True):
-            for layer, (after, reference) in enumerate(zip(*patched, strict=True)):
-                erased = _erased(lead, after, reference, least_drop)
-                rows.append(DepthRow(prompt.fact.subject, layer, lead, after, reference, erased))
+        pair = make_pair(original, part, "noise", seed=0)
+        edited = _patched(original, pair, residual_stream(model, pair.batch, range(1, depths + 1))).tolist()
+        for prompt, after, known in zip(part, edited, references[start : start + batch_size], strict=True):
+            for layer, (lead, corrupted) in enumerate(zip(after, known.corrupted, strict=True)):
+                erased = _erased(known.clean, lead, corrupted, least_drop)
+                rows.append(DepthRow(prompt.fact.subject, layer, known.clean, lead, corrupted, erased))
     return rows
 
 
-def _check(prompts: Sequence[Prompt], draws: int, least_drop: float) -> None:
-    if draws < 1 or not least_drop > 0:
-        raise DepthError(f"the reference needs at least 1 draw and a least drop above 0, not {draws} and {least_drop}")
+def _check(prompts: Sequence[Prompt]) -> None:
     for prompt in prompts:
         if len(prompt.options) < 2:
             raise FactError(f"{prompt.fact.subject}: there is no other answer to compare with; give the fact an edit target")
@@ -87,25 +117,15 @@ def _check(prompts: Sequence[Prompt], draws: int, least_drop: float) -> None:
             )
 
 
-def _leads(
-    model: LanguageModel, original: LanguageModel, prompts: Sequence[Prompt], seed: int, corruption: Corruption, draws: int
-) -> tuple[list[float], list[list[float]], list[list[float]]]:
-    """Logit differences: clean [text]; with the edited and with the corrupted stream [text][layer]."""
-    pair = make_pair(original, prompts, corruption, seed)
-    texts, after = torch.arange(len(prompts), device=original.device), range(1, original.architecture.n_layers)
-    streams = residual_stream(original, pair.batch, after, pair.clean)
-
-    def patched(donors: Sequence[Entry]) -> Float[Tensor, "text layer"]:
-        leads: list[Tensor] = []
-        for stream, donor in zip(streams, donors, strict=True):
-            suffix = stream.suffix.clone()
-            suffix[texts, pair.batch.last] = donor.suffix[texts, pair.batch.last]
-            leads.append(pair.lead(original, replace(stream, suffix=suffix)))
-        return torch.stack(leads, 1)
-
-    edited = patched(residual_stream(model, pair.batch, after))
-    corrupted = torch.stack([patched(residual_stream(original, pair.batch, after, pair.corrupt(draw))) for draw in range(draws)])
-    return pair.lead(original, pair.clean).tolist(), edited.tolist(), corrupted.mean(0).tolist()
+def _patched(original: LanguageModel, pair: Pair, donors: Sequence[Entry]) -> Float[Tensor, "text layer"]:
+    """Logit differences of the clean run whose last token's stream is taken from ``donors``, layer by layer."""
+    texts, leads = torch.arange(len(pair.batch), device=original.device), list[Tensor]()
+    streams = residual_stream(original, pair.batch, [donor.layer for donor in donors], pair.clean)
+    for stream, donor in zip(streams, donors, strict=True):
+        suffix = stream.suffix.clone()
+        suffix[texts, pair.batch.last] = donor.suffix[texts, pair.batch.last]
+        leads.append(pair.lead(original, replace(stream, suffix=suffix)))
+    return torch.stack(leads, 1)
 
 
 def _erased(clean: float, edited: float, corrupted: float, least_drop: float) -> float | None:

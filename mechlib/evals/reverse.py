@@ -163,23 +163,23 @@ def consequence_prompts(facts: Iterable[Fact], consequences: Iterable[Consequenc
     return [consequence_prompt(fact, consequence) for consequence in consequences for fact in asked]
 
 
-def passing(model: LanguageModel, prompts: Sequence[Prompt]) -> frozenset[tuple[str, str]]:
-    """(subject, kind) of the consequences that a model, the unedited one, gets right."""
-    return frozenset((answer.subject, answer.format) for answer in ask(model, prompts) if answer.correct)
+def followed(model: LanguageModel, prompts: Sequence[Prompt], passes: Collection[tuple[str, str]] | None = None) -> list[Followed]:
+    """One row a prompt, in their order.
 
-
-def followed(model: LanguageModel, prompts: Sequence[Prompt], passes: Collection[tuple[str, str]]) -> list[Followed]:
-    """One row a prompt, in their order; ``passes`` is what :func:`passing` says of the unedited model."""
+    ``passes``: (subject, kind) of what the unedited model gets right; not given if ``model`` is that one.
+    """
+    answers = ask(model, prompts)
+    passed = {(answer.subject, answer.format) for answer in answers if answer.correct} if passes is None else passes
     return [
         Followed(
             subject=answer.subject,
             kind=answer.format,
             correct=answer.correct,
             edited=answer.edited,
-            passes_before=(answer.subject, answer.format) in passes,
+            passes_before=(answer.subject, answer.format) in passed,
             probability=answer.probability,
             target_probability=answer.target_probability,
             option_mass=answer.option_mass,
         )
-        for answer in ask(model, prompts)
+        for answer in answers
     ]

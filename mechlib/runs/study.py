@@ -227,7 +227,9 @@ class Study(Parameters):
     def audit(self, stage: str, key: str | None, forget_set: int, seed: int) -> RunSpec:
         """What can still be read off one edited model (``latent``), or what follows from its facts (``ripple``)."""
         config = {**self._trained, "forget_set": forget_set, "seed": self.seed}
-        inputs = {"know": self.know} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
+        inputs = {"know": self.know}
+        if key is not None:
+            inputs |= {"edit": self.edit(key, forget_set, seed), "unedited": self.audit(stage, None, forget_set, 0)}
         return RunSpec(stage, f"{stage}: {_who(key)}, forget set {forget_set}, seed {seed}", config, inputs)
 
     def arms(self) -> list[tuple[str, int, int]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mechlib.evals.depth import depth
+from mechlib.evals.depth import Reference, depth, references
 from mechlib.evals.head_projection import head_projection
 from mechlib.evals.latent import latent
 from mechlib.facts import FORMATS, prompts
@@ -33,5 +33,14 @@ def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Re
         context.report(1, 3)
         rows += [{"audit": "projection", **asdict(row)} for row in head_projection(model, asked)]
         context.report(2, 3)
-        rows += [{"audit": "depth", **asdict(row)} for row in depth(model, original, asked, config["seed"], draws=1)]
+        known = _references(inputs["unedited"].rows) if "unedited" in inputs else references(original, asked, config["seed"], draws=1)
+        rows += [{"audit": "depth", **asdict(row)} for row in depth(model, original, asked, known)]
     return Result(rows)
+
+
+def _references(rows: Sequence[Mapping[str, Any]]) -> list[Reference]:
+    """Those of the unedited model, from the rows of its own run."""
+    own = [row for row in rows if row["audit"] == "depth"]
+    layers = 1 + max(row["layer"] for row in own)
+    facts = [own[start : start + layers] for start in range(0, len(own), layers)]
+    return [Reference(fact[0]["clean"], tuple(row["corrupted"] for row in fact)) for fact in facts]

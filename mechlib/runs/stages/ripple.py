@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mechlib.evals.capability import general_facts
-from mechlib.evals.reverse import consequence_prompts, followed, passing, reverse, usable
+from mechlib.evals.reverse import consequence_prompts, followed, reverse, usable
 from mechlib.facts import FORMATS, athletes, world_facts
 from mechlib.facts.fact import deal
 from mechlib.runs.attacking import edited
@@ -28,13 +28,18 @@ def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Re
     sports = forget[0].relation == "sport"
     general = deal(world_facts() if sports else athletes(), random.Random(config["seed"]))[:GENERAL]
     asked = consequence_prompts(forget, usable(context.model)[0]) if sports else []
-    passes = passing(context.model, asked)
-    known = [row.correct for row in general_facts(context.model, general, form, forget)]
+    unedited = inputs["unedited"].rows if "unedited" in inputs else None
+    passes = None if unedited is None else _passes(unedited)
     with edited(context.model, inputs.get("edit")) as model:
         rows: list[dict[str, Any]] = [{"ripple": "reverse", **asdict(row)} for row in (reverse(model, forget) if sports else [])]
         context.report(1, 3)
         rows += [{"ripple": "consequence", **asdict(row)} for row in followed(model, asked, passes)]
         context.report(2, 3)
         after = general_facts(model, general, form, forget)
-        rows += [{"ripple": "general", **asdict(row), "before": before} for row, before in zip(after, known, strict=True)]
+        before = [row.correct for row in after] if unedited is None else [row["correct"] for row in unedited if row["ripple"] == "general"]
+        rows += [{"ripple": "general", **asdict(row), "before": known} for row, known in zip(after, before, strict=True)]
     return Result(rows)
+
+
+def _passes(rows: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    return {(row["subject"], row["kind"]) for row in rows if row["ripple"] == "consequence" and row["correct"]}
