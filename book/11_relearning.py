@@ -122,7 +122,7 @@ page.number("definition", ATTACKS["relearning"].definition)
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.number("gap", f"{LEAST_GAP:g}")
 page.number("folds", page.study.size.n_folds)
-page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)))
+page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")
 page.number("setting", robustness.named(*setting))
 tables.styled(robustness.settings_table(page.study.relearning))
 

@@ -52,6 +52,14 @@ def test_no_two_runs_are_the_same_or_have_the_same_columns(profile, need):
     assert len({tuple(columns.items()) for columns, _ in runs}) == len({spec.id for _, spec in runs}) == len(runs) > 0
 
 
+def test_answers_that_are_all_the_same_are_not_permuted():
+    whole = study("full", task="sports-unlearning")
+    assert {columns["null"] for columns, _ in whole.runs("relearning_nulls")} == {"retain facts only"}
+    assert whole.runs("soft_prompt_nulls") == []
+    quick = study("quick", task="sports-unlearning").runs("relearning_nulls")
+    assert {columns["null"] for columns, _ in quick} == {"retain facts only"}
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_columns_say_what_was_attacked(name):
     for columns, spec in study("full").runs(name):

@@ -165,6 +165,12 @@ def test_nulls_are_compared_on_the_half_that_they_were_run_on():
     assert found == pytest.approx({"localization": "given", "forget": 0.6, "unknown": 0.4, "permuted answers": 0.2})
 
 
+def test_without_nulls_the_attack_is_shown_alone():
+    own = answers("given", HARD, {"forget": 0.5, "unknown": 0.3})
+    (found,) = robustness.null_shares(own, [], *HARD).to_dict("records")
+    assert found == pytest.approx({"localization": "given", "forget": 0.5, "unknown": 0.3})
+
+
 def test_leaks_are_computed_before_the_attack_and_averaged_over_facts():
     table = robustness.leaks(STUDY, [1, 5])
     found = table[(table.localization == "fact_lookup") & (table.group == "forget")].set_index("samples")

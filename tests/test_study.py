@@ -85,7 +85,7 @@ BASE = {"precision": "bfloat16"}
 # A parameter, another value, and what depends on it.
 CHANGES = [
     ("model", "llama-3-8b", EVERY),
-    ("profile", "full", EVERY - {"know", "text"}),
+    ("profile", "full", EVERY - {"know"}),
     ("task", "counterfact-editing", EVERY - TEXTS),
     ("facts", "a table", EVERY - TEXTS),
     ("world_facts", "a table", set()),

@@ -14,11 +14,11 @@ from mechlib.report.notebooks import check_writable, execute_page, is_current, p
 from mechlib.report.parameters import Page, parse, read_pages, resolve, studies
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import check, plan
-from mechlib.runs.pool import at_once
+from mechlib.runs.pool import Wanted, at_once
 from mechlib.runs.progress import Say, duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.store import default_store
+from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 
 
@@ -27,7 +27,7 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
 
     Everything is checked before any work. The pages' missing runs are computed in the pages' order,
     so that the model is converted and loaded once and progress can be told; a page is executed, and only reads
-    them, as soon as all of its own are there. ``only``: names or numbers of pages, separated by
+    them, when all of its own are there. ``only``: names or numbers of pages, separated by
     commas, if not all are wanted. ``jobs``: so many runs at once (``None``: what suits the machine).
     """
     book = read_pages(root / "book")
@@ -46,16 +46,20 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
         say(str(made).splitlines()[0])
         for spec in {study.model: study.model_spec for study, _ in everything}.values():
             prepare(spec, say)
+    waiting = dict(enumerate(pages, start=1))
     with at_once(everything, store, say, made, jobs) as runs:
-        for number, page in enumerate(pages, start=1):
+        while waiting:
+            missing = {number: _missing(needed[page.name], store) for number, page in waiting.items()}
+            # The first page whose runs are there; if there is none, the first.
+            number = min(waiting, key=lambda number: (bool(missing[number]), number))
+            page = waiting.pop(number)
             head, own = f"page {number}/{len(pages)}  {page.name}", needed[page.name]
-            missing = {spec.id for study, specs in own for spec in Runner(study, store).missing(specs)}
             target = targets[page.name] / f"{page.name}.ipynb"
             fingerprint = page_fingerprint(page, values[page.name], [spec.id for _, specs in own for spec in specs])
-            if not missing and is_current(target, fingerprint):
+            if not missing[number] and is_current(target, fingerprint):
                 say(f"{head}: up to date")
                 continue
-            say(f"{head}: {len(missing)} runs to compute")
+            say(f"{head}: {missing[number]} runs to compute")
             started = time.monotonic()
             runs.wait(own)
             failed = root / "_build" / "failed" / owned[page.name][0].model_spec.name / owned[page.name][0].profile
@@ -95,6 +99,10 @@ def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: 
     runs = {spec.id: spec for page in chosen(book, only) for own in studies(page, values[page.name]) for spec in _needed(page, own)}
     done = [spec for spec in runs.values() if store.has(spec)]
     say(f"{sum(store.keep(spec) for spec in done)} runs kept, {len(done)} of {len(runs)} are there")
+
+
+def _missing(wanted: Wanted, store: Store) -> int:
+    return len({spec.id for study, specs in wanted for spec in Runner(study, store).missing(specs)})
 
 
 def _needed(page: Page, own: Study) -> list[RunSpec]:

@@ -197,10 +197,10 @@ def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFram
     """Share of true answers after an attack with the knowledge and without it, on the same facts.
 
     One line a localization: the attack itself (``forget``) on those halves of the forget sets that
-    the ``nulls`` were run on, each null by its name, and ``unknown``, the attack itself on facts that
-    were never known.
+    the ``nulls`` were run on (on all, if there are none), each null by its name, and ``unknown``, the
+    attack itself on facts that were never known.
     """
-    halves = {(row["forget_set"], row["fold"]) for row in nulls}
+    halves = {(row["forget_set"], row["fold"]) for row in nulls or rows}
     beside = [row for row in (*rows, *nulls) if (row["forget_set"], row["fold"]) in halves]
     table = outcomes([row for row in beside if (row["setting"], row["step"]) == (setting, step)])
     own = table[table.null == ""].set_index("localization")

@@ -85,8 +85,14 @@ def _nulls(study: Study, name: str) -> Needed:
         ({**arm, "attack": name, "fold": fold, "null": null}, study.attack(name, *where, fold, null))
         for arm, where in _all(study)
         if arm["forget_set"] < study.size.n_null_sets
-        for null in list(ATTACKS[name].nulls)[: study.size.n_nulls]
+        for null in _possible_nulls(study, name)[: study.size.n_nulls]
     ]
+
+
+def _possible_nulls(study: Study, name: str) -> list[str]:
+    """All but those that permute answers, where everybody has the same one."""
+    alike = study.kind.forget == "answers"
+    return [null for null, changed in ATTACKS[name].nulls.items() if not (alike and changed["labels"] == "permuted")]
 
 
 def _audited(study: Study, stage: str) -> Needed:

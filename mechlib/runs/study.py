@@ -23,7 +23,6 @@ from mechlib.runs.stages.trace import METHODS
 
 POSITIONS, REDRAWN = "causal_tracing_positions", "causal_tracing_redrawn"
 TEXT_LENGTH = 24
-TRAIN_TEXTS = 32
 # Hyperparameters are chosen on facts of their own: their random localizations are those of no forget set.
 VALIDATION = 999
 
@@ -43,8 +42,8 @@ class Study(Parameters):
         """What divides the known facts (see :func:`mechlib.runs.stages.know.splits`)."""
         size, task = self.size, self.kind
         settings: dict[str, Any] = {"threshold": self.known_threshold, "forget": task.forget, "n_sets": size.n_sets,
-                                    "n_localize": size.n_localize, "n_test": size.n_test, "n_validate": min(self.forget_set_size, 16),
-                                    "seed": self.seed}  # fmt: skip
+                                    "n_localize": size.n_localize, "n_test": size.n_test,
+                                    "n_validate": min(self.forget_set_size, size.n_validate), "seed": self.seed}  # fmt: skip
         if task.forget == "answers":
             return {**settings, "target": task.target}
         return {**settings, "set_size": task.parts * task.scale * self.forget_set_size}
@@ -72,10 +71,10 @@ class Study(Parameters):
 
     def text(self, purpose: str) -> RunSpec:
         """General text to ``train`` on, or other text to measure ``damage`` on."""
-        count = TRAIN_TEXTS if purpose == "train" else self.size.n_damage_texts
+        count = self.size.n_train_texts if purpose == "train" else self.size.n_damage_texts
         if self.texts:
             config = {"model": self._subject["model"], "source": self.texts, "data": corpus.fingerprint(self.texts), "count": count,
-                      "length": TEXT_LENGTH, "skip": 0 if purpose == "train" else TRAIN_TEXTS}  # fmt: skip
+                      "length": TEXT_LENGTH, "skip": 0 if purpose == "train" else self.size.n_train_texts}  # fmt: skip
             return RunSpec("corpus", f"general text to {purpose}", config)
         seed = 2 * self.seed + (purpose == "damage")
         config = {"model": self._subject["model"], "dtype": self._subject["dtype"], "count": count, "length": TEXT_LENGTH, "seed": seed}
