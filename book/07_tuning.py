@@ -66,6 +66,9 @@ trials = pd.DataFrame(page.rows("tuning"))
 chosen = {arm["localization"]: value for arm, value in page.values("tuning")}
 trials["chosen"] = [chosen[row.localization]["learning_rate"] == row.learning_rate
                     and chosen[row.localization]["forget_coefficient"] == row.forget_coefficient for row in trials.itertuples()]
+n_validate = page.study.split_settings["n_validate"]
+page.number("n_validate", n_validate)
+page.number("one_fact", f"{1 / n_validate:.2f}")
 page.number("n_trials", len(trials))
 page.number("n_each", len(trials) // trials.localization.nunique())
 shown = trials.assign(localization=[tables.label(key) for key in trials.localization], chosen=["chosen" if best else "" for best in trials.chosen])
@@ -77,8 +80,8 @@ tables.styled(
 )
 
 # %% [markdown]
-# *{glue:text}`n_trials` trials, {glue:text}`n_each` a localization. One validation set of sixteen facts is little: a score
-# that is higher by .06 is one fact. `TUNE=True` makes every edit of the other pages use the chosen values.*
+# *{glue:text}`n_trials` trials, {glue:text}`n_each` a localization. One validation set of {glue:text}`n_validate` facts is
+# little: a score that is higher by {glue:text}`one_fact` is one fact. `TUNE=True` makes every edit of the other pages use the chosen values.*
 
 # %% [markdown]
 # ## Success against size

@@ -76,6 +76,8 @@ def stages(store: Store) -> None:
         need: [store.read(spec).seconds for columns, spec in study.runs(need) if store.has(spec) and one.items() <= columns.items()]
         for need in ("prompting", "damage", *attacks)
     }
+    before = study.before(one["localization"], one["forget_set"], one["seed"])
+    evaluation["answers before attacks"] = [store.read(before).seconds] if store.has(before) else []
     say(f"A whole evaluation of one edit: {duration(sum(map(sum, evaluation.values())))} "
         f"({', '.join(f'{need} {sum(taken):.0f} s' for need, taken in evaluation.items() if taken)})")  # fmt: skip
     missing = len(runs) - sum(store.has(spec) for spec in runs.values())

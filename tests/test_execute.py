@@ -104,6 +104,14 @@ def test_a_second_call_computes_and_executes_nothing(small):
     assert small.stored() == runs
 
 
+def test_a_page_whose_runs_are_there_does_not_wait_for_another(fresh, small):
+    shutil.copytree(small.runs, fresh.runs)
+    shutil.rmtree(fresh.runs / "trace")
+    executed = []
+    fresh.execute(execute_page=lambda page, *_: executed.append(page.name))
+    assert executed == ["01_facts", "05_editing", "06_prompting", "02_localization"]
+
+
 def test_a_page_that_is_executed_twice_is_the_same_to_the_byte(small):
     page = small.results / "01_facts.ipynb"
     before = page.read_text()
