@@ -20,8 +20,8 @@
 # # Editing world facts
 #
 # CounterFact-Editing replaces the answers of sixteen facts of many relations by false ones; Sequential-CounterFact-Editing
-# does so four times in a row, each part localized anew, and asks about all of them at the end
-# {cite:p}`guo2025mechanistic`. Facts of this kind have paraphrases, and neighbours that share their answer.
+# does so four times in a row ({glue:text}`n_parts` times on this page), each part localized anew, and asks about all of them
+# at the end {cite:p}`guo2025mechanistic`. Facts of this kind have paraphrases, and neighbours that share their answer.
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
@@ -144,7 +144,7 @@ tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), inde
 # *What it cost, as above.*
 
 # %% [markdown]
-# ## Four times sixteen
+# ## Part after part
 
 # %% tags=["remove-input"]
 chain = page.of("sequential-counterfact-editing")
@@ -161,12 +161,12 @@ figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "f
 # %% tags=["remove-input"]
 counts = tables.proportions([row for row in many if row["group"] == "forget"], ["localization"], "edited")
 page.number("n_chain", int(counts.n.max()))
-page.number("n_parts", chain.study.kind.parts)
+page.number("n_parts", chain.study.parts)
 moved = pd.DataFrame([{**value, **arm} for arm, value in chain.values("edit")])
 tables.styled(pd.DataFrame([
     {"localization": tables.label(key), **{f"norm after part {row.part + 1}": row.norm for row in part.itertuples()}}
     for key, part in moved[moved.forget_set == 0].groupby("localization", sort=False)
-]), {f"norm after part {number + 1}": "{:.2f}" for number in range(chain.study.kind.parts)})
+]), {f"norm after part {number + 1}": "{:.2f}" for number in range(chain.study.parts)})
 
 # %% tags=["remove-input"]
 tables.styled(side_effects.costs(chain.rows("damage"), chain.values("edit")), index=True)

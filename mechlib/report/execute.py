@@ -42,12 +42,13 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
     everything = [each for runs in needed.values() for each in runs]
     made = plan(everything, store)
     check(made)
+    pool = at_once(everything, store, say, made, jobs)
     if made.missing:
         say(str(made).splitlines()[0])
         for spec in {study.model: study.model_spec for study, _ in everything}.values():
             prepare(spec, say)
     waiting = dict(enumerate(pages, start=1))
-    with at_once(everything, store, say, made, jobs) as runs:
+    with pool as runs:
         while waiting:
             missing = {number: _missing(needed[page.name], store) for number, page in waiting.items()}
             # The first page whose runs are there; if there is none, the first.

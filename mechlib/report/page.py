@@ -63,7 +63,7 @@ class OpenPage:
         """Which model and profile the page was made with, and what that allows to conclude."""
         size = self.study.size
         plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
-        parts = f"{self.study.kind.parts} x " if self.study.kind.parts > 1 else ""
+        parts = f"{self.study.parts} x " if self.study.parts > 1 else ""
         count = self.study.kind.scale * self.study.forget_set_size
         of = "that are whole answers" if self.study.kind.forget == "answers" else f"of {parts}{count}"
         sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"

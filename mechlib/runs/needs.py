@@ -44,12 +44,12 @@ def _methods(study: Study) -> Needed:
 
 def _edits(study: Study) -> Needed:
     return [
-        ({**arm, "part": part}, study.edit_part(*where, part)) for arm, where in _arms(study) for part in range(study.kind.parts)
+        ({**arm, "part": part}, study.edit_part(*where, part)) for arm, where in _arms(study) for part in range(study.parts)
     ]
 
 
 def _localizations(study: Study) -> Needed:
-    return [({**arm, "part": part}, study.localize(*where, part)) for arm, where in _arms(study) for part in range(study.kind.parts)]
+    return [({**arm, "part": part}, study.localize(*where, part)) for arm, where in _arms(study) for part in range(study.parts)]
 
 
 def _of_evidence(study: Study, name: str) -> tuple[Mapping[str, Any], RunSpec]:

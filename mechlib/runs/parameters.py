@@ -118,6 +118,11 @@ class Parameters:
         """The task's entry in the table."""
         return TASKS[self.task]
 
+    @property
+    def parts(self) -> int:
+        """A forget set is edited in so many parts, one after the other: the task's, as far as the profile goes."""
+        return min(self.kind.parts, self.size.most_parts)
+
     @cached_property
     def model_spec(self) -> ModelSpec:
         """The model's entry in the table; raises :class:`mechlib.models.ModelError` if there is none."""

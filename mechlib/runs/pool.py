@@ -66,6 +66,8 @@ class Pool:
         self._progress = Progress(say, [STAGES[spec.stage].cost for _, spec in self._waiting.values()])
         threads = max(1, (psutil.cpu_count(logical=False) or 1) // jobs)
         self._workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (store, threads))
+        # Processes start with the first task: they import while whoever made this gets ready to enter it.
+        self._workers.submit(int)
 
     def __enter__(self) -> Pool:
         with self._changed:

@@ -46,7 +46,7 @@ class Study(Parameters):
                                     "n_validate": min(self.forget_set_size, size.n_validate), "seed": self.seed}  # fmt: skip
         if task.forget == "answers":
             return {**settings, "target": task.target}
-        return {**settings, "set_size": task.parts * task.scale * self.forget_set_size}
+        return {**settings, "set_size": self.parts * task.scale * self.forget_set_size}
 
     @property
     def _trained(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Study(Parameters):
 
     def localize(self, key: str, forget_set: int, seed: int, part: int = 0) -> RunSpec:
         """One localization; random ones are drawn anew for every forget set and seed, all for every part of a sequential task."""
-        method, parts = localizer(key), self.kind.parts
+        method, parts = localizer(key), self.parts
         evidence = self.evidence_from(part, parts) if parts > 1 else self.evidence
         inputs = {name: run for name, run in evidence.items() if name in (self.kind.family.lookup, method.evidence)}
         drawn = 1000 * (self.seed + seed) + forget_set + 100_000 * part
@@ -128,7 +128,7 @@ class Study(Parameters):
             learning_rate=self.learning_rate or default.learning_rate,
             forget_coefficient=self.forget_coefficient or default.forget_coefficient,
             # The paper gives each part of a sequential edit half of the steps of an edit.
-            steps=self.size.steps if task.parts == 1 else max(1, self.size.steps // 2),
+            steps=self.size.steps if self.parts == 1 else max(1, self.size.steps // 2),
             loss=task.loss,
             retain_batch=self.size.retain_batch,
             text_batch=self.size.text_batch,
@@ -159,17 +159,17 @@ class Study(Parameters):
 
     def edit(self, key: str, forget_set: int, seed: int) -> RunSpec:
         """One edit; of a sequential task, the last of its parts."""
-        return self.edit_part(key, forget_set, seed, self.kind.parts - 1)
+        return self.edit_part(key, forget_set, seed, self.parts - 1)
 
     def edit_part(self, key: str, forget_set: int, seed: int, part: int) -> RunSpec:
         """One part of a sequential edit, after the parts before; other tasks have one part."""
         config = {**self._trained, "forget_set": forget_set,
-                  "part": [part, self.kind.parts], "training": asdict(self.training(key, seed))}  # fmt: skip
+                  "part": [part, self.parts], "training": asdict(self.training(key, seed))}  # fmt: skip
         inputs = {"know": self.know, "localize": self.localize(key, forget_set, seed, part), "text": self.text("train")}
         inputs |= {"tune": self.tuning(key)} if self.tune else {}
         inputs |= {"before": self.edit_part(key, forget_set, seed, part - 1)} if part else {}
         label = f"edit: {localizer(key).label}, forget set {forget_set}, seed {seed}"
-        return RunSpec("edit", label + (f", part {part + 1}" if self.kind.parts > 1 else ""), config, inputs)
+        return RunSpec("edit", label + (f", part {part + 1}" if self.parts > 1 else ""), config, inputs)
 
     def mask(self, key: str, forget_set: int) -> RunSpec:
         """A mask over one localization's weights, trained to forget one forget set."""
