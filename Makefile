@@ -47,7 +47,7 @@ lab: setup  ## open the pages in JupyterLab
 	@$(VENV)/bin/jupyter lab book
 
 test: setup  ## the whole test suite
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: setup  ## style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/pyright
