@@ -59,9 +59,9 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", n_sets=2, n_seeds=1, steps=12, n_localize=10, n_test=16, n_validate=8, n_circuits=8,
+        Profile("quick", n_sets=2, n_seeds=1, steps=12, n_localize=8, n_test=16, n_validate=8, n_circuits=8,
                 n_train_texts=16, n_damage_texts=3, rotations=1, learning_rates=(1e-4, 2e-4), forget_coefficients=(1.0,),
-                mask_steps=8, mask_sizes=(1_000, 10_000, 100_000), stop_at=0.95, retain_batch=8, text_batch=1, forget_batch=16,
+                mask_steps=6, mask_sizes=(1_000, 10_000, 100_000), stop_at=0.95, retain_batch=8, text_batch=1, forget_batch=16,
                 most_parts=2, n_asked=128, n_unknown=12, n_attacked_sets=1, n_folds=1, n_nulls=1, n_null_sets=1,
                 localizations=("fact_lookup", "causal_tracing", "random_mlps"),
                 formats=tuple(form for form in FORMATS if form not in ("few_shot", "paraphrase_2")), compared=("probe",)),
