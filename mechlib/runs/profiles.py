@@ -14,12 +14,11 @@ class Profile:
 
     ``steps`` is the most that an edit takes, which stops at ``stop_at`` (1: never before; see
     :class:`mechlib.edit.config.EditConfig`; whole answers and unlearning take all steps), with so many retain
-    prompts and texts a step (of ``n_train_texts``), and of large forget sets so many forget prompts; ``most_parts``:
-    a sequential edit has no more parts; ``n_validate``:
-    facts that hyperparameters are tried on, at most a forget set; ``n_asked``: so many facts are
-    compared over all formats (``None``: all); ``n_circuits``: facts on which circuits are
-    tried; ``n_unknown``: never-known facts that attacks are tested on; ``n_attacked_sets``: so many of the
-    forget sets are attacked and audited, all if a study says how many it has; ``n_folds``: 2 if the attacker
+    prompts and texts a step (of ``n_train_texts``), and of large forget sets so many forget prompts. A sequential
+    edit has at most ``most_parts`` parts. ``n_validate``: facts that hyperparameters are tried on, at most a forget
+    set; ``n_asked``: so many facts are compared over all formats (``None``: all); ``n_circuits``: facts on which
+    circuits are tried; ``n_unknown``: never-known facts that attacks are tested on; ``n_attacked_sets``: so many of
+    the forget sets are attacked and audited, all if a study says how many it has; ``n_folds``: 2 if the attacker
     holds either half of the forget set in turn; ``n_nulls``: so many of an attack's nulls are run, on
     ``n_null_sets`` forget sets: they say what an attack teaches, not which edit is better. ``compared``: facts (by
     how fact lookup finds its layers) on which all methods are compared, and not only those that localizations need.
