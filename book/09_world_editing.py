@@ -173,7 +173,7 @@ tables.styled(side_effects.costs(chain.rows("damage"), chain.values("edit")), in
 
 # %% [markdown]
 # *All {glue:text}`n_chain` facts, after {glue:text}`n_parts` edits in a row; earlier parts are not trained on again. Each part is
-# localized on its own share of the facts to localize, so the parts can touch different weights. Below, what all of it cost, as above.*
+# localized on its own share of the facts to localize, so the parts can touch different weights. The last table: what all of it cost.*
 
 # %% [markdown]
 # ### The paper's figures
