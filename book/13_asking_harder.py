@@ -64,6 +64,7 @@ softened, demonstrated = robustness.outcomes(soft), robustness.outcomes(shown)
 settings = [robustness.shared_setting(table) for table in (softened, demonstrated)]
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.number("folds", page.study.size.n_folds)
+page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")
 page.number("soft", ATTACKS["soft_prompt"].definition)
 page.number("context", ATTACKS["in_context"].definition)
 page.number("soft_setting", robustness.named(*settings[0]))
@@ -77,8 +78,9 @@ page.number("context_setting", robustness.named(*settings[1]))
 #
 # Vectors that may be anything are a strong tool {cite:p}`schwinn2024soft`, and an unfair one: a few of them, learned
 # for one question, make a model say whatever one likes, known or not {cite:p}`chen2025soft`. So here one prompt serves
-# for all questions, and never for one that it was learned from. Two controls remain: the same vectors learned from
-# answers that were dealt to one another (*permuted answers*), and facts that nobody ever knew.
+# for all questions, and never for one that it was learned from. Two controls remain: facts that nobody ever knew, and
+# the same vectors learned from answers that were dealt to one another (*permuted answers*), which needs different
+# answers to deal. Run for this page: {glue:text}`nulls`.
 
 # %% tags=["remove-input"]
 figures.attack_bars(softened).show()

@@ -114,5 +114,9 @@ def test_an_answer_needs_others_to_compare_with(tiny_gemma3):
     (lonely,), (pair,) = (prompts([replace(fact, target=target)], FORMATS["statement"]) for target in (None, "Paris"))
     with pytest.raises(FactError, match="no other answer to compare with"):
         references(tiny_gemma3, [lonely], 0)
+    with pytest.raises(FactError, match="no other answer to compare with"):
+        depth(tiny_gemma3, tiny_gemma3, [lonely], [])
     with pytest.raises(FactError, match="has 2 options and .* has 4"):
         references(tiny_gemma3, [PROMPTS[0], pair], 0)
+    with pytest.raises(FactError, match="has 2 options and .* has 4"):
+        depth(tiny_gemma3, tiny_gemma3, [PROMPTS[0], pair], [])

@@ -98,6 +98,7 @@ def depth(
     rows: list[DepthRow] = []
     for start in range(0, len(prompts), batch_size):
         part = prompts[start : start + batch_size]
+        # Of this pair only the clean run is used.
         pair = make_pair(original, part, "noise", seed=0)
         edited = _patched(original, pair, residual_stream(model, pair.batch, range(1, depths + 1))).tolist()
         for prompt, after, known in zip(part, edited, references[start : start + batch_size], strict=True):

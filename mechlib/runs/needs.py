@@ -92,7 +92,7 @@ def _nulls(study: Study, name: str) -> Needed:
 def _possible_nulls(study: Study, name: str) -> list[str]:
     """All but those that permute answers, where everybody has the same one."""
     alike = study.kind.forget == "answers"
-    return [null for null, changed in ATTACKS[name].nulls.items() if not (alike and changed["labels"] == "permuted")]
+    return [null for null, changed in ATTACKS[name].nulls.items() if not (alike and changed.get("labels") == "permuted")]
 
 
 def _audited(study: Study, stage: str) -> Needed:
