@@ -32,7 +32,7 @@ from mechlib.runs.progress import duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
-from tests.brute_force import drawn_tokens
+from tests.helpers.brute_force import drawn_tokens
 
 
 def say(line: str) -> None:

@@ -1,0 +1,187 @@
+"""The direction is the difference of means; the copy loses it at every token but the first, and nothing else changes."""
+
+import pytest
+import torch
+from editing import FORGET, RETAIN, bits, same
+from tiny_models import tiny_model
+
+from mechlib.components import Component, ComponentError
+from mechlib.edit.delta import Delta
+from mechlib.evals.answers import ask
+from mechlib.evals.attack import Knowledge
+from mechlib.evals.direction import direction_removal, directions
+from mechlib.models.forward import residual_stream, token_batch
+from mechlib.models.tokens import answer_token
+
+PROMPTS = [*FORGET, *RETAIN]
+LAYERS = ("all", "early", "middle", "late")
+
+
+def edit_of(model, name="L1.mlp", size=0.3):
+    generator = torch.Generator().manual_seed(1)
+    blocks = Component.parse(name).weights(model.architecture)
+    return Delta({block: torch.randn(block.shape, generator=generator) * size for block in blocks})
+
+
+def attacked_by(model, original, layers="all"):
+    (attacked,) = direction_removal(model, Knowledge(FORGET, RETAIN, (), original), 0, layers=layers)
+    assert (attacked.setting, attacked.step, attacked.rewrite(FORGET[0])) == (layers, 0, FORGET[0])
+    return attacked.model
+
+
+def pair(family, **sizes):
+    """Two networks of the same random weights: one to edit and one to keep."""
+    return tiny_model(family, **sizes), tiny_model(family, **sizes)
+
+
+def log_probabilities(model, batch_size=64):
+    return torch.tensor([answer.log_probability for answer in ask(model, PROMPTS, batch_size=batch_size)])
+
+
+def outputs(model):
+    """Output of every layer but the last, at every token of every prompt [layer, text, position, d_model], and what is no padding."""
+    batch = token_batch(model, model.tokenizer([asked.text for asked in PROMPTS]).input_ids, share_at_most=0)
+    streams = [entry.suffix for entry in residual_stream(model, batch, range(1, model.architecture.n_layers))]
+    return torch.stack(streams), torch.arange(batch.suffix.shape[1]) < batch.lengths[:, None]
+
+
+def after_layer_1(model, text):
+    """The residual stream at a text's last token, by the library of the network."""
+    with torch.no_grad():
+        return model.network(**model.tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[2][0, -1]
+
+
+def steered(model, layer, vector):
+    """A copy that adds a vector to a layer's output at every token but the first: hidden, not removed."""
+    twin = model.shared_copy()
+
+    def hook(_module, _inputs, options, output):
+        return output + (options["position_ids"] > 0)[..., None] * vector
+
+    twin.layers[layer].register_forward_hook(hook, with_kwargs=True)
+    return twin
+
+
+@pytest.mark.parametrize("family", ["gemma3", "llama", "gemma2", "gemma"])
+def test_the_direction_is_the_difference_of_means(family):
+    model, original = pair(family)
+    with edit_of(model).applied(model):
+        found = directions(model, original, FORGET)
+        edited, unedited = (torch.stack([after_layer_1(one, asked.text) for asked in FORGET]).mean(0) for one in (model, original))
+    difference = edited - unedited
+    assert found.shape == (3, 32)
+    assert not found[0].any()
+    torch.testing.assert_close(found[1], difference / difference.norm(), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(found[1:].norm(dim=1), torch.ones(2))
+
+
+def test_the_order_of_prompts_does_not_matter_and_that_of_models_is_the_sign():
+    model, original = pair("gemma3")
+    with edit_of(model).applied(model):
+        found = directions(model, original, PROMPTS)
+        torch.testing.assert_close(found, directions(model, original, PROMPTS[::-1]), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(found, -directions(original, model, PROMPTS), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+def test_without_a_difference_the_model_stays_as_it_is(tiny, layers):
+    assert not directions(tiny, tiny.shared_copy(), FORGET).any()
+    assert torch.equal(log_probabilities(attacked_by(tiny, tiny.shared_copy(), layers)), log_probabilities(tiny))
+
+
+def test_rounding_is_no_direction():
+    model, original = pair("gemma3")
+    with edit_of(model, size=1e-8).applied(model):
+        assert not same(bits(model), bits(original))
+        assert not directions(model, original, FORGET).any()
+    with edit_of(model, size=1e-2).applied(model):
+        assert directions(model, original, FORGET)[1:].any(1).all()
+
+
+@pytest.mark.parametrize("family", ["gemma3", "llama", "gemma2", "gemma"])
+def test_every_token_but_the_first_loses_it(family):
+    model, original = pair(family)
+    with edit_of(model, "L0.mlp").applied(model):
+        found = directions(model, original, FORGET)[:-1]
+        (plain, real), (now, _) = outputs(model), outputs(attacked_by(model, original))
+    along, before = (torch.einsum("ltpd,ld->ltp", streams, found) * real for streams in (now, plain))
+    assert along[:, :, 1:].abs().max() < 1e-4
+    assert before[:, :, 1:].abs().max() > 0.1
+    assert torch.equal(now[:, :, 0], plain[:, :, 0])
+    assert before[:, :, 0].abs().min() > 1e-4
+    # What is at a right angle to the direction, the first layer hands on as it was.
+    kept = plain[0] - (plain[0] @ found[0])[..., None] * found[0]
+    torch.testing.assert_close(now[0][:, 1:], kept[:, 1:], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 7, 8])
+def test_thirds_are_a_partition_of_the_layers(count):
+    model, original = pair("llama", num_hidden_layers=count)
+    with edit_of(model, "L0.mlp").applied(model):
+        found = directions(model, original, FORGET)
+        touched = {}
+        for layers in LAYERS:
+            twin = attacked_by(model, original, layers)
+            hidden = torch.randn(1, 2, 32)
+            touched[layers] = [n for n in range(count) if passes_less(twin.layers[n], hidden, found[n])]
+    assert touched["early"] + touched["middle"] + touched["late"] == touched["all"] == list(range(count))
+    sizes = [len(touched[layers]) for layers in LAYERS[1:]]
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1
+
+
+def passes_less(layer, hidden, direction):
+    """Whether a layer, made to pass its input on, takes the direction out of it."""
+    vars(layer)["forward"] = lambda hidden, **_options: hidden
+    output = layer(hidden, position_ids=torch.arange(2)[None])
+    del vars(layer)["forward"]
+    return bool((output[0, 1] @ direction).abs() < 1e-5 < (hidden[0, 1] @ direction).abs())
+
+
+@pytest.mark.parametrize("family", ["gemma3", "llama", "gemma2", "gemma"])
+def test_what_is_hidden_behind_a_direction_comes_back_however_far_it_was_pushed(family):
+    model = tiny_model(family)
+    vector = torch.nn.functional.normalize(torch.randn(32, generator=torch.Generator().manual_seed(3)), dim=0)
+    weak, strong = (steered(model, 1, size * vector) for size in (1.0, 100.0))
+    for hidden in (weak, strong):
+        torch.testing.assert_close(directions(hidden, model, FORGET)[1], vector, atol=1e-4, rtol=1e-3)
+    plain = log_probabilities(model)
+    pushed, healed = ((log_probabilities(one) - plain).abs().mean() for one in (strong, attacked_by(strong, model, "middle")))
+    assert healed < pushed / 2
+    torch.testing.assert_close(
+        log_probabilities(attacked_by(strong, model, "middle")), log_probabilities(attacked_by(weak, model, "middle")), atol=1e-2, rtol=1e-2
+    )
+
+
+def test_answers_do_not_depend_on_batches_or_shared_prefixes(tiny):
+    with edit_of(tiny).applied(tiny) as model:
+        twin = attacked_by(model, tiny_model(tiny.name.removeprefix("tiny-")))
+        answers = log_probabilities(twin)
+        assert (answers - log_probabilities(model)).abs().max() > 1e-2
+        torch.testing.assert_close(answers, log_probabilities(twin, batch_size=1), atol=1e-4, rtol=1e-4)
+        with torch.no_grad():
+            alone = [
+                twin.network(**twin.tokenizer(one.text, return_tensors="pt")).logits[0, -1].log_softmax(-1)[answer_token(twin, one.answer)]
+                for one in PROMPTS
+            ]
+    torch.testing.assert_close(answers, torch.stack(alone), atol=1e-4, rtol=1e-4)
+
+
+def test_the_model_is_as_it_was(tiny):
+    original = tiny_model(tiny.name.removeprefix("tiny-"))
+    with edit_of(tiny).applied(tiny):
+        before, answers = bits(tiny), log_probabilities(tiny)
+        one, other = (log_probabilities(attacked_by(tiny, original)) for _ in range(2))
+        assert torch.equal(one, other)
+        closed = direction_removal(tiny, Knowledge(FORGET, RETAIN, (), original), 0)
+        twin = next(closed).model
+        assert all(twin.parameters[name] is weight for name, weight in tiny.parameters.items())
+        closed.close()
+        assert same(bits(tiny), before)
+        assert torch.equal(log_probabilities(tiny), answers)
+    assert same(bits(original), bits(tiny))
+
+
+def test_other_layers_are_refused(tiny_gemma3):
+    with pytest.raises(ComponentError, match="^there are no 'top' layers \\(choose all, early, middle, late\\)$"):
+        attacked_by(tiny_gemma3, tiny_gemma3, "top")
