@@ -75,9 +75,9 @@ def _mendable() -> tuple[type[Exception], ...]:
     from mechlib.components import ComponentError
     from mechlib.edit.delta import EditError
     from mechlib.evals.capability import CapabilityError
-    from mechlib.evals.finetuning import FineTuningError
-    from mechlib.evals.quantization import SchemeError
-    from mechlib.evals.soft_prompt import SoftPromptError
+    from mechlib.attacks.finetuning import FineTuningError
+    from mechlib.attacks.quantization import SchemeError
+    from mechlib.attacks.soft_prompt import SoftPromptError
     from mechlib.facts import FactError
     from mechlib.models import ModelError
     from mechlib.report.notebooks import PageError

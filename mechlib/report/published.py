@@ -69,7 +69,7 @@ def published_scaling() -> pd.DataFrame:
     return pd.DataFrame(_SCALING, columns=["mode", "facts", "forget", "edit", "letter choice: edit", "letter choice: true"])
 
 
-# The paper's attack, as mechlib.evals.relearning names it: rank and learning rate, and its last step.
+# The paper's attack, as mechlib.attacks.relearning names it: rank and learning rate, and its last step.
 RELEARNING_SETTING = ("LoRA 512, 0.0002", 20)
 # Mean probability of the true answer on the held-out half of the forget set before and after relearning the other half, on facts
 # to maintain before and after, and both behind a soft prompt. Rows in the order of _ARMS; six runs a row (three models, 16 and 64

@@ -10,7 +10,7 @@ from typing import Any
 
 from mechlib.edit.delta import FILE, Delta, EditError
 from mechlib.evals.answers import ask
-from mechlib.evals.attack import Attack, Attacked, Knowledge
+from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.facts import FORMATS, Fact, FactSet, Prompt, demonstration_subjects, prompts
 from mechlib.facts.fact import deal
 from mechlib.models import LanguageModel

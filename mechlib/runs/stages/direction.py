@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mechlib.evals.direction import direction_removal
+from mechlib.attacks.direction import direction_removal
 from mechlib.runs.attacking import attacked
 from mechlib.runs.context import Context
 from mechlib.runs.result import Result

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mechlib.evals.quantization import quantization
+from mechlib.attacks.quantization import quantization
 from mechlib.runs.attacking import attacked
 from mechlib.runs.context import Context
 from mechlib.runs.result import Result

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mechlib.evals.soft_prompt import soft_prompt
+from mechlib.attacks.soft_prompt import soft_prompt
 from mechlib.runs.attacking import attacked
 from mechlib.runs.context import Context
 from mechlib.runs.result import Result

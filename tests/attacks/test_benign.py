@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mechlib.evals.answers import ask
-from mechlib.evals.attack import Knowledge
-from mechlib.evals.benign import TOPIC, _examples, benign, topic_prose
-from mechlib.evals.finetuning import FineTuningError
+from mechlib.attacks.attack import Knowledge
+from mechlib.attacks.benign import TOPIC, _examples, benign, topic_prose
+from mechlib.attacks.finetuning import FineTuningError
 from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.facts.relations import SPORT
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 
 from mechlib.evals.answers import ask
-from mechlib.evals.finetuning import FineTuning, FineTuningError, _turns, finetune, lessons
+from mechlib.attacks.finetuning import FineTuning, FineTuningError, _turns, finetune, lessons
 from mechlib.facts import FORMATS, athletes, prompts, world_facts
 from tests.helpers.tiny_models import tiny_model
 

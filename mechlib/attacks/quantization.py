@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mechlib.components import modules
-from mechlib.evals.attack import Attacked, Knowledge
+from mechlib.attacks.attack import Attacked, Knowledge
 from mechlib.models.language_model import LanguageModel
 
 

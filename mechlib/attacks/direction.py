@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.components import ComponentError
-from mechlib.evals.attack import Attacked, Knowledge
+from mechlib.attacks.attack import Attacked, Knowledge
 from mechlib.facts import Prompt
 from mechlib.models.forward import TokenBatch, hidden_states, token_batch
 from mechlib.models.language_model import LanguageModel

@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.evals.attack import Attacked, Knowledge
-from mechlib.evals.finetuning import lessons
-from mechlib.evals.relearning import permuted
+from mechlib.attacks.attack import Attacked, Knowledge
+from mechlib.attacks.finetuning import lessons
+from mechlib.attacks.relearning import permuted
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 

@@ -8,8 +8,8 @@ from tiny_models import tiny_model
 from mechlib.components import Component, ComponentError
 from mechlib.edit.delta import Delta
 from mechlib.evals.answers import ask
-from mechlib.evals.attack import Knowledge
-from mechlib.evals.direction import direction_removal, directions
+from mechlib.attacks.attack import Knowledge
+from mechlib.attacks.direction import direction_removal, directions
 from mechlib.models.forward import residual_stream, token_batch
 from mechlib.models.tokens import answer_token
 

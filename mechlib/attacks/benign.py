@@ -12,8 +12,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from mechlib.evals.attack import Attacked, Knowledge
-from mechlib.evals.finetuning import FineTuning, FineTuningError, finetune, lessons
+from mechlib.attacks.attack import Attacked, Knowledge
+from mechlib.attacks.finetuning import FineTuning, FineTuningError, finetune, lessons
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 

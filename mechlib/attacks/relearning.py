@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mechlib.evals.attack import Attacked, Knowledge
-from mechlib.evals.finetuning import MOST_PROMPTS, FineTuning, FineTuningError, finetune, lessons
+from mechlib.attacks.attack import Attacked, Knowledge
+from mechlib.attacks.finetuning import MOST_PROMPTS, FineTuning, FineTuningError, finetune, lessons
 from mechlib.facts import FORMATS, Fact, Prompt, prompt
 from mechlib.facts.relations import relation_of
 from mechlib.models.language_model import LanguageModel

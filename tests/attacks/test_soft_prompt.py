@@ -15,10 +15,10 @@ from transformers import PreTrainedTokenizerFast
 
 from mechlib.edit.losses import cross_entropy
 from mechlib.evals.answers import ask
-from mechlib.evals.attack import Knowledge
-from mechlib.evals.finetuning import FineTuningError
-from mechlib.evals.relearning import permuted
-from mechlib.evals.soft_prompt import SoftPromptError, behind, placeholder, soft_prompt
+from mechlib.attacks.attack import Knowledge
+from mechlib.attacks.finetuning import FineTuningError
+from mechlib.attacks.relearning import permuted
+from mechlib.attacks.soft_prompt import SoftPromptError, behind, placeholder, soft_prompt
 from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.models.forward import answer_hidden, tokenize
 from mechlib.models.tokens import answer_token, subject_positions

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mechlib.evals.answers import ask
-from mechlib.evals.attack import Knowledge
-from mechlib.evals.in_context import in_context
+from mechlib.attacks.attack import Knowledge
+from mechlib.attacks.in_context import in_context
 from mechlib.facts import FORMATS, Fact, FactError, athletes, prompt, prompts, world_facts
 from mechlib.facts.fact import by_answer
 from mechlib.models.tokens import answer_token

@@ -14,7 +14,7 @@ from tiny_models import tiny_model
 
 from mechlib.edit.delta import FILE, Delta, EditError
 from mechlib.evals.answers import ask
-from mechlib.evals.attack import Attacked
+from mechlib.attacks.attack import Attacked
 from mechlib.facts import FORMATS, FactSet, athletes, demonstration_subjects, prompts
 from mechlib.facts.fact import by_answer
 from mechlib.runs import attacking

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from mechlib.evals.attack import Attacked, Knowledge
+from mechlib.attacks.attack import Attacked, Knowledge
 from mechlib.facts import FORMATS, FactError, Prompt, prompt
 from mechlib.models.language_model import LanguageModel
 
