@@ -36,7 +36,6 @@ FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 from mechlib.facts import FORMATS as ALL_FORMATS
 from mechlib.facts import prompt
 from mechlib.report.page import figures, open_page, tables
-from mechlib.runs.stages.know import splits
 
 page = open_page(globals())
 page.banner()
@@ -51,7 +50,7 @@ page.banner()
 
 # %% tags=["remove-input"]
 asked = page.rows("know")
-parts = splits(page.study.table, page.runner.result(page.study.know), page.study.split_settings)
+parts = page.splits
 known = [row for row in asked if row["probability"] > KNOWN_THRESHOLD]
 page.number("n_table", len(page.study.table))
 page.number("n_asked", len(asked))

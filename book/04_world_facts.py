@@ -49,7 +49,7 @@ from mechlib.localize.path_lookup import THRESHOLD, feeding_mlps
 from mechlib.patching.scores import Scores
 from mechlib.report.agreement import jaccard, with_exact
 from mechlib.report.page import figures, open_page, tables
-from mechlib.runs.stages.know import certainty, splits
+from mechlib.runs.knowledge import certainty
 
 page = open_page(globals())
 page.banner()
@@ -83,7 +83,7 @@ figures.known_by_relation(counts, KNOWN_THRESHOLD).show()
 
 # %% tags=["remove-input"]
 page.number("threshold", KNOWN_THRESHOLD)
-parts = splits(table, page.runner.result(page.study.know), page.study.split_settings)
+parts = page.splits
 fact = next((one for one in parts.forget[0] if len(neighbourhood(one, table, ALL_FORMATS["statement"])) > 1), parts.forget[0].facts[0])
 tables.styled(pd.DataFrame(
     [{"asked as": ALL_FORMATS[form].label, "prompt": prompt(fact, ALL_FORMATS[form]).text, "true": fact.answer, "false": fact.target}

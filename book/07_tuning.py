@@ -66,7 +66,7 @@ trials = pd.DataFrame(page.rows("tuning"))
 chosen = {arm["localization"]: value for arm, value in page.values("tuning")}
 trials["chosen"] = [chosen[row.localization]["learning_rate"] == row.learning_rate
                     and chosen[row.localization]["forget_coefficient"] == row.forget_coefficient for row in trials.itertuples()]
-n_validate = page.study.split_settings["n_validate"]
+n_validate = page.study.splits.n_validate
 page.number("n_validate", n_validate)
 page.number("one_fact", f"{1 / n_validate:.2f}")
 page.number("n_trials", len(trials))

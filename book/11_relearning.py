@@ -56,7 +56,7 @@ import pandas as pd
 from mechlib.report import robustness, verdicts
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_relearning
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 from mechlib.stats import LEAST_GAP
 
 page = open_page(globals())

@@ -55,7 +55,7 @@ BENIGN = None  # None: as the profile says; else a dictionary of kinds, sizes, s
 # %% tags=["remove-input"]
 from mechlib.report import robustness, verdicts
 from mechlib.report.page import figures, open_page, tables
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 
 page = open_page(globals())
 page.banner()

@@ -53,7 +53,7 @@ IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
 # %% tags=["remove-input"]
 from mechlib.report import robustness, verdicts
 from mechlib.report.page import figures, open_page, tables
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 
 page = open_page(globals())
 page.banner()

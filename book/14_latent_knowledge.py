@@ -191,7 +191,7 @@ tables.styled(audits.comparisons(audits.left_inside(rows), leading, others))
 # broken model is not a robust one. In the unedited model there is no such direction, so nothing happens: it is the ceiling.
 
 # %% tags=["remove-input"]
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 
 attacked = page.rows("direction")
 page.number("definition", ATTACKS["direction"].definition)

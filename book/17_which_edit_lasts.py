@@ -60,7 +60,7 @@ import pandas as pd
 
 from mechlib.report import scoreboard
 from mechlib.report.page import figures, open_page, tables
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 
 page = open_page(globals())
 page.banner()

@@ -72,12 +72,12 @@ def jobs(given: str) -> int | None:
 
 
 def _mendable() -> tuple[type[Exception], ...]:
-    from mechlib.components import ComponentError
-    from mechlib.edit.delta import EditError
-    from mechlib.evals.capability import CapabilityError
     from mechlib.attacks.finetuning import FineTuningError
     from mechlib.attacks.quantization import SchemeError
     from mechlib.attacks.soft_prompt import SoftPromptError
+    from mechlib.components import ComponentError
+    from mechlib.edit.delta import EditError
+    from mechlib.evals.capability import CapabilityError
     from mechlib.facts import FactError
     from mechlib.models import ModelError
     from mechlib.report.notebooks import PageError

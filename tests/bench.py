@@ -27,7 +27,7 @@ from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.progress import duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store, default_store

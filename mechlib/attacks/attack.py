@@ -1,4 +1,4 @@
-"""The one shape of attacks: what an attacker has, and the models that come out.
+"""The one shape of attacks: what an attacker has, the models that come out, and what a study must know to run one.
 
 An attack gets a model (edited, or not: that is its control) and yields it attacked, at one setting
 after the other. Whoever calls it asks the yielded model; an attack never sees what is asked.
@@ -6,8 +6,10 @@ after the other. Whoever calls it asks the yielded model; an attack never sees w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
@@ -46,6 +48,28 @@ class Attacked:
     rewrite: Callable[[Prompt], Prompt] = as_it_is
 
 
-# ``attack(model, knowledge, seed, **settings)``; settings are plain values that JSON can hold. Once the
-# iterator is exhausted or closed, ``model`` is what it was, bit for bit.
-Attack = Callable[..., Iterator[Attacked]]
+@dataclass(frozen=True)
+class Attack:
+    """An attack and all that a study must know of it.
+
+    - ``run(model, knowledge, seed, **settings)`` yields attacked models; settings are plain values that JSON can hold.
+      ``model`` itself never changes.
+    - ``version``: raised when the same settings give other rows (see :mod:`mechlib.runs.spec`).
+    - ``definition``: what a page says beside its numbers.
+    - ``settings``: how hard it tries, by profile.
+    - ``folds``: whether the attacker holds one half of the forget set and is tested on the other, then the reverse.
+    - ``nulls``: the same attack without the knowledge, by the settings that differ.
+    - ``reads``: files whose text it uses.
+    - ``seconds``: what it costs in the quick profile on one core.
+    """
+
+    key: str
+    label: str
+    version: int
+    run: Callable[..., Iterator[Attacked]]
+    definition: str
+    settings: Mapping[str, Mapping[str, Any]]
+    folds: bool = False
+    nulls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reads: tuple[Path, ...] = ()
+    seconds: float = 5.0

@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from mechlib.attacks.attack import Attacked, Knowledge
+from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.attacks.finetuning import FineTuning, FineTuningError, finetune, lessons
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
@@ -75,3 +75,13 @@ def _examples(model: LanguageModel, knowledge: Knowledge, kind: Kind, seed: int)
     random.Random(seed).shuffle(prompts)
     random.Random(seed).shuffle(texts)
     return prompts, texts
+
+
+BENIGN = Attack(
+    "benign", "Benign fine-tuning", 1, benign,
+    "LoRA trained on a few examples that say nothing about the forget set: unrelated text, the same template about other facts, "
+    "prose on the same topic.",
+    {"quick": {"kinds": ["unrelated", "same template", "same topic"], "sizes": [4], "steps": 5, "learning_rate": 5e-4, "rank": 8},
+     "full": {"kinds": ["unrelated", "same template", "same topic"], "sizes": [8, 24], "steps": 20, "learning_rate": 2e-4, "rank": 8}},
+    reads=(TOPIC,), seconds=15,
+)  # fmt: skip

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.components import ComponentError
-from mechlib.attacks.attack import Attacked, Knowledge
 from mechlib.facts import Prompt
 from mechlib.models.forward import TokenBatch, hidden_states, token_batch
 from mechlib.models.language_model import LanguageModel
@@ -91,3 +91,12 @@ def _projecting_out(direction: Float[Tensor, " d_model"]) -> Any:
         return output - (along[..., None] * direction).to(output.dtype)
 
     return hook
+
+
+DIRECTION = Attack(
+    "direction", "Direction removal", 1, direction_removal,
+    "The mean difference between the edited and the unedited stream, taken on one half of the forget set, is projected out of "
+    "every layer; asked about the other half.",
+    {"quick": {"layers": "all"}, "full": {"layers": "all"}},
+    folds=True, seconds=2,
+)  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from mechlib.attacks.attack import Attacked, Knowledge
+from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.facts import FORMATS, FactError, Prompt, prompt
 from mechlib.models.language_model import LanguageModel
 
@@ -65,3 +65,11 @@ def _line(one: Prompt) -> str:
     """A fact in its prompt's own format, without the format's demonstrations, and its true answer."""
     bare = prompt(one.fact, replace(FORMATS[one.format], shots=0), one.rotation)
     return f"{bare.text}{bare.answer}"
+
+
+IN_CONTEXT = Attack(
+    "in_context", "In-context demonstrations", 1, in_context,
+    "True facts stand before the question, those of one half of the forget set first; asked about the other half.",
+    {"quick": {"shots": [4]}, "full": {"shots": [4, 8]}},
+    folds=True, seconds=1.5,
+)  # fmt: skip

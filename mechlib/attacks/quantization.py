@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.components import modules
-from mechlib.attacks.attack import Attacked, Knowledge
 from mechlib.models.language_model import LanguageModel
 
 
@@ -131,3 +131,11 @@ def _matrix(blocks: Tensor, like: Tensor, scheme: Scheme) -> Tensor:
     """Blocks put together again."""
     width = like.numel() if scheme.runs_on else like.shape[1]
     return blocks.flatten(1)[:, :width].reshape(like.shape)
+
+
+QUANTIZATION = Attack(
+    "quantization", "Quantization", 1, quantization,
+    "Weights of all attention layers and MLPs rounded to 8 or 4 bits; embeddings and norms stay.",
+    {"quick": {"schemes": ["int4_64", "nf4"]}, "full": {"schemes": ["bfloat16", "int8", "int4_128", "int4_64", "nf4"]}},
+    seconds=6,
+)  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mechlib.attacks.attack import Attacked, Knowledge
+from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.attacks.finetuning import MOST_PROMPTS, FineTuning, FineTuningError, finetune, lessons
 from mechlib.facts import FORMATS, Fact, Prompt, prompt
 from mechlib.facts.relations import relation_of
@@ -94,3 +94,14 @@ def _answered(asked: Prompt, answer: str) -> Prompt:
     """The same text, as if ``answer`` were true."""
     other = prompt(replace(asked.fact, answer=answer), FORMATS[asked.format], asked.rotation)
     return replace(asked, answer=other.answer, options=other.options)
+
+
+RELEARNING = Attack(
+    "relearning", "Relearning", 1, relearning,
+    "LoRA on every linear layer, trained on the true answers of one half of the forget set, on retain facts and on text; "
+    "asked about the other half.",
+    {"quick": {"ranks": [8], "learning_rates": [5e-4], "steps": 6, "checkpoints": [3, 6]},
+     "full": {"ranks": [8, 512], "learning_rates": [5e-5, 2e-4, 1e-3], "steps": 20, "checkpoints": [5, 10, 20]},
+     "paper": {"ranks": [512], "learning_rates": [2e-4], "steps": 20, "checkpoints": [10, 20]}},
+    folds=True, nulls={"permuted answers": {"labels": "permuted"}, "retain facts only": {"labels": "none"}}, seconds=8.5,
+)  # fmt: skip

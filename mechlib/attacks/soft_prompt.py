@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.attacks.attack import Attacked, Knowledge
+from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.attacks.finetuning import lessons
 from mechlib.attacks.relearning import permuted
 from mechlib.facts import Prompt
@@ -157,3 +157,12 @@ def _start(model: LanguageModel, tokens: int, bound: float, generator: torch.Gen
 def _shorten(vectors: Float[Tensor, "token d_model"], bound: float) -> Float[Tensor, "token d_model"]:
     """Bring vectors that are longer than ``bound`` back to it, in place."""
     return vectors.mul_((bound / vectors.norm(dim=-1, keepdim=True)).clamp(max=1.0))
+
+
+SOFT_PROMPT = Attack(
+    "soft_prompt", "Soft prompt", 1, soft_prompt,
+    "A few learned vectors before every question, trained on the true answers of one half of the forget set; asked about the other half.",
+    {"quick": {"tokens": 4, "steps": 5, "learning_rate": 0.05},
+     "full": {"tokens": 4, "steps": 64, "learning_rate": 0.02, "restarts": 2}},
+    folds=True, nulls={"permuted answers": {"labels": "permuted"}}, seconds=6.5,
+)  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from mechlib.edit.delta import EditError
-from mechlib.models.precision import Precision
+from mechlib.models.precision import Precision, fast_precision
 
 # Injection teaches the edit target; unlearning only takes away the true answer.
 Loss = Literal["injection", "unlearning"]
 Optimizer = Literal["adamw", "adamw8bit"]
+# Settings that decide how an edit is computed and not which edit it is: they do not count in a run's identity.
+HOW = {"identity": False}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class EditConfig:
     - ``stop_at``: training ends as soon as the forget facts' new answers (when unlearning: all answers but the true one) have at
       least this probability, as a geometric mean before a step; ``None``: after all steps, as in the paper. Edits that stop at
       one success can be compared.
+    - ``precision``: of the matrix products; ``None``: the one that is fast on the machine.
     - ``checkpointing``: layers compute again in the backward pass instead of keeping what they computed.
 
     Raises :class:`EditError` for a batch below 1, a ``stop_at`` that is no probability and an unknown loss or optimizer.
@@ -39,14 +42,14 @@ class EditConfig:
     text_batch: int = 2
     clip: float = 1.0
     weight_decay: float = 0.0
-    precision: Precision = "bfloat16"
+    precision: Precision | None = None
     seed: int = 0
     loss: Loss = "injection"
     kl_coefficient: float = 0.0
     optimizer: Optimizer = "adamw"
     forget_batch: int | None = None
-    micro_batch: int | None = None
-    checkpointing: bool = False
+    micro_batch: int | None = field(default=None, metadata=HOW)
+    checkpointing: bool = field(default=False, metadata=HOW)
     stop_at: float | None = None
 
     def __post_init__(self) -> None:
@@ -59,3 +62,8 @@ class EditConfig:
         for name, known in (("loss", get_args(Loss)), ("optimizer", get_args(Optimizer))):
             if getattr(self, name) not in known:
                 raise EditError(f"{name} '{getattr(self, name)}' is unknown: choose {', '.join(known)}")
+
+    @property
+    def arithmetic(self) -> Precision:
+        """The precision that is used."""
+        return self.precision or fast_precision()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mechlib.components import WeightSlice
 from mechlib.models.language_model import LanguageModel
@@ -63,9 +62,8 @@ class Delta:
         """How many weights may differ."""
         return sum(block.size for block in self.blocks)
 
-    @contextmanager
-    def applied(self, model: LanguageModel) -> Generator[LanguageModel]:
-        """The edited model, for as long as the context lasts; the original weights are set aside, never written to.
+    def edited(self, model: LanguageModel) -> LanguageModel:
+        """The edited model: a network of its own that shares every weight but the changed matrices. ``model`` stays as it is.
 
         Raises :class:`EditError` if the model lacks a block's matrix or has another shape of it.
         """
@@ -73,16 +71,14 @@ class Delta:
         for block in self.blocks:
             if block.parameter not in parameters or tuple(parameters[block.parameter].shape) != block.shape:
                 raise EditError(f"the delta was made for another model: {model.name} has no {block.parameter} of shape {block.shape}")
-        originals = {name: parameters[name].data for name in {block.parameter for block in self.blocks}}
-        try:
-            for name, original in originals.items():
-                parameters[name].data = original.clone()
-            for block, change in self.blocks.items():
-                parameters[block.parameter].data[block.index].add_(change.to(model.device))
-            yield model
-        finally:
-            for name, original in originals.items():
-                parameters[name].data = original
+        weights = {name: parameters[name].detach().clone() for name in {block.parameter for block in self.blocks}}
+        for block, change in self.blocks.items():
+            weights[block.parameter][block.index].add_(change.to(model.device))
+        twin = model.shared_copy()
+        for name, weight in weights.items():
+            module, _, leaf = name.rpartition(".")
+            setattr(twin.network.get_submodule(module), leaf, nn.Parameter(weight, requires_grad=False))
+        return twin
 
     def save(self, path: Path) -> None:
         """Write as safetensors, with the blocks' places and the provenance in its header."""

@@ -27,9 +27,9 @@ def export(model: LanguageModel, delta: Delta, folder: Path) -> Path:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise EditError(f"{folder} exists and is not empty: give another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".exporting-") as scratch, delta.applied(model):
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".exporting-") as scratch:
             target = Path(scratch) / "model"
-            model.network.save_pretrained(target)
+            delta.edited(model).network.save_pretrained(target)
             model.tokenizer.save_pretrained(target)
             (target / NOTE).write_text(json.dumps(note(model, delta), indent=1) + "\n", encoding="utf-8")
             target.replace(folder)

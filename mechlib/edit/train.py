@@ -56,8 +56,8 @@ def edit(
         raise EditError(f"an edit needs facts to forget, to retain and texts: there are {len(forget)}, {len(retain)} and {len(texts)}")
     if config.loss == "injection" and any(prompt.target is None for prompt in forget):
         raise EditError("a fact of the forget set has no edit target")
-    train = trainable(model, localization, config.precision)
-    with computing(model, config.precision):
+    train = trainable(model, localization, config.arithmetic)
+    with computing(model, config.arithmetic):
         prompts = prompt_batches(train, forget, retain, config)
         general = text_batches(train, texts, config, prompts)
     weights = list(train.weights.values())
@@ -94,7 +94,7 @@ def _backward(train: Trainable, prompts: Sequence[Batch], texts: Sequence[Batch]
     }
     losses: dict[str, float] = {}
     for batch in (*prompts, *texts) if config.micro_batch else (joined(*prompts, *texts),):
-        with computing(train.model, config.precision), train.checkpointed() if config.checkpointing else nullcontext():
+        with computing(train.model, config.arithmetic), train.checkpointed() if config.checkpointing else nullcontext():
             shares = batch.losses(train.model, config.loss)
         torch.stack([coefficients[name] * share for name, share in shares.items()]).sum().backward()
         for name, share in shares.items():

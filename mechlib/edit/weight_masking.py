@@ -63,7 +63,7 @@ class MaskConfig:
     steps: int = 50
     retain_batch: int = 16
     text_batch: int = 2
-    precision: Precision = "bfloat16"
+    precision: Precision | None = None
     seed: int = 0
     loss: Loss = "injection"
 
@@ -74,7 +74,10 @@ class MaskConfig:
     @property
     def batches(self) -> EditConfig:
         """What the batches of an edit need to know of this."""
-        return EditConfig(steps=self.steps, retain_batch=self.retain_batch, text_batch=self.text_batch, seed=self.seed, loss=self.loss)
+        return EditConfig(
+            steps=self.steps, retain_batch=self.retain_batch, text_batch=self.text_batch, seed=self.seed, loss=self.loss,
+            precision=self.precision,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -159,8 +162,8 @@ def train_mask(
         raise EditError(f"a mask needs facts to forget, to retain and texts: there are {len(forget)}, {len(retain)} and {len(texts)}")
     if config.loss == "injection" and any(prompt.target is None for prompt in forget):
         raise EditError("a fact of the forget set has no edit target")
-    train = trainable(model, localization, config.precision)
-    with computing(model, config.precision):
+    train = trainable(model, localization, config.batches.arithmetic)
+    with computing(model, config.batches.arithmetic):
         prompts = prompt_batches(train, forget, retain, config.batches)
         general = text_batches(train, texts, config.batches, prompts)
     coefficients = {"forget": config.forget_coefficient, "retain": config.retain_coefficient, "text": config.text_coefficient}
@@ -171,7 +174,7 @@ def train_mask(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)
     history: list[MaskStep] = []
     for step in range(config.steps):
-        with computing(model, config.precision):
+        with computing(model, config.batches.arithmetic):
             parts = joined(*prompts[step % len(prompts)], *general[step % len(general)]).losses(train.model, config.loss)
         torch.stack([coefficients[name] * loss for name, loss in parts.items()]).sum().backward()
         losses = {name: loss.item() for name, loss in parts.items()}

@@ -32,19 +32,21 @@ _BATCH = 8
 @torch.no_grad()
 def damage(model: LanguageModel, delta: Delta, texts: Mapping[str, Sequence[Sequence[int]]]) -> list[Damage]:
     """Compare the edited with the unedited model on every text of every source."""
+    edited = delta.edited(model)
     return [
         row
         for source, sequences in texts.items()
         for start in range(0, len(sequences), _BATCH)
-        for row in _compared(model, delta, source, start, sequences[start : start + _BATCH])
+        for row in _compared(model, edited, source, start, sequences[start : start + _BATCH])
     ]
 
 
-def _compared(model: LanguageModel, delta: Delta, source: str, start: int, texts: Sequence[Sequence[int]]) -> Iterator[Damage]:
+def _compared(
+    model: LanguageModel, edited: LanguageModel, source: str, start: int, texts: Sequence[Sequence[int]]
+) -> Iterator[Damage]:
     batch = token_batch(model, texts, share_at_most=0)
     before, following = next_tokens(model, batch)
-    with delta.applied(model):
-        after, _ = next_tokens(model, batch)
+    after, _ = next_tokens(edited, batch)
     old, new = unembed(model, before).log_softmax(-1), unembed(model, after).log_softmax(-1)
     losses = [-values.gather(1, following[:, None])[:, 0] for values in (old, new)]
     divergences = (old.exp() * (old - new)).sum(-1)

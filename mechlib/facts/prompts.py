@@ -8,7 +8,7 @@ right before the answer; answers start with a space.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from string import Formatter
 
 from mechlib.facts.fact import Fact, FactError
@@ -20,7 +20,8 @@ class PromptFormat:
     """One way to ask. ``shots`` demonstrations come first; ``letters`` asks for an option's letter."""
 
     key: str
-    label: str
+    # What a reader sees, not what is asked.
+    label: str = field(metadata={"identity": False})
     line: str
     shots: int = 0
     letters: bool = False

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.table import ModelError
 
 Precision = Literal["float32", "bfloat16"]
 
 
 def fast_precision() -> Precision:
-    """``bfloat16`` on an accelerator or a processor with instructions for its products, else ``float32``.
+    """The precision where nobody asked for one: ``MECHLIB_PRECISION``, else what is fast on this machine.
 
-    Without such instructions products in bfloat16 take several times as long as in float32.
+    That is ``bfloat16`` on an accelerator or a processor with instructions for its products, else
+    ``float32``: without such instructions products in bfloat16 take several times as long.
+    Raises :class:`mechlib.models.ModelError` if the variable names another.
     """
+    if asked := os.environ.get("MECHLIB_PRECISION"):
+        if asked not in get_args(Precision):
+            raise ModelError(f"MECHLIB_PRECISION={asked}: choose {' or '.join(get_args(Precision))}")
+        return "float32" if asked == "float32" else "bfloat16"
     # There is no public way to ask.
     instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # pyright: ignore[reportPrivateUsage]
     return "bfloat16" if torch.accelerator.is_available() or instructions else "float32"

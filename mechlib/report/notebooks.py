@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -21,7 +20,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from mechlib.report.parameters import Page, same
-from mechlib.runs.versions import code_version
+from mechlib.runs.spec import digest
 
 # Kernels talk through files of this user instead of network ports.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}})
@@ -32,18 +31,27 @@ class PageError(RuntimeError):
 
 
 def page_fingerprint(page: Page, values: Mapping[str, Any], run_ids: list[str]) -> str:
-    """What an executed page depends on: its source, its parameters, its runs and the code that draws them."""
+    """What an executed page depends on: its source, its parameters, its runs and the files of the rooms that draw them."""
     cells = [(cell.cell_type, cell.source) for cell in page.notebook.cells]
-    content = json.dumps([cells, sorted(values.items()), run_ids, code_version("mechlib.report.page")], default=list)
-    return hashlib.sha256(content.encode()).hexdigest()[:20]
+    package = Path(__file__).parents[1]
+    drawing = sorted(path for room in ("report", "stats") for path in (package / room).rglob("*.py"))
+    return digest(cells, sorted(values.items()), run_ids, *drawing)
 
 
 def is_current(target: Path, fingerprint: str) -> bool:
     """Whether the executed page at ``target`` was made from just this."""
     try:
         return json.loads(target.read_text(encoding="utf-8"))["metadata"]["mechlib"]["fingerprint"] == fingerprint
-    except (OSError, json.JSONDecodeError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # another file, or a damaged one
         return False
+
+
+def page_parameters(path: Path) -> dict[str, Any]:
+    """The parameters that a page was executed with; raises :class:`PageError` for a page that does not say."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["metadata"]["mechlib"]["parameters"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise PageError(f"{path} does not say which parameters it was executed with: execute it again") from None
 
 
 def check_writable(folder: Path) -> None:
@@ -64,7 +72,8 @@ def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprin
     Raises :class:`PageError` with the error's last line.
     """
     notebook = deepcopy(page.notebook)
-    notebook.metadata["mechlib"] = {**notebook.metadata.get("mechlib", {}), "fingerprint": fingerprint}
+    about = {"fingerprint": fingerprint, "parameters": dict(values)}
+    notebook.metadata["mechlib"] = {**notebook.metadata.get("mechlib", {}), **about}
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     changed = {name: value for name, value in values.items() if not same(value, page.parameters[name])}
     with tempfile.TemporaryDirectory() as scratch:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
 import plotly.io as pio
 from IPython.display import HTML
 from myst_nb import glue
 from plotly.io._base_renderers import MimetypeRenderer
 
+from mechlib.facts import Splits
 from mechlib.report import figures as figures
 from mechlib.report import tables as tables
+from mechlib.report.provenance import provenance
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
 from mechlib.stats import ENOUGH_SETS
@@ -75,14 +76,15 @@ class OpenPage:
             f"profile <b>{self.study.profile}</b>: {sets}.{quick}</div>"
         )
 
-    def provenance(self, *needs: str) -> pd.DataFrame:
-        """The runs behind the page: how many of each stage, how long they took, and one id to find them by."""
+    def provenance(self, *needs: str) -> Any:
+        """The runs behind the page, by stage: how many, how long they took, and on what they were computed."""
         runs = {spec.id: spec for need in needs for _, spec in self.study.runs(need)}
-        records = [
-            {"stage": spec.stage, "run": spec.id, "seconds": self.runner.store.read(spec).seconds} for spec in runs.values()
-        ]
-        grouped = pd.DataFrame(records).groupby("stage", sort=False)
-        return grouped.agg(runs=("run", "size"), seconds=("seconds", "sum"), first_run=("run", "first")).round(1)
+        return tables.styled(provenance((spec.stage.name, spec.id, self.runner.read(spec).manifest) for spec in runs.values()))
+
+    @property
+    def splits(self) -> Splits:
+        """How the facts that the model knows are divided."""
+        return self.runner.context.splits(self.runner.result(self.study.known), self.study.splits)
 
 
 def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:

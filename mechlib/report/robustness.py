@@ -1,6 +1,6 @@
 """What attacks brought back: shares with intervals, against what an attack teaches by itself, and where it only broke the model.
 
-Rows are those of :mod:`mechlib.runs.attacking`. A fact counts once: its seeds, halves and rotations
+Rows are those of :mod:`mechlib.runs.stages.attack`. A fact counts once: its seeds, halves and rotations
 are averaged within it, then facts within forget sets, then sets.
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from mechlib.attacks.registry import Settings
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
 from mechlib.report.tables import Rows, label
-from mechlib.runs.attacks import Settings
 from mechlib.stats import Interval, leak_at_k, paired_difference, recovery, wilson
 
-# The setting of answers before an attack, as mechlib.runs.attacking writes it (whose import would bring every stage along).
+# The setting of answers before an attack, as mechlib.runs.stages.attack writes it (whose import would bring every stage along).
 BEFORE = "none"
 # Below this share of its maintain accuracy before the attack, an attacked model is broken and not robust.
 KEPT = 0.9

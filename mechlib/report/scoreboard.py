@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.report.robustness import UNEDITED, fact_values, named, outcomes, shared_setting, strongest, under, values
 from mechlib.report.tables import Rows, label, leading
 from mechlib.report.verdicts import Duel, judged
-from mechlib.runs.attacks import ATTACKS
 from mechlib.stats import Interval
 
 ANY = "any"

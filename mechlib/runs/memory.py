@@ -19,8 +19,9 @@ from mechlib.models import ModelError, ModelSpec
 from mechlib.models.embedded import cache_folder, sha256
 from mechlib.models.language_model import architecture
 from mechlib.runs.spec import RunSpec
+from mechlib.runs.specs import TEXT_LENGTH
 from mechlib.runs.store import Store
-from mechlib.runs.study import TEXT_LENGTH, Study
+from mechlib.runs.study import Study
 
 _WIDTH = {"float32": 4, "bfloat16": 2}
 _WIDEST = 0.25  # the widest window of fact lookup's rule, as a share of all layers
@@ -128,7 +129,7 @@ class Memory:
         """
         arch, training = self.sizes.architecture, self.training
         stream = 4 * arch.d_model
-        layer = 4 * (arch.d_mlp + arch.n_heads * arch.d_head) * _WIDTH[training.precision] + 7 * stream
+        layer = 4 * (arch.d_mlp + arch.n_heads * arch.d_head) * _WIDTH[training.arithmetic] + 7 * stream
         shared, own = (0, self.batch.longest) if training.checkpointing else (self.batch.shared, self.batch.longest - self.batch.shared)
         at_once = min(self.batch.count, training.micro_batch or self.batch.count)
         lines = min(training.text_batch, training.micro_batch or training.text_batch) * TEXT_LENGTH
@@ -143,16 +144,16 @@ class Memory:
     @property
     def parts(self) -> dict[str, int]:
         """The bytes by what they hold."""
-        trained, bfloat16 = self.trained, self.training.precision == "bfloat16"
+        trained, bfloat16 = self.trained, self.training.arithmetic == "bfloat16"
         frozen = (self.sizes.localizable + self.sizes.unembedding if bfloat16 else self.sizes.weights) - trained
         # Frozen weights that the model does not hold in the precision of the arithmetic.
-        copied = 0 if self.dtype == self.training.precision else frozen
+        copied = 0 if self.dtype == self.training.arithmetic else frozen
         # One trained matrix at a time is cast to bfloat16, and its gradient back to float32.
         cast = (2 + 2 + 4) * self.sizes.widest if bfloat16 else 0
         states = 2 * 4 * trained if self.training.optimizer == "adamw" else 2 * (trained + 4 * math.ceil(trained / _BLOCK))
         return {
             "weights": _WIDTH[self.dtype] * (self.sizes.weights - self.aside + (trained if self.parts_before else 0)),
-            "working copy": _WIDTH[self.training.precision] * copied + cast,
+            "working copy": _WIDTH[self.training.arithmetic] * copied + cast,
             "masters": 4 * trained,
             "gradients": 4 * trained,
             "optimizer states": states,
@@ -176,7 +177,7 @@ def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None =
     blocks = [block for component in components for block in component.weights(known.architecture)]
     matrices = {block.parameter: math.prod(block.shape) for block in blocks}
     whole = {block.parameter for block in blocks if block.rows is None and block.columns is None}
-    training = EditConfig(**spec.config["training"])
+    training: EditConfig = spec.settings.training
     return Memory(
         label=f"{spec.label} of {study.model_spec.name}",
         sizes=known,
@@ -198,9 +199,9 @@ def expected_components(localize: RunSpec, known: Sizes, store: Store) -> tuple[
     """
     if store.has(localize):
         return Localization.from_json(store.read(localize).value).components
-    arch, method = known.architecture, localizer(localize.config["method"])
+    arch, method = known.architecture, localizer(localize.settings.method)
     if not method.matched:
-        given = [Component.parse(name) for name in localize.config.get("components", ())]
+        given = [Component.parse(name) for name in localize.settings.components or ()]
         return tuple(method.choose(Measured(given=given), arch, 0, 0))
     lookup = known.lookup if known.lookup and "probe" in localize.inputs else math.ceil(_WIDEST * arch.n_layers)
     return modules(arch, ["mlp"])[: lookup + (method.group == "mixed")]

@@ -2,66 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.localize.registry import localizer
-from mechlib.runs.attacks import ATTACKS
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.study import POSITIONS, REDRAWN, Needed, Study
+from mechlib.runs.specs import BY_POSITION, REDRAWN, Specs
 
+Needed = Sequence[tuple[Mapping[str, Any], RunSpec]]
 Arm = tuple[Mapping[str, Any], tuple[str, int, int]]
 
 
-def _arms(study: Study) -> list[Arm]:
+def _arms(study: Specs) -> list[Arm]:
     return [({"localization": key, "forget_set": number, "seed": seed}, (key, number, seed)) for key, number, seed in study.arms()]
 
 
-def _unedited(study: Study, formats: tuple[str, ...]) -> Needed:
+def _unedited(study: Specs, formats: tuple[str, ...]) -> Needed:
     return [
-        ({"localization": "unedited", "forget_set": number, "seed": 0}, study.ask(None, number, 0, form))
+        ({"localization": "unedited", "forget_set": number, "seed": 0}, study.answers(None, number, 0, form))
         for number in range(study.size.n_sets)
         for form in formats
     ]
 
 
-def _asked(study: Study, formats: tuple[str, ...]) -> Needed:
-    edited = [(arm, study.ask(*where, form)) for arm, where in _arms(study) for form in formats]
+def _asked(study: Specs, formats: tuple[str, ...]) -> Needed:
+    edited = [(arm, study.answers(*where, form)) for arm, where in _arms(study) for form in formats]
     return [*_unedited(study, formats), *edited]
 
 
-def _evidence(study: Study) -> Needed:
-    wanted = {study.kind.family.lookup, POSITIONS, *(localizer(key).evidence for key in study.localizations or ())}
+def _evidence(study: Specs) -> Needed:
+    wanted = {study.kind.family.lookup, BY_POSITION, *(localizer(key).evidence for key in study.localizations or ())}
     return [({"evidence": name}, run) for name, run in study.evidence.items() if name in wanted]
 
 
-def _methods(study: Study) -> Needed:
+def _methods(study: Specs) -> Needed:
     if study.kind.family.lookup not in study.size.compared:
-        return [(columns, run) for columns, run in _evidence(study) if columns["evidence"] != POSITIONS]
+        return [(columns, run) for columns, run in _evidence(study) if columns["evidence"] != BY_POSITION]
     return [_of_evidence(study, name) for name in study.evidence if name != REDRAWN]
 
 
-def _edits(study: Study) -> Needed:
+def _edits(study: Specs) -> Needed:
     return [
         ({**arm, "part": part}, study.edit_part(*where, part)) for arm, where in _arms(study) for part in range(study.parts)
     ]
 
 
-def _localizations(study: Study) -> Needed:
+def _localizations(study: Specs) -> Needed:
     return [({**arm, "part": part}, study.localize(*where, part)) for arm, where in _arms(study) for part in range(study.parts)]
 
 
-def _of_evidence(study: Study, name: str) -> tuple[Mapping[str, Any], RunSpec]:
+def _of_evidence(study: Specs, name: str) -> tuple[Mapping[str, Any], RunSpec]:
     return {"evidence": name}, study.evidence[name]
 
 
-def _by_set(study: Study, run: Callable[[str, int], RunSpec]) -> Needed:
+def _by_set(study: Specs, run: Callable[[str, int], RunSpec]) -> Needed:
     sets = range(study.size.n_sets)
     return [({"localization": key, "forget_set": number}, run(key, number)) for number in sets for key in study.localizations or ()]
 
 
-def _all(study: Study) -> Iterator[tuple[Mapping[str, Any], tuple[str | None, int, int]]]:
+def _all(study: Specs) -> Iterator[tuple[Mapping[str, Any], tuple[str | None, int, int]]]:
     """Unedited and edited models, set after set: what is done of a long run is whole sets."""
     for seed in range(study.size.n_seeds):
         for number in range(study.size.n_attacked_sets):
@@ -69,17 +70,17 @@ def _all(study: Study) -> Iterator[tuple[Mapping[str, Any], tuple[str | None, in
                 yield {"localization": key or "unedited", "forget_set": number, "seed": seed}, (key, number, seed)
 
 
-def _sampled(study: Study, form: str) -> RunSpec:
+def _sampled(study: Specs, form: str) -> RunSpec:
     """A format asked of as many facts as are compared; the one that decides what is known was asked of all anyway."""
-    return study.known(form, None if form == study.known_format else study.size.n_asked)
+    return study.asked_of_all(form, None if form == study.known_format else study.size.n_asked)
 
 
-def _attacked(study: Study, name: str) -> Needed:
+def _attacked(study: Specs, name: str) -> Needed:
     folds = range(study.size.n_folds) if ATTACKS[name].folds else (None,)
     return [({**arm, "attack": name, "fold": fold}, study.attack(name, *where, fold)) for arm, where in _all(study) for fold in folds]
 
 
-def _nulls(study: Study, name: str) -> Needed:
+def _nulls(study: Specs, name: str) -> Needed:
     fold = 0 if ATTACKS[name].folds else None
     return [
         ({**arm, "attack": name, "fold": fold, "null": null}, study.attack(name, *where, fold, null))
@@ -89,19 +90,19 @@ def _nulls(study: Study, name: str) -> Needed:
     ]
 
 
-def _possible_nulls(study: Study, name: str) -> list[str]:
+def _possible_nulls(study: Specs, name: str) -> list[str]:
     """All but those that permute answers, where everybody has the same one."""
     alike = study.kind.forget == "answers"
     return [null for null, changed in ATTACKS[name].nulls.items() if not (alike and changed.get("labels") == "permuted")]
 
 
-def _audited(study: Study, stage: str) -> Needed:
-    return [(arm, study.audit(stage, *where)) for arm, where in _all(study)]
+def _audited(study: Specs, run: Callable[[Specs, str | None, int, int], RunSpec]) -> Needed:
+    return [(arm, run(study, *where)) for arm, where in _all(study)]
 
 
-NEEDS: dict[str, Callable[[Study], Needed]] = {
+NEEDS: dict[str, Callable[[Specs], Needed]] = {
     # every fact asked in the format that decides what is known; and in every format that is compared
-    "know": lambda study: [({}, study.know)],
+    "know": lambda study: [({}, study.known)],
     "asked": lambda study: [({"format": form}, _sampled(study, form)) for form in study.formats or ()],
     # what the localizations are chosen from; everything that scores components; causal tracing with new noise in every run
     "evidence": _evidence,
@@ -115,7 +116,7 @@ NEEDS: dict[str, Callable[[Study], Needed]] = {
     ],
     "edit": _edits,
     "masks": lambda study: _by_set(study, study.mask),
-    "zeroed": lambda study: _by_set(study, study.zero),
+    "zeroed": lambda study: _by_set(study, study.zeroed),
     # the unedited model in every format; with it the edited ones in the format they were trained on, or in every format
     "baseline": lambda study: _unedited(study, study.formats or ()),
     "trained": lambda study: _asked(study, (study.trained_format,)),
@@ -124,6 +125,6 @@ NEEDS: dict[str, Callable[[Study], Needed]] = {
     # every attack and its nulls, and the audits, of the unedited model and of all edits
     **{name: partial(_attacked, name=name) for name in ATTACKS},
     **{f"{name}_nulls": partial(_nulls, name=name) for name, attack in ATTACKS.items() if attack.nulls},
-    "latent": partial(_audited, stage="latent"),
-    "ripple": partial(_audited, stage="ripple"),
+    "latent": partial(_audited, run=Specs.latent),
+    "ripple": partial(_audited, run=Specs.consequences),
 }

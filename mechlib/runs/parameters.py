@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from mechlib.attacks.registry import ATTACKS, settings
 from mechlib.components import read_names
+from mechlib.edit.config import Optimizer
 from mechlib.facts import FactSet
+from mechlib.localize.path_lookup import Rule
 from mechlib.localize.registry import GIVEN, known
 from mechlib.models import ModelSpec, resolve
-from mechlib.models.precision import fast_precision
+from mechlib.models.precision import Precision
 from mechlib.runs import checks
-from mechlib.runs.attacks import ATTACKS, settings
 from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.tasks import SPORTS, TASKS, Task
 
-RULES = ("paper", "released")
-PRECISIONS = ("bfloat16", "float32")
-OPTIMIZERS = ("adamw", "adamw8bit")
+RULES, PRECISIONS, OPTIMIZERS = get_args(Rule), get_args(Precision), get_args(Optimizer)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Parameters:
     forget_sets: int | None = None
     seeds: int | None = None
     edit_format: str | None = None
-    lookup_rule: str = "paper"
+    lookup_rule: Rule = "paper"
     localization: str | None = None
     localizations: tuple[str, ...] | None = None
     learning_rate: float | None = None
@@ -47,11 +47,11 @@ class Parameters:
     steps: int | None = None
     tune: bool = False
     kl_coefficient: float = 0.0
-    optimizer: str = "adamw"
+    optimizer: Optimizer = "adamw"
     micro_batch: int | None = None
     checkpointing: bool = False
     stop_at: float | None = None
-    precision: str | None = None
+    precision: Precision | None = None
     formats: tuple[str, ...] | None = None
     relearning: Any = None
     benign: Any = None
@@ -63,7 +63,8 @@ class Parameters:
     def __post_init__(self) -> None:
         checks.choice("PROFILE", self.profile, PROFILES)
         checks.choice("TASK", self.task, TASKS)
-        object.__setattr__(self, "precision", checks.choice("PRECISION", self.precision or fast_precision(), PRECISIONS))
+        if self.precision is not None:
+            checks.choice("PRECISION", self.precision, PRECISIONS)
         checks.choice("OPTIMIZER", self.optimizer, OPTIMIZERS)
         checks.switch("TUNE", self.tune)
         checks.switch("CHECKPOINTING", self.checkpointing)
@@ -87,7 +88,10 @@ class Parameters:
         # The file is read here: what is wrong with it is said before any work.
         added = (GIVEN,) if self.given else ()
         for name in ATTACKS:
-            object.__setattr__(self, name, settings(name, self.profile, getattr(self, name)))
+            try:
+                object.__setattr__(self, name, settings(name, self.profile, getattr(self, name)))
+            except ValueError as error:
+                raise checks.ParameterError(str(error)) from None
         wanted = PROFILES[self.profile].localizations if self.localizations is None else self.localizations
         chosen = checks.choices("LOCALIZATIONS", wanted, (*known(wanted), *added))
         object.__setattr__(self, "localizations", tuple(dict.fromkeys((*chosen, *added))))

@@ -13,15 +13,12 @@ import torch
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.memory import Memory, memory
 from mechlib.runs.parameters import PRECISIONS
-from mechlib.runs.profiles import PROFILES
 from mechlib.runs.progress import duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.stages import STAGES
+from mechlib.runs.stages import EDIT, STAGES, TRIAL
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
-
-_STEPS = {"edit": "steps", "trial": "steps", "mask": "mask_steps"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Plan:
     def __str__(self) -> str:
         expected = duration(sum(self.seconds.values()))
         lines = [f"{sum(self.missing.values())} runs to compute, about {expected} (an estimate: gemma-3-270m on 2 cores)"]
-        lines += [f"  {stage:<10}{count:>6}  {duration(self.seconds[stage])}" for stage, count in self.missing.items()]
+        lines += [f"  {stage:<13}{count:>6}  {duration(self.seconds[stage])}" for stage, count in self.missing.items()]
         if self.largest:
             lines.append(f"Most memory: {self.largest.label}; its matrices have {self.largest.trained:,} weights (an estimate)")
             lines += [f"  {name:<17}{_bytes(size):>10}" for name, size in self.largest.parts.items() if size]
@@ -67,9 +64,10 @@ class Plan:
 def plan(wanted: Iterable[tuple[Study, Sequence[RunSpec]]], store: Store) -> Plan:
     """What is missing of the runs of one or several studies, inputs included; nothing is computed."""
     missing = {spec.id: (study, spec) for study, specs in wanted for spec in Runner(study, store).missing(specs)}
-    counts = Counter(spec.stage for _, spec in missing.values())
-    seconds = {stage: sum(_seconds(spec) for _, spec in missing.values() if spec.stage == stage) for stage in STAGES if counts[stage]}
-    edits = (memory(study, spec, store) for study, spec in missing.values() if spec.stage in ("edit", "trial"))
+    counts = Counter(spec.stage.name for _, spec in missing.values())
+    order = [stage.name for stage in STAGES if counts[stage.name]]
+    seconds = {name: sum(spec.seconds for _, spec in missing.values() if spec.stage.name == name) for name in order}
+    edits = (memory(study, spec, store) for study, spec in missing.values() if spec.stage in (EDIT, TRIAL))
     return Plan({stage: counts[stage] for stage in seconds}, seconds, max(edits, key=lambda edit: edit.total, default=None))
 
 
@@ -105,11 +103,6 @@ def check(made: Plan) -> None:
     helps = helps or [f"no setting helps, {_bytes(least)} are needed with nothing trained"]
     raise ParameterError(f"{needs.label} needs about {_bytes(needs.total)} and {made.machine.name} has {_bytes(free)} free: "
                          f"{', or '.join(helps)}")  # fmt: skip
-
-
-def _seconds(spec: RunSpec) -> float:
-    usual = getattr(PROFILES["quick"], _STEPS.get(spec.stage, ""), None)
-    return STAGES[spec.stage].cost * (spec.config["training"]["steps"] / usual if usual else 1)
 
 
 def _bytes(size: float) -> str:

@@ -21,7 +21,6 @@ from mechlib.runs.plan import Plan
 from mechlib.runs.progress import Progress, Say
 from mechlib.runs.runner import Runner, Runners
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.stages import STAGES
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
@@ -63,7 +62,7 @@ class Pool:
         self._running: dict[str, RunSpec] = {}
         self._failure: BaseException | None = None
         self._jobs, self._changed = jobs, threading.Condition()
-        self._progress = Progress(say, [STAGES[spec.stage].cost for _, spec in self._waiting.values()])
+        self._progress = Progress(say, [spec.seconds for _, spec in self._waiting.values()])
         threads = max(1, (psutil.cpu_count(logical=False) or 1) // jobs)
         self._workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (store, threads))
         # Processes start with the first task: they import while whoever made this gets ready to enter it.
@@ -111,7 +110,7 @@ class Pool:
             if error:
                 self._failure = self._failure or error
                 self._waiting.clear()
-            self._progress.end(STAGES[spec.stage].cost)
+            self._progress.end(spec.seconds)
             self._start()
             self._changed.notify_all()
 

@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mechlib.models import LanguageModel
-from mechlib.runs.context import Context
 from mechlib.runs.progress import Progress, Say
-from mechlib.runs.result import Result
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.stages import STAGES
-from mechlib.runs.store import Store, default_store
+from mechlib.runs.store import DamagedRun, Store, default_store
 from mechlib.runs.study import Study
+from mechlib.runs.work import Context, Result, Work
 
 
 class Runner:
@@ -38,7 +36,7 @@ class Runner:
             if spec.id in order or self.store.has(spec, files):
                 return
             for needed in spec.inputs.values():
-                visit(needed, STAGES[needed.stage].files)
+                visit(needed, needed.stage.files)
             order[spec.id] = spec
 
         for spec in wanted:
@@ -52,37 +50,48 @@ class Runner:
             return 0
         self.store.check_writable()
         self.store.sweep()
-        progress = Progress(self.say, [STAGES[spec.stage].cost for spec in todo])
+        progress = Progress(self.say, [spec.seconds for spec in todo])
         self.context.report = progress.inside
         for spec in todo:
             progress.begin(spec.label)
             self.run(spec)
-            progress.end(STAGES[spec.stage].cost)
+            progress.end(spec.seconds)
         return len(todo)
 
     def result(self, spec: RunSpec) -> Result:
         """The result of a run, computed if it is missing."""
         self.compute([spec])
-        return self.store.read(spec)
+        return self.read(spec)
+
+    def read(self, spec: RunSpec, files: bool = False) -> Result:
+        """A run that is there; a damaged one is set aside, named, and computed again."""
+        try:
+            return self.store.read(spec, files)
+        except DamagedRun as error:
+            self.say(f"  {error}: it is set aside and computed again")
+            self.store.set_aside(spec)
+            for needed in self.missing([spec]):
+                self.run(needed)
+            return self.store.read(spec, files)
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the runs that ``need`` names, with the columns that say which run they are from."""
         runs = self.study.runs(need)
         self.compute(spec for _, spec in runs)
-        return [{**columns, **row} for columns, spec in runs for row in self.store.read(spec).rows]
+        return [{**columns, **row} for columns, spec in runs for row in self.read(spec).rows]
 
     def values(self, need: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
         """The value of each run that ``need`` names, with its identifying columns."""
         runs = self.study.runs(need)
         self.compute(spec for _, spec in runs)
-        return [(columns, self.store.read(spec).value) for columns, spec in runs]
+        return [(columns, self.read(spec).value) for columns, spec in runs]
 
     def run(self, spec: RunSpec) -> None:
         """Compute one run whose inputs are there, whether or not its rows are kept somewhere."""
-        inputs = {role: self.store.read(needed) for role, needed in spec.inputs.items()}
+        inputs = {role: self.read(needed, needed.stage.files) for role, needed in spec.inputs.items()}
         started = time.monotonic()
         with self.store.writing(spec) as folder:
-            result = STAGES[spec.stage].compute(self.context, spec.config, inputs, folder)
+            result = spec.stage.compute(Work(self.context, spec.settings, inputs, folder))
             self.store.finish(folder, spec, result, time.monotonic() - started)
 
 

@@ -1,40 +1,43 @@
-"""The store: one folder a run, complete or absent."""
+"""The store: one folder a run, complete or absent; and rows that are kept with the book."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
-import platform
 import shutil
 import tempfile
-import time
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from mechlib.runs.result import Result
+from mechlib.runs.manifest import host, manifest, started
+from mechlib.runs.places import kept_folder, runs_folder
 from mechlib.runs.spec import RunSpec
+from mechlib.runs.work import Result
 
 _ROOM = 512 * 1024**2
+_ROWS, _ABOUT = "rows.jsonl", "run.json"
+# All that reading a damaged file can raise.
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error)
 
 
 class StoreError(RuntimeError):
     """The store cannot be read or written; the message says what to do."""
 
 
-def default_root() -> Path:
-    """``MECHLIB_RUNS``, or ``runs`` beside the library, from whatever folder a page is run."""
-    return Path(os.environ.get("MECHLIB_RUNS") or Path(__file__).parents[2] / "runs")
+class DamagedRun(StoreError):  # noqa: N818
+    """A run whose files were altered, truncated or removed: it is to be set aside and computed again."""
 
 
 def default_store() -> Store:
-    """The runs of this machine, and those whose rows are committed with the book."""
-    return Store(default_root(), Path(__file__).parents[2] / "book" / "results" / "rows")
+    """The runs of this machine, and those whose rows are kept with the book."""
+    return Store(runs_folder(), kept_folder())
 
 
 @dataclass(frozen=True)
@@ -50,47 +53,57 @@ class Store:
 
     def folder(self, spec: RunSpec) -> Path:
         """Where a run is or would be."""
-        return self.root / spec.stage / spec.id
+        return self.root / spec.stage.name / spec.id
+
+    def archive(self, spec: RunSpec) -> Path | None:
+        """The file that keeps a run's rows, if there is one."""
+        path = self.kept / spec.stage.name / f"{spec.id}.json.gz" if self.kept else None
+        return path if path and path.is_file() else None
 
     def has(self, spec: RunSpec, files: bool = False) -> bool:
-        """Whether the run is complete; with ``files`` also what lies beside its rows."""
-        return (self.folder(spec) / "run.json").is_file() or (not files and self._archive(spec) is not None)
+        """Whether the run is there; with ``files`` also what lies beside its rows. Whether it is whole, :meth:`read` says."""
+        return (self.folder(spec) / _ABOUT).is_file() or (not files and self.archive(spec) is not None)
 
-    def _archive(self, spec: RunSpec) -> Path | None:
-        path = self.kept / spec.stage / f"{spec.id}.json.gz" if self.kept else None
-        return path if path and path.is_file() else None
+    def read(self, spec: RunSpec, files: bool = False) -> Result:
+        """A run, checked against its digest; with ``files`` also what lies beside its rows. Raises :class:`DamagedRun`."""
+        folder, archive = self.folder(spec), self.archive(spec)
+        try:
+            if archive and not (folder / _ABOUT).is_file():
+                found = json.loads(gzip.decompress(archive.read_bytes()))
+                about, rows, where = found["about"], found["rows"], None
+            else:
+                about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+                rows = [json.loads(line) for line in (folder / _ROWS).read_text(encoding="utf-8").splitlines()]
+                where = folder
+            if about["id"] != spec.id or about["digest"] != rows_digest(rows, about["value"]):
+                raise ValueError("its rows are not those that were written")
+            for name, expected in about["files"].items() if files and where else ():
+                if _sha256(folder / name) != expected:
+                    raise ValueError(f"{name} is not what was written")
+            return Result(rows, about["value"], where, about["manifest"], spec.id)
+        except _UNREADABLE as error:
+            raise DamagedRun(f"{archive or folder} is damaged ({str(error) or type(error).__name__})") from None
+
+    def set_aside(self, spec: RunSpec) -> None:
+        """Rename what is there of a damaged run, so that it is computed again and can still be looked at."""
+        folder, archive = self.folder(spec), self.archive(spec)
+        damaged = folder if folder.exists() else archive
+        if damaged is None:
+            return
+        names = (damaged.with_name(f"{damaged.name}.damaged-{number}") for number in count(1))
+        try:
+            damaged.replace(next(name for name in names if not name.exists()))
+        except OSError as error:
+            raise StoreError(f"{damaged} is damaged and cannot be set aside ({error.strerror}): remove it") from None
 
     def keep(self, spec: RunSpec) -> bool:
         """Put rows and value of a complete run into ``kept``, where they can be committed; false if they are there already."""
-        if self.kept is None or self._archive(spec):
+        if self.kept is None or self.archive(spec):
             return False
-        folder, target = self.folder(spec), self.kept / spec.stage / f"{spec.id}.json.gz"
-        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_suffix(".partial")
-        # No time of writing in the file: the same run gives the same bytes.
-        aside.write_bytes(gzip.compress(json.dumps({"about": about, "rows": rows}).encode(), mtime=0))
-        aside.replace(target)
+        rows = self.read(spec).rows
+        about = json.loads((self.folder(spec) / _ABOUT).read_text(encoding="utf-8"))
+        write_archive(self.kept / spec.stage.name / f"{spec.id}.json.gz", {**about, "files": {}}, rows)
         return True
-
-    def read(self, spec: RunSpec) -> Result:
-        """A complete run; raises :class:`StoreError` if its files were altered."""
-        folder, archive = self.folder(spec), self._archive(spec)
-        if archive and not (folder / "run.json").is_file():
-            try:
-                kept = json.loads(gzip.decompress(archive.read_bytes()))
-                return Result(kept["rows"], kept["about"]["value"], None, kept["about"]["manifest"]["seconds"])
-            except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
-                raise StoreError(f"{archive} is damaged ({error}): delete it and run again") from None
-        try:
-            about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
-            if len(rows) != about["rows"]:
-                raise ValueError(f"{len(rows)} of {about['rows']} rows")
-            return Result(rows, about["value"], folder, about["manifest"]["seconds"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{folder} is damaged ({error}): delete it and run again") from None
 
     def check_writable(self) -> None:
         """Raise :class:`StoreError` before any work if results could not be kept."""
@@ -107,12 +120,14 @@ class Store:
     def writing(self, spec: RunSpec) -> Generator[Path]:
         """A scratch folder that becomes the run's folder when :meth:`finish` was called in it."""
         self.check_writable()
-        scratch = Path(tempfile.mkdtemp(dir=self.root, prefix=f".{os.getpid()}-"))
+        scratch = Path(tempfile.mkdtemp(dir=self.root, prefix=f".scratch-{host()}-{os.getpid()}-{started()}-"))
         try:
             yield scratch
-            if (scratch / "run.json").is_file():
+            if (scratch / _ABOUT).is_file():
                 target = self.folder(spec)
                 target.parent.mkdir(exist_ok=True)
+                if target.exists() and not (target / _ABOUT).is_file():
+                    self.set_aside(spec)
                 if not target.exists():
                     scratch.replace(target)
         except OSError as error:
@@ -121,33 +136,59 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def finish(self, scratch: Path, spec: RunSpec, result: Result, seconds: float) -> None:
-        """Write rows, value and manifest into the scratch folder, the manifest last."""
-        lines = "".join(json.dumps(dict(row)) + "\n" for row in result.rows)
-        (scratch / "rows.jsonl").write_text(lines, encoding="utf-8")
-        about = {"spec": spec.to_json(), "rows": len(result.rows), "value": dict(result.value), "manifest": manifest(seconds)}
-        with (scratch / "run.json").open("w", encoding="utf-8") as file:
-            json.dump(about, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
+        """Write rows, value and manifest into the scratch folder, the manifest last, all of it to the disk."""
+        rows = [dict(row) for row in result.rows]
+        (scratch / _ROWS).write_text(_lines(rows), encoding="utf-8")
+        files = {path.name: _sha256(path) for path in sorted(scratch.iterdir()) if path.name != _ROWS}
+        about = about_run(spec, rows, result.value, manifest(seconds), files)
+        (scratch / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        for path in (*sorted(scratch.iterdir()), scratch):
+            _flush(path)
 
     def sweep(self) -> None:
-        """Remove scratch folders of processes that are gone."""
-        for scratch in self.root.glob(".[0-9]*-*"):
-            pid = int(scratch.name[1:].split("-")[0])
-            if not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
+        """Remove scratch folders of this machine's processes that are gone. Those of other machines and containers are theirs."""
+        for scratch in self.root.glob(f".scratch-{host()}-*-*-*"):
+            pid, start = scratch.name.split("-")[-3:-1]
+            running = started(int(pid)) if pid.isdecimal() and start.isdecimal() else None
+            # The clock that start times count from may be set by a second.
+            if running is None or abs(running - int(start)) > 2:
                 shutil.rmtree(scratch, ignore_errors=True)
 
 
-def manifest(seconds: float) -> dict[str, Any]:
-    """Where and with what a run was made."""
-    import torch
+def about_run(
+    spec: RunSpec, rows: list[dict[str, Any]], value: Mapping[str, Any], how: Mapping[str, Any], files: Mapping[str, str]
+) -> dict[str, Any]:
+    """What is written beside the rows: what was asked, the value, how it was computed, and digests to check them by."""
+    return {"id": spec.id, "label": spec.label, "asked": spec.to_json(), "rows": len(rows), "value": dict(value), "manifest": dict(how),
+            "digest": rows_digest(rows, value), "files": dict(files)}  # fmt: skip
 
-    packages = ("torch", "transformers", "transformer_lens", "scikit-learn", "numpy")
-    return {
-        "seconds": round(seconds, 2),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-    }
+
+def write_archive(path: Path, about: Mapping[str, Any], rows: Any) -> None:
+    """Write rows to be kept. No time of writing is in the file: the same run gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".partial")
+    aside.write_bytes(gzip.compress(json.dumps({"about": dict(about), "rows": list(rows)}).encode(), mtime=0))
+    aside.replace(path)
+
+
+def rows_digest(rows: Any, value: Mapping[str, Any]) -> str:
+    """Hash of rows and value, whatever file they lie in."""
+    content = _lines([dict(row) for row in rows]) + json.dumps(value, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

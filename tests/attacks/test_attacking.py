@@ -19,7 +19,7 @@ from mechlib.facts import FORMATS, FactSet, athletes, demonstration_subjects, pr
 from mechlib.facts.fact import by_answer
 from mechlib.runs import attacking
 from mechlib.runs.attacking import BEFORE, attacked, before, halves, unknown_facts
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.context import Context
 from mechlib.runs.result import Result
 from mechlib.runs.stages import STAGES

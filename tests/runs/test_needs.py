@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 

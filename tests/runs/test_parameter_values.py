@@ -10,7 +10,7 @@ from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import GIVEN, LOCALIZERS, PAPER
 from mechlib.models import KNOWN, ModelError
 from mechlib.runs import parameters as module
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.parameters import OPTIMIZERS, RULES
 from mechlib.runs.profiles import PROFILES

@@ -10,7 +10,7 @@ from mechlib.localize.registry import LOCALIZERS
 from mechlib.models import KNOWN
 from mechlib.models.precision import fast_precision
 from mechlib.runs import study as module
-from mechlib.runs.attacks import ATTACKS
+from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.stages import STAGES
 from mechlib.runs.stages.know import splits

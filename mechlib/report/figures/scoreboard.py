@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.report.figures.style import LAYOUT
 from mechlib.report.tables import label
-from mechlib.runs.attacks import ATTACKS
 
 
 def attack_map(board: pd.DataFrame) -> go.Figure:

@@ -1,42 +1,89 @@
-"""One forget set, or one part of it after the parts before, edited with one localization."""
+"""Edits: a forget set, or one part of it after the parts before, edited with one localization; and masks over its weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from mechlib.components import Localization
-from mechlib.edit.delta import FILE, Delta, merge
+from mechlib.edit.delta import FILE, merge
 from mechlib.edit.train import EditConfig, edit
-from mechlib.facts import FORMATS, prompts
-from mechlib.runs.context import Context
-from mechlib.runs.stages.know import splits
-from mechlib.runs.result import Result
+from mechlib.edit.weight_masking import FILE as MASK
+from mechlib.edit.weight_masking import MaskConfig, train_mask
+from mechlib.facts import prompts
+from mechlib.runs.spec import Stage
+from mechlib.runs.stages.settings import ForgetSet
+from mechlib.runs.work import Result, Work
 
 
-def compute(context: Context, config: Mapping[str, Any], inputs: Mapping[str, Result], folder: Path) -> Result:
+@dataclass(frozen=True)
+class EditSettings:
+    """``part``: (number, of), the part of a forget set that is edited."""
+
+    about: ForgetSet
+    part: tuple[int, int]
+    training: EditConfig
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """A mask that is trained to forget one forget set."""
+
+    about: ForgetSet
+    training: MaskConfig
+
+
+def edited(work: Work[EditSettings]) -> Result:
     """Rows are the learning curve; the delta lies beside them. It holds the parts before, too."""
-    parts, form = splits(context.facts, inputs["know"], config["splits"]), FORMATS[config["format"]]
-    localization = Localization.from_json(inputs["localize"].value)
-    chosen = inputs["tune"].value if "tune" in inputs else {}
-    number, of = config["part"]
-    facts = parts.forget[config["forget_set"]].facts
+    about, (number, of) = work.settings.about, work.settings.part
+    splits = work.splits(about.splits)
+    facts = splits.forget[about.forget_set].facts
     size = -(-len(facts) // of)
-    before = Delta.load(inputs["before"].folder / FILE) if "before" in inputs and inputs["before"].folder else None
-    with before.applied(context.model) if before else nullcontext():
-        delta, history = edit(
-            context.model,
-            localization,
-            prompts(facts[number * size : (number + 1) * size], form),
-            prompts(parts.retained(parts.maintain_train, config["forget_set"]), form),
-            [row["tokens"] for row in inputs["text"].rows],
-            EditConfig(**{**config["training"], **chosen}),
-            context.report,
-        )
+    chosen = work.inputs["tune"].value if "tune" in work.inputs else {}
+    before = work.inputs["before"].delta if "before" in work.inputs else None
+    localization = Localization.from_json(work.inputs["localize"].value)
+    delta, history = edit(
+        before.edited(work.model) if before else work.model,
+        localization,
+        prompts(facts[number * size : (number + 1) * size], about.format),
+        prompts(splits.retained(splits.maintain_train, about.forget_set), about.format),
+        [row["tokens"] for row in work.inputs["texts"].rows],
+        EditConfig(**{**asdict(work.settings.training), **chosen}),
+        work.context.report,
+    )
     whole = merge(before, delta) if before else delta
-    whole.save(folder / FILE)
+    whole.save(work.folder / FILE)
     value = {"norm": whole.norm, "parameters": whole.size, "localization": localization.to_json(), **chosen}
     return Result([asdict(step) for step in history], value)
+
+
+def masked(work: Work[MaskSettings]) -> Result:
+    """Rows are the learning curve; the mask lies beside them."""
+    about = work.settings.about
+    splits = work.splits(about.splits)
+    mask, history = train_mask(
+        work.model,
+        Localization.from_json(work.inputs["localize"].value),
+        prompts(splits.forget[about.forget_set].facts, about.format),
+        prompts(splits.retained(splits.maintain_train, about.forget_set), about.format),
+        [row["tokens"] for row in work.inputs["texts"].rows],
+        work.settings.training,
+        work.context.report,
+    )
+    mask.save(work.folder / MASK)
+    return Result([asdict(step) for step in history], {"masked": mask.masked, "weights": len(mask.values)})
+
+
+# Steps of an edit and of a mask in the quick profile, which the expected seconds are of.
+_QUICK_STEPS, _QUICK_MASK_STEPS = 12, 6
+
+
+def _seconds(settings: EditSettings) -> float:
+    return 15.0 * settings.training.steps / _QUICK_STEPS
+
+
+def _seconds_of_mask(settings: MaskSettings) -> float:
+    return 13.0 * settings.training.steps / _QUICK_MASK_STEPS
+
+
+EDIT = Stage("edit", 1, edited, _seconds, files=True)
+MASKED = Stage("mask", 1, masked, _seconds_of_mask, files=True)

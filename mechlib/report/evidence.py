@@ -1,0 +1,129 @@
+"""The kept evidence as a whole: which runs the committed pages refer to, an audit of them, and what else the store holds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mechlib.report.notebooks import PageError, page_parameters
+from mechlib.report.parameters import read_pages, studies
+from mechlib.runs.audit import compare, sample, summary
+from mechlib.runs.manifest import manifest
+from mechlib.runs.plan import plan
+from mechlib.runs.pool import at_once
+from mechlib.runs.progress import Say
+from mechlib.runs.spec import RunSpec
+from mechlib.runs.store import Store, default_store
+from mechlib.runs.study import Study
+
+OUTCOME = "audit.json"
+
+
+def referred(root: Path) -> dict[str, tuple[Study, RunSpec]]:
+    """Every run that an executed page in the book shows, by id. Raises :class:`PageError` for a page that does not say its parameters."""
+    pages = {page.name: page for page in read_pages(root / "book")}
+    found: dict[str, tuple[Study, RunSpec]] = {}
+    for path in sorted((root / "book" / "results").glob("*/*/*.ipynb")):
+        if path.stem not in pages:
+            continue
+        page = pages[path.stem]
+        for study in studies(page, page_parameters(path)):
+            found |= {spec.id: (study, spec) for need in page.needs for _, spec in study.runs(need)}
+    return found
+
+
+def audit(root: Path, number: int, seed: int, say: Say, jobs: int | None = None) -> str:
+    """Compute a sample of the kept runs again, without what is stored of them; the outcome is kept with the book."""
+    store = default_store()
+    kept = {key: (study, spec) for key, (study, spec) in referred(root).items() if store.archive(spec)}
+    if not kept:
+        raise PageError("no rows are kept with the book, so there is nothing to audit: make keep keeps them")
+    chosen = sample([spec for _, spec in kept.values()], number, seed)
+    aside = Store(store.root / ".audit")
+    aside.check_writable()
+    wanted = [(kept[spec.id][0], [spec]) for spec in chosen]
+    made = plan(wanted, aside)
+    say(f"audit of {len(chosen)} of {len(kept)} kept runs\n{made}")
+    with at_once(wanted, aside, say, made, jobs) as runs:
+        runs.wait(wanted)
+    found = [compare(spec, store.read(spec).rows, aside.read(spec).rows) for spec in chosen]
+    manifests = [store.read(spec).manifest for spec in chosen]
+    before = {tuple(str(how.get(name)) for name in ("commit", "machine", "precision")) for how in manifests}
+    outcome = {
+        "seed": seed, "audited": len(chosen), "kept": len(kept), "by": manifest(0.0),
+        "from": [dict(zip(("commit", "machine", "precision"), one, strict=True)) for one in sorted(before)],
+        "stages": summary(found), "runs": [asdict(one) for one in found],
+    }  # fmt: skip
+    (root / "book" / "results" / OUTCOME).write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+    return shown_audit(outcome).to_string(index=False)
+
+
+def shown_audit(outcome: Mapping[str, Any]) -> pd.DataFrame:
+    """The outcome of an audit for readers, one line a stage."""
+    return pd.DataFrame(outcome["stages"]).astype({"other number of rows": int})
+
+
+def last_audit(root: Path) -> dict[str, Any] | None:
+    """The outcome that is kept with the book, if there is one."""
+    path = root / "book" / "results" / OUTCOME
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def stored(root: Path) -> str:
+    """Size of the store and of the kept rows by stage, and how much of it no executed page refers to."""
+    store, wanted = default_store(), _with_inputs(root)
+    lines = [f"{store.root}"]
+    for name, folder in (("runs", store.root), ("kept with the book", store.kept)):
+        records = [(path.parent.name, path.name.split(".")[0] in wanted, _size(path)) for path in _runs(folder)]
+        if not records:
+            continue
+        table = pd.DataFrame(records, columns=["stage", "referred", "bytes"])
+        table = table.assign(MB=table.bytes / 1e6, unreferred=~table.referred)
+        stages: Any = table.groupby("stage").agg(runs=("MB", "size"), MB=("MB", "sum"), unreferred=("unreferred", "sum"))
+        lines += [f"{name}: {len(table)} runs, {table.MB.sum():.1f} MB", stages.round(2).to_string()]
+    return "\n".join(lines)
+
+
+def prune(root: Path, remove: bool, say: Say) -> None:
+    """List the runs of this machine that no executed page refers to, and what was set aside; ``remove`` them only if that is asked."""
+    store, wanted = default_store(), _with_inputs(root)
+    gone = [path for path in _runs(store.root) if path.name not in wanted]
+    for path in gone:
+        say(f"  {path.relative_to(store.root)}  {_size(path) / 1e6:.1f} MB")
+    total = sum(map(_size, gone)) / 1e6
+    if not remove:
+        say(f"{len(gone)} runs, {total:.1f} MB, are referred to by no executed page: make prune YES=1 removes them")
+        return
+    for path in gone:
+        shutil.rmtree(path)
+    say(f"{len(gone)} runs removed, {total:.1f} MB")
+
+
+def _with_inputs(root: Path) -> set[str]:
+    found: set[str] = set()
+
+    def visit(spec: RunSpec) -> None:
+        if spec.id not in found:
+            found.add(spec.id)
+            for needed in spec.inputs.values():
+                visit(needed)
+
+    for _, spec in referred(root).values():
+        visit(spec)
+    return found
+
+
+def _runs(folder: Path | None) -> list[Path]:
+    """Folders of runs, or their files of kept rows."""
+    found = folder.glob("*/*") if folder and folder.is_dir() else ()
+    return sorted(path for path in found if not path.name.startswith(".") and not path.parent.name.startswith("."))
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())

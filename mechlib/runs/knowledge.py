@@ -1,0 +1,64 @@
+"""What a model knows decides how a study divides its facts: the answers of the unedited model to splits."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mechlib.facts import Fact, FactSet, Splits, demonstration_subjects, split, split_by_answer
+from mechlib.facts.fact import deal
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """How the known facts are divided: into ``sets`` of ``set_size`` facts, or one set for each of the ``answers``."""
+
+    threshold: float
+    forget: Literal["sets", "answers"]
+    n_sets: int
+    n_localize: int
+    n_test: int
+    n_validate: int
+    seed: int
+    set_size: int | None = None
+    target: str | None = None
+
+
+def divided(facts: FactSet, known: Rows, settings: SplitSettings) -> Splits:
+    """The parts of the facts that the model knows; raises :class:`mechlib.facts.FactError` if these are too few."""
+    sizes = {name: getattr(settings, name) for name in ("n_sets", "n_localize", "n_test", "n_validate", "seed")}
+    among, exclude = known_facts(facts, known, settings.threshold), demonstration_subjects()
+    if settings.set_size is None:
+        return split_by_answer(among, target=settings.target, exclude=exclude, **sizes)
+    return split(among, set_size=settings.set_size, exclude=exclude, **sizes)
+
+
+def known_facts(facts: FactSet, known: Rows, threshold: float) -> FactSet:
+    """Facts whose true answer got more than ``threshold``: of the options' probability, or of all tokens' in an open relation."""
+    sure = {(row["relation"], row["subject"]) for row in known if certainty(row) > threshold}
+    return FactSet("known", tuple(fact for fact in facts if (fact.relation, fact.subject) in sure))
+
+
+def certainty(row: Mapping[str, Any]) -> float:
+    """Probability of the true answer in a row of answers."""
+    return math.exp(row["log_probability"]) if row["open"] else row["probability"]
+
+
+def unknown_facts(facts: FactSet, known: Rows, count: int, seed: int) -> list[Fact]:
+    """Facts that the unedited model answers wrongly and is not sure of, balanced over the answers and seeded."""
+    wrong = {(row["relation"], row["subject"]) for row in known if not row["correct"] and certainty(row) < 0.5}
+    never = [fact for fact in facts if (fact.relation, fact.subject) in wrong and fact.subject not in demonstration_subjects()]
+    return deal(never, random.Random(seed))[:count]
+
+
+def halves(facts: Sequence[Fact], fold: int | None) -> tuple[Sequence[Fact], Sequence[Fact]]:
+    """What an attacker holds and what is tested: one half each, exchanged in fold 1; without a fold nothing and everything."""
+    if fold is None:
+        return (), facts
+    first, second = facts[: len(facts) // 2], facts[len(facts) // 2 :]
+    return (second, first) if fold else (first, second)

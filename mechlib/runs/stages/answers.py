@@ -1,0 +1,102 @@
+"""Answers: of all facts, which says what the model knows; and of a forget set beside facts that should have stayed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from mechlib.evals.answers import Answer, ask
+from mechlib.facts import Fact, Prompt, PromptFormat, demonstration_subjects, neighbourhood, prompts
+from mechlib.facts.fact import deal
+from mechlib.models.tokens import distinct
+from mechlib.runs.knowledge import halves, known_facts, unknown_facts
+from mechlib.runs.spec import Stage
+from mechlib.runs.stages.settings import ForgetSet, Subject
+from mechlib.runs.work import Result, Work
+
+# ``forget``: tested; ``relearned``: held by an attacker; ``maintain``: nobody edited them; ``held_out``: the answer of the
+# forget set, not trained on; ``unknown``: never known to the unedited model; ``neighbourhood``: other subjects, same answer.
+Group = Literal["forget", "relearned", "maintain", "held_out", "unknown", "neighbourhood"]
+NEIGHBOURS = 2
+
+
+@dataclass(frozen=True)
+class KnownSettings:
+    """Every fact of the table, or a ``sample`` of so many, in one format."""
+
+    subject: Subject
+    format: PromptFormat
+    sample: int | None = None
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """Which ``groups`` of facts are asked of one forget set's model. ``n_maintain`` and ``n_unknown``: at most so many of them."""
+
+    about: ForgetSet
+    groups: tuple[Group, ...]
+    rotations: int = 1
+    n_maintain: int | None = None
+    n_unknown: int | None = None
+    seed: int | None = None
+
+
+def known(work: Work[KnownSettings]) -> Result:
+    """Rows are the answers of the unedited model. Facts whose answers its tokens cannot tell apart are left out."""
+    facts = [fact for fact in work.context.facts if fact.subject not in demonstration_subjects()]
+    if work.settings.sample is not None:
+        facts = deal(facts, random.Random(0))[: work.settings.sample]
+    asked = [one for one in prompts(facts, work.settings.format) if not one.open or distinct(work.model, one)]
+    rows: list[Answer] = []
+    for start in range(0, len(asked), 64):
+        rows += ask(work.model, asked[start : start + 64])
+        work.report(len(rows), len(asked))
+    return Result([asdict(row) for row in rows])
+
+
+def answers(work: Work[AnswerSettings]) -> Result:
+    """Rows are answers of the edited or unedited model, by ``group``."""
+    model = work.edited
+    return Result([asdict(row) for group, asked in grouped(work, work.settings) for row in ask(model, asked, group)])
+
+
+def grouped(work: Work[Any], settings: AnswerSettings, fold: int | None = None) -> Iterator[tuple[Group, list[Prompt]]]:
+    """The prompts of each group, without those whose answers the model's tokens cannot tell apart."""
+    for group in settings.groups:
+        asked = prompts(_facts(work, settings, group, fold), settings.about.format, settings.rotations)
+        if group == "neighbourhood":
+            asked = _neighbourhood(work, settings)
+        yield group, [one for one in asked if distinct(work.model, one)]
+
+
+def _facts(work: Work[Any], settings: AnswerSettings, group: Group, fold: int | None) -> Sequence[Fact]:
+    splits, number = work.splits(settings.about.splits), settings.about.forget_set
+    held, tested = halves(splits.forget[number].facts, fold)
+    match group:
+        case "forget":
+            return tested
+        case "relearned":
+            return held
+        case "maintain":
+            return splits.retained(splits.maintain_test, number)[: settings.n_maintain]
+        case "held_out":
+            return splits.held_out[number].facts if splits.held_out else ()
+        case "unknown":
+            return unknown_facts(work.context.facts, work.inputs["known"].rows, settings.n_unknown or 0, settings.seed or 0)
+        case "neighbourhood":
+            return ()
+
+
+def _neighbourhood(work: Work[Any], settings: AnswerSettings) -> list[Prompt]:
+    about = settings.about
+    forget = work.splits(about.splits).forget[about.forget_set]
+    known = known_facts(work.context.facts, work.inputs["known"].rows, about.splits.threshold)
+    others = [fact for fact in known if fact not in forget.facts and fact.subject not in forget.subjects]
+    near = [one for fact in forget for one in neighbourhood(fact, others, about.format)[:NEIGHBOURS]]
+    return list({one.text: one for one in near}.values())
+
+
+KNOWN = Stage("known", 1, known, 14.0)
+ANSWERS = Stage("answers", 1, answers, 2.0)

@@ -1,0 +1,72 @@
+"""Attacks: divide the forget set, attack the edited or unedited model, ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mechlib.attacks.attack import Attacked, Knowledge
+from mechlib.attacks.registry import ATTACKS
+from mechlib.evals.answers import ask
+from mechlib.facts import Prompt, prompts
+from mechlib.runs.knowledge import halves
+from mechlib.runs.spec import Stage
+from mechlib.runs.stages.answers import AnswerSettings, Group, grouped
+from mechlib.runs.work import Result, Work
+
+# The setting of the answers before the attack.
+BEFORE = "none"
+
+
+@dataclass(frozen=True)
+class AttackSettings:
+    """One attack. ``fold``: which half of the forget set the attacker holds; ``None``: it holds nothing and all are tested.
+
+    ``asked``: who is asked; ``reads``: hash of the texts that the attack uses.
+    """
+
+    attack: str
+    asked: AnswerSettings
+    settings: Mapping[str, Any]
+    fold: int | None = None
+    reads: str | None = None
+
+
+def attacked(work: Work[AttackSettings]) -> Result:
+    """Answers before the attack and at each of its settings; with a ``fold``, about the half that the attacker did not hold."""
+    settings, about = work.settings, work.settings.asked.about
+    splits = work.splits(about.splits)
+    asked: list[tuple[Group, Prompt]] = [
+        (group, one) for group, some in grouped(work, settings.asked, settings.fold) for one in some
+    ]
+    held, _ = halves(splits.forget[about.forget_set].facts, settings.fold)
+    retain = prompts(splits.retained(splits.maintain_train, about.forget_set), about.format)
+    texts = [row["tokens"] for row in work.inputs["texts"].rows]
+    knowledge = Knowledge(prompts(held, about.format), retain, texts, work.model)
+    before = {(row["relation"], row["subject"]): row for row in work.inputs["before"].rows}
+    rows = [{"setting": BEFORE, "step": 0, **before[one.fact.relation, one.fact.subject], "group": group} for group, one in asked]
+    attack = ATTACKS[settings.attack].run(work.edited, knowledge, settings.asked.seed or 0, **settings.settings)
+    for done, one in enumerate(attack, start=1):
+        rows += _rows(one, asked)
+        work.report(done, done + 1)
+    return Result(rows)
+
+
+def _rows(one: Attacked, asked: Sequence[tuple[Group, Prompt]]) -> list[dict[str, Any]]:
+    answers = ask(one.model, [one.rewrite(prompt) for _, prompt in asked])
+    return [
+        {"setting": one.setting, "step": one.step, **asdict(answer), "group": group}
+        for (group, _), answer in zip(asked, answers, strict=True)
+    ]
+
+
+def _version(settings: AttackSettings) -> Mapping[str, int]:
+    return {settings.attack: ATTACKS[settings.attack].version}
+
+
+def _seconds(settings: AttackSettings) -> float:
+    return ATTACKS[settings.attack].seconds
+
+
+ATTACK = Stage("attack", 1, attacked, _seconds, _version)

@@ -1,0 +1,144 @@
+"""What localizations are chosen from: probes, path patching, and every method that scores components; and how good their circuits are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from mechlib.components import nodes
+from mechlib.facts import Fact, Prompt, PromptFormat, prompts
+from mechlib.localize.path_lookup import extraction_heads, receiver_layer
+from mechlib.models.precision import Precision, fast_precision
+from mechlib.patching.activation import activation_patching
+from mechlib.patching.attribution import attribution_patching
+from mechlib.patching.faithfulness import faithfulness, rankings
+from mechlib.patching.path import direct_effects, effects_on_stream
+from mechlib.patching.probing import probe
+from mechlib.patching.scores import Scores
+from mechlib.patching.weights import gradient_times_weight
+from mechlib.runs.knowledge import SplitSettings
+from mechlib.runs.spec import Stage
+from mechlib.runs.stages.settings import Subject
+from mechlib.runs.work import Result, Work
+
+
+@dataclass(frozen=True)
+class EvidenceSettings:
+    """``share``: (number, of), one of several equal shares of the facts to localize; ``None``: all of them."""
+
+    subject: Subject
+    splits: SplitSettings
+    format: PromptFormat
+    method: str
+    seed: int
+    share: tuple[int, int] | None = None
+    precision: Precision | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """One kind of evidence. ``version``: raised when the same settings give other scores."""
+
+    version: int
+    seconds: float
+    measure: Callable[[Work[EvidenceSettings]], Result]
+
+
+def localizing(work: Work[EvidenceSettings]) -> list[Prompt]:
+    """Prompts about the facts that evidence is taken from, which are neither edited nor tested.
+
+    Sorted by relation: prompts of one relation share their demonstration, and side by side it is computed once.
+    """
+    number, of = work.settings.share or (0, 1)
+    facts: list[Fact] = sorted(work.splits(work.settings.splits).localize.facts[number::of], key=lambda fact: fact.relation)
+    return prompts(facts, work.settings.format)
+
+
+def _scored(work: Work[EvidenceSettings], *, score: Callable[..., Scores]) -> Result:
+    settings = work.settings
+    precision = settings.precision or fast_precision()
+    scores = score(work.model, localizing(work), seed=settings.seed, precision=precision, report=work.context.report)
+    return Result(value=scores.to_json())
+
+
+def _probed(work: Work[EvidenceSettings]) -> Result:
+    """Rows are probes over layers."""
+    splits = work.splits(work.settings.splits)
+    asked = prompts([*splits.localize, *splits.maintain_train], work.settings.format)
+    return Result([asdict(row) for row in probe(work.model, asked, work.settings.seed)])
+
+
+def _paths(work: Work[EvidenceSettings]) -> Result:
+    """``direct``: heads and MLPs on the answer; ``stream``: MLPs on the stream that the lowest extraction head reads."""
+    asked, settings = localizing(work), work.settings
+    how: dict[str, Any] = {"seed": settings.seed, "precision": settings.precision or fast_precision(), "report": work.context.report}
+    direct = direct_effects(work.model, asked, **how)
+    heads = extraction_heads(direct)
+    stream = effects_on_stream(work.model, asked, receiver_layer(heads), **how)
+    value = {"direct": direct.to_json(), "stream": stream.to_json(), "heads": [str(head) for head in heads]}
+    return Result(value={**value, "receiver": receiver_layer(heads)})
+
+
+def _method(score: Callable[..., Scores], **settings: Any) -> Method:
+    return Method(1, 7.0, partial(_scored, score=partial(score, **settings)))
+
+
+# The paper's choices (section 3 and the released code): causal tracing restores clean outputs in a
+# run with a noised subject; attribution patching puts outputs of another subject into the clean run.
+# Exact patching in both directions is what the estimates are measured against.
+SCORED: Mapping[str, Method] = {
+    "causal_tracing": _method(activation_patching, corruption="noise", direction="denoise"),
+    "attribution_patching": _method(attribution_patching, corruption="tokens", direction="noise"),
+    "activation_patching": _method(activation_patching, corruption="tokens", direction="denoise"),
+    "activation_patching_noising": _method(activation_patching, corruption="tokens", direction="noise"),
+    "attribution_patching_denoising": _method(attribution_patching, corruption="tokens", direction="denoise"),
+    "integrated_gradients": _method(attribution_patching, corruption="tokens", direction="noise", integration_steps=5),
+    "relevance_patching": _method(attribution_patching, corruption="tokens", direction="noise", slope="relevance"),
+    "gradient_times_weight": _method(gradient_times_weight),
+    "causal_tracing_redrawn": _method(activation_patching, corruption="noise", direction="denoise", redraw=True),
+    "causal_tracing_positions": _method(activation_patching, corruption="noise", direction="denoise", by_position=True),
+}
+METHODS: Mapping[str, Method] = {"probe": Method(1, 14.0, _probed), "paths": Method(1, 11.0, _paths), **SCORED}
+
+
+def evidence(work: Work[EvidenceSettings]) -> Result:
+    """The evidence of one method."""
+    return METHODS[work.settings.method].measure(work)
+
+
+def _version(settings: EvidenceSettings) -> Mapping[str, int]:
+    return {settings.method: METHODS[settings.method].version}
+
+
+def _seconds(settings: EvidenceSettings) -> float:
+    return METHODS[settings.method].seconds
+
+
+@dataclass(frozen=True)
+class CircuitSettings:
+    """Circuits are tried on ``count`` facts that no method has seen."""
+
+    subject: Subject
+    splits: SplitSettings
+    format: PromptFormat
+    count: int
+    seed: int
+    precision: Precision | None = None
+
+
+def circuits(work: Work[CircuitSettings]) -> Result:
+    """Rows are circuits that each method's ranking proposes, with their faithfulness."""
+    settings = work.settings
+    scores = {name: Scores.from_json(result.value) for name, result in work.inputs.items() if name != "known"}
+    facts = sorted(work.splits(settings.splits).maintain_test.facts[: settings.count], key=lambda fact: fact.relation)
+    rows = faithfulness(
+        work.model, prompts(facts, settings.format), rankings(scores, nodes(work.model.architecture)), seed=settings.seed,
+        precision=settings.precision or fast_precision(), report=work.context.report,
+    )  # fmt: skip
+    return Result([asdict(row) for row in rows])
+
+
+EVIDENCE = Stage("evidence", 1, evidence, _seconds, _version)
+CIRCUITS = Stage("circuits", 1, circuits, 16.0)
