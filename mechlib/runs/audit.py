@@ -67,7 +67,6 @@ def _place(spec: RunSpec) -> int:
 
 def compare(spec: RunSpec, kept: Rows, again: Rows) -> Difference:
     """How far the rows that were computed again are from the kept ones."""
-    label = {"stage": spec.stage.name, "id": spec.id, "label": spec.label, "rows": len(kept)}
     # An edit that stops early may take a step more or fewer: what both have is compared.
     shape = len(kept) != len(again)
     gaps = [(abs(float(value) - float(other[name])), name) for one, other in zip(kept, again, strict=False) for name, value in one.items()
@@ -75,7 +74,8 @@ def compare(spec: RunSpec, kept: Rows, again: Rows) -> Difference:
     same = [one["correct"] == other["correct"] for one, other in zip(kept, again, strict=False) if "correct" in one]
     largest, where = max(gaps, default=(0.0, ""))
     mean = math.fsum(gap for gap, _ in gaps) / len(gaps) if gaps else 0.0
-    return Difference(**label, largest=largest, where=where, mean=mean, answers=1 - sum(same) / len(same) if same else None, shape=shape)
+    answers = 1 - sum(same) / len(same) if same else None
+    return Difference(spec.stage.name, spec.id, spec.label, len(kept), largest, where, mean, answers, shape)
 
 
 def _number(value: Any) -> bool:
