@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mechlib.facts import athletes
+from mechlib.facts import athletes, world_facts
 from mechlib.facts.fact import by_answer
 from mechlib.models import LanguageModel
 from mechlib.runs.result import Result
@@ -39,8 +39,8 @@ STUDIES: dict[str, dict[str, Any]] = {
     "unlearning": {"task": "sports-unlearning"},
     "scaling": {"task": "sports-scaling", "forget_set_size": 2, "forget_sets": 1},
     "world": {"task": "counterfact-editing", **ATTACKS},
-    "world unlearning": {"task": "counterfact-unlearning"},
-    "sequential": {"task": "sequential-counterfact-editing"},
+    "world unlearning": {"task": "counterfact-unlearning", "known_threshold": 0.001, "forget_sets": 1},
+    "sequential": {"task": "sequential-counterfact-editing", "steps": 4},
     "paper rule": {"task": "counterfact-editing", "lookup_rule": "paper"},
     "divergence": {"kl_coefficient": 0.5},
     "micro batches": {"micro_batch": 2, "checkpointing": True},
@@ -62,7 +62,15 @@ def bench_model(nudge: float = 0.0) -> LanguageModel:
             draw, shape = np.random.RandomState(zlib.crc32(name.encode())), tuple(weight.shape)
             values = (draw.random_sample(shape) - 0.5) * (0.7 if weight.dim() > 1 else 0.2)
             values = values * (1 + nudge * (2 * draw.random_sample(shape) - 1))
+            # Heads that look at few tokens, so that subjects matter, and a choosy last layer.
+            values = values + (3.0 if "q_norm" in name or "k_norm" in name else 1.0 if name == "model.norm.weight" else 0.0)
             weight.copy_(torch.from_numpy(values).to(weight.dtype))
+        # Answers are likelier than other words: what is already as good as forgotten is not unlearned.
+        table = model.network.get_input_embeddings().weight
+        table[:, 0] += 0.6
+        for facts, gain in ((world_facts(), 2.0), (athletes(), 2.5)):
+            words = sorted({fact.answer.split()[0] for fact in facts})
+            table[model.tokenizer.convert_tokens_to_ids(words), 0] = gain
         # Silent heads below: the heads that path patching picks have an MLP beneath them that can feed them.
         model.layers[0].self_attn.o_proj.weight.zero_()
     return model

@@ -61,7 +61,7 @@ def _localizations() -> Iterator[Case]:
     for key in (*PAPER, "mlps_0_to_1", "random_mlps_3"):
         yield Case("world", f"localize {key}", lambda study, key=key: study.localize(key, 1, 0))
     yield Case("paper rule", "localize fact_lookup", lambda study: study.localize("fact_lookup", 0, 0))
-    yield Case("sequential", "localize random part 2", lambda study: study.localize("random", 0, 1, 1))
+    yield Case("sequential", "localize all_mlps part 2", lambda study: study.localize("all_mlps", 0, 1, 1))
 
 
 def _edits() -> Iterator[Case]:

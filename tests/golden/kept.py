@@ -96,6 +96,11 @@ def differences(kept: Kept, found: Kept) -> dict[str, list[float]]:
             else [math.inf] * max(1, len(one.get(name, ()))) for name in {**one, **other}}  # fmt: skip
 
 
+def worst(kept: Kept, found: Kept) -> tuple[str, float]:
+    """The column that differs most, and by how much."""
+    return max(((name, max(far, default=0.0)) for name, far in differences(kept, found).items()), key=lambda one: one[1])
+
+
 def _column(kept: Sequence[Any], found: Sequence[Any]) -> list[float]:
     scale = max((abs(leaf) for leaf in kept if _number(leaf) and math.isfinite(leaf)), default=0.0) or 1.0
     return [0.0 if one == LOOSE else _far(one, other, scale) for one, other in zip(kept, found, strict=True)]

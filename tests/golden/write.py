@@ -16,7 +16,7 @@ import torch
 
 from tests.golden.bench import Bench
 from tests.golden.cases import CASES, Case
-from tests.golden.kept import Kept, differences, kept, path_of, read, rounded, save, tolerance, ROWS
+from tests.golden.kept import ROWS, Kept, differences, kept, path_of, read, rounded, save, tolerance, worst
 
 NUDGE, TURNED = 1e-6, 1e-3
 Say = Callable[[str], None]
@@ -36,18 +36,13 @@ def write(bench: Bench, nudged: Bench, say: Say) -> bool:
         if before is None or any(version > before.versions.get(name, 0) for name, version in now.versions.items()):
             save(rounded(now, differences(now, outcome(nudged, case)), TURNED))
             say(f"written: {case.name}")
-        elif (far := largest(before, now)[1]) > tolerance(now.stage):
+        elif (far := worst(before, now)[1]) > tolerance(now.stage):
             refused = True
             say(f"refused: {case.name} changed by {far:.2g}, and nothing that it comes from has a higher version than when it was written")
     for path in sorted(set(ROWS.glob("*.json")) - {path_of(name) for name in CASES}):
         path.unlink()
         say(f"removed: {path.stem} is no case")
     return not refused
-
-
-def largest(before: Kept, now: Kept) -> tuple[str, float]:
-    """The column that differs most, and by how much."""
-    return max(((name, max(column, default=0.0)) for name, column in differences(before, now).items()), key=lambda one: one[1])
 
 
 if __name__ == "__main__":
