@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,10 @@ def rounded(found: Kept, loose: Mapping[str, list[float]] | None = None, most: f
         return [LOOSE if by > most else float(f"{leaf:.{DIGITS}g}") if isinstance(leaf, float) else leaf
                 for leaf, by in zip(leaves, moved, strict=True)]  # fmt: skip
 
-    parts = {part: {name: column(part, name, leaves) for name, leaves in getattr(found, part).items()} for part in ("rows", "means", "value")}
-    return Kept(found.case, found.stage, found.versions, found.count, **parts)
+    def columns(part: str, found: Columns) -> Columns:
+        return {name: column(part, name, leaves) for name, leaves in found.items()}
+
+    return replace(found, rows=columns("rows", found.rows), means=columns("means", found.means), value=columns("value", found.value))
 
 
 def differences(kept: Kept, found: Kept) -> dict[str, list[float]]:
@@ -92,8 +94,12 @@ def differences(kept: Kept, found: Kept) -> dict[str, list[float]]:
     another length or that only one of both has. What is loose is 0.
     """
     one, other = kept.columns(), found.columns()
-    return {name: _column(one[name], other[name]) if len(one.get(name, ())) == len(other.get(name, ())) and name in one and name in other
-            else [math.inf] * max(1, len(one.get(name, ()))) for name in {**one, **other}}  # fmt: skip
+
+    def far(name: str) -> list[float]:
+        alike = name in one and name in other and len(one[name]) == len(other[name])
+        return _column(one[name], other[name]) if alike else [math.inf] * max(1, len(one.get(name, ())))
+
+    return {name: far(name) for name in {**one, **other}}
 
 
 def worst(kept: Kept, found: Kept) -> tuple[str, float]:
@@ -124,20 +130,26 @@ def tolerance(stage: str) -> float:
     return max(FLOOR, FACTOR * measured.get(stage, 0.0))
 
 
-def path_of(case: str) -> Path:
+def path_of(case: str, rows: Path = ROWS) -> Path:
     """The file of a case's rows."""
-    return ROWS / f"{case}.json"
+    return rows / f"{case}.json"
 
 
-def read(case: str) -> Kept | None:
+def read(case: str, rows: Path = ROWS) -> Kept | None:
     """What is kept of a case, if anything is."""
-    path = path_of(case)
+    path = path_of(case, rows)
     return Kept(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def save(found: Kept) -> None:
+def save(found: Kept, rows: Path = ROWS) -> None:
     """Keep it, one column a line."""
-    fields = asdict(found)
-    lines = [f'"{name}": {{\n' + ",\n".join(f" {json.dumps(key)}: {json.dumps(column, separators=(',', ':'))}" for key, column in one.items())
-             + "\n}" if name in ("rows", "means", "value") and one else f'"{name}": {json.dumps(one)}' for name, one in fields.items()]  # fmt: skip
-    path_of(found.case).write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
+
+    def column(entry: tuple[str, list[Any]]) -> str:
+        return f" {json.dumps(entry[0])}: {json.dumps(entry[1], separators=(',', ':'))}"
+
+    def part(value: Any) -> str:
+        columns = isinstance(value, dict) and any(isinstance(one, list) for one in value.values())
+        return "{\n" + ",\n".join(map(column, value.items())) + "\n}" if columns else json.dumps(value)
+
+    lines = [f'"{name}": {part(value)}' for name, value in asdict(found).items()]
+    path_of(found.case, rows).write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -28,18 +28,18 @@ def outcome(bench: Bench, case: Case) -> Kept:
     return kept(case.name, spec, bench.result(case.study, spec))
 
 
-def write(bench: Bench, nudged: Bench, say: Say) -> bool:
-    """Keep what may be kept; false if a case changed without a raised version."""
+def write(bench: Bench, nudged: Bench, say: Say, cases: Mapping[str, Case] = CASES, rows: Path = ROWS) -> bool:
+    """Keep in ``rows`` what may be kept; false if a case changed without a raised version."""
     refused = False
-    for case in CASES.values():
-        now, before = outcome(bench, case), read(case.name)
+    for case in cases.values():
+        now, before = outcome(bench, case), read(case.name, rows)
         if before is None or any(version > before.versions.get(name, 0) for name, version in now.versions.items()):
-            save(rounded(now, differences(now, outcome(nudged, case)), TURNED))
+            save(rounded(now, differences(now, outcome(nudged, case)), TURNED), rows)
             say(f"written: {case.name}")
         elif (far := worst(before, now)[1]) > tolerance(now.stage):
             refused = True
             say(f"refused: {case.name} changed by {far:.2g}, and nothing that it comes from has a higher version than when it was written")
-    for path in sorted(set(ROWS.glob("*.json")) - {path_of(name) for name in CASES}):
+    for path in sorted(set(rows.glob("*.json")) - {path_of(name, rows) for name in cases}):
         path.unlink()
         say(f"removed: {path.stem} is no case")
     return not refused
@@ -48,5 +48,6 @@ def write(bench: Bench, nudged: Bench, say: Say) -> bool:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        done = write(Bench(Path(folder) / "plain"), Bench(Path(folder) / "nudged", NUDGE), lambda line: sys.stdout.write(line + "\n") and None)
+        benches = Bench(Path(folder) / "plain"), Bench(Path(folder) / "nudged", NUDGE)
+        done = write(*benches, lambda line: print(line, flush=True))  # noqa: T201
     sys.exit(not done)
