@@ -1,0 +1,87 @@
+"""Measure what processors differ by: ``python -m tests.golden.measure`` computes all cases as others would and writes spread.json.
+
+A library that is told to leave instructions unused sums in the order of a processor that lacks them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from tests.golden.bench import Bench
+from tests.golden.cases import CASES
+from tests.golden.kept import LOOSE, SPREAD, Kept, differences, read
+from tests.golden.write import outcome
+
+USUAL = "as it is"
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    USUAL: {},
+    "no vectors": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"},
+    "AVX2, two threads": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "2"},
+    "bfloat16": {},
+    "two threads": {"OMP_NUM_THREADS": "2"},
+    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "AVX512": {"ATEN_CPU_CAPABILITY": "avx512", "MKL_ENABLE_INSTRUCTIONS": "AVX512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
+}
+# Not a processor: how far the other precision is. Reported, never tolerated.
+BFLOAT16 = "bfloat16"
+
+
+def measured(changed: Mapping[str, str], precision: str) -> dict[str, Kept]:
+    """All cases in a process of its own with this environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        usual = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONWARNINGS": "ignore"}
+        subprocess.run([sys.executable, "-m", __spec__.name, folder, precision], env={**usual, **changed}, check=True)
+        return {name: Kept(**found) for name, found in json.loads((Path(folder) / "cases.json").read_text()).items()}
+
+
+def compute(folder: Path, precision: str) -> None:
+    """What a process measures."""
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    bench = Bench(folder, changed={"precision": precision})
+    (folder / "cases.json").write_text(json.dumps({name: asdict(outcome(bench, case)) for name, case in CASES.items()}))
+
+
+def spread(reference: Kept, found: Kept) -> tuple[float, int]:
+    """The largest difference of two outcomes, loose leaves left out, and how many leaves are infinitely far: choices that turned."""
+    kept = read(reference.case)
+    loose = kept.columns() if kept else {}
+    far = [by for name, column in differences(reference, found).items()
+           for leaf, by in zip(loose.get(name, column), column, strict=True) if leaf != LOOSE]  # fmt: skip
+    return max((by for by in far if by != float("inf")), default=0.0), sum(by == float("inf") for by in far)
+
+
+def table(outcomes: Mapping[str, Mapping[str, Kept]]) -> dict[str, object]:
+    """By case the largest difference from this processor, and how many choices turned; by stage the largest of its cases."""
+    reference = outcomes[USUAL]
+    far = {name: {where: spread(one, found[name]) for where, found in outcomes.items()} for name, one in reference.items()}
+    other = {name: found.pop(BFLOAT16) for name, found in far.items() if BFLOAT16 in found}
+    cases = {name: max(by for by, _ in found.values()) for name, found in far.items()}
+    stages = {stage: max(cases[name] for name, one in reference.items() if one.stage == stage)
+              for stage in sorted({one.stage for one in reference.values()})}  # fmt: skip
+    return {
+        "environments": {name: ENVIRONMENTS[name] for name in outcomes if name != BFLOAT16},
+        "stages": {name: float(f"{by:.2g}") for name, by in stages.items()},
+        "cases": {name: float(f"{by:.2g}") for name, by in cases.items()},
+        "turned": {name: turned for name, found in far.items() if (turned := max(count for _, count in found.values()))},
+        "bfloat16": {name: [float(f"{by:.2g}"), turned] for name, (by, turned) in other.items()},
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        compute(Path(sys.argv[1]), sys.argv[2])
+    else:
+        done: dict[str, Mapping[str, Kept]] = {}
+        for name, changed in ENVIRONMENTS.items():
+            done[name] = measured(changed, BFLOAT16 if name == BFLOAT16 else "float32")
+            # After each, for they take minutes: what was measured counts although the rest is cut off.
+            SPREAD.write_text(json.dumps(table(done), indent=1) + "\n", encoding="utf-8")
