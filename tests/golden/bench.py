@@ -15,11 +15,11 @@ import torch
 from mechlib.facts import athletes, world_facts
 from mechlib.facts.fact import by_answer
 from mechlib.models import LanguageModel
-from mechlib.runs.result import Result
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
+from mechlib.runs.work import Result
 from tests.helpers.tiny_models import tiny_model
 
 ATTACKS: dict[str, dict[str, Any]] = {

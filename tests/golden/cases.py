@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.localize.registry import PAPER
-from mechlib.runs.attacks import ATTACKS
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.stages.trace import METHODS
+from mechlib.runs.stages.evidence import SCORED
 from mechlib.runs.study import Study
 
 Choose = Callable[[Study], RunSpec]
@@ -30,25 +30,25 @@ class Case:
 
 def _answers() -> Iterator[Case]:
     for form in ("one_shot", "question", "few_shot", "cloze", "multiple_choice"):
-        yield Case("sports", f"known {form}", lambda study, form=form: study.known(form, 24))
-        yield Case("sports", f"ask unedited {form}", lambda study, form=form: study.ask(None, 0, 0, form))
-        yield Case("sports", f"ask edited {form}", lambda study, form=form: study.ask("fact_lookup", 0, 0, form))
+        yield Case("sports", f"known {form}", lambda study, form=form: study.asked_of_all(form, 24))
+        yield Case("sports", f"ask unedited {form}", lambda study, form=form: study.answers(None, 0, 0, form))
+        yield Case("sports", f"ask edited {form}", lambda study, form=form: study.answers("fact_lookup", 0, 0, form))
     for form in ("one_shot", "statement", "paraphrase_1", "paraphrase_2"):
-        yield Case("world", f"known {form}", lambda study, form=form: study.known(form, 24))
+        yield Case("world", f"known {form}", lambda study, form=form: study.asked_of_all(form, 24))
         # In the format that edits are trained on, neighbours are asked, too.
-        yield Case("world", f"ask unedited {form}", lambda study, form=form: study.ask(None, 0, 0, form))
-        yield Case("world", f"ask edited {form}", lambda study, form=form: study.ask("fact_lookup", 0, 0, form))
+        yield Case("world", f"ask unedited {form}", lambda study, form=form: study.answers(None, 0, 0, form))
+        yield Case("world", f"ask edited {form}", lambda study, form=form: study.answers("fact_lookup", 0, 0, form))
     for name in ("sports", "world"):
-        yield Case(name, "known", lambda study: study.know)
+        yield Case(name, "known", lambda study: study.known)
     # Whole answers: those of the same sport that were not trained on.
     for name in ("whole", "unlearning"):
-        yield Case(name, "ask unedited", lambda study: study.ask(None, 0, 0, "one_shot"))
-        yield Case(name, "ask edited", lambda study: study.ask("fact_lookup", 0, 0, "one_shot"))
+        yield Case(name, "ask unedited", lambda study: study.answers(None, 0, 0, "one_shot"))
+        yield Case(name, "ask edited", lambda study: study.answers("fact_lookup", 0, 0, "one_shot"))
 
 
 def _evidence() -> Iterator[Case]:
     for name, lookup in (("sports", "probe"), ("world", "paths")):
-        for method in (lookup, *METHODS):
+        for method in (lookup, *SCORED):
             yield Case(name, f"evidence {method}", lambda study, method=method: study.evidence[method])
         yield Case(name, "circuits", lambda study: study.circuits)
     yield Case("whole", "evidence causal tracing", lambda study: study.evidence["causal_tracing"])
@@ -74,14 +74,14 @@ def _edits() -> Iterator[Case]:
         yield Case("all steps", f"edit {key}", lambda study, key=key: study.edit(key, 1, 0))
     for part in (0, 1):
         yield Case("sequential", f"edit part {part + 1}", lambda study, part=part: study.edit_part("mlps_0_to_1", 0, 0, part))
-    yield Case("sequential", "ask edited", lambda study: study.ask("mlps_0_to_1", 0, 0, "one_shot"))
+    yield Case("sequential", "ask edited", lambda study: study.answers("mlps_0_to_1", 0, 0, "one_shot"))
     yield Case("tuned", "tuning", lambda study: study.tuning("fact_lookup"))
     yield Case("tuned", "edit", lambda study: study.edit("fact_lookup", 0, 0))
     for name in ("sports", "whole", "unlearning", "world", "world unlearning"):
         yield Case(name, "trial", lambda study: study.trial("fact_lookup", 1e-3, 1.0))
     for name in ("sports", "unlearning", "world"):
         yield Case(name, "mask", lambda study: study.mask("fact_lookup", 0))
-        yield Case(name, "zero", lambda study: study.zero("fact_lookup", 0))
+        yield Case(name, "zero", lambda study: study.zeroed("fact_lookup", 0))
     yield Case("sports", "mask random", lambda study: study.mask("random", 0))
 
 
@@ -113,9 +113,9 @@ def _attack(attack: str, key: str | None, fold: int | None, null: str | None) ->
 def _audits() -> Iterator[Case]:
     for name in ("sports", "world"):
         yield Case(name, "damage", lambda study: study.damage("fact_lookup", 0, 0))
-        for stage in ("latent", "ripple"):
-            for who, key in (("unedited", None), ("edited", "fact_lookup")):
-                yield Case(name, f"{stage} {who}", lambda study, stage=stage, key=key: study.audit(stage, key, 0, 0))
+        for who, key in (("unedited", None), ("edited", "fact_lookup")):
+            yield Case(name, f"latent {who}", lambda study, key=key: study.latent(key, 0, 0))
+            yield Case(name, f"consequences {who}", lambda study, key=key: study.consequences(key, 0, 0))
 
 
 CASES = {

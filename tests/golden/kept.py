@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mechlib.runs.result import Result
+from mechlib.runs.work import Result
 from mechlib.runs.spec import RunSpec
 from tests.golden.versions import names, versions
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.stages import STAGES
-
-
-def declared(spec: RunSpec) -> int:
-    """The version that the run's stage declares (of its inputs nothing)."""
-    return 1
 
 
 def names(spec: RunSpec) -> str:
-    """What has that version: the stage, and of those that do several things which."""
-    return spec.stage
+    """What has a version of its own: the stage, and of those that do several things which."""
+    return ", ".join(spec.versions)
 
 
 def where(spec: RunSpec) -> str:
     """The file that declares it."""
-    return STAGES[spec.stage].module.replace(".", "/") + ".py"
+    method = next((name for name in spec.versions if name in ATTACKS), None)
+    return f"mechlib/attacks/{method}.py" if method else spec.stage.compute.__module__.replace(".", "/") + ".py"
 
 
 def versions(spec: RunSpec) -> dict[str, int]:
@@ -26,4 +22,4 @@ def versions(spec: RunSpec) -> dict[str, int]:
     found: dict[str, int] = {}
     for needed in spec.inputs.values():
         found |= versions(needed)
-    return found | {names(spec): declared(spec)}
+    return found | spec.versions
