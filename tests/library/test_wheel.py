@@ -23,7 +23,7 @@ PINS = {
     canonicalize_name(line.partition("==")[0]): line.partition("==")[2]
     for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line
 }  # fmt: skip
-# Only the pages need these rooms; ``lm_eval`` is asked for by whoever calls the one function that imports it.
+# Only the pages need these rooms.
 PAGES_ONLY = {"report"}
 
 
@@ -34,8 +34,8 @@ def wheel(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "mechlib", source / "mechlib", ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(out), str(source)]
-    subprocess.run(command, check=True)
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(out))
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(source)], check=True)
     return zipfile.ZipFile(next(out.glob("*.whl")))
 
 
@@ -44,7 +44,8 @@ def read(wheel, name):
 
 
 def test_every_file_of_the_package_is_in_the_wheel_and_nothing_else(wheel):
-    here = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mechlib").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    files = (path for path in (ROOT / "mechlib").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    here = {path.relative_to(ROOT).as_posix() for path in files}
     assert {"mechlib/py.typed", "mechlib/facts/athletes.csv", "mechlib/facts/prose.txt", "mechlib/evals/topic_prose.txt"} <= here
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == here
 
@@ -69,15 +70,18 @@ def test_without_the_pages_a_command_is_one_line(wheel, tmp_path, command):
 
 def test_the_version_can_be_asked_for(wheel, tmp_path):
     wheel.extractall(tmp_path)
-    command = [sys.executable, "-m", "mechlib", "--version"]
-    assert subprocess.check_output(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, text=True) == f"mechlib {mechlib.__version__}\n"
+    command, environment = [sys.executable, "-m", "mechlib", "--version"], {"PYTHONPATH": str(tmp_path)}
+    said = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True)
+    assert said == f"mechlib {mechlib.__version__}\n"
 
 
 def others_imported(path):
     """Libraries that a file imports, at the top or inside a function."""
     for node in ast.walk(ast.parse(path.read_text())):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) else []
-        yield from (name.split(".")[0] for name in names)
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
 
 
 def declared(*requirements):
@@ -104,5 +108,6 @@ def test_the_lock_has_every_pin_with_hashes():
     locked = {canonicalize_name(name): (version, "--hash=sha256:" in rest)
               for name, version, rest in re.findall(r"^([\w.-]+)==([^ ;]+)(.*(?:\n +--hash=.*)*)", text, re.MULTILINE)}  # fmt: skip
     # Machines have different builds of torch, so different hashes.
-    assert {name: locked.get(name) for name in PINS if name != "torch"} == {name: (pin, True) for name, pin in PINS.items() if name != "torch"}
+    pins = {name: pin for name, pin in PINS.items() if name != "torch"}
+    assert {name: locked.get(name) for name in pins} == {name: (pin, True) for name, pin in pins.items()}
     assert "torch" not in locked and all(hashed for _, hashed in locked.values())
