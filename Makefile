@@ -11,21 +11,30 @@ JOBS ?=
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup execute plan keep book serve lab test check bench clean
+.PHONY: help setup lock execute plan keep book serve lab test test-precisions check bench clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"  PAGES=05,06  JOBS=1'
 
 setup: $(VENV)/.ready  ## make .venv with the pinned packages
 
-$(VENV)/.ready: requirements.txt pyproject.toml
+$(VENV)/.ready: requirements.txt requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing packages into $(VENV) (once, some minutes)"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+# No build of torch, and nothing that only torch brings: each kind of machine has its own, so there is no one hash.
+lock:  ## write requirements.lock: all that requirements.txt brings, with hashes (needs uv)
+	@command -v uv > /dev/null || { echo "make lock needs uv: python -m pip install uv, in an environment that is not $(VENV)"; exit 2; }
+	@echo '# Written by "make lock", to be installed without dependencies after torch, which has no one hash: its builds differ.' > requirements.lock
+	@grep -v '^torch==' requirements.txt | uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate --no-emit-index-url --override <(echo "torch ; sys_platform == 'none'") \
+		$(addprefix --no-emit-package ,torch sympy mpmath networkx) >> requirements.lock
 
 execute: setup  ## run every page for a model, and render the book
 	@$(RUN) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)" --jobs "$(JOBS)"
@@ -48,6 +57,9 @@ lab: setup  ## open the pages in JupyterLab
 
 test: setup  ## the whole test suite
 	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-precisions: setup  ## the tests about precision, for a machine whose fast one is bfloat16, and for one where it is float32
+	@for precision in bfloat16 float32; do MECHLIB_PRECISION=$$precision $(VENV)/bin/python -m pytest -m precision || exit 1; done
 
 check: setup  ## style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/pyright

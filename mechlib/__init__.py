@@ -5,3 +5,5 @@ One path runs through the library: a fact is asked as a prompt (``facts``), a mo
 (``localize``), an edit trains their weights (``edit``), evaluations write down what changed
 (``evals``), a store keeps it all (``runs``), and pages show it (``report``).
 """
+
+__version__ = "0.1.0"

@@ -7,12 +7,15 @@ import os
 import sys
 from pathlib import Path
 
+from mechlib import __version__
+
 ROOT = Path(__file__).parents[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors that a user can mend are one line, and the exit code is 2."""
-    parser = argparse.ArgumentParser(prog="python -m mechlib", description="Run and render the book.")
+    parser = argparse.ArgumentParser(prog="mechlib", description="Run and render the book, from a checkout that holds its pages.")
+    parser.add_argument("--version", action="version", version=f"mechlib {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (("execute", "run every page and render the book"), ("plan", "what execute would run, its time and its memory"),
                        ("keep", "keep the rows of finished runs with the book")):  # fmt: skip
@@ -26,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("book", help="render the book from the executed pages")
     commands.add_parser("parameters", help="list the parameters of the pages")
     chosen = parser.parse_args(arguments)
+    if not (ROOT / "book").is_dir():
+        sys.stderr.write(f"mechlib: no pages beside {Path(__file__).parent}: they lie in a checkout of the project, run it there\n")
+        return 2
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:

@@ -8,6 +8,7 @@ prompts share is computed once, so they share its dropout too.
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections.abc import Collection, Generator, Iterator, Sequence
@@ -132,7 +133,9 @@ def finetune(
 
 
 def _adapted(model: LanguageModel, how: FineTuning) -> LanguageModel:
-    # Imported where it is wanted: it takes seconds.
+    # Imported where it is wanted: it takes seconds. It imports bitsandbytes where that is installed, whose log then asks for
+    # kernels that nothing here would use.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     from peft import LoraConfig, inject_adapter_in_model
 
     twin = model.shared_copy()

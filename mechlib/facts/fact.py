@@ -23,6 +23,8 @@ class Fact:
 
     A published fact brings its own ``wordings`` (a statement, then paraphrases; ``{}`` is the subject)
     and ``neighbourhood`` (texts about other subjects with the same answer); others leave both to their relation.
+    With wordings of its own a fact can bring ``options`` (the answers that compete; none: every token does) and
+    ``demonstrations`` (other subjects and their answers). Raises :class:`FactError` if it brings these alone, or demonstrates itself.
     """
 
     subject: str
@@ -31,6 +33,14 @@ class Fact:
     target: str | None = None
     wordings: tuple[str, ...] = ()
     neighbourhood: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    demonstrations: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.options or self.demonstrations) and not self.wordings:
+            raise FactError(f"{self.subject} brings options or demonstrations: give it wordings, too, for a relation has its own")
+        if self.subject in dict(self.demonstrations):
+            raise FactError(f"{self.subject} is among its own demonstrations: demonstrate with other subjects")
 
     def __str__(self) -> str:
         return f"{self.subject} -> {self.answer}" + (f" (edit: {self.target})" if self.target else "")
@@ -68,12 +78,12 @@ class FactSet:
     @property
     def fingerprint(self) -> str:
         """Hash of the facts in their order (not of the name)."""
-        rows = json.dumps([asdict(fact) for fact in self.facts], sort_keys=True)
+        rows = json.dumps([_written(fact) for fact in self.facts], sort_keys=True)
         return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that :meth:`from_json` reads back to an equal value."""
-        return {"name": self.name, "facts": [asdict(fact) for fact in self.facts]}
+        return {"name": self.name, "facts": [_written(fact) for fact in self.facts]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FactSet:
@@ -81,9 +91,16 @@ class FactSet:
         return cls(data["name"], tuple(_read(fact) for fact in data["facts"]))
 
 
+def _written(fact: Fact) -> dict[str, Any]:
+    """All fields; but those that came later only where they say something, so that fingerprints of older tables stand."""
+    later = ("options", "demonstrations")
+    return {name: value for name, value in asdict(fact).items() if value or name not in later}
+
+
 def _read(data: Mapping[str, Any]) -> Fact:
-    fact = Fact(**data)
-    return replace(fact, wordings=tuple(fact.wordings), neighbourhood=tuple(fact.neighbourhood))
+    lists = {name: tuple(data.get(name, ())) for name in ("wordings", "neighbourhood", "options")}
+    demonstrations = tuple((subject, answer) for subject, answer in data.get("demonstrations", ()))
+    return Fact(**{**data, **lists, "demonstrations": demonstrations})
 
 
 @dataclass(frozen=True)

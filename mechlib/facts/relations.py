@@ -90,7 +90,7 @@ def relation_of(fact: Fact) -> Relation:
     if fact.wordings:
         statement, *paraphrases = fact.wordings
         named = {f"paraphrase_{number}": text for number, text in enumerate(paraphrases, start=1)}
-        return Relation(fact.relation, {"statement": statement, **named})
+        return Relation(fact.relation, {"statement": statement, **named}, fact.demonstrations, fact.options or None)
     if fact.relation not in RELATIONS:
         raise FactError(f"no prompts are written for the relation '{fact.relation}' (known: {', '.join(RELATIONS)})")
     return RELATIONS[fact.relation]

@@ -73,7 +73,7 @@ def test_one_process_on_an_accelerator_or_for_one_run(study, tmp_path, monkeypat
 def test_a_large_model_gets_one_process_even_if_nothing_is_edited(monkeypatch, tmp_path):
     monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
-    large = Study(model="llama-3-8b")
+    large = Study(model="llama-3-8b", precision="float32")
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)
     assert room([large], Store(tmp_path), 64 * 10**9) == 1
 
