@@ -9,9 +9,12 @@ PARAMS ?=
 PAGES ?=
 JOBS ?=
 PORT ?= 8000
+N ?= 24
+SEED ?= 0
+YES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock execute plan keep book serve lab test test-precisions check bench clean
+.PHONY: help setup lock execute plan keep audit store prune book serve lab test test-precisions check bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -44,6 +47,15 @@ plan: setup  ## what execute would run, about how long, and the memory it needs 
 
 keep: setup  ## keep the rows of finished runs with the book, to be committed (same options)
 	@$(RUN) mechlib keep --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
+
+audit: setup  ## compute a sample of the kept runs again, and keep how far they differ with the book (N=24 SEED=0)
+	@$(RUN) mechlib audit --number "$(N)" --seed "$(SEED)" --jobs "$(JOBS)"
+
+store: setup  ## size of stored and kept runs by stage, and what no executed page refers to
+	@$(RUN) mechlib store
+
+prune: setup  ## list the runs that no executed page refers to; YES=1 removes them
+	@$(RUN) mechlib prune $(if $(YES),--yes)
 
 book: setup  ## render the book from the committed pages, in seconds
 	@$(RUN) mechlib book

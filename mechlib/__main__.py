@@ -26,6 +26,13 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "execute":
             run.add_argument("--jobs", default="", help="runs to compute at once; empty: what suits the machine")
         run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
+    audit = commands.add_parser("audit", help="compute a sample of the kept runs again, and keep how far they differ with the book")
+    audit.add_argument("--number", default="24", help="about so many runs")
+    audit.add_argument("--seed", default="0", help="which of them")
+    audit.add_argument("--jobs", default="", help="runs to compute at once; empty: what suits the machine")
+    commands.add_parser("store", help="size of the stored and the kept runs by stage, and what no executed page refers to")
+    prune = commands.add_parser("prune", help="list the runs that no executed page refers to")
+    prune.add_argument("--yes", action="store_true", help="remove them")
     commands.add_parser("book", help="render the book from the executed pages")
     commands.add_parser("parameters", help="list the parameters of the pages")
     chosen = parser.parse_args(arguments)
@@ -35,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
+        _fix_places()
         _run(chosen)
     except KeyboardInterrupt:
         say("stopped; finished runs are kept, and the same command goes on from here")
@@ -45,6 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _fix_places() -> None:
+    """Pages run in a folder of their own: what is relative counts from where the user stands."""
+    from mechlib.runs.places import runs_folder
+
+    os.environ["MECHLIB_RUNS"] = str(runs_folder())
+
+
 def say(line: str) -> None:
     """One line of progress."""
     sys.stdout.write(line + "\n")
@@ -53,6 +68,7 @@ def say(line: str) -> None:
 
 def _run(chosen: argparse.Namespace) -> None:
     from mechlib.report.book import build
+    from mechlib.report.evidence import audit, prune, stored
     from mechlib.report.execute import execute, keep, parameter_help, planned
     from mechlib.report.parameters import read_pages
 
@@ -64,6 +80,12 @@ def _run(chosen: argparse.Namespace) -> None:
             say(planned(ROOT, given, chosen.params, chosen.pages))
         else:
             keep(ROOT, given, chosen.params, chosen.pages, say)
+    elif chosen.command == "audit":
+        say(audit(ROOT, whole("N", chosen.number, 1), whole("SEED", chosen.seed, 0), say, jobs(chosen.jobs)))
+    elif chosen.command == "store":
+        say(stored(ROOT))
+    elif chosen.command == "prune":
+        prune(ROOT, chosen.yes, say)
     elif chosen.command == "book":
         say(str(build(ROOT)))
     else:
@@ -72,9 +94,14 @@ def _run(chosen: argparse.Namespace) -> None:
 
 def jobs(given: str) -> int | None:
     """``JOBS`` as a number; ``None`` if it is not given, for what suits the machine."""
-    from mechlib.runs.checks import whole
+    return whole("JOBS", given, least=1) if given else None
 
-    return whole("JOBS", int(given) if given.isdecimal() else given, least=1) if given else None
+
+def whole(name: str, given: str, least: int) -> int:
+    """An option that is a whole number."""
+    from mechlib.runs import checks
+
+    return checks.whole(name, int(given) if given.isdecimal() and len(given) < 10 else given, least)
 
 
 def _mendable() -> tuple[type[Exception], ...]:
@@ -88,12 +115,13 @@ def _mendable() -> tuple[type[Exception], ...]:
     from mechlib.models import ModelError
     from mechlib.report.notebooks import PageError
     from mechlib.runs.checks import ParameterError
+    from mechlib.runs.places import PlaceError
     from mechlib.runs.pool import PoolError
     from mechlib.runs.store import StoreError
 
     return (
-        CapabilityError, ComponentError, EditError, FactError, FineTuningError, ModelError, PageError, ParameterError, PoolError,
-        SchemeError, SoftPromptError, StoreError,
+        CapabilityError, ComponentError, EditError, FactError, FineTuningError, ModelError, PageError, ParameterError, PlaceError,
+        PoolError, SchemeError, SoftPromptError, StoreError,
     )  # fmt: skip
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pandas as pd
 
 from mechlib.report.notebooks import PageError, page_parameters
 from mechlib.report.parameters import read_pages, studies
+from mechlib.report.provenance import provenance
 from mechlib.runs.audit import compare, sample, summary
 from mechlib.runs.manifest import manifest
+from mechlib.runs.places import kept_folder
 from mechlib.runs.plan import plan
 from mechlib.runs.pool import at_once
 from mechlib.runs.progress import Say
@@ -61,18 +64,64 @@ def audit(root: Path, number: int, seed: int, say: Say, jobs: int | None = None)
         "stages": summary(found), "runs": [asdict(one) for one in found],
     }  # fmt: skip
     (root / "book" / "results" / OUTCOME).write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-    return shown_audit(outcome).to_string(index=False)
+    return f"{Audit(outcome).sentence}\n{Audit(outcome).table.to_string(index=False)}"
 
 
-def shown_audit(outcome: Mapping[str, Any]) -> pd.DataFrame:
-    """The outcome of an audit for readers, one line a stage."""
-    return pd.DataFrame(outcome["stages"]).astype({"other number of rows": int})
+def kept_rows() -> pd.DataFrame:
+    """The rows that are kept with the book, by stage: how many runs, and how they were computed."""
+    found: list[tuple[str, str, Mapping[str, Any]]] = []
+    for path in _runs(kept_folder()):
+        about = json.loads(gzip.decompress(path.read_bytes()))["about"]
+        found.append((path.parent.name, about["id"], about["manifest"]))
+    return provenance(found)
 
 
-def last_audit(root: Path) -> dict[str, Any] | None:
-    """The outcome that is kept with the book, if there is one."""
-    path = root / "book" / "results" / OUTCOME
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+@dataclass(frozen=True)
+class Audit:
+    """The outcome of an audit for readers; ``None``: there was none."""
+
+    outcome: Mapping[str, Any] | None
+
+    @classmethod
+    def last(cls) -> Audit:
+        """The outcome that is kept with the book."""
+        folder = kept_folder()
+        path = folder.with_name(OUTCOME) if folder else None
+        return cls(json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None)
+
+    @property
+    def sentence(self) -> str:
+        """What was audited, by which code on which machine."""
+        if self.outcome is None:
+            return "No audit is kept with the book: make audit makes one."
+        by, found = self.outcome["by"], self.outcome
+        before = "; ".join(f"{one['machine']}, {one['precision']}" for one in _without_commit(found["from"]))
+        commits = len({one["commit"] for one in found["from"]})
+        changes = " (with changes)" if by["dirty"] else ""
+        return (
+            f"{found['audited']} of {found['kept']} kept runs (drawn with seed {found['seed']}) were computed again on {by['finished'][:10]} "
+            f"at commit {str(by['commit'])[:8]}{changes} on {by['machine']} in {by['precision']}. They had been computed at {commits} earlier "
+            f"commit{'s' * (commits != 1)} on {before}."
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One line a stage."""
+        return pd.DataFrame(self.outcome["stages"] if self.outcome else [])
+
+    @property
+    def formats(self) -> dict[str, Any]:
+        """How its numbers are written."""
+        return {"largest difference": "{:.2g}", "mean difference": "{:.2g}", "answers changed": _percent} if self.outcome else {}
+
+
+def _without_commit(computed: list[Mapping[str, str]]) -> list[dict[str, str]]:
+    places = {(one["machine"], one["precision"]) for one in computed}
+    return [{"machine": machine, "precision": precision} for machine, precision in sorted(places)]
+
+
+def _percent(value: float | None) -> str:
+    return "none asked" if value is None or value != value else f"{value:.1%}"
 
 
 def stored(root: Path) -> str:

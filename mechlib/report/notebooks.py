@@ -35,7 +35,8 @@ def page_fingerprint(page: Page, values: Mapping[str, Any], run_ids: list[str]) 
     cells = [(cell.cell_type, cell.source) for cell in page.notebook.cells]
     package = Path(__file__).parents[1]
     drawing = sorted(path for room in ("report", "stats") for path in (package / room).rglob("*.py"))
-    return digest(cells, sorted(values.items()), run_ids, *drawing)
+    files = [path for name in page.reads if (path := page.path.parent / "results" / name).is_file()]
+    return digest(cells, sorted(values.items()), run_ids, *drawing, *files)
 
 
 def is_current(target: Path, fingerprint: str) -> bool:

@@ -20,7 +20,7 @@ class Page:
 
     The values of ``own`` parameters neither come from earlier pages nor flow to later ones; those of ``fixed`` ones cannot be
     given from outside either, because the page is about them.
-    A page of several ``tasks`` shows the same runs of each.
+    A page of several ``tasks`` shows the same runs of each. ``reads``: files beside the results that it shows.
     """
 
     path: Path
@@ -30,6 +30,7 @@ class Page:
     own: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -49,7 +50,7 @@ def read_page(path: Path) -> Page:
     except NO_LITERAL:
         raise ParameterError(f"{path.name}: the parameter cell may only assign plain values, one name a line (STEPS = 20)") from None
     about = notebook.metadata.get("mechlib", {})
-    return Page(path, notebook, parameters, *(tuple(about.get(name, ())) for name in ("needs", "own", "fixed", "tasks")))
+    return Page(path, notebook, parameters, *(tuple(about.get(name, ())) for name in ("needs", "own", "fixed", "tasks", "reads")))
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:

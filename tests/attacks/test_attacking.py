@@ -10,20 +10,20 @@ import torch
 from editing import bits, edited, localization, same
 from hypothesis import given
 from hypothesis import strategies as st
+from mechlib.runs.attacking import BEFORE, attacked, before, halves, unknown_facts
+from mechlib.runs.context import Context
+from mechlib.runs.result import Result
+from mechlib.runs.stages.know import splits
 from tiny_models import tiny_model
 
+from mechlib.attacks.attack import Attacked
+from mechlib.attacks.registry import ATTACKS
 from mechlib.edit.delta import FILE, Delta, EditError
 from mechlib.evals.answers import ask
-from mechlib.attacks.attack import Attacked
 from mechlib.facts import FORMATS, FactSet, athletes, demonstration_subjects, prompts
 from mechlib.facts.fact import by_answer
 from mechlib.runs import attacking
-from mechlib.runs.attacking import BEFORE, attacked, before, halves, unknown_facts
-from mechlib.attacks.registry import ATTACKS
-from mechlib.runs.context import Context
-from mechlib.runs.result import Result
 from mechlib.runs.stages import STAGES
-from mechlib.runs.stages.know import splits
 
 SPLITS = {"threshold": 0.5, "forget": "sets", "n_sets": 2, "set_size": 7, "n_localize": 3, "n_test": 9, "n_validate": 0, "seed": 0}
 CONFIG = {"splits": SPLITS, "format": "one_shot", "forget_set": 1, "fold": None, "n_maintain": 6, "n_unknown": 5, "seed": 3, "settings": {}}

@@ -7,15 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mechlib.runs.context import Context
+from mechlib.runs.result import Result
+from mechlib.runs.stages.know import certainty, compute, known_facts
 from tiny_models import tiny_model
 
 from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, Fact, FactError, FactSet, athletes, prompt, prompts, world_facts
 from mechlib.models.tokens import answer_token, distinct, option_tokens
 from mechlib.patching.pairs import make_pair
-from mechlib.runs.context import Context
-from mechlib.runs.result import Result
-from mechlib.runs.stages.know import certainty, compute, known_facts
 
 MODEL = tiny_model("gemma3", world=True)
 FACTS = world_facts().facts[::90]

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mechlib.runs.work import Result
 from mechlib.runs.spec import RunSpec
+from mechlib.runs.work import Result
 from tests.golden.versions import names, versions
 
 ROWS, SPREAD = Path(__file__).with_name("rows"), Path(__file__).with_name("spread.json")

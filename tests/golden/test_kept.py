@@ -3,8 +3,8 @@
 import math
 
 import pytest
-
 from mechlib.runs.result import Result
+
 from mechlib.runs.spec import RunSpec
 from tests.golden import versions
 from tests.golden.bench import Bench

@@ -1,9 +1,10 @@
 """What the tests of plans share: a small edit whose bytes can be computed by hand, and a store that needs no weights."""
 
+from mechlib.runs.result import Result
+
 from mechlib.components import Architecture
 from mechlib.edit.config import EditConfig
 from mechlib.runs.memory import Batch, Memory, Sizes
-from mechlib.runs.result import Result
 from mechlib.runs.store import Store
 
 TINY = Sizes(Architecture(3, 4, 2, 32, 8, 48), 100, tied=True)

@@ -5,10 +5,10 @@ import shutil
 from functools import cache
 
 import pytest
+from mechlib.runs.versions import code_version
 
 from mechlib.runs import versions
 from mechlib.runs.stages import STAGES
-from mechlib.runs.versions import code_version
 
 LOW = '''"""Low."""
 import os

@@ -6,6 +6,9 @@ from dataclasses import asdict, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mechlib.runs.context import Context
+from mechlib.runs.result import Result
+from mechlib.runs.stages.trace import METHODS
 from tiny_models import tiny_model
 
 from mechlib.components import Architecture, Component, ComponentError, Localization, nodes, read_names
@@ -18,10 +21,7 @@ from mechlib.report.agreement import probed_lookup, random_mlp_draws
 from mechlib.report.tables import label, leading
 from mechlib.runs import study as module
 from mechlib.runs.checks import ParameterError
-from mechlib.runs.context import Context
-from mechlib.runs.result import Result
 from mechlib.runs.stages.localize import FILE, compute
-from mechlib.runs.stages.trace import METHODS
 from mechlib.runs.study import Study
 
 ARCH = Architecture(n_layers=12, n_heads=4, n_key_value_heads=2, d_model=16, d_head=8, d_mlp=20)

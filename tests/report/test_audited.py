@@ -2,6 +2,8 @@
 
 import pytest
 from editing import edited
+from mechlib.runs.context import Context
+from mechlib.runs.result import Result
 from test_attacking import CONFIG, FACTS, KNOW, PARTS
 from test_reverse import PLAIN
 from tiny_models import tiny_model
@@ -9,8 +11,6 @@ from tiny_models import tiny_model
 from mechlib.edit.delta import FILE, Delta
 from mechlib.evals.depth import depth, references
 from mechlib.facts import FORMATS, prompts
-from mechlib.runs.context import Context
-from mechlib.runs.result import Result
 from mechlib.runs.stages import latent, ripple
 
 ASKED = prompts(PARTS.forget[1].facts, FORMATS["one_shot"])

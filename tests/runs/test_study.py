@@ -3,17 +3,17 @@
 import dataclasses
 
 import pytest
+from mechlib.runs.stages.know import splits
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import FORMATS, athletes, demonstration_subjects, formats_of
 from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import LOCALIZERS
 from mechlib.models import KNOWN
 from mechlib.models.precision import fast_precision
 from mechlib.runs import study as module
-from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.stages import STAGES
-from mechlib.runs.stages.know import splits
 from mechlib.runs.store import Result
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS

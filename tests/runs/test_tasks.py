@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from mechlib.runs.stages.trace import METHODS
 
 from mechlib.facts import FORMATS, athletes, world_facts
 from mechlib.facts.relations import SPORT, WORLD
@@ -10,7 +11,6 @@ from mechlib.localize.registry import LOCALIZERS, PAPER, localizer
 from mechlib.runs import study as module
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.needs import NEEDS
-from mechlib.runs.stages.trace import METHODS
 from mechlib.runs.study import POSITIONS, REDRAWN, Study
 from mechlib.runs.tasks import COUNTERFACT, SPORTS, TASKS
 
