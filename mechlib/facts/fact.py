@@ -100,7 +100,8 @@ def _written(fact: Fact) -> dict[str, Any]:
 def _read(data: Mapping[str, Any]) -> Fact:
     lists: dict[str, Any] = {name: tuple(data.get(name, ())) for name in ("wordings", "neighbourhood", "options")}
     demonstrations = tuple((subject, answer) for subject, answer in data.get("demonstrations", ()))
-    return Fact(**{**data, **lists, "demonstrations": demonstrations})
+    given: dict[str, Any] = {**data, **lists, "demonstrations": demonstrations}
+    return Fact(**given)
 
 
 @dataclass(frozen=True)
