@@ -99,9 +99,9 @@ class Audit:
         commits = len({one["commit"] for one in found["from"]})
         changes = " (with changes)" if by["dirty"] else ""
         return (
-            f"{found['audited']} of {found['kept']} kept runs (drawn with seed {found['seed']}) were computed again on {by['finished'][:10]} "
-            f"at commit {str(by['commit'])[:8]}{changes} on {by['machine']} in {by['precision']}. They had been computed at {commits} earlier "
-            f"commit{'s' * (commits != 1)} on {before}."
+            f"{found['audited']} of {found['kept']} kept runs (drawn with seed {found['seed']}) were computed again on "
+            f"{by['finished'][:10]} at commit {str(by['commit'])[:8]}{changes} on {by['machine']} in {by['precision']}. "
+            f"They had been computed at {commits} earlier commit{'s' * (commits != 1)} on {before}."
         )
 
     @property
