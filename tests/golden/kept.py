@@ -124,10 +124,10 @@ def _number(leaf: Any) -> bool:
     return isinstance(leaf, int | float) and not isinstance(leaf, bool)
 
 
-def tolerance(stage: str) -> float:
-    """What a stage's numbers may differ by: ``FACTOR`` times what was measured between processors, at least ``FLOOR``."""
-    measured = json.loads(SPREAD.read_text(encoding="utf-8"))["stages"] if SPREAD.is_file() else {}
-    return max(FLOOR, FACTOR * measured.get(stage, 0.0))
+def tolerance(case: str) -> float:
+    """What a case's numbers may differ by: ``FACTOR`` times the most that cases of its stage did between processors, at least ``FLOOR``."""
+    stages = json.loads(SPREAD.read_text(encoding="utf-8"))["stages"]
+    return max([FLOOR, *(FACTOR * max(cases.values()) for cases in stages.values() if case in cases)])
 
 
 def path_of(case: str, rows: Path = ROWS) -> Path:

@@ -25,10 +25,11 @@ USUAL = "as it is"
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     USUAL: {},
     "no vectors": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"},
-    "AVX2, two threads": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "2"},
+    "AVX2, two threads": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+                          "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"},
     "bfloat16": {},
-    "two threads": {"OMP_NUM_THREADS": "2"},
-    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "two threads": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"},
+    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "AVX512": {"ATEN_CPU_CAPABILITY": "avx512", "MKL_ENABLE_INSTRUCTIONS": "AVX512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
 }
 # Not a processor: how far the other precision is. Reported, never tolerated.
@@ -64,13 +65,12 @@ def table(outcomes: Mapping[str, Mapping[str, Kept]]) -> dict[str, object]:
     reference = outcomes[USUAL]
     far = {name: {where: spread(one, found[name]) for where, found in outcomes.items()} for name, one in reference.items()}
     other = {name: found.pop(BFLOAT16) for name, found in far.items() if BFLOAT16 in found}
-    cases = {name: max(by for by, _ in found.values()) for name, found in far.items()}
-    stages = {stage: max(cases[name] for name, one in reference.items() if one.stage == stage)
-              for stage in sorted({one.stage for one in reference.values()})}  # fmt: skip
+    stages: dict[str, dict[str, float]] = {}
+    for name, found in far.items():
+        stages.setdefault(reference[name].stage, {})[name] = float(f"{max(by for by, _ in found.values()):.2g}")
     return {
         "environments": {name: ENVIRONMENTS[name] for name in outcomes if name != BFLOAT16},
-        "stages": {name: float(f"{by:.2g}") for name, by in stages.items()},
-        "cases": {name: float(f"{by:.2g}") for name, by in cases.items()},
+        "stages": stages,
         "turned": {name: turned for name, found in far.items() if (turned := max(count for _, count in found.values()))},
         "bfloat16": {name: [float(f"{by:.2g}"), turned] for name, (by, turned) in other.items()},
     }

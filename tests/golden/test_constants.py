@@ -58,4 +58,4 @@ def test_a_changed_constant_shows_where_it_reaches(name, tmp_path, monkeypatch):
     change(monkeypatch)
     bench = Bench(tmp_path)
     now = [outcome(bench, CASES[case]) for case in sorted(reached | spared)]
-    assert {one.case for one in now if worst(read(one.case), one)[1] > tolerance(one.stage)} == reached
+    assert {one.case for one in now if worst(read(one.case), one)[1] > tolerance(one.case)} == reached
