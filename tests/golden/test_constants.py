@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from mechlib.attacks import finetuning
 from mechlib.edit import losses
-from mechlib.evals import finetuning
 from mechlib.patching import pairs
 from tests.golden.bench import Bench
 from tests.golden.cases import CASES

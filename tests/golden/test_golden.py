@@ -1,10 +1,10 @@
 """Golden rows: what every stage gives on a tiny model is what it gave when its rows were written (tests/golden/write.py)."""
 
 import pytest
-from mechlib.runs.attacks import ATTACKS
-from mechlib.runs.stages.trace import METHODS
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.stages import STAGES
+from mechlib.runs.stages.evidence import METHODS
 from tests.golden.bench import Bench
 from tests.golden.cases import CASES
 from tests.golden.kept import ROWS, kept, read, tolerance, worst

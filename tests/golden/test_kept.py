@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from mechlib.runs.result import Result
 
 from mechlib.runs.spec import RunSpec
+from mechlib.runs.stages import KNOWN
+from mechlib.runs.work import Result
 from tests.golden import versions
 from tests.golden.bench import Bench
 from tests.golden.cases import CASES
@@ -53,7 +54,7 @@ def test_a_column_that_only_one_has_and_another_count_differ():
 
 def test_a_thinned_result_keeps_ends_means_and_value():
     rows = [{"n": number, "x": float(-number), "pair": [number, 0.5]} for number in range(100)]
-    found = kept("case", RunSpec("know", "a run", {}), Result(rows, {"scores": {"a": 1.0, "b": 2.0}, "deep": {"name": "c"}}))
+    found = kept("case", RunSpec(KNOWN, "a run", {}), Result(rows, {"scores": {"a": 1.0, "b": 2.0}, "deep": {"name": "c"}}))
     assert found.count == 100
     assert found.rows["n"] == [0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 99]
     assert found.rows["pair"][:4] == [0, 0.5, 9, 0.5]
@@ -94,21 +95,21 @@ def test_rows_that_changed_are_replaced_only_if_a_version_was_raised(again, tmp_
     tampered = path.read_text()
     assert again() == (False, ["refused"])
     # A new name is no higher version.
-    monkeypatch.setattr(versions, "names", lambda _spec: "prose")
+    monkeypatch.setattr(versions, "declared", lambda _spec: {"prose": 1})
     assert again() == (False, ["refused"])
     assert path.read_text() == tampered != right
     monkeypatch.undo()
-    monkeypatch.setattr(versions, "declared", lambda _spec: 2)
+    monkeypatch.setattr(versions, "declared", lambda spec: dict.fromkeys(spec.versions, 2))
     assert again() == (True, ["written"])
-    assert path.read_text() == right.replace('"text": 1', '"text": 2')
+    assert path.read_text() == right.replace('"texts": 1', '"texts": 2')
 
 
 def test_rows_that_hold_are_not_written_again(again, tmp_path, monkeypatch):
     path = path_of(NAME, tmp_path / "rows")
     again()
     kept_so = path.read_text()
-    monkeypatch.setattr(versions, "declared", lambda _spec: 2)
+    monkeypatch.setattr(versions, "declared", lambda spec: dict.fromkeys(spec.versions, 2))
     assert again() == (True, ["relabelled"])
-    assert path.read_text() == kept_so.replace('"text": 1', '"text": 2')
+    assert path.read_text() == kept_so.replace('"texts": 1', '"texts": 2')
     assert again("sports_localize_mlps_0_to_1") == (True, ["written", "removed"])
     assert not path.exists()

@@ -8,7 +8,7 @@ from mechlib.runs.spec import RunSpec
 
 def names(spec: RunSpec) -> str:
     """What has a version of its own: the stage, and of those that do several things which."""
-    return ", ".join(spec.versions)
+    return ", ".join(declared(spec))
 
 
 def where(spec: RunSpec) -> str:
@@ -17,9 +17,14 @@ def where(spec: RunSpec) -> str:
     return f"mechlib/attacks/{method}.py" if method else spec.stage.compute.__module__.replace(".", "/") + ".py"
 
 
+def declared(spec: RunSpec) -> dict[str, int]:
+    """The versions that the run's stage and method declare (of its inputs nothing)."""
+    return spec.versions
+
+
 def versions(spec: RunSpec) -> dict[str, int]:
     """The versions of the run and of all that it needs, by name: rows may change when one of them was raised."""
     found: dict[str, int] = {}
     for needed in spec.inputs.values():
         found |= versions(needed)
-    return found | spec.versions
+    return found | declared(spec)
