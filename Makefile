@@ -77,7 +77,7 @@ check: setup  ## style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/pyright
 
 bench: setup  ## time of each stage and of the fast paths, as ratios within one run
-	@$(RUN) tests.bench
+	@TQDM_DISABLE=1 $(RUN) tests.bench
 
 clean:  ## remove what was built (not the runs)
 	@rm -rf _build

@@ -98,10 +98,9 @@ def _written(fact: Fact) -> dict[str, Any]:
 
 
 def _read(data: Mapping[str, Any]) -> Fact:
-    lists: dict[str, Any] = {name: tuple(data.get(name, ())) for name in ("wordings", "neighbourhood", "options")}
-    demonstrations = tuple((subject, answer) for subject, answer in data.get("demonstrations", ()))
-    given: dict[str, Any] = {**data, **lists, "demonstrations": demonstrations}
-    return Fact(**given)
+    fields: dict[str, Any] = {**data, "demonstrations": tuple(map(tuple, data.get("demonstrations", ())))}
+    fact = Fact(**fields)
+    return replace(fact, wordings=tuple(fact.wordings), neighbourhood=tuple(fact.neighbourhood), options=tuple(fact.options))
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def test_what_a_run_raises_comes_out_and_finished_runs_stay(study, tmp_path):
 def test_one_process_on_an_accelerator_or_for_one_run(study, tmp_path, monkeypatch):
     made, store = Plan({"trace": 3}, {"trace": 9.0}, None), Store(tmp_path)
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)
     assert (room([study], store, 100 * 10**9), room([study], store, 7 * 10**9)) == (4, 2)
     for missing, jobs in (({"trace": 1}, None), ({"trace": 3}, 1), ({}, None)):
         with at_once([], store, lambda _: None, replace(made, missing=missing), jobs) as runs:
