@@ -24,7 +24,7 @@ def read_network(location: str, **options: Any) -> Any:
     odd = {word: sorted(map(_name, info[f"{word}_keys"])) for word in ("missing", "unexpected", "mismatched")}
     faults = [f"{len(keys)} {word} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})" for word, keys in odd.items() if keys]
     if faults:
-        raise ModelError(f"{options.get('gguf_file', location)} is incomplete or of another kind of model: weights {', '.join(faults)}")
+        raise ModelError(f"{options.get('gguf_file', location)} does not fit its model: of its weights, {', '.join(faults)}")
     return network
 
 
