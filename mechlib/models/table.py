@@ -88,12 +88,17 @@ def resolve(name: str) -> ModelSpec:
         return KNOWN[name]
     try:
         path = Path(name).expanduser()
-        if path.suffix == ".gguf":
-            return _local(name, path, "gguf")
-        if path.is_dir():
-            return _local(name, path, "folder")
-    except (OSError, ValueError, RuntimeError):  # no access, too long, a null byte, or the home of nobody: no model of any kind
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except (OSError, RuntimeError):  # no access, a name too long, or the home of nobody
         raise _unknown(name) from None
+    if path.suffix == ".gguf" and not is_file:
+        raise ModelError(f"MODEL={name}: no such file")
+    if path.suffix == ".gguf":
+        return _local(path, path.stem, "gguf")
+    if name and is_folder:
+        if not (path / "config.json").is_file():
+            raise ModelError(f"MODEL={name}: the folder has no config.json, so it holds no Hugging Face model")
+        return _local(path, path.resolve().name, "folder")
     if name.lower() in _BY_HUB_ID:
         return _BY_HUB_ID[name.lower()]
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/")):
@@ -101,15 +106,10 @@ def resolve(name: str) -> ModelSpec:
     raise _unknown(name)
 
 
-def _local(name: str, path: Path, source: Literal["gguf", "folder"]) -> ModelSpec:
-    if source == "gguf" and not path.is_file():
-        raise ModelError(f"MODEL={name}: no such file")
-    if source == "folder" and not (path / "config.json").is_file():
-        raise ModelError(f"MODEL={name}: the folder has no config.json, so it holds no Hugging Face model")
-    place = path.resolve()
-    stem = place.stem if source == "gguf" else place.name
+def _local(path: Path, stem: str, source: Source) -> ModelSpec:
     # Digits of the place, not of the contents: a name is asked for often, and gigabytes would be read for it.
-    return ModelSpec(f"{stem}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}", source, str(place), "float32")
+    place = str(path.resolve())
+    return ModelSpec(f"{stem}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source, place, "float32")
 
 
 def _unknown(name: str) -> ModelError:

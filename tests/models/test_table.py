@@ -46,9 +46,17 @@ def test_one_place_has_one_name_however_it_is_written(tmp_path, monkeypatch):
         assert resolve(name).location == os.path.realpath(tmp_path / "model")
 
 
-@pytest.mark.parametrize("name", ["gemma-4", "~nobody-of-this-name", "a\0b", "n" * 5000, f"{'n' * 5000}.gguf", "a/b/c", "two\nlines", ""])
+@pytest.mark.parametrize("name", ["gemma-4", "~nobody-of-this-name", "a\0b", "n" * 5000, "a/b/c", "two\nlines", ""])
 def test_what_is_no_model_is_one_line_that_names_the_known(name):
     with pytest.raises(ModelError) as caught:
         resolve(name)
     assert "\n" not in str(caught.value)
     assert all(known in str(caught.value) for known in KNOWN)
+
+
+@pytest.mark.parametrize(("name", "word"), [("empty", "config.json"), ("none.gguf", "no such file"), ("empty.gguf", "no such file")])
+def test_a_place_without_a_model_is_one_line_that_says_so(tmp_path, name, word):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.gguf").mkdir()
+    with pytest.raises(ModelError, match=f"{name}: .*{word}"):
+        resolve(str(tmp_path / name))
