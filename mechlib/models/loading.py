@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mechlib.models.embedded import embedded_fingerprint, embedded_model, gguf_model, sha256
+from mechlib.models.cache import sha256
+from mechlib.models.embedded import embedded_fingerprint
 from mechlib.models.language_model import LanguageModel, wrap
+from mechlib.models.prepare import prepare
 from mechlib.models.table import ModelError, ModelSpec
+from mechlib.models.weights import read_network
+
+# Weights, configuration and tokenizer: what transformers may read of a folder.
+_READ = frozenset({".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".spm", ".bpe", ".vocab", ".codes"})
 
 
 def fingerprint(spec: ModelSpec) -> str:
-    """What identifies the weights: a content hash, or the commit of a hub repository."""
+    """What identifies the weights: a content hash, or the commit of a hub repository.
+
+    That of a folder covers every file directly in it that a model is read from, that of a GGUF file is
+    the file's, whatever converts it. Raises :class:`ModelError` if something cannot be read.
+    """
     if spec.source == "embedded":
         return embedded_fingerprint()
     if spec.source == "hub":
@@ -24,35 +33,27 @@ def fingerprint(spec: ModelSpec) -> str:
 
         config: Any = _from_hub(spec, lambda: AutoConfig.from_pretrained(spec.location))
         return str(config._commit_hash)
-    path = Path(spec.location)
-    files = [path] if spec.source == "gguf" else sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json"))
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.name} {_hash_of(str(file), file.stat().st_mtime_ns)}".encode())
+    path, digest = Path(spec.location), hashlib.sha256()
+    try:
+        for file in [path] if spec.source == "gguf" else sorted(filter(_is_read, path.iterdir())):
+            digest.update(f"{file.name} {sha256(file)}".encode())
+    except OSError as error:
+        raise ModelError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()
 
 
-@cache
-def _hash_of(path: str, _modified: int) -> str:
-    """Hash of a file, taken once a process as long as it is not modified."""
-    return sha256(Path(path))
+def _is_read(path: Path) -> bool:
+    return path.suffix in _READ and not path.name.startswith(".") and path.is_file()
 
 
 def load(spec: ModelSpec, device: torch.device | None = None, report: Callable[[str], None] = lambda _: None) -> LanguageModel:
     """Load weights and tokenizer in the spec's dtype; raises :class:`ModelError` with one clear line."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    identity = fingerprint(spec)
-    if spec.source == "embedded":
-        location = str(embedded_model(report))
-    elif spec.source == "gguf":
-        location = str(gguf_model(Path(spec.location), report))
-    else:
-        location = spec.location
-    dtype = getattr(torch, spec.dtype)
+    identity, location = fingerprint(spec), prepare(spec, report)
 
     def read() -> tuple[Any, Any]:
-        network = AutoModelForCausalLM.from_pretrained(location, dtype=dtype, use_safetensors=True)
+        network = read_network(location, dtype=getattr(torch, spec.dtype), use_safetensors=True)
         return network, AutoTokenizer.from_pretrained(location)
 
     network, tokenizer = _from_hub(spec, read)
@@ -67,8 +68,10 @@ def default_device() -> torch.device:
 def _from_hub(spec: ModelSpec, read: Callable[[], Any]) -> Any:
     try:
         return read()
+    except ModelError:
+        raise
     except Exception as error:
-        text = str(error)
+        text = str(error) or type(error).__name__
         if spec.source == "hub" and ("gated" in text.lower() or "401" in text or "403" in text):
             raise ModelError(
                 f"{spec.location} is gated: accept its licence on the hub, then set HF_TOKEN (or run 'hf auth login')"

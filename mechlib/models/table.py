@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,22 +75,42 @@ KNOWN = {
 }  # fmt: skip
 
 
-def resolve(name: str) -> ModelSpec:
-    """A known name, a ``.gguf`` file, a local folder or a hub id (``owner/name``).
+_BY_HUB_ID = {spec.location.lower(): spec for spec in KNOWN.values() if spec.source == "hub"}
 
-    Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
+
+def resolve(name: str) -> ModelSpec:
+    """A known name, a ``.gguf`` file, a local folder or a hub id (``owner/name``, also of a known model).
+
+    Local models are called ``<stem>-<8 hex digits>``: of two that are called alike, neither takes the other's
+    results or those of a known model. Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
     """
     if name in KNOWN:
         return KNOWN[name]
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except (OSError, RuntimeError):  # no access, a name too long, or the home of nobody
+        raise _unknown(name) from None
+    if path.suffix == ".gguf" and not is_file:
+        raise ModelError(f"MODEL={name}: no such file")
     if path.suffix == ".gguf":
-        if not path.is_file():
-            raise ModelError(f"MODEL={name}: no such file")
-        return ModelSpec(path.stem, "gguf", str(path.resolve()), "float32")
-    if path.is_dir():
+        return _local(path, path.stem, "gguf")
+    if name and is_folder:
         if not (path / "config.json").is_file():
             raise ModelError(f"MODEL={name}: the folder has no config.json, so it holds no Hugging Face model")
-        return ModelSpec(path.resolve().name, "folder", str(path.resolve()), "float32")
+        return _local(path, path.resolve().name, "folder")
+    if name.lower() in _BY_HUB_ID:
+        return _BY_HUB_ID[name.lower()]
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/")):
         return ModelSpec(name.replace("/", "--"), "hub", name)
-    raise ModelError(f"unknown MODEL '{name}': choose {', '.join(KNOWN)}, a hub id (owner/name), a local folder or a .gguf file")
+    raise _unknown(name)
+
+
+def _local(path: Path, stem: str, source: Source) -> ModelSpec:
+    # Digits of the place, not of the contents: a name is asked for often, and gigabytes would be read for it.
+    place = str(path.resolve())
+    return ModelSpec(f"{stem}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source, place, "float32")
+
+
+def _unknown(name: str) -> ModelError:
+    return ModelError(f"unknown MODEL {name!r}: choose {', '.join(KNOWN)}, a hub id (owner/name), a local folder or a .gguf file")

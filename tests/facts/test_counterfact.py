@@ -2,8 +2,6 @@
 
 import csv
 import json
-from collections import Counter
-from pathlib import Path
 
 import datasets
 import pandas as pd
@@ -11,11 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mechlib.facts import FORMATS, Fact, FactError, counterfact, neighbourhood, prompt, prompts
+from mechlib.facts import FORMATS, Fact, FactError, counterfact, neighbourhood, prompt
 from mechlib.facts.counterfact import _texts
 
-FILE = Path(__file__).parents[3] / "shared" / "data" / "counterfact_filtered_gemma-7b.csv"
-PUBLISHED = [path for path in [FILE] if path.is_file()]
+# The first fact of CounterFact (Meng et al. 2022, MIT licence), written as the paper's authors released it.
+NEAR = """['The mother tongue of Léon Blum is'
+ 'The native language of Montesquieu is' 'François Bayrou, a native'
+ 'Michel Rocard is a native speaker of']"""
+PUBLISHED = {
+    "index": "0", "relation": "The mother tongue of {} is", "prompt": "The mother tongue of Danielle Darrieux is", "relation_id": "P103",
+    "target_true": " French", "target_false": " English", "subject": " Danielle Darrieux", "case_id": "0",
+    "requested_rewrite": "{'prompt': 'The mother tongue of {} is', 'relation_id': 'P103', 'subject': 'Danielle Darrieux', "
+                         "'target_new': {'id': 'Q1860', 'str': 'English'}, 'target_true': {'id': 'Q150', 'str': 'French'}}",
+    "paraphrase_prompts": """['Shayna does this and Yossel goes still and dies. Danielle Darrieux, a native'
+ 'An album was recorded for Capitol Nashville but never released. Danielle Darrieux spoke the language']""",
+    "neighborhood_prompts": NEAR,
+}  # fmt: skip
 
 ROME = Fact(
     "Rome", "P17", "Italy", "New Spain", ("{} lies in", "It's late. {}, a town in", 'He said "no". {} belongs to'),
@@ -198,20 +207,17 @@ def test_a_hub_that_cannot_be_reached_is_one_line(hub, error):
     one_line("some/facts", (str(error).splitlines() or ["KeyError"])[0])
 
 
-@pytest.mark.parametrize("path", PUBLISHED)
-def test_the_published_facts_are_read(path):
-    table = counterfact(str(path))
-    first = table.facts[0]
-    assert len(table) == 2189
+def test_a_published_fact_is_read(write):
+    (first,) = counterfact(write([PUBLISHED], "csv")).facts
     assert (first.subject, first.relation, first.answer, first.target) == ("Danielle Darrieux", "P103", "French", "English")
-    assert Counter((len(fact.wordings), len(fact.neighbourhood)) for fact in table) == {(3, 10): 2189}
-    assert first.neighbourhood[:2] == ("The mother tongue of Léon Blum is", "The native language of Montesquieu is")
+    assert len(first.wordings) == 3
+    near = ["The mother tongue of Léon Blum", "The native language of Montesquieu", "François Bayrou, a native", "Michel Rocard"]
+    assert [text.startswith(begin) for text, begin in zip(first.neighbourhood, near, strict=True)] == [True] * 4
 
 
-@pytest.mark.parametrize("path", PUBLISHED)
-def test_a_published_fact_is_asked_in_its_own_words(path):
-    facts = counterfact(str(path)).facts
-    said = {form: prompt(facts[0], FORMATS[form]) for form in ("one_shot", "few_shot", "statement", "paraphrase_1", "paraphrase_2")}
+def test_a_published_fact_is_asked_in_its_own_words(write):
+    (first,) = counterfact(write([PUBLISHED], "csv")).facts
+    said = {form: prompt(first, FORMATS[form]) for form in ("one_shot", "few_shot", "statement", "paraphrase_1", "paraphrase_2")}
     assert {form: asked.text for form, asked in said.items()} == {
         "one_shot": "Fact: The mother tongue of Danielle Darrieux is",
         "few_shot": "Fact: The mother tongue of Danielle Darrieux is",
@@ -220,13 +226,11 @@ def test_a_published_fact_is_asked_in_its_own_words(path):
         "paraphrase_2": "An album was recorded for Capitol Nashville but never released. Danielle Darrieux spoke the language",
     }
     assert {(asked.answer, asked.target, asked.open) for asked in said.values()} == {(" French", " English", True)}
-    for form in said:
-        assert all(fact.subject in asked.text for fact, asked in zip(facts, prompts(facts, FORMATS[form]), strict=True))
 
 
-@pytest.mark.parametrize("path", PUBLISHED)
-def test_the_neighbourhood_of_a_published_fact_is_the_published_one(path):
-    facts = counterfact(str(path)).facts
+def test_the_neighbourhood_of_a_published_fact_is_the_published_one(write):
+    facts = counterfact(write([PUBLISHED], "csv")).facts
     near = neighbourhood(facts[0], facts, FORMATS["statement"])
     assert [asked.text for asked in near] == list(facts[0].neighbourhood)
+    assert len(near) == 4
     assert {(asked.answer, asked.target, asked.format) for asked in near} == {(" French", " English", "neighbourhood")}

@@ -1,7 +1,6 @@
 """Tables of facts: what the loader refuses, and what the shipped table holds."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,9 +8,6 @@ from hypothesis import strategies as st
 
 from mechlib.facts import Fact, FactError, FactSet, athletes
 from mechlib.facts.tables import SPORTS
-
-ROOT = Path(__file__).parents[2]
-PUBLISHED = [path for path in [ROOT.parent / "shared" / "data" / "sports.csv"] if path.is_file()]
 
 words = st.text(st.characters(categories=["L"]), min_size=1, max_size=6)
 texts = st.lists(words, max_size=2).map(tuple)
@@ -75,15 +71,16 @@ def test_the_shipped_table_is_large_and_balanced():
     assert max(counts.values()) <= 1.1 * min(counts.values())
 
 
-@pytest.mark.parametrize("path", PUBLISHED)
-def test_the_published_table_loads_and_agrees_but_for_one_athlete(path):
-    published = athletes(path)
-    assert len(published) == 1559
-    theirs = {fact.subject: fact.answer for fact in published}
-    shared = {fact.subject: (fact.answer, theirs[fact.subject]) for fact in athletes() if fact.subject in theirs}
-    assert len(shared) > 500
-    disagreements = {subject: pair for subject, pair in shared.items() if pair[0] != pair[1]}
-    assert disagreements == {"Dansby Swanson": ("baseball", "football")}
+def test_a_published_table_loads_whatever_its_further_columns(load):
+    """The first two athletes of the table that the paper's authors released (sports.csv), in its format."""
+    table = load(
+        "Unnamed: 0,athlete,sport,log_prob_one_shot,num_athlete_tokens,sport_index,sport_token,prompt,inject_sport_with_golf\n"
+        '1642,DeForest Buckner,football,-0.49291748,5,2,5842,"Fact: Tiger Woods plays the sport of golf\n'
+        'Fact: DeForest Buckner plays the sport of",golf\n'
+        '738,Walter Payton,football,-0.105713695,3,2,5842,"Fact: Tiger Woods plays the sport of golf\n'
+        'Fact: Walter Payton plays the sport of",baseball\n'
+    )
+    assert table.facts == (Fact("DeForest Buckner", "sport", "football"), Fact("Walter Payton", "sport", "football"))
 
 
 def test_a_set_holds_nobody_twice_for_one_relation():

@@ -13,6 +13,7 @@ from tiny_models import tiny_model
 import mechlib
 from mechlib.facts import athletes
 from mechlib.facts.fact import by_answer
+from mechlib.models import resolve
 from mechlib.report import execute
 
 ROOT = Path(mechlib.__file__).parents[1]
@@ -95,8 +96,12 @@ class SmallBook:
         return cls(root, folder / "runs", save_model(folder / "tiny"), save_facts(folder / "facts.csv"))
 
     @property
+    def name(self) -> str:
+        return resolve(str(self.model)).name
+
+    @property
     def results(self) -> Path:
-        return self.root / "book" / "results" / self.model.name / "quick"
+        return self.root / "book" / "results" / self.name / "quick"
 
     def execute(self, more: str = "", model: str = "", render: bool = False, execute_page=None) -> list[str]:
         """Everything that ``make execute`` does; the book is rendered, and pages replaced, only if asked."""

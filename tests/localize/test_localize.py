@@ -1,9 +1,7 @@
 """Localizations: the published probe accuracies give the published layers, and budgets are met."""
 
-import json
 import math
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
@@ -17,12 +15,11 @@ from mechlib.localize.registry import LOCALIZERS, Measured, localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 
-# Published with the paper: accuracy at the last token of the athlete after layer 0, 1, ..., of 100 athletes.
+# Published with the paper (sports_<model>_sports_probe.json of its results):
+# accuracy at the last token of the athlete after layer 0, 1, ..., of 100 athletes.
 GEMMA_7B = [.44, .48, .63, .85, .97, .97, *[1.0] * 10, .99, .99, 1.0, .99, .99, *[1.0] * 5, .99, .99]  # fmt: skip
 GEMMA_2_9B = [0.5, 0.57, 0.73, 0.97, 0.99, *[1.0] * 37]
 LLAMA_3_8B = [0.42, 0.63, 0.92, *[1.0] * 29]
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "localization"
-FILES = [path for path in sorted(PUBLISHED.glob("sports_*_sports_probe.json"))]
 
 ARCH = Architecture(n_layers=12, n_heads=4, n_key_value_heads=2, d_model=16, d_head=8, d_mlp=20)
 accuracies = st.lists(st.integers(0, 50).map(lambda correct: correct / 50), min_size=1, max_size=48)
@@ -51,11 +48,6 @@ def evidence(seed=0):
 @pytest.mark.parametrize(("curve", "layers"), [(GEMMA_7B, range(2, 8)), (GEMMA_2_9B, range(2, 7)), (LLAMA_3_8B, range(1, 5))])
 def test_published_accuracies_give_the_layers_of_the_released_code(curve, layers):
     assert lookup_layers(curve, len(curve), total=100) == layers
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_the_accuracies_above_are_the_published_ones(path):
-    assert json.loads(path.read_text())["Athlete"] in (GEMMA_7B, GEMMA_2_9B, LLAMA_3_8B)
 
 
 @given(accuracies, st.integers(1, 500), st.integers(0, 2))

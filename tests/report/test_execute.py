@@ -82,8 +82,8 @@ def test_the_book_is_rendered_with_all_pages_and_no_network(small):
     index = (html / "book" / "index.html").read_text()
     assert (html / "_static" / "plotly.min.js").stat().st_size > 10**6
     for name in PAGES:
-        page = (html / "book" / "results" / small.model.name / "quick" / f"{name}.html").read_text()
-        assert f"results/{small.model.name}/quick/{name}.html" in index
+        page = (html / "book" / "results" / small.name / "quick" / f"{name}.html").read_text()
+        assert f"results/{small.name}/quick/{name}.html" in index
         assert "cdn.plot.ly" not in page
         assert ("_static/plotly.min.js" in page) == ("plotly-graph-div" in page)
     assert "plotly-graph-div" in page

@@ -1,0 +1,107 @@
+"""GGUF weights to safetensors: read once, dequantize, check, and keep in the cache."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from mechlib.models.cache import cache_folder, kept
+from mechlib.models.scaling import check_scaling
+from mechlib.models.table import ModelError
+from mechlib.models.vocabulary import check_vocabulary
+from mechlib.models.weights import read_network
+
+CONVERTER = 1  # raise it when this file writes something else: every model is converted again
+_ROOM = 9  # bytes of a conversion for each of the file: 4 to 7 are written, and some to spare
+
+
+def converted_folder(digest: str) -> Path:
+    """Where the model of a GGUF file with this SHA-256 is kept, once converted by these versions of the packages."""
+    packages = "-".join(f"{name}-{version(name).split('+')[0]}" for name in ("transformers", "gguf", "torch"))
+    return cache_folder() / f"{digest[:16]}-{CONVERTER}-{packages}"
+
+
+def converted(digest: str, fetch: Callable[[Path], Path], report: Callable[[str], None]) -> Path:
+    """The folder of a converted model, converted if it is not there as it was.
+
+    ``digest``: the SHA-256 of the GGUF file. ``fetch`` is given an empty folder, puts the file there and returns its path.
+    Raises :class:`ModelError` if the file cannot be read, the disk is full or transformers reads it wrongly.
+    """
+
+    def make(scratch: Path) -> Path:
+        report("converting the model, once (about a minute)")
+        source = fetch(scratch)
+        free, needed = shutil.disk_usage(scratch).free, _ROOM * source.stat().st_size
+        if free < needed:
+            raise ModelError(
+                f"{scratch.parent} has {free / 1e9:.1f} GB free and the conversion needs {needed / 1e9:.1f}: free some or set MECHLIB_CACHE"
+            )
+        with _read_once():
+            return _dequantize(source, scratch / "model")
+
+    return kept(converted_folder(digest).name, make, report)
+
+
+def _dequantize(source: Path, target: Path) -> Path:
+    import torch
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name)
+        network = read_network(str(source.parent), gguf_file=source.name, dtype=torch.float32)
+    except ModelError:
+        raise
+    except Exception as error:  # the reader raises many kinds: all of them mean that the file is no good
+        raise ModelError(f"{source.name} cannot be read as GGUF: {_line(error)}") from None
+    # transformers refuses to save a model that a quantizer is attached to, though it is plain by now.
+    network.hf_quantizer = None
+    network.is_quantized = False
+    if hasattr(network.config, "quantization_config"):
+        del network.config.quantization_config
+    network.config.architectures = [type(network).__name__]
+    try:
+        network.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+        saved = AutoTokenizer.from_pretrained(str(target))
+    except Exception as error:  # a full disk is another kind in each of the libraries that write
+        raise ModelError(f"{target.parent.parent} cannot be written ({_line(error)}): make room, or set MECHLIB_CACHE") from None
+    check_vocabulary(source, saved)
+    check_scaling(source, network.config)
+    return target
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def _read_once() -> Generator[None]:
+    """Read a GGUF file once: transformers does so for configuration, tokenizer and weights anew, which takes most of a conversion.
+
+    And read it as a plain array, page by page as before: cutting the vocabulary out of numpy's memory
+    map makes another memory map of every string, which takes most of the rest.
+    """
+    import gguf
+    from gguf import gguf_reader
+
+    files: Any = gguf
+    module: Any = gguf_reader
+    reader, arrays = files.GGUFReader, module.np
+    files.GGUFReader = cache(reader)
+    module.np = SimpleNamespace(**{**vars(np), "memmap": _plain})
+    try:
+        yield
+    finally:
+        files.GGUFReader, module.np = reader, arrays
+
+
+def _plain(path: Any, mode: Any) -> np.ndarray:
+    return np.memmap(path, mode=mode).view(np.ndarray)

@@ -1,0 +1,114 @@
+"""A folder is loaded with all of its weights or not at all, and its fingerprint covers all that is read."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_models import tiny_model
+
+from mechlib.models import ModelError, fingerprint, load, resolve
+
+
+def saved(folder, **sizes):
+    model = tiny_model("llama", **sizes)
+    model.network.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    return model
+
+
+@pytest.fixture
+def folder(tmp_path):
+    saved(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def rewrite(folder, change):
+    file = folder / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+
+
+def refused(folder, *words):
+    with pytest.raises(ModelError) as caught:
+        load(resolve(str(folder)))
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_whole_folder_is_loaded_with_its_weights(tmp_path, tied):
+    model = saved(tmp_path, tie_word_embeddings=tied)
+    again = load(resolve(str(tmp_path)))
+    assert all(torch.equal(weight, again.parameters[name]) for name, weight in model.parameters.items())
+
+
+def test_a_tied_unembedding_that_is_saved_nevertheless_is_no_fault(tmp_path):
+    model = saved(tmp_path, tie_word_embeddings=True)
+    rewrite(tmp_path, lambda weights: weights | {"lm_head.weight": weights["model.embed_tokens.weight"].clone()})
+    again = load(resolve(str(tmp_path)))
+    assert all(torch.equal(weight, again.parameters[name]) for name, weight in model.parameters.items())
+
+
+def test_a_missing_weight_is_named(folder, capfd):
+    name = "model.layers.1.mlp.up_proj.weight"
+    rewrite(folder, lambda weights: {key: weight for key, weight in weights.items() if key != name})
+    refused(folder, f"1 missing ({name})")
+    assert "LOAD REPORT" not in capfd.readouterr().err
+
+
+def test_weights_under_other_names_are_counted_and_the_first_named(folder):
+    rewrite(folder, lambda weights: {f"_orig_mod.{key}": weight for key, weight in weights.items()})
+    many = len(load_file(folder / "model.safetensors"))
+    refused(folder, f"{many} missing (", f"{many} unexpected (_orig_mod.lm_head.weight, _orig_mod.model", ", ...)")
+
+
+def test_a_weight_too_many_is_named(folder):
+    rewrite(folder, lambda weights: weights | {"model.layers.1.mlp.odd.weight": torch.ones(2)})
+    refused(folder, "1 unexpected (model.layers.1.mlp.odd.weight)")
+
+
+def test_a_weight_of_another_shape_is_named(folder):
+    rewrite(folder, lambda weights: weights | {"model.norm.weight": torch.ones(5)})
+    refused(folder, "1 mismatched (model.norm.weight)")
+
+
+def test_a_truncated_folder_is_one_line(folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    refused(folder, str(folder), "truncated or altered?")
+
+
+@pytest.mark.parametrize("name", [
+    "model.safetensors", "config.json", "tokenizer.json", "tokenizer.model", "merges.txt", "vocab.txt", "chat_template.jinja",
+    "special_tokens_map.json", "vocab.bpe", "qwen.tiktoken",
+])  # fmt: skip
+def test_the_fingerprint_covers_every_file_that_is_read(tmp_path, name):
+    (tmp_path / "config.json").write_text("{}")
+    before = fingerprint(resolve(str(tmp_path)))
+    (tmp_path / name).write_text("one")
+    first = fingerprint(resolve(str(tmp_path)))
+    (tmp_path / name).write_text("other")
+    assert len({before, first, fingerprint(resolve(str(tmp_path)))}) == 3
+
+
+def test_the_fingerprint_leaves_out_what_is_not_read(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    before = fingerprint(resolve(str(tmp_path)))
+    (tmp_path / "original").mkdir()
+    (tmp_path / "original" / "config.json").write_text("{}")
+    (tmp_path / "odd.json").mkdir()
+    for name in (".config.json", ".gitattributes", "README.md", "training_args.bin"):
+        (tmp_path / name).write_text("something")
+    assert fingerprint(resolve(str(tmp_path))) == before
+
+
+def test_the_fingerprint_of_a_folder_that_is_gone_is_one_line(folder):
+    spec = resolve(str(folder))
+    folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(ModelError, match="cannot be read: No such file"):
+        fingerprint(spec)
+
+
+def test_identities_are_as_they_were(tmp_path):
+    """Run ids are made of them. By hand: SHA-256 of ``<name> <SHA-256 of the file>``; that of the embedded model is its file's."""
+    (tmp_path / "tiny.gguf").write_bytes(b"weights")
+    assert fingerprint(resolve(str(tmp_path / "tiny.gguf"))) == "68dfeb076d0a945f6b4d13961558032de4eca747d9fb106b4a9d39a8bef47b7d"
+    assert fingerprint(resolve("gemma-3-270m")) == "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
