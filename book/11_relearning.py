@@ -53,7 +53,7 @@ RELEARNING = None  # None: as the profile says; else a dictionary of ranks, lear
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import robustness, verdicts
+from mechlib.report import robustness, sentences, verdicts
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_relearning
 from mechlib.runs.attacks import ATTACKS
@@ -96,8 +96,7 @@ tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
 #
 # Adapters {cite:p}`hu2022lora` are trained as in the paper. What differs:
 #
-# - **Cross-fitting.** Each half of a forget set teaches once and is tested once, so that every fact is tested by an
-#   attacker who did not hold it.
+# - **Cross-fitting.** {glue:text}`cross_fitting`
 # - **A reference.** The unedited model is attacked in the same way: what it says afterwards is all that could come
 #   back.
 # - **A floor.** *Never-known facts*, which the unedited model got wrong before any attack, are asked as well. What the
@@ -121,14 +120,15 @@ setting = robustness.shared_setting(outcomes)
 page.number("definition", ATTACKS["relearning"].definition)
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.number("gap", f"{LEAST_GAP:g}")
-page.number("folds", page.study.size.n_folds)
+page.number("cross_fitting", sentences.cross_fitting(page.study.size.n_folds))
+page.number("null_sets", sentences.null_sets(rows, nulls))
 page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")
 page.number("setting", robustness.named(*setting))
 tables.styled(robustness.settings_table(page.study.relearning))
 
 # %% [markdown]
-# *What this attacker tried: every rank with every learning rate, asked at every checkpoint. Ways round that were run
-# for this page: {glue:text}`folds` of 2 (with one, half of the facts are tested). Nulls: {glue:text}`nulls`.*
+# *What this attacker tried: every rank with every learning rate, asked at every checkpoint. Nulls: {glue:text}`nulls`, run
+# on {glue:text}`null_sets`.*
 #
 # ## What comes back
 
@@ -159,14 +159,14 @@ shares = shares.assign(localization=shares.localization.map(tables.label)).renam
 tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 
 # %% [markdown]
-# *Share of true answers on the same half of each forget set after an attack with the true answers of the other half,
-# and after the same attack without them; last, never-known facts after the true attack. Where the nulls bring back as
+# *Share of true answers after an attack with the true answers of the other half of a forget set, on never-known facts after
+# that attack, and after the same attack without the true answers; all on those halves that the nulls were run on. Where the nulls bring back as
 # much, the attacker's knowledge played no part: any training would have done.*
 #
 # ## The strongest attacker
 #
-# An attacker chooses. For each model this is the setting that brings back most without breaking it, and "no attack" is
-# among the settings. The best of many tries is flattered by chance, for every localization alike.
+# An attacker chooses. For each model this is the setting that brings back most without breaking it, and leaving
+# the model as it is counts as a setting. The best of many tries is flattered by chance, for every localization alike.
 
 # %% tags=["remove-input"]
 tables.styled(robustness.shown_strongest(robustness.strongest(outcomes)))
@@ -182,8 +182,8 @@ tables.styled(robustness.shown_strongest(robustness.strongest(outcomes)))
 #
 # **Rule.** The paired difference in the share of true answers under {glue:text}`setting`, fact lookup minus the other.
 # Supported if its 95 % interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test
-# over forget sets agrees (p at most .05, by Holm's rule over all lines); contradicted if above; equivalent if surely
-# within ten points; void if the attack broke either model. With fewer than six forget sets there is no verdict; with
+# over forget sets agrees (p at most .05, by Holm's rule over all lines); contradicted if above; equivalent if the
+# 90 % interval lies within ten points; void if the attack broke either model. With fewer than six forget sets there is no verdict; with
 # too many lines for the sets, not even unanimous ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]

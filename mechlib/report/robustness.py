@@ -164,7 +164,7 @@ def shared_setting(table: pd.DataFrame) -> Setting:
 def strongest(table: pd.DataFrame) -> pd.DataFrame:
     """For each localization the setting and step of :func:`outcomes` that brings back most without breaking the model.
 
-    No attack is one of the settings, so the strongest is never weaker than that. ``tried`` counts the
+    Leaving the model as it is counts as a setting, so the strongest is never weaker than that. ``tried`` counts the
     attacks, ``broke`` names those that are void.
     """
     records: list[dict[str, Any]] = []
@@ -209,7 +209,7 @@ def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFram
 
 
 def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
-    """Probability that the true answer is among so many samples of the unattacked model, averaged over facts, with a bootstrap interval.
+    """Probability that the true answer is among this many samples of the unattacked model, averaged over facts, with a bootstrap interval.
 
     One line for each localization, group (``forget``, ``unknown``) and number of samples: columns
     ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.

@@ -22,7 +22,7 @@ RIVALS = ("random_mlps", "all_mlps", "causal_tracing")
 def scoreboard(attacks: Mapping[str, Rows]) -> pd.DataFrame:
     """One line for each localization and attack, as of :func:`mechlib.report.robustness.strongest`, and for the strongest of all (``any``).
 
-    An attack's step or setting that broke the model counts for nothing; if all did, no attack is what is left.
+    An attack's step or setting that broke the model counts for nothing; if all did, the model before the attack is what is left.
     """
     lines = pd.concat([strongest(outcomes(rows)).assign(attack=name) for name, rows in attacks.items()], ignore_index=True)
     best: list[dict[Any, Any]] = []

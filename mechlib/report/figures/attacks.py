@@ -66,7 +66,7 @@ def attack_bars(outcomes: pd.DataFrame) -> go.Figure:
 
 
 def leak_curves(table: pd.DataFrame) -> go.Figure:
-    """Probability that a true answer is among so many samples; dotted: never-known facts. ``table`` as of ``robustness.leaks``."""
+    """Probability that a true answer is among this many samples; dotted: never-known facts. ``table`` as of ``robustness.leaks``."""
     figure = go.Figure()
     groups: Any = table.groupby(["localization", "group"], sort=False)
     for (key, group), part in groups:
