@@ -110,8 +110,6 @@ tables.styled(pd.DataFrame(
 baseline = page.rows("baseline")
 void = tables.void_formats(baseline)
 forget = [row for row in baseline if row["group"] == "forget"]
-for form in page.study.formats:
-    page.number(f"baseline_{form}", sum(row["correct"] for row in forget if row["format"] == form) / sum(row["format"] == form for row in forget))
 page.number("letters", sentences.letter_choice(page.study))
 page.number("not_asked", sentences.not_asked(page.study))
 page.number("void", ", ".join(tables.label(form) for form in void) or "none of them")

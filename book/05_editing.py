@@ -50,6 +50,7 @@ PRECISION = None  # of the matrix products; masters, optimizer and residual stre
 
 # %% tags=["remove-input"]
 from mechlib.report import sentences, side_effects
+from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
 from mechlib.report.published import published
@@ -98,8 +99,8 @@ figures.learning_curves(curves).show()
 rows = page.rows("trained")
 forget = [row for row in rows if row["group"] == "forget"]
 maintain = [row for row in rows if row["group"] == "maintain"]
-edited = tables.proportions(forget, ["localization"], "edited").set_index("localization")
-kept = tables.proportions(maintain, ["localization"], "correct").set_index("localization")
+edited = aggregate(forget, ["localization"], "edited").set_index("localization")
+kept = aggregate(maintain, ["localization"], "correct").set_index("localization")
 arms = list(page.study.localizations)
 lead = tables.leading(arms)
 page.number("lead", tables.label(lead))

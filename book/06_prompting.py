@@ -51,6 +51,7 @@ FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 
 # %% tags=["remove-input"]
 from mechlib.report import sentences, verdicts
+from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals())
@@ -100,7 +101,7 @@ figures.transfer_map(rows, "correct", "maintain", void, trained).show()
 
 # %% tags=["remove-input"]
 forget = [row for row in rows if row["group"] == "forget"]
-tables.shown(tables.proportions(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
+tables.shown(aggregate(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
 
 # %% [markdown]
 # ## The verdict

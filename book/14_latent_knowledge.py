@@ -58,6 +58,7 @@ page.banner()
 
 # %% tags=["remove-input"]
 from mechlib.report import audits, robustness, verdicts
+from mechlib.report.aggregation import aggregate
 
 rows = page.rows("latent")
 leading = tables.leading(page.study.localizations)
@@ -157,7 +158,7 @@ page.number("asked", len({row["subject"] for row in depth}))
 figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the loss").show()
 
 # %% tags=["remove-input"]
-tables.styled(tables.shown(audits.measured({"erased": audits.means(scores, ["localization"], "erased")}), ["localization"], "measure"), index=True)
+tables.styled(tables.shown(audits.measured({"erased": aggregate(scores, ["localization"], "erased", "sets")}), ["localization"], "measure"), index=True)
 
 # %% [markdown]
 # *Above, by layer, with gaps where it is void; below, one number a fact, over layers weighted by what corruption takes there, then averaged (95 %, bootstrap over

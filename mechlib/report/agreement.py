@@ -18,7 +18,7 @@ from mechlib.localize.fact_lookup import lookup_layers, subject_accuracies
 from mechlib.localize.registry import Measured, localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
-from mechlib.report.tables import Rows
+from mechlib.report.aggregation import Rows
 from mechlib.stats import Interval
 
 _EXACT = {"denoising": "activation_patching", "noising": "activation_patching_noising"}

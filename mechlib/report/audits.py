@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mechlib.report.tables import Rows, label, proportions, shown
-from mechlib.stats import CHANCE_MARGIN, Comparison, Values, compare, family, paired_difference, wilson
+from mechlib.report.aggregation import Rows, aggregate, fact_values
+from mechlib.report.tables import label, shown
+from mechlib.stats import CHANCE_MARGIN, Comparison, compare, family, wilson
 from mechlib.stats.comparison import Better
 
 CANDIDATES = 4
@@ -22,33 +23,6 @@ _RUN = ("localization", "forget_set", "seed")
 def audit(rows: Rows, name: str, position: str | None = None) -> list[Mapping[str, Any]]:
     """The rows of one audit (``probe``, ``projection`` or ``depth``); of probes those at one ``position``."""
     return [row for row in rows if row["audit"] == name and position in (None, row.get("position"))]
-
-
-def unit_values(rows: Rows, outcome: str, unit: str = "subject") -> Values:
-    """One number a fact (or other ``unit``) by forget set, for :mod:`mechlib.stats`: all its rows averaged, facts by name."""
-    values: dict[int, dict[Any, list[float]]] = {}
-    for row in rows:
-        values.setdefault(row["forget_set"], {}).setdefault(row[unit], []).append(float(row[outcome]))
-    return {number: [float(np.mean(facts[name])) for name in sorted(facts)] for number, facts in values.items()}
-
-
-def means(rows: Rows, by: Sequence[str], outcome: str, unit: str = "subject") -> pd.DataFrame:
-    """Mean of ``outcome`` in each group, with a 95 % bootstrap interval over forget sets and then facts (or another ``unit``).
-
-    Columns as of :func:`mechlib.report.tables.proportions`, whose ``share`` is here the mean; rows
-    without the outcome are left out.
-    """
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row[outcome] is not None:
-            groups.setdefault(tuple(row[name] for name in by), []).append(row)
-    records: list[dict[str, Any]] = []
-    for values, own in groups.items():
-        facts = unit_values(own, outcome, unit)
-        found = paired_difference(facts, {number: [0.0] * len(each) for number, each in facts.items()})
-        counts = {"n": sum(map(len, facts.values())), "share": found.estimate, "low": found.low, "high": found.high}
-        records.append({**dict(zip(by, values, strict=True)), **counts})
-    return pd.DataFrame(records, columns=[*by, "n", "share", "low", "high"])
 
 
 def measured(tables: Mapping[str, pd.DataFrame], by: Sequence[str] = ("localization",)) -> pd.DataFrame:
@@ -92,7 +66,7 @@ def readable(rows: Rows) -> dict[str, list[int]]:
 def probe_shares(rows: Rows) -> pd.DataFrame:
     """Share of facts whose true answer, and whose edit target, the probe says, by localization and layer; void layers are marked."""
     by = ["localization", "layer"]
-    said = {"true answer": proportions(rows, by, "correct"), "edit target": proportions(rows, by, "edited")}
+    said = {"true answer": aggregate(rows, by, "correct"), "edit target": aggregate(rows, by, "edited")}
     return measured(said, by).merge(probe_quality(rows)[[*by, "void"]], on=by)
 
 
@@ -110,7 +84,7 @@ def probe_table(rows: Rows) -> pd.DataFrame:
     """
     layers, depth = readable(rows), len({row["layer"] for row in rows})
     kept = [row for row in rows if row["layer"] in layers[row["localization"]]]
-    parts = {f"{name}{where}": proportions(part, ["localization"], outcome)
+    parts = {f"{name}{where}": aggregate(part, ["localization"], outcome)
              for part, where in ((kept, ""), (rows, ", all layers"))
              for name, outcome in (("true answer", "correct"), ("edit target", "edited"))}  # fmt: skip
     table = shown(measured(parts), ["localization"], "measure").reindex(columns=[label(name) for name in parts])
@@ -157,8 +131,8 @@ def extracted(rows: Rows, candidates: int = CANDIDATES) -> list[dict[str, Any]]:
 
 
 def outcome_shares(rows: Rows, by: Sequence[str], outcomes: Sequence[str]) -> pd.DataFrame:
-    """:func:`proportions` of several outcomes under one another (column ``measure``); rows without an outcome are left out."""
-    return measured({name: proportions([row for row in rows if row[name] is not None], by, name) for name in outcomes}, by)
+    """:func:`aggregate` of several outcomes under one another (column ``measure``)."""
+    return measured({name: aggregate(rows, by, name) for name in outcomes}, by)
 
 
 def tells_nothing(rows: Rows, candidates: int = CANDIDATES) -> bool:
@@ -166,7 +140,7 @@ def tells_nothing(rows: Rows, candidates: int = CANDIDATES) -> bool:
     unedited = [row for row in extracted(rows, candidates) if row["localization"] == "unedited" and row["another option"] is not None]
     if not unedited:
         return False
-    true, other = (proportions(unedited, ["localization"], name).iloc[0] for name in ("true answer", "another option"))
+    true, other = (aggregate(unedited, ["localization"], name).iloc[0] for name in ("true answer", "another option"))
     return bool(true["low"] < other["share"] + CHANCE_MARGIN)
 
 
@@ -230,7 +204,7 @@ def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[st
     """``first`` minus each other localization in every measure, one family of claims (Holm); a measure without rows is left out."""
     found: dict[tuple[str, str], Comparison] = {}
     for name, measure in measures.items():
-        arms = {key: unit_values([row for row in measure.rows if row["localization"] == key], measure.outcome) for key in (first, *others)}
+        arms = {key: fact_values([row for row in measure.rows if row["localization"] == key], measure.outcome) for key in (first, *others)}
         found |= {(name, key): compare(arms[first], arms[key], measure.better) for key in others if arms[first]}
     adjusted = family({f"{name}, {key}": one for (name, key), one in found.items()}).values()
     lines = [

@@ -1,7 +1,6 @@
 """What attacks brought back: shares with intervals, against what an attack teaches by itself, and where it only broke the model.
 
-Rows are those of :mod:`mechlib.runs.attacking`. A fact counts once: its seeds, halves and rotations
-are averaged within it, then facts within forget sets, then sets.
+Rows are those of :mod:`mechlib.runs.attacking`, averaged by :mod:`mechlib.report.aggregation`: sets count equally.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from mechlib.report.aggregation import FACT, Rows, aggregate, fact_values, grouped, mean_over_sets
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
-from mechlib.report.tables import Rows, label
-from mechlib.runs.attacks import Settings
-from mechlib.stats import Interval, leak_at_k, paired_difference, recovery, wilson
+from mechlib.report.tables import label
+from mechlib.stats import Interval, leak_at_k, recovery, wilson
 
 # The setting of answers before an attack, as mechlib.runs.attacking writes it (whose import would bring every stage along).
 BEFORE = "none"
@@ -25,7 +24,6 @@ GROUPS = ("forget", "relearned", "maintain", "unknown")
 UNEDITED = "unedited"
 Setting = tuple[str, int]
 _ATTACK = ["localization", "attack", "null", "setting", "step"]
-_FACT = ["forget_set", "subject", "relation"]
 
 
 def named(setting: str, step: int) -> str:
@@ -35,7 +33,7 @@ def named(setting: str, step: int) -> str:
     return f"{setting}, {step} steps" if step else setting
 
 
-def settings_table(settings: Settings) -> pd.DataFrame:
+def settings_table(settings: Sequence[tuple[str, Any]]) -> pd.DataFrame:
     """An attack's settings for readers: one line each, several values side by side."""
     values = [value if isinstance(value, tuple) else (value,) for _, value in settings]
     texts = [", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in several) for several in values]
@@ -51,37 +49,21 @@ def outcomes(rows: Rows) -> pd.DataFrame:
     ``before`` and ``before_maintain`` are what ``forget`` and ``maintain`` were before the attack.
     ``void``: maintain accuracy fell below ``KEPT`` of that.
     """
-    names = [*_ATTACK, "group", *_FACT, "correct", "edited"]
-    frame = pd.DataFrame({name: [row.get(name, "") for row in rows] for name in names}).astype({"correct": float, "edited": float})
-    facts: Any = frame.groupby([*_ATTACK, "group", *_FACT])[["correct", "edited"]].mean()
-    sets: Any = facts.groupby(level=[*_ATTACK, "group", "forget_set"]).mean()
-    means: Any = sets.groupby(level=[*_ATTACK, "group"]).mean()
-    tested: Any = facts.xs("forget", level="group").reset_index().groupby(_ATTACK)
-    wide: Any = means.correct.unstack("group").reindex(columns=GROUPS)
-    wide = wide.assign(edited=means.edited.xs("forget", level="group"), n_sets=tested.forget_set.nunique(), n_facts=tested.size())
-    table: Any = frame[_ATTACK].drop_duplicates().merge(wide.reset_index(), on=_ATTACK)
+    records: list[dict[str, Any]] = []
+    for names, answers in grouped([{"null": "", **row} for row in rows], _ATTACK).items():
+        groups = {group: part for (group,), part in grouped(answers, ["group"]).items()}
+        tested = fact_values(groups["forget"], "correct", FACT)
+        edited = mean_over_sets(fact_values(groups["forget"], "edited", FACT))
+        shares = {group: mean_over_sets(fact_values(groups[group], "correct", FACT)) if group in groups else math.nan for group in GROUPS}
+        n_facts = sum(map(len, tested.values()))
+        found = wilson(shares["forget"] * n_facts, n_facts)
+        records.append({**dict(zip(_ATTACK, names, strict=True)), **shares, "edited": edited, "n_sets": len(tested), "n_facts": n_facts,
+                        "low": found.low, "high": found.high})  # fmt: skip
+    table = pd.DataFrame(records)
     own = ["localization", "attack", "null"]
     before: Any = table[table.setting == BEFORE][[*own, "forget", "maintain"]]
     table = table.merge(before.rename(columns={"forget": "before", "maintain": "before_maintain"}), on=own, how="left")
-    intervals = [wilson(share * count, count) for share, count in zip(table.forget, table.n_facts, strict=True)]
-    return table.assign(
-        low=[one.low for one in intervals], high=[one.high for one in intervals], void=table.maintain < KEPT * table.before_maintain
-    )
-
-
-def fact_values(rows: Rows, outcome: str, within: Sequence[str] = ()) -> dict[int, list[float]]:
-    """One number a fact, by forget set, in the order of subjects: what :mod:`mechlib.stats` compares.
-
-    A fact's rows are averaged within each of ``within``, and these averaged: so formats count
-    equally, though one may be asked in several rotations.
-    """
-    keys = [*_FACT, *within]
-    frame: Any = pd.DataFrame({name: [row[name] for row in rows] for name in (*keys, outcome)}).astype({outcome: float})
-    means = frame.groupby(keys)[outcome].mean().groupby(level=_FACT).mean()
-    found: dict[int, list[float]] = {}
-    for (number, *_), value in means.items():
-        found.setdefault(int(number), []).append(float(value))
-    return found
+    return table.assign(void=table.maintain < KEPT * table.before_maintain)
 
 
 def values(
@@ -90,7 +72,7 @@ def values(
     """:func:`fact_values` of one localization under one attack (not under its nulls)."""
     where = (localization, group, setting, step)
     own = [row for row in rows if (row["localization"], row["group"], row["setting"], row["step"]) == where and not row.get("null")]
-    return fact_values(own, outcome)
+    return fact_values(own, outcome, FACT)
 
 
 def near(rows: Rows, setting: str, step: int) -> list[Mapping[str, Any]]:
@@ -214,19 +196,11 @@ def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
     One line for each localization, group (``forget``, ``unknown``) and number of samples: columns
     ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.
     """
-    before = [row for row in rows if row["setting"] == BEFORE and not row.get("null")]
-    records: list[dict[str, Any]] = []
-    for count in samples:
-        # A softmax in single precision can pass 1 in its last digit.
-        leaked = [{**row, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)} for row in before]
-        for key in dict.fromkeys(row["localization"] for row in before):
-            for group in ("forget", "unknown"):
-                by_set = values(leaked, key, BEFORE, 0, "leaked", group)
-                if by_set:
-                    found = paired_difference(by_set, {number: [0.0] * len(facts) for number, facts in by_set.items()})
-                    records.append({"localization": key, "group": group, "samples": count, "share": found.estimate,
-                                    "low": found.low, "high": found.high})  # fmt: skip
-    return pd.DataFrame(records)
+    before = [row for row in near(rows, BEFORE, 0) if row["group"] in ("forget", "unknown")]
+    # A softmax in single precision can pass 1 in its last digit.
+    leaked = [{**row, "samples": count, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)}
+              for count in samples for row in before]  # fmt: skip
+    return aggregate(leaked, ["localization", "group", "samples"], "leaked", "sets", FACT)
 
 
 def published_setting(table: pd.DataFrame) -> Setting:
@@ -244,6 +218,6 @@ def beside_published(rows: Rows, setting: str, step: int) -> pd.DataFrame:
         for group in ("forget", "maintain"):
             sets = values(rows, key, setting, step, "probability", group)
             record[f"paper, {group}"] = theirs[f"{group} relearned"].get(label(key), math.nan)
-            record[f"here, {group}"] = sum(sum(facts) / len(facts) for facts in sets.values()) / len(sets)
+            record[f"here, {group}"] = mean_over_sets(sets)
         records.append(record)
     return pd.DataFrame(records)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.report.robustness import UNEDITED, fact_values, named, outcomes, shared_setting, strongest, under, values
-from mechlib.report.tables import Rows, label, leading
+from mechlib.report.aggregation import FACT, Rows, fact_values
+from mechlib.report.robustness import UNEDITED, named, outcomes, shared_setting, strongest, under, values
+from mechlib.report.tables import label, leading
 from mechlib.report.verdicts import Duel, judged
 from mechlib.runs.attacks import ATTACKS
 from mechlib.stats import Interval
@@ -63,7 +64,7 @@ def overall_verdicts(attacks: Mapping[str, Rows], asked: Rows, formats: Sequence
     others = [key for key in arms if key != first and key in rivals] or [key for key in arms if key != first]
     if formats:
         forget = [row for row in asked if row["group"] == "forget" and row["format"] in formats]
-        said = {key: fact_values([row for row in forget if row["localization"] == key], "correct", ["format"]) for key in arms}
+        said = {key: fact_values([row for row in forget if row["localization"] == key], "correct", FACT, ["format"]) for key in arms}
         duels += [Duel("other formats", key, said[first], said[key]) for key in others]
     for name, rows in attacks.items():
         setting, step = shared_setting(outcomes(rows))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mechlib.facts import FORMATS
-from mechlib.report.tables import Rows, label
+from mechlib.report.aggregation import Rows
+from mechlib.report.tables import label
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 

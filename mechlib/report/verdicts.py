@@ -8,8 +8,9 @@ from typing import Literal
 
 import pandas as pd
 
-from mechlib.report.robustness import UNEDITED, Setting, fact_values, named, near, under, values
-from mechlib.report.tables import Rows, label, leading
+from mechlib.report.aggregation import FACT, Rows, fact_values
+from mechlib.report.robustness import UNEDITED, Setting, named, near, under, values
+from mechlib.report.tables import label, leading
 from mechlib.stats import Comparison, Values, compare, family
 from mechlib.stats.comparison import SIGNIFICANT
 
@@ -65,7 +66,7 @@ def format_verdicts(rows: Rows, formats: Sequence[str], better: Better = "lower"
     """Does the old answer come up less in these formats, which count equally? Without formats there is nothing to judge."""
     localizations = _edits(rows)
     asked = [row for row in rows if row["group"] == "forget" and row["format"] in formats]
-    arms = {key: fact_values([row for row in asked if row["localization"] == key], "correct", ["format"]) for key in localizations}
+    arms = {key: fact_values([row for row in asked if row["localization"] == key], "correct", FACT, ["format"]) for key in localizations}
     return judged(_duels("", arms) if formats else [], leading(localizations), better)
 
 

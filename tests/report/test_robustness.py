@@ -76,13 +76,6 @@ def test_values_leave_nulls_out():
     assert robustness.values(rows, "given", *HARD) == {0: [1.0]}
 
 
-def test_formats_count_equally_whatever_their_rotations():
-    rows = [row("given", "forget", 0, True, format="cloze")]
-    rows += [row("given", "forget", 0, False, format="multiple_choice", rotation=rotation) for rotation in range(4)]
-    assert robustness.fact_values(rows, "correct", ["format"]) == {0: [0.5]}
-    assert robustness.fact_values(rows, "correct") == {0: [0.2]}
-
-
 @given(st.permutations(range(40)))
 def test_the_order_of_answers_changes_nothing(order):
     rows = answers("given", BEFORE, {"forget": 0.3, "maintain": 0.8}, n_sets=2)

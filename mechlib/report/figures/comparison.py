@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from mechlib.report.aggregation import Rows
 from mechlib.report.figures.style import LAYOUT, colour
-from mechlib.report.tables import Rows, label
+from mechlib.report.tables import label
 
 
 def agreement_dots(table: pd.DataFrame) -> go.Figure:

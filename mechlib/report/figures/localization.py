@@ -12,8 +12,9 @@ from plotly.subplots import make_subplots
 from mechlib.components import Component, Kind, Localization
 from mechlib.patching.pairs import POSITIONS
 from mechlib.patching.scores import Scores
+from mechlib.report.aggregation import Rows
 from mechlib.report.figures.style import LAYOUT, colour
-from mechlib.report.tables import Rows, label
+from mechlib.report.tables import label
 
 
 def probe_curves(rows: Rows, chosen: Sequence[int]) -> go.Figure:
