@@ -159,8 +159,8 @@ for name, layers, position in (("subject", early, "subject last"), ("end", late,
 
 # %% tags=["remove-input"]
 drawn = {key: value for key, value in found.items() if key.endswith("/0") or key.split("/")[0] in ("random", "random_mlps")}
-shown = {(key if key.split("/")[0] in ("random", "random_mlps") else key.split("/")[0]): value for key, value in drawn.items()}
-figures.localization_map(shown, n_layers).show()
+once = {(key if key.split("/")[0] in ("random", "random_mlps") else key.split("/")[0]): value for key, value in drawn.items()}
+figures.localization_map(once, n_layers).show()
 
 # %% [markdown]
 # *What each localization trains: squares are MLPs, diamonds attention layers; open marks are parts of them (neurons, heads, and
@@ -170,7 +170,7 @@ figures.localization_map(shown, n_layers).show()
 tables.styled(pd.DataFrame(
     [{"localization": tables.label(key.split("/")[0]), "forget set": key.split("/")[1] if "/" in key else "all",
       "weights": value.parameters, "of fact lookup": value.parameters / value.provenance["budget"],
-      "shares with fact lookup": len(set(value.components) & set(lookup.components))} for key, value in shown.items()]
+      "shares with fact lookup": len(set(value.components) & set(lookup.components))} for key, value in once.items()]
 ), {"weights": "{:,}", "of fact lookup": "{:.2f}"})
 
 # %% [markdown]

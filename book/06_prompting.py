@@ -101,7 +101,7 @@ figures.transfer_map(rows, "correct", "maintain", void, trained).show()
 
 # %% tags=["remove-input"]
 forget = [row for row in rows if row["group"] == "forget"]
-tables.shown(aggregate(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
+tables.interval_table(aggregate(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
 
 # %% [markdown]
 # ## The verdict

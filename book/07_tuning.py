@@ -74,9 +74,9 @@ page.number("untuned", sentences.untuned(page.study))
 page.number("one_fact", f"{1 / n_validate:.2f}")
 page.number("n_trials", len(trials))
 page.number("n_each", len(trials) // trials.localization.nunique())
-shown = trials.assign(localization=[tables.label(key) for key in trials.localization], chosen=["chosen" if best else "" for best in trials.chosen])
+table = trials.assign(localization=[tables.label(key) for key in trials.localization], chosen=["chosen" if best else "" for best in trials.chosen])
 tables.styled(
-    shown[["localization", "learning_rate", "forget_coefficient", "forget", "edit", "maintain", "text", "norm", "score", "chosen"]]
+    table[["localization", "learning_rate", "forget_coefficient", "forget", "edit", "maintain", "text", "norm", "score", "chosen"]]
     .rename(columns={"learning_rate": "learning rate", "forget_coefficient": "forget coefficient", "text": "text loss", "norm": "norm of the change"}),
     {"learning rate": "{:.0e}", "forget coefficient": "{:g}", **{name: "{:.2f}" for name in ("forget", "edit", "maintain", "score", "norm of the change")},
      "text loss": "{:+.2f}"},

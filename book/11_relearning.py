@@ -56,7 +56,6 @@ import pandas as pd
 from mechlib.report import robustness, sentences, verdicts
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_relearning
-from mechlib.runs.attacks import ATTACKS
 from mechlib.stats import LEAST_GAP
 
 page = open_page(globals())
@@ -117,13 +116,13 @@ tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
 rows, nulls = page.rows("relearning"), page.rows("relearning_nulls")
 outcomes = robustness.outcomes(rows)
 setting = robustness.shared_setting(outcomes)
-page.number("definition", ATTACKS["relearning"].definition)
+page.number("definition", sentences.definition("relearning"))
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.number("gap", f"{LEAST_GAP:g}")
 page.number("cross_fitting", sentences.cross_fitting(page.study.size.n_folds))
 page.number("null_sets", sentences.null_sets(rows, nulls))
 page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")
-page.number("setting", robustness.named(*setting))
+page.number("setting", robustness.setting_name(*setting))
 tables.styled(robustness.settings_table(page.study.relearning))
 
 # %% [markdown]
@@ -144,7 +143,7 @@ figures.relearning_curves(outcomes).show()
 # among those that break the fewest models, so it is chosen for none of them: {glue:text}`setting`.
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(rows, *setting)))
+tables.styled(robustness.recovery_table(robustness.recoveries(rows, *setting)))
 
 # %% [markdown]
 # *Under that setting: true answers on the forget set before and after, on never-known facts after, the normalised
@@ -169,7 +168,7 @@ tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 # the model as it is counts as a setting. The best of many tries is flattered by chance, for every localization alike.
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown_strongest(robustness.strongest(outcomes)))
+tables.styled(robustness.strongest_table(robustness.strongest(outcomes)))
 
 # %% [markdown]
 # *Share of true answers on facts not taught (Wilson 95 %); a rank, learning rate and checkpoint is one setting. Void
@@ -194,7 +193,7 @@ tables.styled(verdicts.verdicts(rows, [setting]))
 
 # %% tags=["remove-input"]
 theirs = robustness.published_setting(outcomes)
-page.number("paper_setting", robustness.named(*theirs))
+page.number("paper_setting", robustness.setting_name(*theirs))
 beside = robustness.beside_published(rows, *theirs)
 tables.styled(beside).format("{:.3f}", na_rep="-", subset=list(beside.columns[1:]))
 

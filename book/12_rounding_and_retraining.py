@@ -55,7 +55,6 @@ BENIGN = None  # None: as the profile says; else a dictionary of kinds, sizes, s
 # %% tags=["remove-input"]
 from mechlib.report import robustness, sentences, verdicts
 from mechlib.report.page import figures, open_page, tables
-from mechlib.runs.attacks import ATTACKS
 
 page = open_page(globals())
 page.banner()
@@ -65,12 +64,12 @@ rounded, retrained = page.rows("quantization"), page.rows("benign")
 quantization, benign = robustness.outcomes(rounded), robustness.outcomes(retrained)
 settings = [robustness.shared_setting(table) for table in (quantization, benign)]
 page.number("kept", f"{robustness.KEPT:.0%}")
-page.number("rounding", ATTACKS["quantization"].definition)
-page.number("retraining", ATTACKS["benign"].definition)
+page.number("rounding", sentences.definition("quantization"))
+page.number("retraining", sentences.definition("benign"))
 page.number("control", sentences.rounding_control(dict(page.study.quantization)["schemes"]))
 page.number("kinds", sentences.shared_with_facts(dict(page.study.benign)["kinds"]))
-page.number("rounded", robustness.named(*settings[0]))
-page.number("retrained", robustness.named(*settings[1]))
+page.number("rounded", robustness.setting_name(*settings[0]))
+page.number("retrained", robustness.setting_name(*settings[1]))
 
 # %% [markdown]
 # ## Rounding
@@ -90,7 +89,7 @@ figures.attack_bars(quantization).show()
 # Hatched bars are void.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(rounded, *settings[0])))
+tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings[0])))
 
 # %% [markdown]
 # *Under {glue:text}`rounded`, the scheme that brings back most on average over the edits among those that break the
@@ -115,7 +114,7 @@ figures.attack_bars(benign).show()
 # example is about a fact of the forget set. Hatched bars are void.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(retrained, *settings[1])))
+tables.styled(robustness.recovery_table(robustness.recoveries(retrained, *settings[1])))
 
 # %% [markdown]
 # *Under {glue:text}`retrained`, chosen by the same rule. Never-known facts matter here: examples in the prompts' own
@@ -124,10 +123,10 @@ tables.styled(robustness.shown(robustness.recoveries(retrained, *settings[1])))
 # ## Where each edit is weakest
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown_strongest(robustness.strongest(quantization)))
+tables.styled(robustness.strongest_table(robustness.strongest(quantization)))
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown_strongest(robustness.strongest(benign)))
+tables.styled(robustness.strongest_table(robustness.strongest(benign)))
 
 # %% [markdown]
 # *For each model the scheme, and the kind of fine-tuning, that brings back most without breaking it.*

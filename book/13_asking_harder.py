@@ -53,23 +53,22 @@ IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
 # %% tags=["remove-input"]
 from mechlib.report import robustness, sentences, verdicts
 from mechlib.report.page import figures, open_page, tables
-from mechlib.runs.attacks import ATTACKS
 
 page = open_page(globals())
 page.banner()
 
 # %% tags=["remove-input"]
-soft, nulls, shown = page.rows("soft_prompt"), page.rows("soft_prompt_nulls"), page.rows("in_context")
-softened, demonstrated = robustness.outcomes(soft), robustness.outcomes(shown)
+soft, nulls, context = page.rows("soft_prompt"), page.rows("soft_prompt_nulls"), page.rows("in_context")
+softened, demonstrated = robustness.outcomes(soft), robustness.outcomes(context)
 settings = [robustness.shared_setting(table) for table in (softened, demonstrated)]
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.number("cross_fitting", sentences.cross_fitting(page.study.size.n_folds))
 page.number("null_sets", sentences.null_sets(soft, nulls))
 page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")
-page.number("soft", ATTACKS["soft_prompt"].definition)
-page.number("context", ATTACKS["in_context"].definition)
-page.number("soft_setting", robustness.named(*settings[0]))
-page.number("context_setting", robustness.named(*settings[1]))
+page.number("soft", sentences.definition("soft_prompt"))
+page.number("context", sentences.definition("in_context"))
+page.number("soft_setting", robustness.setting_name(*settings[0]))
+page.number("context_setting", robustness.setting_name(*settings[1]))
 
 # %% [markdown]
 # ## A soft prompt
@@ -91,7 +90,7 @@ figures.attack_bars(softened).show()
 # maintain accuracy.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(soft, *settings[0])))
+tables.styled(robustness.recovery_table(robustness.recoveries(soft, *settings[0])))
 
 # %% [markdown]
 # *Under {glue:text}`soft_setting`. The normalised recovery is 0 where the prompt does as well on facts that nobody knew,
@@ -120,7 +119,7 @@ figures.attack_bars(demonstrated).show()
 # with Wilson 95 % intervals. Hatched bars are void.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(shown, *settings[1])))
+tables.styled(robustness.recovery_table(robustness.recoveries(context, *settings[1])))
 
 # %% [markdown]
 # *Under {glue:text}`context_setting`, the number that brings back most on average over the edits among those that break
@@ -158,7 +157,7 @@ figures.leak_curves(leaks).show()
 # ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts([*soft, *shown], settings))
+tables.styled(verdicts.verdicts([*soft, *context], settings))
 
 # %% [markdown]
 # ## Runs behind this page

@@ -87,7 +87,7 @@ figures.attack_map(board).show()
 # *Darker: more of what was edited away came back. Hover to see which setting was the strongest.*
 
 # %% tags=["remove-input"]
-tables.styled(scoreboard.shown(board), index=True)
+tables.styled(scoreboard.scoreboard_table(board), index=True)
 
 # %% [markdown]
 # *Shares with 95 % Wilson intervals over facts. The last column is the strongest of all attacks.*

@@ -26,7 +26,7 @@ Setting = tuple[str, int]
 _ATTACK = ["localization", "attack", "null", "setting", "step"]
 
 
-def named(setting: str, step: int) -> str:
+def setting_name(setting: str, step: int) -> str:
     """How a setting and step of an attack are called."""
     if setting == BEFORE:
         return "before the attack"
@@ -66,7 +66,7 @@ def outcomes(rows: Rows) -> pd.DataFrame:
     return table.assign(void=table.maintain < KEPT * table.before_maintain)
 
 
-def values(
+def arm_values(
     rows: Rows, localization: str, setting: str, step: int, outcome: str = "correct", group: str = "forget"
 ) -> dict[int, list[float]]:
     """:func:`fact_values` of one localization under one attack (not under its nulls)."""
@@ -98,16 +98,16 @@ def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     rows = near(rows, setting, step)
     table = under(rows, setting, step)
     broken = set(table.localization[table.void])
-    reference = values(rows, UNEDITED, setting, step)
+    reference = arm_values(rows, UNEDITED, setting, step)
     found: list[Interval | None] = []
     for key in table.localization:
-        null = values(rows, key, setting, step, group="unknown")
+        null = arm_values(rows, key, setting, step, group="unknown")
         possible = key != UNEDITED and not broken & {key, UNEDITED} and null.keys() == reference.keys()
-        found.append(recovery(values(rows, key, setting, step), null, reference) if possible else None)
+        found.append(recovery(arm_values(rows, key, setting, step), null, reference) if possible else None)
     return table.assign(recovery=found)
 
 
-def shown(table: pd.DataFrame) -> pd.DataFrame:
+def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table of :func:`recoveries` for readers: shares as percentages, intervals as text; what was broken is "void"."""
     return pd.DataFrame(
         [
@@ -155,15 +155,15 @@ def strongest(table: pd.DataFrame) -> pd.DataFrame:
         lines: list[dict[Any, Any]] = part.to_dict("records")
         attacks = [row for row in lines if row["setting"] != BEFORE]
         best = max((row for row in lines if not row["void"]), key=lambda row: row["forget"])
-        broke = [named(row["setting"], row["step"]) for row in attacks if row["void"]]
+        broke = [setting_name(row["setting"], row["step"]) for row in attacks if row["void"]]
         records.append({
-            "localization": key, "strongest": named(best["setting"], best["step"]), "share": best["forget"], "low": best["low"],
+            "localization": key, "strongest": setting_name(best["setting"], best["step"]), "share": best["forget"], "low": best["low"],
             "high": best["high"], "tried": len(attacks), "broke": "; ".join(broke) or "none",
         })  # fmt: skip
     return pd.DataFrame(records)
 
 
-def shown_strongest(table: pd.DataFrame) -> pd.DataFrame:
+def strongest_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table of :func:`strongest` for readers."""
     lines: list[dict[Any, Any]] = table.to_dict("records")
     return pd.DataFrame(
@@ -216,7 +216,7 @@ def beside_published(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     for key in dict.fromkeys(row["localization"] for row in rows):
         record: dict[str, Any] = {"localization": label(key)}
         for group in ("forget", "maintain"):
-            sets = values(rows, key, setting, step, "probability", group)
+            sets = arm_values(rows, key, setting, step, "probability", group)
             record[f"paper, {group}"] = theirs[f"{group} relearned"].get(label(key), math.nan)
             record[f"here, {group}"] = mean_over_sets(sets)
         records.append(record)

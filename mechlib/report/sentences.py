@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mechlib.facts import FORMATS
-from mechlib.report.aggregation import Rows
+from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.tables import label
+from mechlib.runs.attacks import ATTACKS
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 
@@ -22,6 +22,11 @@ _SHARED = {
 def listed(keys: Sequence[str], none: str = "none") -> str:
     """Labels of localizations or formats side by side, or ``none``."""
     return ", ".join(label(key) for key in keys) or none
+
+
+def definition(attack: str) -> str:
+    """What an attack does."""
+    return ATTACKS[attack].definition
 
 
 def not_asked(study: Study) -> str:
@@ -55,17 +60,15 @@ def success(curves: Rows, stop_at: float) -> str:
     """
     if stop_at >= 1:
         return "Here training never stops early: edits are compared after the same number of steps."
-    last: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    for row in curves:
-        last[tuple(row[name] for name in ("localization", "forget_set", "seed", "part"))] = row
+    runs = grouped(curves, ["localization", "forget_set", "seed", "part"])
     reached: dict[str, list[bool]] = {}
-    for (key, *_), row in last.items():
-        reached.setdefault(key, []).append(row["forget"] <= -math.log(stop_at))
+    for (key, *_), steps in runs.items():
+        reached.setdefault(key, []).append(steps[-1]["forget"] <= -math.log(stop_at))
     count = sum(map(sum, reached.values()))
-    if count == len(last):
+    if count == len(runs):
         return f"All {count} edits got there."
     short = ", ".join(f"{label(key)} {sum(found)} of {len(found)}" for key, found in reached.items() if not all(found))
-    return f"Only {count} of {len(last)} edits got there before their last step ({short}): the others are not compared at one success."
+    return f"Only {count} of {len(runs)} edits got there before their last step ({short}): the others are not compared at one success."
 
 
 def untuned(study: Study) -> str:

@@ -85,8 +85,8 @@ def consequence_counts(rows: Rows) -> pd.DataFrame:
 
 def consequence_shares(rows: Rows) -> pd.DataFrame:
     """Share of passed consequences that still follow from the true answer, and that follow from the edit target."""
-    named = [{**row, "true answer": row["correct"], "edit target": row["edited"]} for row in consequences(rows)]
-    return outcome_shares(named, ["localization"], ["true answer", "edit target"])
+    asked = [{**row, "true answer": row["correct"], "edit target": row["edited"]} for row in consequences(rows)]
+    return outcome_shares(asked, ["localization"], ["true answer", "edit target"])
 
 
 def carried_through(rows: Rows) -> dict[str, Measure]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.report.aggregation import FACT, Rows, average
+from mechlib.report.aggregation import FACT, Rows, average, grouped
 from mechlib.report.tables import label
 
 Edits = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -46,8 +46,4 @@ def _share(rows: Rows, outcome: str) -> str:
 
 
 def _steps(curves: Rows) -> float:
-    runs: dict[tuple[Any, ...], int] = {}
-    for row in curves:
-        run = (row["forget_set"], row["seed"], row["part"])
-        runs[run] = runs.get(run, 0) + 1
-    return sum(runs.values()) / len(runs) if runs else 0.0
+    return len(curves) / len(grouped(curves, ["forget_set", "seed", "part"])) if curves else 0.0

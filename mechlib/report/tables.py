@@ -41,7 +41,7 @@ def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index:
     return style.set_properties(**look)
 
 
-def shown(table: pd.DataFrame, rows: Sequence[str], column: str, void: Sequence[str] = ()) -> pd.DataFrame:
+def interval_table(table: pd.DataFrame, rows: Sequence[str], column: str, void: Sequence[str] = ()) -> pd.DataFrame:
     """A table for readers: rows by ``rows``, one column a ``column``, cells ``share [low, high]``; void columns say so."""
     text = table.assign(cell=[str(Interval(row["share"], row["low"], row["high"])) for row in table.to_dict("records")])
     wide = text.pivot_table(index=list(rows), columns=column, values="cell", aggfunc="first", sort=False)

@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mechlib.report.figures.style import LAYOUT
+from mechlib.report.scoreboard import attack_label
 from mechlib.report.tables import label
-from mechlib.runs.attacks import ATTACKS
 
 
 def attack_map(board: pd.DataFrame) -> go.Figure:
@@ -20,12 +20,11 @@ def attack_map(board: pd.DataFrame) -> go.Figure:
     # Rounded as in tables and prose: the browser would round a half up, Python rounds it to even.
     texts = [[f"{share:.2f}" for share in line] for line in shares]
     how = [[found[(arm, name)]["strongest"] for name in names] for arm in arms]
-    titles = [ATTACKS[name].label if name in ATTACKS else "The strongest" for name in names]
     figure = go.Figure(
-        go.Heatmap(z=shares, x=[title.replace(" ", "<br>") for title in titles], y=[label(str(arm)) for arm in arms], customdata=how,
-                   text=texts,
-                   texttemplate="%{text}", hovertemplate="%{y}, %{customdata}: %{text}<extra></extra>", colorscale="Blues", zmin=0,
-                   zmax=1, colorbar={"title": "share"})
+        go.Heatmap(z=shares, x=[attack_label(name).replace(" ", "<br>") for name in names], y=[label(str(arm)) for arm in arms],
+                   customdata=how, text=texts, texttemplate="%{text}",
+                   hovertemplate="%{y}, %{customdata}: %{text}<extra></extra>", colorscale="Blues", zmin=0, zmax=1,
+                   colorbar={"title": "share"})
     )  # fmt: skip
     layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 90}}
     figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms), **layout)
