@@ -16,7 +16,7 @@ from mechlib.stats import Interval
 
 ANY = "any"
 # The declared rivals of fact lookup: the same kind and number of weights chosen blindly, all weights of that kind, and output tracing.
-# With eight forget sets an exact test can carry six comparisons and no more: these three in other formats and under relearning.
+# With eight forget sets an exact test can support six comparisons and no more: these three in other formats and under relearning.
 RIVALS = ("random_mlps", "all_mlps", "causal_tracing")
 
 
