@@ -35,6 +35,7 @@ FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 # %% tags=["remove-input"]
 from mechlib.facts import FORMATS as ALL_FORMATS
 from mechlib.facts import prompt
+from mechlib.report import sentences
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals())
@@ -53,6 +54,7 @@ asked = page.rows("know")
 parts = page.splits
 known = [row for row in asked if row["probability"] > KNOWN_THRESHOLD]
 page.number("n_table", len(page.study.table))
+page.number("known_format", tables.label(page.study.known_format).lower())
 page.number("n_asked", len(asked))
 page.number("n_known", len(known))
 page.number("known_share", len(known) / len(asked))
@@ -63,7 +65,7 @@ figures.known_by_answer(asked, KNOWN_THRESHOLD).show()
 # *How sure the model is of the true sport, among the sports (and golf) that the prompt offers. To the right of the
 # dashed line a fact counts as known.*
 #
-# Asked with four demonstrations, the model prefers the right sport for {glue:text}`right_share:.0%` of the
+# Asked with the {glue:text}`known_format`, the model prefers the right sport for {glue:text}`right_share:.0%` of the
 # {glue:text}`n_asked` athletes (three of the table serve as demonstrations and belong to no set), and gives it more
 # than the threshold for {glue:text}`known_share:.0%`. These {glue:text}`n_known` **known facts** are what the rest of
 # the book is about.
@@ -87,7 +89,7 @@ tables.styled(pd.DataFrame(
 tables.styled(pd.DataFrame([{"athlete": fact.subject, "plays": fact.answer, "is edited to": fact.target} for fact in parts.forget[0]]).head(6))
 
 # %% [markdown]
-# ## Five ways to ask
+# ## Ways to ask
 #
 # The same fact can be asked in many ways, and a fact is not gone if it only hides from one of them.
 
@@ -98,16 +100,17 @@ tables.styled(pd.DataFrame(
 ))
 
 # %% [markdown]
-# The first is the paper's training prompt: one demonstration, about golf, so that it gives none of the three answers
-# away. All edits are trained on it and on nothing else. The letter choice rotates its options, in its demonstrations
-# too, so that preferring a letter is worth nothing.
+# The one-shot statement is the paper's training prompt. Its demonstration is about golf, so that it gives none of the
+# three answers away. Edits are trained on it and on nothing else, unless `EDIT_FORMAT` names another. {glue:text}`letters`
+#
+# Not asked here: {glue:text}`not_asked`.
 
 # %% tags=["remove-input"]
 baseline = page.rows("baseline")
 void = tables.void_formats(baseline)
 forget = [row for row in baseline if row["group"] == "forget"]
-for form in page.study.formats:
-    page.number(f"baseline_{form}", sum(row["correct"] for row in forget if row["format"] == form) / sum(row["format"] == form for row in forget))
+page.number("letters", sentences.letter_choice(page.study))
+page.number("not_asked", sentences.not_asked(page.study))
 page.number("void", ", ".join(tables.label(form) for form in void) or "none of them")
 figures.format_accuracies(forget, void).show()
 

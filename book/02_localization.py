@@ -40,7 +40,8 @@ PRECISION = None  # of the matrix products while patching; residual stream and l
 # %% tags=["remove-input"]
 from mechlib.components import Localization
 from mechlib.patching.scores import Scores
-from mechlib.report.agreement import probed_lookup
+from mechlib.report import sentences
+from mechlib.report.agreement import probed_lookup, uncapped_layers
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals())
@@ -72,6 +73,7 @@ page.number("half_subject", half["subject"])
 page.number("half_end", half["end"])
 page.number("lookup_first", lookup.layers[0])
 page.number("lookup_last", lookup.layers[-1])
+page.number("cap", sentences.cap(lookup.layers, uncapped_layers(probes, n_layers)))
 page.number("lookup_parameters", f"{lookup.parameters:,}")
 figures.probe_curves(probes, lookup.layers).show()
 
@@ -90,6 +92,7 @@ figures.probe_curves(probes, lookup.layers).show()
 # accuracies that the authors published, the rule gives the layers that their released code edits: 2 to 7 for Gemma-7B,
 # 2 to 6 for Gemma-2-9B, 1 to 4 for Llama-3-8B (the paper's text says 2 to 8 for the last two). Here it gives the MLPs of layers {glue:text}`lookup_first` to
 # {glue:text}`lookup_last`, which hold {glue:text}`lookup_parameters` weights. That is the budget of every other method.
+# **{glue:text}`cap`**
 
 # %% [markdown]
 # ## Output tracing: whose output carries the answer?
@@ -103,11 +106,12 @@ figures.probe_curves(probes, lookup.layers).show()
 methods = {"causal_tracing": "Causal tracing (restoring)", "attribution_patching": "Attribution patching (corrupting)"}
 evidence = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("evidence") if arm["evidence"] != "probe"}
 scores = {key: evidence[key] for key in methods if key in evidence}
+page.number("scored", sentences.listed(list(scores), "no method, because no localization here needs one"))
 figures.score_map(list(scores.values()), [methods[key] for key in scores]).show()
 
 # %% [markdown]
 # *Blue: moves the answer the expected way. Outputs are taken as they enter the residual stream, after the post-norm
-# where the family has one.*
+# where the family has one. Run for this page: {glue:text}`scored`.*
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
@@ -126,6 +130,8 @@ placed = evidence["causal_tracing_positions"]
 figures.position_map(placed, "Causal tracing").show()
 
 # %% tags=["remove-input"]
+page.number("estimate", "The second map is attribution patching's estimate for the MLPs, divided over the same positions."
+            if "attribution_patching" in evidence else "Attribution patching was not run for this page.")
 if "attribution_patching" in evidence:
     figures.position_map(evidence["attribution_patching"], "Attribution patching").show()
 
@@ -137,8 +143,8 @@ for name, layers, position in (("subject", early, "subject last"), ("end", late,
 
 # %% [markdown]
 # *The share of the logit difference that comes back when one attention layer's or one MLP's clean output is restored
-# at one class of positions; tokens of "subject middle" and of "after subject" are restored together. Below, attribution
-# patching's estimate for the MLPs, divided over the same positions.*
+# at one class of positions; tokens of "subject middle" and of "after subject" are restored together.
+# {glue:text}`estimate`*
 #
 # Summed over layers, the MLPs of the first half restore {glue:text}`share_subject:.2f` at the last token of the name and
 # {glue:text}`share_early_end:.2f` at the end of the prompt, those of the second half {glue:text}`share_end:.2f` at the end
@@ -148,13 +154,13 @@ for name, layers, position in (("subject", early, "subject last"), ("end", late,
 # ## The same budget for everyone
 #
 # Modules are taken in the order of their absolute score (an attention layer's is the sum over its heads, as in the
-# released code) until they hold as many weights as fact lookup. Two controls draw their modules at random, anew for
-# each forget set; two more train all MLPs or everything, without a budget.
+# released code) until they hold as many weights as fact lookup. Of the controls, some draw their modules at
+# random, anew for each forget set; others train all MLPs or everything, without a budget.
 
 # %% tags=["remove-input"]
 drawn = {key: value for key, value in found.items() if key.endswith("/0") or key.split("/")[0] in ("random", "random_mlps")}
-shown = {(key if key.split("/")[0] in ("random", "random_mlps") else key.split("/")[0]): value for key, value in drawn.items()}
-figures.localization_map(shown, n_layers).show()
+once = {(key if key.split("/")[0] in ("random", "random_mlps") else key.split("/")[0]): value for key, value in drawn.items()}
+figures.localization_map(once, n_layers).show()
 
 # %% [markdown]
 # *What each localization trains: squares are MLPs, diamonds attention layers; open marks are parts of them (neurons, heads, and
@@ -164,7 +170,7 @@ figures.localization_map(shown, n_layers).show()
 tables.styled(pd.DataFrame(
     [{"localization": tables.label(key.split("/")[0]), "forget set": key.split("/")[1] if "/" in key else "all",
       "weights": value.parameters, "of fact lookup": value.parameters / value.provenance["budget"],
-      "shares with fact lookup": len(set(value.components) & set(lookup.components))} for key, value in shown.items()]
+      "shares with fact lookup": len(set(value.components) & set(lookup.components))} for key, value in once.items()]
 ), {"weights": "{:,}", "of fact lookup": "{:.2f}"})
 
 # %% [markdown]

@@ -129,7 +129,7 @@ tables.styled(pd.DataFrame([
 
 # %% [markdown]
 # *"Shared" is the Jaccard overlap of two sets of MLPs. Stability is the rank correlation between scores from two random
-# halves of the prompts (mean of 20 divisions; |gradient x weight| has only its batches to divide). Seconds are those of the run on the machine that made it, the copy of the model
+# halves of the prompts (mean of 20 divisions; |gradient x weight| has only its batches to divide, and a dash where there is one). Seconds are those of the run on the machine that made it, the copy of the model
 # in the working precision included. CPR and CMD as below.*
 
 # %% [markdown]

@@ -45,7 +45,7 @@ import pandas as pd
 from mechlib.components import ComponentError, Localization
 from mechlib.facts import FORMATS as ALL_FORMATS
 from mechlib.facts import neighbourhood, prompt
-from mechlib.localize.path_lookup import THRESHOLD, feeding_mlps
+from mechlib.localize.path_lookup import THRESHOLD, extraction_heads, feeding_mlps
 from mechlib.patching.scores import Scores
 from mechlib.report.agreement import jaccard, with_exact
 from mechlib.report.page import figures, open_page, tables
@@ -110,16 +110,18 @@ tables.styled(pd.DataFrame(
 # %% tags=["remove-input"]
 paths = next(value for arm, value in page.values("methods") if arm["evidence"] == "paths")
 direct, stream = Scores.from_json(paths["direct"]), Scores.from_json(paths["stream"])
+heads = extraction_heads(direct)
+page.number("n_heads", len(heads))
 page.number("lookup_threshold", THRESHOLD)
 page.number("receiver", paths["receiver"])
 page.number("clean", direct.clean)
 page.number("corrupted", direct.corrupted)
 tables.styled(pd.DataFrame(
-    [{"head": str(head), "direct effect": direct.values[head]} for head in sorted(direct.values, key=lambda c: -abs(direct.values[c]))[:10]]
+    [{"head": str(head), "direct effect": direct.values[head]} for head in heads]
 ), {"direct effect": "{:+.3f}"})
 
 # %% [markdown]
-# *The ten extraction heads and the share of the logit difference that each moves by itself (from
+# *The {glue:text}`n_heads` extraction heads and the share of the logit difference that each moves by itself (from
 # {glue:text}`corrupted:.2f` to {glue:text}`clean:.2f` in all). The lowest is in layer {glue:text}`receiver`.*
 
 # %% tags=["remove-input"]
@@ -164,25 +166,24 @@ tables.styled(pd.DataFrame(
 # *Squares are MLPs, diamonds attention layers; exact counts without embeddings; overlap as Jaccard.*
 
 # %% [markdown]
-# ## Where in the prompt?
+# ## As for athletes
+#
+# Two analyses of the pages before, where this profile makes them for world facts, too.
 
 # %% tags=["remove-input"]
 traced = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("methods") if arm["evidence"] != "paths"}
 where = traced.pop("causal_tracing_positions", None)
-page.number("where", "Restoring one output at one class of positions, as on the page about athletes." if where else
-            "This profile traces positions for athletes only: PROFILE=full does for world facts, too.")
+page.number("where", "Causal tracing: restoring one output at one class of positions." if where else
+            "Positions are traced for athletes only; PROFILE=full traces them for world facts, too.")
 figures.position_map(where, "Causal tracing").show() if where else None
 
 # %% [markdown]
 # *{glue:text}`where`*
 
-# %% [markdown]
-# ## Estimates against exact effects
-
 # %% tags=["remove-input"]
 agreement = with_exact(traced, SEED)
-page.number("compared", "This profile traces world facts only for the localizations above: PROFILE=full compares all methods on them, too."
-            if agreement.empty else "As on the page before: Spearman correlation over MLPs and over heads with exact patching.")
+page.number("compared", "Methods are compared on athletes only; PROFILE=full compares them on world facts, too."
+            if agreement.empty else "Estimates against exact effects: Spearman correlation over MLPs and over heads with exact patching.")
 None if agreement.empty else figures.agreement_dots(agreement).show()
 
 # %% [markdown]

@@ -17,7 +17,8 @@
 # # Editing
 #
 # Now the same edit, made in different places. Sixteen athletes are to play another sport; everybody else is to stay
-# what they are. Each localization trains only its own weights, on the same prompts, for the same number of steps.
+# what they are. Each localization trains only its own weights, on the same prompts, until the
+# new answers are learned or the steps are used up.
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
@@ -43,12 +44,13 @@ STOP_AT = None  # probability of the new answers at which training stops; None: 
 TUNE = False  # True: learning rate and coefficient from the page on equal chances
 KL_COEFFICIENT = 0.0  # of the divergence from the unedited model, an optional part of the loss
 OPTIMIZER = "adamw"  # or "adamw8bit"
-MICRO_BATCH = None  # so many prompts at a time; None: all
+MICRO_BATCH = None  # prompts at a time; None: all
 CHECKPOINTING = False  # True: less memory, more time
 PRECISION = None  # of the matrix products; masters, optimizer and residual stream are float32
 
 # %% tags=["remove-input"]
-from mechlib.report import side_effects
+from mechlib.report import sentences, side_effects
+from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
 from mechlib.report.published import published
@@ -74,6 +76,7 @@ curves = page.rows("edit")
 taken = pd.DataFrame(curves).groupby(["localization", "forget_set", "seed"]).size().groupby("localization").mean()
 page.number("steps", page.study.size.steps)
 page.number("stop_at", page.study.size.stop_at)
+page.number("success", sentences.success(curves, page.study.size.stop_at))
 tables.styled(pd.DataFrame(
     [{"localization": tables.label(key), "learning rate": one.learning_rate, "forget coefficient": one.forget_coefficient,
       "most steps": one.steps, "steps taken": taken[key]} for key, one in settings.items()]
@@ -83,9 +86,9 @@ tables.styled(pd.DataFrame(
 figures.learning_curves(curves).show()
 
 # %% [markdown]
-# *Losses before each of at most {glue:text}`steps` updates, averaged over forget sets and seeds. **Edits are compared at one
-# success**: training stops as soon as the new answers have a probability of {glue:text}`stop_at` (geometric mean). A
-# localization that needs more steps gets them; one that never gets there is stopped by the profile, and the next figure shows it.*
+# *Losses before each of at most {glue:text}`steps` updates, averaged over forget sets and seeds. **Edits are meant to be
+# compared at one success**: training stops as soon as the new answers have a probability of {glue:text}`stop_at` (geometric
+# mean). {glue:text}`success` The next figure shows what each achieved.*
 #
 # ## Did it work?
 #
@@ -96,8 +99,8 @@ figures.learning_curves(curves).show()
 rows = page.rows("trained")
 forget = [row for row in rows if row["group"] == "forget"]
 maintain = [row for row in rows if row["group"] == "maintain"]
-edited = tables.proportions(forget, ["localization"], "edited").set_index("localization")
-kept = tables.proportions(maintain, ["localization"], "correct").set_index("localization")
+edited = aggregate(forget, ["localization"], "edited").set_index("localization")
+kept = aggregate(maintain, ["localization"], "correct").set_index("localization")
 arms = list(page.study.localizations)
 lead = tables.leading(arms)
 page.number("lead", tables.label(lead))

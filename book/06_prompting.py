@@ -50,7 +50,8 @@ PRECISION = None
 FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 
 # %% tags=["remove-input"]
-from mechlib.report import verdicts
+from mechlib.report import sentences, verdicts
+from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals())
@@ -61,13 +62,15 @@ rows = page.rows("prompting")
 void, trained = tables.void_formats(rows), page.study.trained_format
 transfer = [form for form in page.study.formats if form not in void and form != trained]
 page.number("void", ", ".join(tables.label(form) for form in void) or "none")
+page.number("not_asked", sentences.not_asked(page.study))
 page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "none")
 
 # %% [markdown]
 # ## Does the old answer come back?
 #
 # The share of edited facts for which the model still prefers the **true** sport. The first row is the unedited model,
-# the first column the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`.
+# one column is the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`. Not asked here,
+# though the facts can be asked so: {glue:text}`not_asked`.
 
 # %% tags=["remove-input"]
 figures.transfer_map(rows, "correct", "forget", void, trained).show()
@@ -98,7 +101,7 @@ figures.transfer_map(rows, "correct", "maintain", void, trained).show()
 
 # %% tags=["remove-input"]
 forget = [row for row in rows if row["group"] == "forget"]
-tables.shown(tables.proportions(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
+tables.interval_table(aggregate(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
 
 # %% [markdown]
 # ## The verdict
@@ -109,8 +112,8 @@ tables.shown(tables.proportions(forget, ["localization", "format"], "correct"), 
 # **Rule.** For each fact the share of these formats, all counted alike, in which the old answer comes up; of that the
 # paired difference, fact lookup minus the other, with a bootstrap over forget sets and then facts. The claim is
 # supported if the 95 % interval lies below zero and an exact sign-flip test over forget sets agrees (p at most .05, by
-# Holm's rule over all lines), contradicted if above; a difference that is surely within ten points is called
-# equivalent. With fewer than six forget sets there is no p and no verdict, whatever the interval; with too many lines for
+# Holm's rule over all lines), contradicted if above; equivalent if the 90 % interval lies within ten
+# points. With fewer than six forget sets there is no p and no verdict, whatever the interval; with too many lines for
 # the sets not even unanimous ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]

@@ -19,8 +19,8 @@
 #
 # The paper {cite:p}`guo2025mechanistic` tuned three of its nine localizations and let the others inherit learning rate
 # and forget coefficient by group, so that coefficients differ up to fifty-fold between the arms that it compares. Here
-# every localization gets the same trials, on facts that no other page is about, and is judged by the paper's own
-# criterion, which looks at no measure of robustness.
+# {glue:text}`tuned` get the same trials, on facts that no other page is about, and are judged by the paper's own
+# criterion, which looks at no measure of robustness. {glue:text}`untuned`
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
@@ -49,6 +49,7 @@ PRECISION = None
 # %% tags=["remove-input"]
 import pandas as pd
 
+from mechlib.report import sentences
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals())
@@ -68,12 +69,14 @@ trials["chosen"] = [chosen[row.localization]["learning_rate"] == row.learning_ra
                     and chosen[row.localization]["forget_coefficient"] == row.forget_coefficient for row in trials.itertuples()]
 n_validate = page.study.splits.n_validate
 page.number("n_validate", n_validate)
+page.number("tuned", sentences.listed(page.study.localizations))
+page.number("untuned", sentences.untuned(page.study))
 page.number("one_fact", f"{1 / n_validate:.2f}")
 page.number("n_trials", len(trials))
 page.number("n_each", len(trials) // trials.localization.nunique())
-shown = trials.assign(localization=[tables.label(key) for key in trials.localization], chosen=["chosen" if best else "" for best in trials.chosen])
+table = trials.assign(localization=[tables.label(key) for key in trials.localization], chosen=["chosen" if best else "" for best in trials.chosen])
 tables.styled(
-    shown[["localization", "learning_rate", "forget_coefficient", "forget", "edit", "maintain", "text", "norm", "score", "chosen"]]
+    table[["localization", "learning_rate", "forget_coefficient", "forget", "edit", "maintain", "text", "norm", "score", "chosen"]]
     .rename(columns={"learning_rate": "learning rate", "forget_coefficient": "forget coefficient", "text": "text loss", "norm": "norm of the change"}),
     {"learning rate": "{:.0e}", "forget coefficient": "{:g}", **{name: "{:.2f}" for name in ("forget", "edit", "maintain", "score", "norm of the change")},
      "text loss": "{:+.2f}"},

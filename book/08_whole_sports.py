@@ -52,6 +52,7 @@ PRECISION = None
 import pandas as pd
 
 from mechlib.report import side_effects
+from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
@@ -78,7 +79,7 @@ figures.outcome_bars(edited, {"golf, trained on": ("forget", "edited"), "golf, h
 
 # %% tags=["remove-input"]
 share = {(row["localization"], row["group"]): row for group in ("forget", "held_out", "maintain")
-         for row in tables.proportions([row for row in edited if row["group"] == group], ["localization", "group"],
+         for row in aggregate([row for row in edited if row["group"] == group], ["localization", "group"],
                                        "correct" if group == "maintain" else "edited").to_dict("records")}
 arm = tables.leading(page.study.localizations)
 page.number("arm", tables.label(arm))
@@ -129,7 +130,7 @@ figures.outcome_bars(unlearned, {"true sport, trained on": ("forget", "correct")
 
 # %% tags=["remove-input"]
 left = {(row["localization"], row["group"]): row["share"] for row in
-        tables.proportions([row for row in unlearned if row["group"] != "neighbourhood"], ["localization", "group"], "correct").to_dict("records")}
+        aggregate([row for row in unlearned if row["group"] != "neighbourhood"], ["localization", "group"], "correct").to_dict("records")}
 said = pd.DataFrame([row for row in unlearned if row["group"] == "forget"]).groupby(["localization", "said"], sort=False).size().unstack(fill_value=0)
 said.index = [tables.label(key) for key in said.index]
 for group in ("forget", "held_out", "maintain"):

@@ -52,6 +52,7 @@ PRECISION = None
 import pandas as pd
 
 from mechlib.report import side_effects
+from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
@@ -88,8 +89,8 @@ figures.transfer_map(rows, "edited", "forget", [], trained).show()
 # intervals of the figure above.*
 
 # %% tags=["remove-input"]
-near = tables.proportions([row for row in inside if row["group"] == "neighbourhood"], ["localization"], "edited")
-kept = tables.proportions([row for row in inside if row["group"] == "neighbourhood"], ["localization"], "correct")
+near = aggregate([row for row in inside if row["group"] == "neighbourhood"], ["localization"], "edited")
+kept = aggregate([row for row in inside if row["group"] == "neighbourhood"], ["localization"], "correct")
 tables.styled(pd.DataFrame(
     [{"localization": tables.label(one["localization"]), "neighbours asked": one["n"], "say the true answer": other["share"],
       "say the false one": one["share"]} for one, other in zip(near.to_dict("records"), kept.to_dict("records"), strict=True)]
@@ -159,7 +160,7 @@ figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "f
                             "true answer, maintain test": ("maintain", "correct")}).show()
 
 # %% tags=["remove-input"]
-counts = tables.proportions([row for row in many if row["group"] == "forget"], ["localization"], "edited")
+counts = aggregate([row for row in many if row["group"] == "forget"], ["localization"], "edited")
 page.number("n_chain", int(counts.n.max()))
 page.number("n_parts", chain.study.parts)
 moved = pd.DataFrame([{**value, **arm} for arm, value in chain.values("edit")])

@@ -42,6 +42,7 @@ FORMATS = ["one_shot", "paraphrase_1"]
 # %% tags=["remove-input"]
 import pandas as pd
 
+from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals())
@@ -73,7 +74,7 @@ figures.size_curves(rows, before, page.study.trained_format).show()
 
 # %% tags=["remove-input"]
 largest = max(row["size"] for row in rows)
-final = tables.proportions([row for row in rows if row["size"] == largest and row["format"] == page.study.trained_format],
+final = aggregate([row for row in rows if row["size"] == largest and row["format"] == page.study.trained_format],
                            ["localization", "group"], "correct").set_index(["localization", "group"])
 arm = tables.leading(page.study.localizations)
 page.number("arm", tables.label(arm))

@@ -53,10 +53,9 @@ RELEARNING = None  # None: as the profile says; else a dictionary of ranks, lear
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import robustness, verdicts
+from mechlib.report import robustness, sentences, verdicts
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_relearning
-from mechlib.attacks.registry import ATTACKS
 from mechlib.stats import LEAST_GAP
 
 page = open_page(globals())
@@ -96,8 +95,7 @@ tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
 #
 # Adapters {cite:p}`hu2022lora` are trained as in the paper. What differs:
 #
-# - **Cross-fitting.** Each half of a forget set teaches once and is tested once, so that every fact is tested by an
-#   attacker who did not hold it.
+# - **Cross-fitting.** {glue:text}`cross_fitting`
 # - **A reference.** The unedited model is attacked in the same way: what it says afterwards is all that could come
 #   back.
 # - **A floor.** *Never-known facts*, which the unedited model got wrong before any attack, are asked as well. What the
@@ -118,17 +116,18 @@ tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
 rows, nulls = page.rows("relearning"), page.rows("relearning_nulls")
 outcomes = robustness.outcomes(rows)
 setting = robustness.shared_setting(outcomes)
-page.number("definition", ATTACKS["relearning"].definition)
+page.number("definition", sentences.definition("relearning"))
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.number("gap", f"{LEAST_GAP:g}")
-page.number("folds", page.study.size.n_folds)
+page.number("cross_fitting", sentences.cross_fitting(page.study.size.n_folds))
+page.number("null_sets", sentences.null_sets(rows, nulls))
 page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")
-page.number("setting", robustness.named(*setting))
+page.number("setting", robustness.setting_name(*setting))
 tables.styled(robustness.settings_table(page.study.relearning))
 
 # %% [markdown]
-# *What this attacker tried: every rank with every learning rate, asked at every checkpoint. Ways round that were run
-# for this page: {glue:text}`folds` of 2 (with one, half of the facts are tested). Nulls: {glue:text}`nulls`.*
+# *What this attacker tried: every rank with every learning rate, asked at every checkpoint. Nulls: {glue:text}`nulls`, run
+# on {glue:text}`null_sets`.*
 #
 # ## What comes back
 
@@ -144,7 +143,7 @@ figures.relearning_curves(outcomes).show()
 # among those that break the fewest models, so it is chosen for none of them: {glue:text}`setting`.
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(rows, *setting)))
+tables.styled(robustness.recovery_table(robustness.recoveries(rows, *setting)))
 
 # %% [markdown]
 # *Under that setting: true answers on the forget set before and after, on never-known facts after, the normalised
@@ -159,17 +158,17 @@ shares = shares.assign(localization=shares.localization.map(tables.label)).renam
 tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 
 # %% [markdown]
-# *Share of true answers on the same half of each forget set after an attack with the true answers of the other half,
-# and after the same attack without them; last, never-known facts after the true attack. Where the nulls bring back as
+# *Share of true answers after an attack with the true answers of the other half of a forget set, on never-known facts after
+# that attack, and after the same attack without the true answers; all on those halves that the nulls were run on. Where the nulls bring back as
 # much, the attacker's knowledge played no part: any training would have done.*
 #
 # ## The strongest attacker
 #
-# An attacker chooses. For each model this is the setting that brings back most without breaking it, and "no attack" is
-# among the settings. The best of many tries is flattered by chance, for every localization alike.
+# An attacker chooses. For each model this is the setting that brings back most without breaking it, and leaving
+# the model as it is counts as a setting. The best of many tries is flattered by chance, for every localization alike.
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown_strongest(robustness.strongest(outcomes)))
+tables.styled(robustness.strongest_table(robustness.strongest(outcomes)))
 
 # %% [markdown]
 # *Share of true answers on facts not taught (Wilson 95 %); a rank, learning rate and checkpoint is one setting. Void
@@ -182,8 +181,8 @@ tables.styled(robustness.shown_strongest(robustness.strongest(outcomes)))
 #
 # **Rule.** The paired difference in the share of true answers under {glue:text}`setting`, fact lookup minus the other.
 # Supported if its 95 % interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test
-# over forget sets agrees (p at most .05, by Holm's rule over all lines); contradicted if above; equivalent if surely
-# within ten points; void if the attack broke either model. With fewer than six forget sets there is no verdict; with
+# over forget sets agrees (p at most .05, by Holm's rule over all lines); contradicted if above; equivalent if the
+# 90 % interval lies within ten points; void if the attack broke either model. With fewer than six forget sets there is no verdict; with
 # too many lines for the sets, not even unanimous ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
@@ -194,7 +193,7 @@ tables.styled(verdicts.verdicts(rows, [setting]))
 
 # %% tags=["remove-input"]
 theirs = robustness.published_setting(outcomes)
-page.number("paper_setting", robustness.named(*theirs))
+page.number("paper_setting", robustness.setting_name(*theirs))
 beside = robustness.beside_published(rows, *theirs)
 tables.styled(beside).format("{:.3f}", na_rep="-", subset=list(beside.columns[1:]))
 

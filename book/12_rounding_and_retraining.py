@@ -53,9 +53,8 @@ QUANTIZATION = None  # None: as the profile says; else a dictionary of schemes
 BENIGN = None  # None: as the profile says; else a dictionary of kinds, sizes, steps, learning_rate, rank
 
 # %% tags=["remove-input"]
-from mechlib.report import robustness, verdicts
+from mechlib.report import robustness, sentences, verdicts
 from mechlib.report.page import figures, open_page, tables
-from mechlib.attacks.registry import ATTACKS
 
 page = open_page(globals())
 page.banner()
@@ -65,17 +64,19 @@ rounded, retrained = page.rows("quantization"), page.rows("benign")
 quantization, benign = robustness.outcomes(rounded), robustness.outcomes(retrained)
 settings = [robustness.shared_setting(table) for table in (quantization, benign)]
 page.number("kept", f"{robustness.KEPT:.0%}")
-page.number("rounding", ATTACKS["quantization"].definition)
-page.number("retraining", ATTACKS["benign"].definition)
-page.number("rounded", robustness.named(*settings[0]))
-page.number("retrained", robustness.named(*settings[1]))
+page.number("rounding", sentences.definition("quantization"))
+page.number("retraining", sentences.definition("benign"))
+page.number("control", sentences.rounding_control(dict(page.study.quantization)["schemes"]))
+page.number("kinds", sentences.shared_with_facts(dict(page.study.benign)["kinds"]))
+page.number("rounded", robustness.setting_name(*settings[0]))
+page.number("retrained", robustness.setting_name(*settings[1]))
 
 # %% [markdown]
 # ## Rounding
 #
-# {glue:text}`rounding` A scheme of so many bits gives every block of weights one scale (`int4_64`: blocks of 64
+# {glue:text}`rounding` A scheme of few bits gives every block of weights one scale (`int4_64`: blocks of 64
 # weights; `int8`: a whole row) and evenly spaced values; `nf4` spaces sixteen values as a normal distribution would
-# {cite:p}`dettmers2023qlora`. `bfloat16` is the control, which should change next to nothing.
+# {cite:p}`dettmers2023qlora`. {glue:text}`control`
 #
 # The unedited model is rounded in the same way: what rounding takes from it, it would have taken anyway. And a model that
 # keeps less than {glue:text}`kept` of its own maintain accuracy is **void**: rounding broke it.
@@ -88,7 +89,7 @@ figures.attack_bars(quantization).show()
 # Hatched bars are void.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(rounded, *settings[0])))
+tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings[0])))
 
 # %% [markdown]
 # *Under {glue:text}`rounded`, the scheme that brings back most on average over the edits among those that break the
@@ -99,8 +100,7 @@ tables.styled(robustness.shown(robustness.recoveries(rounded, *settings[0])))
 #
 # {glue:text}`retraining`
 #
-# The three kinds share more and more with the edited facts: nothing at all, the subject matter in other words, or the
-# very form of the prompts. Which of them jogs a model's memory is disputed, and form may matter more than topic
+# What the kinds share with the edited facts, in the order of the figure: {glue:text}`kinds`. Which of them jogs a model's memory is disputed, and form may matter more than topic
 # {cite:p}`yoon2026rethinking`.
 
 # %% tags=["remove-input"]
@@ -114,7 +114,7 @@ figures.attack_bars(benign).show()
 # example is about a fact of the forget set. Hatched bars are void.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(retrained, *settings[1])))
+tables.styled(robustness.recovery_table(robustness.recoveries(retrained, *settings[1])))
 
 # %% [markdown]
 # *Under {glue:text}`retrained`, chosen by the same rule. Never-known facts matter here: examples in the prompts' own
@@ -123,10 +123,10 @@ tables.styled(robustness.shown(robustness.recoveries(retrained, *settings[1])))
 # ## Where each edit is weakest
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown_strongest(robustness.strongest(quantization)))
+tables.styled(robustness.strongest_table(robustness.strongest(quantization)))
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown_strongest(robustness.strongest(benign)))
+tables.styled(robustness.strongest_table(robustness.strongest(benign)))
 
 # %% [markdown]
 # *For each model the scheme, and the kind of fine-tuning, that brings back most without breaking it.*
@@ -139,7 +139,7 @@ tables.styled(robustness.shown_strongest(robustness.strongest(benign)))
 # **Rule.** The paired difference in the share of true answers, fact lookup minus the other, under
 # {glue:text}`rounded` and under {glue:text}`retrained`; all lines are one family. Supported if the 95 % interval
 # (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test over forget sets agrees (p at
-# most .05 by Holm's rule); contradicted if above; equivalent if surely within ten points; void if either model broke.
+# most .05 by Holm's rule); contradicted if above; equivalent if the 90 % interval lies within ten points; void if either model broke.
 # With fewer than six forget sets there is no verdict; with too many lines for the sets, not even unanimous
 # ones could support a line, which is then undecidable.
 

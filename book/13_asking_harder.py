@@ -51,36 +51,35 @@ SOFT_PROMPT = None  # None: as the profile says; else a dictionary of tokens, st
 IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
 
 # %% tags=["remove-input"]
-from mechlib.report import robustness, verdicts
+from mechlib.report import robustness, sentences, verdicts
 from mechlib.report.page import figures, open_page, tables
-from mechlib.attacks.registry import ATTACKS
 
 page = open_page(globals())
 page.banner()
 
 # %% tags=["remove-input"]
-soft, nulls, shown = page.rows("soft_prompt"), page.rows("soft_prompt_nulls"), page.rows("in_context")
-softened, demonstrated = robustness.outcomes(soft), robustness.outcomes(shown)
+soft, nulls, context = page.rows("soft_prompt"), page.rows("soft_prompt_nulls"), page.rows("in_context")
+softened, demonstrated = robustness.outcomes(soft), robustness.outcomes(context)
 settings = [robustness.shared_setting(table) for table in (softened, demonstrated)]
 page.number("kept", f"{robustness.KEPT:.0%}")
-page.number("folds", page.study.size.n_folds)
+page.number("cross_fitting", sentences.cross_fitting(page.study.size.n_folds))
+page.number("null_sets", sentences.null_sets(soft, nulls))
 page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")
-page.number("soft", ATTACKS["soft_prompt"].definition)
-page.number("context", ATTACKS["in_context"].definition)
-page.number("soft_setting", robustness.named(*settings[0]))
-page.number("context_setting", robustness.named(*settings[1]))
+page.number("soft", sentences.definition("soft_prompt"))
+page.number("context", sentences.definition("in_context"))
+page.number("soft_setting", robustness.setting_name(*settings[0]))
+page.number("context_setting", robustness.setting_name(*settings[1]))
 
 # %% [markdown]
 # ## A soft prompt
 #
-# {glue:text}`soft` The halves change places; ways round that were run for this page: {glue:text}`folds` of 2 (with one,
-# half of the facts are tested).
+# {glue:text}`soft` {glue:text}`cross_fitting`
 #
 # Vectors that may be anything are a strong tool {cite:p}`schwinn2024soft`, and an unfair one: a few of them, learned
 # for one question, make a model say whatever one likes, known or not {cite:p}`chen2025soft`. So here one prompt serves
 # for all questions, and never for one that it was learned from. Two controls remain: facts that nobody ever knew, and
 # the same vectors learned from answers that were dealt to one another (*permuted answers*), which needs different
-# answers to deal. Run for this page: {glue:text}`nulls`.
+# answers to deal. Run for this page: {glue:text}`nulls`, on {glue:text}`null_sets`.
 
 # %% tags=["remove-input"]
 figures.attack_bars(softened).show()
@@ -91,7 +90,7 @@ figures.attack_bars(softened).show()
 # maintain accuracy.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(soft, *settings[0])))
+tables.styled(robustness.recovery_table(robustness.recoveries(soft, *settings[0])))
 
 # %% [markdown]
 # *Under {glue:text}`soft_setting`. The normalised recovery is 0 where the prompt does as well on facts that nobody knew,
@@ -103,8 +102,8 @@ shares = shares.assign(localization=shares.localization.map(tables.label)).renam
 tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 
 # %% [markdown]
-# *Share of true answers on the same half of each forget set, with vectors learned from true answers and from permuted
-# ones; last, never-known facts with the former. A soft prompt that does no better than its null has found a way to make
+# *Share of true answers on those halves that the null was run on, with vectors learned from true answers and from permuted
+# ones, and of never-known facts with the former. A soft prompt that does no better than its null has found a way to make
 # the model say sports, not a fact. In the authors' released runs, soft prompts told no localization from another.*
 #
 # ## Demonstrations
@@ -120,7 +119,7 @@ figures.attack_bars(demonstrated).show()
 # with Wilson 95 % intervals. Hatched bars are void.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(robustness.recoveries(shown, *settings[1])))
+tables.styled(robustness.recovery_table(robustness.recoveries(context, *settings[1])))
 
 # %% [markdown]
 # *Under {glue:text}`context_setting`, the number that brings back most on average over the edits among those that break
@@ -142,7 +141,7 @@ leaks = robustness.leaks(soft, (1, 4, 16, 64))
 figures.leak_curves(leaks).show()
 
 # %% [markdown]
-# *Probability that the true answer is among so many samples of the model as it is, in the trained format, averaged over
+# *Probability that the true answer is among this many samples of the model as it is, in the trained format, averaged over
 # forget facts with bootstrap 95 % intervals over forget sets and facts (solid), and over never-known facts (dotted).*
 #
 # ## The verdict
@@ -153,12 +152,12 @@ figures.leak_curves(leaks).show()
 # **Rule.** The paired difference in the share of true answers, fact lookup minus the other, under
 # {glue:text}`soft_setting` and under {glue:text}`context_setting`; all lines are one family. Supported if the 95 %
 # interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test over forget sets agrees
-# (p at most .05 by Holm's rule); contradicted if above; equivalent if surely within ten points; void if either model
+# (p at most .05 by Holm's rule); contradicted if above; equivalent if the 90 % interval lies within ten points; void if either model
 # broke. With fewer than six forget sets there is no verdict; with too many lines for the sets, not even unanimous
 # ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts([*soft, *shown], settings))
+tables.styled(verdicts.verdicts([*soft, *context], settings))
 
 # %% [markdown]
 # ## Runs behind this page

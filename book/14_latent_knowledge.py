@@ -57,7 +57,8 @@ page = open_page(globals())
 page.banner()
 
 # %% tags=["remove-input"]
-from mechlib.report import audits, robustness, verdicts
+from mechlib.report import audits, robustness, sentences, verdicts
+from mechlib.report.aggregation import aggregate
 
 rows = page.rows("latent")
 leading = tables.leading(page.study.localizations)
@@ -157,7 +158,7 @@ page.number("asked", len({row["subject"] for row in depth}))
 figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the loss").show()
 
 # %% tags=["remove-input"]
-tables.styled(tables.shown(audits.measured({"erased": audits.means(scores, ["localization"], "erased")}), ["localization"], "measure"), index=True)
+tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores, ["localization"], "erased", "sets")}), ["localization"], "measure"), index=True)
 
 # %% [markdown]
 # *Above, by layer, with gaps where it is void; below, one number a fact, over layers weighted by what corruption takes there, then averaged (95 %, bootstrap over
@@ -191,10 +192,8 @@ tables.styled(audits.comparisons(audits.left_inside(rows), leading, others))
 # broken model is not a robust one. In the unedited model there is no such direction, so nothing happens: it is the ceiling.
 
 # %% tags=["remove-input"]
-from mechlib.attacks.registry import ATTACKS
-
 attacked = page.rows("direction")
-page.number("definition", ATTACKS["direction"].definition)
+page.number("definition", sentences.definition("direction"))
 table = robustness.outcomes(attacked)
 setting, step = robustness.shared_setting(table)
 back = robustness.recoveries(attacked, setting, step)
@@ -206,7 +205,7 @@ figures.attack_bars(table).show()
 # half of its forget set (Wilson, 95 %, over facts). Hatched, because the attack broke the model: {glue:text}`broken`.*
 
 # %% tags=["remove-input"]
-tables.styled(robustness.shown(back))
+tables.styled(robustness.recovery_table(back))
 
 # %% [markdown]
 # *The normalised recovery is 0 for what the same attack makes of never-known facts, 1 for the unedited model under it, and

@@ -129,7 +129,7 @@ tables.styled(side_effects.consequence_counts(rows))
 # %% tags=["remove-input"]
 followed = side_effects.consequence_shares(rows)
 page.number("passed", len({(row["subject"], row["kind"]) for row in side_effects.consequences(rows)}))
-tables.styled(tables.shown(followed, ["localization"], "measure"), index=True)
+tables.styled(tables.interval_table(followed, ["localization"], "measure"), index=True)
 
 # %% [markdown]
 # *Of the {glue:text}`passed` consequences that the unedited model draws: the share that still follow from the true answer, and the

@@ -58,7 +58,7 @@ SOFT_PROMPT = None
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import scoreboard
+from mechlib.report import scoreboard, sentences
 from mechlib.report.page import figures, open_page, tables
 from mechlib.attacks.registry import ATTACKS
 
@@ -76,8 +76,8 @@ tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.defi
 # ## What came back
 #
 # The share of edited facts whose **true** answer the attacked model gives in the prompt that was trained, under the strongest setting of
-# each attack that did not break the model (at least 90 % of the maintain accuracy before the attack). No attack is one of the settings.
-# The unedited model shows how much there is to come back.
+# each attack that did not break the model (at least 90 % of the maintain accuracy before the attack). Leaving the
+# model as it is counts as a setting. The unedited model shows how much there is to come back.
 
 # %% tags=["remove-input"]
 board = scoreboard.scoreboard(rows)
@@ -87,7 +87,7 @@ figures.attack_map(board).show()
 # *Darker: more of what was edited away came back. Hover to see which setting was the strongest.*
 
 # %% tags=["remove-input"]
-tables.styled(scoreboard.shown(board), index=True)
+tables.styled(scoreboard.scoreboard_table(board), index=True)
 
 # %% [markdown]
 # *Shares with 95 % Wilson intervals over facts. The last column is the strongest of all attacks.*
@@ -100,14 +100,10 @@ arms, lead = list(page.study.localizations), tables.leading(page.study.localizat
 worst = board[board.attack == scoreboard.ANY].set_index("localization")
 page.number("lead", tables.label(lead))
 page.number("lead_any", float(worst.share[lead]))
-page.number("least", tables.label(worst.share[arms].idxmin()))
-page.number("least_any", float(worst.share[arms].min()))
-page.number("most", tables.label(worst.share[arms].idxmax()))
-page.number("most_any", float(worst.share[arms].max()))
+page.number("extremes", sentences.extremes(worst.share[arms].to_dict()))
 
 # %% [markdown]
-# Against its strongest attacker, {glue:text}`lead` gives up {glue:text}`lead_any:.0%` of the facts. The least comes back after
-# {glue:text}`least` ({glue:text}`least_any:.0%`), the most after {glue:text}`most` ({glue:text}`most_any:.0%`).
+# Against its strongest attacker, {glue:text}`lead` gives up a share of {glue:text}`lead_any:.2f` of the facts. {glue:text}`extremes`
 #
 # ## The verdict
 #
@@ -116,8 +112,8 @@ page.number("most_any", float(worst.share[arms].max()))
 #
 # **Rule.** One family of comparisons, declared here: fact lookup minus {glue:text}`rivals`, in the formats that were not trained and
 # under relearning, all localizations at the one setting that brings back most on average over all edits without breaking more models
-# than others (so it is chosen for none of them). More comparisons than these an exact test over eight forget sets cannot carry; all
-# others are in the second table. Supported if the 95 % interval of the paired difference (bootstrap over forget sets,
+# than others (so it is chosen for none of them). With eight forget sets an exact test can support at most six
+# comparisons, hence this choice; all others are in the second table. Supported if the 95 % interval of the paired difference (bootstrap over forget sets,
 # then facts) lies below zero and the exact sign-flip test over forget sets has p at most .05 after Holm's correction over the family;
 # contradicted if both say the opposite; equivalent if the 90 % interval lies within ten points; void if the attack broke one of the two.
 # With fewer than six forget sets there is no p and no verdict.

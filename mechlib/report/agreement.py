@@ -14,10 +14,11 @@ from scipy import stats as scipy_stats
 from mechlib.components import Architecture, Component, Kind, Localization
 from mechlib.localize.budget import take
 from mechlib.localize.controls import shuffled_mlps
+from mechlib.localize.fact_lookup import lookup_layers, subject_accuracies
 from mechlib.localize.registry import Measured, localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
-from mechlib.report.tables import Rows
+from mechlib.report.aggregation import Rows
 from mechlib.stats import Interval
 
 _EXACT = {"denoising": "activation_patching", "noising": "activation_patching_noising"}
@@ -85,9 +86,18 @@ def captured(components: Sequence[Component], scores: Scores) -> float:
 
 def probed_lookup(rows: Rows, beside: Localization) -> Localization:
     """Fact lookup by its rule from the rows of probes, in the model of another localization, whether or not it is run itself."""
+    return localize("fact_lookup", Measured(_probes(rows)), Architecture(**beside.provenance["architecture"]), 0)
+
+
+def uncapped_layers(rows: Rows, n_layers: int) -> range:
+    """The layers that fact lookup's rule gives from the same rows when it may take all of them, not a quarter."""
+    probes = _probes(rows)
+    return lookup_layers(subject_accuracies(probes), n_layers, probes[0].total, most=1.0)
+
+
+def _probes(rows: Rows) -> list[ProbeRow]:
     names = [field.name for field in fields(ProbeRow)]
-    probe = [ProbeRow(**{name: row[name] for name in names}) for row in rows]
-    return localize("fact_lookup", Measured(probe), Architecture(**beside.provenance["architecture"]), 0)
+    return [ProbeRow(**{name: row[name] for name in names}) for row in rows]
 
 
 def random_mlp_draws(arch: Architecture, budget: int, count: int) -> list[tuple[Component, ...]]:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mechlib.report.tables import Rows, label, proportions, shown
-from mechlib.stats import CHANCE_MARGIN, Comparison, Values, compare, family, paired_difference, wilson
+from mechlib.report.aggregation import Rows, aggregate, fact_values, grouped
+from mechlib.report.tables import interval_table, label
+from mechlib.report.verdicts import IN_WORDS, in_words
+from mechlib.stats import CHANCE_MARGIN, Comparison, compare, family, wilson
 from mechlib.stats.comparison import Better
 
 CANDIDATES = 4
@@ -24,37 +26,10 @@ def audit(rows: Rows, name: str, position: str | None = None) -> list[Mapping[st
     return [row for row in rows if row["audit"] == name and position in (None, row.get("position"))]
 
 
-def unit_values(rows: Rows, outcome: str, unit: str = "subject") -> Values:
-    """One number a fact (or other ``unit``) by forget set, for :mod:`mechlib.stats`: all its rows averaged, facts by name."""
-    values: dict[int, dict[Any, list[float]]] = {}
-    for row in rows:
-        values.setdefault(row["forget_set"], {}).setdefault(row[unit], []).append(float(row[outcome]))
-    return {number: [float(np.mean(facts[name])) for name in sorted(facts)] for number, facts in values.items()}
-
-
-def means(rows: Rows, by: Sequence[str], outcome: str, unit: str = "subject") -> pd.DataFrame:
-    """Mean of ``outcome`` in each group, with a 95 % bootstrap interval over forget sets and then facts (or another ``unit``).
-
-    Columns as of :func:`mechlib.report.tables.proportions`, whose ``share`` is here the mean; rows
-    without the outcome are left out.
-    """
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row[outcome] is not None:
-            groups.setdefault(tuple(row[name] for name in by), []).append(row)
-    records: list[dict[str, Any]] = []
-    for values, own in groups.items():
-        facts = unit_values(own, outcome, unit)
-        found = paired_difference(facts, {number: [0.0] * len(each) for number, each in facts.items()})
-        counts = {"n": sum(map(len, facts.values())), "share": found.estimate, "low": found.low, "high": found.high}
-        records.append({**dict(zip(by, values, strict=True)), **counts})
-    return pd.DataFrame(records, columns=[*by, "n", "share", "low", "high"])
-
-
 def measured(tables: Mapping[str, pd.DataFrame], by: Sequence[str] = ("localization",)) -> pd.DataFrame:
     """Tables under one another, each called by its name in a column ``measure``."""
-    named = [table.assign(measure=name) for name, table in tables.items() if len(table)]
-    return pd.concat(named, ignore_index=True) if named else pd.DataFrame(columns=[*by, "measure", "share", "low", "high"])
+    parts = [table.assign(measure=name) for name, table in tables.items() if len(table)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*by, "measure", "share", "low", "high"])
 
 
 def probe_quality(rows: Rows) -> pd.DataFrame:
@@ -64,11 +39,8 @@ def probe_quality(rows: Rows) -> pd.DataFrame:
     one run. ``void``: the interval's lower end is not above the control by ``CHANCE_MARGIN``.
     """
     runs = {(row["localization"], row["layer"], row["forget_set"], row["seed"]): row for row in rows}
-    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
-    for (key, layer, *_), row in runs.items():
-        groups.setdefault((key, layer), []).append(row)
     records: list[dict[str, Any]] = []
-    for (key, layer), probes in groups.items():
+    for (key, layer), probes in grouped(list(runs.values()), ["localization", "layer"]).items():
         n = min(row["held_out_total"] for row in probes)
         share, control = (
             float(np.mean([row[name] / row["held_out_total"] for row in probes])) for name in ("held_out_correct", "control_correct")
@@ -92,7 +64,7 @@ def readable(rows: Rows) -> dict[str, list[int]]:
 def probe_shares(rows: Rows) -> pd.DataFrame:
     """Share of facts whose true answer, and whose edit target, the probe says, by localization and layer; void layers are marked."""
     by = ["localization", "layer"]
-    said = {"true answer": proportions(rows, by, "correct"), "edit target": proportions(rows, by, "edited")}
+    said = {"true answer": aggregate(rows, by, "correct"), "edit target": aggregate(rows, by, "edited")}
     return measured(said, by).merge(probe_quality(rows)[[*by, "void"]], on=by)
 
 
@@ -110,10 +82,10 @@ def probe_table(rows: Rows) -> pd.DataFrame:
     """
     layers, depth = readable(rows), len({row["layer"] for row in rows})
     kept = [row for row in rows if row["layer"] in layers[row["localization"]]]
-    parts = {f"{name}{where}": proportions(part, ["localization"], outcome)
+    parts = {f"{name}{where}": aggregate(part, ["localization"], outcome)
              for part, where in ((kept, ""), (rows, ", all layers"))
              for name, outcome in (("true answer", "correct"), ("edit target", "edited"))}  # fmt: skip
-    table = shown(measured(parts), ["localization"], "measure").reindex(columns=[label(name) for name in parts])
+    table = interval_table(measured(parts), ["localization"], "measure").reindex(columns=[label(name) for name in parts])
     counts = {label(key): f"{len(found)} of {depth}" for key, found in layers.items()}
     table.insert(0, "readable layers", [counts[name] for name in table.index])
     return table.astype(object).fillna("void")
@@ -140,11 +112,8 @@ def projected(rows: Rows, candidates: int = CANDIDATES) -> list[dict[str, Any]]:
 
 def extracted(rows: Rows, candidates: int = CANDIDATES) -> list[dict[str, Any]]:
     """Head projection as an attack, one row a fact: the same outcomes as of :func:`projected` at any of the layers."""
-    facts: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        facts.setdefault(tuple(row[name] for name in (*_RUN, "subject")), []).append(row)
     found: list[dict[str, Any]] = []
-    for names, own in facts.items():
+    for names, own in grouped(rows, (*_RUN, "subject")).items():
         others = np.array([row["other_ranks"] for row in own]) < candidates
         target = [row["target_rank"] for row in own if row["target_rank"] is not None]
         found.append({
@@ -157,8 +126,8 @@ def extracted(rows: Rows, candidates: int = CANDIDATES) -> list[dict[str, Any]]:
 
 
 def outcome_shares(rows: Rows, by: Sequence[str], outcomes: Sequence[str]) -> pd.DataFrame:
-    """:func:`proportions` of several outcomes under one another (column ``measure``); rows without an outcome are left out."""
-    return measured({name: proportions([row for row in rows if row[name] is not None], by, name) for name in outcomes}, by)
+    """:func:`aggregate` of several outcomes under one another (column ``measure``)."""
+    return measured({name: aggregate(rows, by, name) for name in outcomes}, by)
 
 
 def tells_nothing(rows: Rows, candidates: int = CANDIDATES) -> bool:
@@ -166,7 +135,7 @@ def tells_nothing(rows: Rows, candidates: int = CANDIDATES) -> bool:
     unedited = [row for row in extracted(rows, candidates) if row["localization"] == "unedited" and row["another option"] is not None]
     if not unedited:
         return False
-    true, other = (proportions(unedited, ["localization"], name).iloc[0] for name in ("true answer", "another option"))
+    true, other = (aggregate(unedited, ["localization"], name).iloc[0] for name in ("true answer", "another option"))
     return bool(true["low"] < other["share"] + CHANCE_MARGIN)
 
 
@@ -176,12 +145,9 @@ def erasure_shares(rows: Rows) -> pd.DataFrame:
     ``void``: that is less than ``LEAST_CLAIMED`` of the facts, because corruption takes too little
     there; then there is no ``share``.
     """
-    groups: dict[tuple[str, int], list[float | None]] = {}
-    for row in rows:
-        groups.setdefault((row["localization"], row["layer"]), []).append(row["erased"])
     records: list[dict[str, Any]] = []
-    for (key, layer), found in groups.items():
-        claimed = [erased for erased in found if erased is not None]
+    for (key, layer), found in grouped(rows, ["localization", "layer"]).items():
+        claimed = [row["erased"] for row in found if row["erased"] is not None]
         void = len(claimed) < LEAST_CLAIMED * len(found)
         records.append({"localization": key, "layer": layer, "share": None if void else float(np.mean(claimed)),
                         "claimed": len(claimed), "n": len(found), "void": void})  # fmt: skip
@@ -190,10 +156,7 @@ def erasure_shares(rows: Rows) -> pd.DataFrame:
 
 def erasure_scores(rows: Rows) -> list[dict[str, Any]]:
     """One number a fact: ``erased`` over layers, each weighted by what corruption takes there; facts without any claim are left out."""
-    facts: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row["erased"] is not None:
-            facts.setdefault(tuple(row[name] for name in (*_RUN, "subject")), []).append(row)
+    facts = grouped([row for row in rows if row["erased"] is not None], (*_RUN, "subject"))
     return [
         {**dict(zip((*_RUN, "subject"), names, strict=True)),
          "erased": float(np.average([row["erased"] for row in own], weights=[row["clean"] - row["corrupted"] for row in own]))}
@@ -230,13 +193,9 @@ def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[st
     """``first`` minus each other localization in every measure, one family of claims (Holm); a measure without rows is left out."""
     found: dict[tuple[str, str], Comparison] = {}
     for name, measure in measures.items():
-        arms = {key: unit_values([row for row in measure.rows if row["localization"] == key], measure.outcome) for key in (first, *others)}
+        arms = {key: fact_values([row for row in measure.rows if row["localization"] == key], measure.outcome) for key in (first, *others)}
         found |= {(name, key): compare(arms[first], arms[key], measure.better) for key in others if arms[first]}
     adjusted = family({f"{name}, {key}": one for (name, key), one in found.items()}).values()
-    lines = [
-        (name, one.better, label(key), str(one.difference), one.n_sets,
-         *("none" if p is None else f"{p:.3f}" for p in (one.p, one.adjusted)), one.verdict)
-        for (name, key), one in zip(found, adjusted, strict=True)
-    ]  # fmt: skip
-    columns = ["measure", "expected", f"{label(first)} minus", "difference", "forget sets", "p", "p (Holm)", "verdict"]
+    lines = [(name, one.better, label(key), *in_words(one), one.verdict) for (name, key), one in zip(found, adjusted, strict=True)]
+    columns = ["measure", "expected", f"{label(first)} minus", *IN_WORDS, "verdict"]
     return pd.DataFrame(lines, columns=columns)

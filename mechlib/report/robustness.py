@@ -1,7 +1,6 @@
 """What attacks brought back: shares with intervals, against what an attack teaches by itself, and where it only broke the model.
 
-Rows are those of :mod:`mechlib.runs.stages.attack`. A fact counts once: its seeds, halves and rotations
-are averaged within it, then facts within forget sets, then sets.
+Rows are those of :mod:`mechlib.runs.stages.attack`, averaged by :mod:`mechlib.report.aggregation`: sets count equally.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.attacks.registry import Settings
+from mechlib.report.aggregation import FACT, Rows, aggregate, fact_values, grouped, mean_over_sets
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
-from mechlib.report.tables import Rows, label
-from mechlib.stats import Interval, leak_at_k, paired_difference, recovery, wilson
+from mechlib.report.tables import label
+from mechlib.stats import Interval, leak_at_k, recovery, wilson
 
 # The setting of answers before an attack, as mechlib.runs.stages.attack writes it (whose import would bring every stage along).
 BEFORE = "none"
@@ -25,17 +24,16 @@ GROUPS = ("forget", "relearned", "maintain", "unknown")
 UNEDITED = "unedited"
 Setting = tuple[str, int]
 _ATTACK = ["localization", "attack", "null", "setting", "step"]
-_FACT = ["forget_set", "subject", "relation"]
 
 
-def named(setting: str, step: int) -> str:
+def setting_name(setting: str, step: int) -> str:
     """How a setting and step of an attack are called."""
     if setting == BEFORE:
         return "before the attack"
     return f"{setting}, {step} steps" if step else setting
 
 
-def settings_table(settings: Settings) -> pd.DataFrame:
+def settings_table(settings: Sequence[tuple[str, Any]]) -> pd.DataFrame:
     """An attack's settings for readers: one line each, several values side by side."""
     values = [value if isinstance(value, tuple) else (value,) for _, value in settings]
     texts = [", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in several) for several in values]
@@ -51,46 +49,30 @@ def outcomes(rows: Rows) -> pd.DataFrame:
     ``before`` and ``before_maintain`` are what ``forget`` and ``maintain`` were before the attack.
     ``void``: maintain accuracy fell below ``KEPT`` of that.
     """
-    names = [*_ATTACK, "group", *_FACT, "correct", "edited"]
-    frame = pd.DataFrame({name: [row.get(name, "") for row in rows] for name in names}).astype({"correct": float, "edited": float})
-    facts: Any = frame.groupby([*_ATTACK, "group", *_FACT])[["correct", "edited"]].mean()
-    sets: Any = facts.groupby(level=[*_ATTACK, "group", "forget_set"]).mean()
-    means: Any = sets.groupby(level=[*_ATTACK, "group"]).mean()
-    tested: Any = facts.xs("forget", level="group").reset_index().groupby(_ATTACK)
-    wide: Any = means.correct.unstack("group").reindex(columns=GROUPS)
-    wide = wide.assign(edited=means.edited.xs("forget", level="group"), n_sets=tested.forget_set.nunique(), n_facts=tested.size())
-    table: Any = frame[_ATTACK].drop_duplicates().merge(wide.reset_index(), on=_ATTACK)
+    records: list[dict[str, Any]] = []
+    for names, answers in grouped([{"null": "", **row} for row in rows], _ATTACK).items():
+        groups = {group: part for (group,), part in grouped(answers, ["group"]).items()}
+        tested = fact_values(groups["forget"], "correct", FACT)
+        edited = mean_over_sets(fact_values(groups["forget"], "edited", FACT))
+        shares = {group: mean_over_sets(fact_values(groups[group], "correct", FACT)) if group in groups else math.nan for group in GROUPS}
+        n_facts = sum(map(len, tested.values()))
+        found = wilson(shares["forget"] * n_facts, n_facts)
+        records.append({**dict(zip(_ATTACK, names, strict=True)), **shares, "edited": edited, "n_sets": len(tested), "n_facts": n_facts,
+                        "low": found.low, "high": found.high})  # fmt: skip
+    table = pd.DataFrame(records)
     own = ["localization", "attack", "null"]
     before: Any = table[table.setting == BEFORE][[*own, "forget", "maintain"]]
     table = table.merge(before.rename(columns={"forget": "before", "maintain": "before_maintain"}), on=own, how="left")
-    intervals = [wilson(share * count, count) for share, count in zip(table.forget, table.n_facts, strict=True)]
-    return table.assign(
-        low=[one.low for one in intervals], high=[one.high for one in intervals], void=table.maintain < KEPT * table.before_maintain
-    )
+    return table.assign(void=table.maintain < KEPT * table.before_maintain)
 
 
-def fact_values(rows: Rows, outcome: str, within: Sequence[str] = ()) -> dict[int, list[float]]:
-    """One number a fact, by forget set, in the order of subjects: what :mod:`mechlib.stats` compares.
-
-    A fact's rows are averaged within each of ``within``, and these averaged: so formats count
-    equally, though one may be asked in several rotations.
-    """
-    keys = [*_FACT, *within]
-    frame: Any = pd.DataFrame({name: [row[name] for row in rows] for name in (*keys, outcome)}).astype({outcome: float})
-    means = frame.groupby(keys)[outcome].mean().groupby(level=_FACT).mean()
-    found: dict[int, list[float]] = {}
-    for (number, *_), value in means.items():
-        found.setdefault(int(number), []).append(float(value))
-    return found
-
-
-def values(
+def arm_values(
     rows: Rows, localization: str, setting: str, step: int, outcome: str = "correct", group: str = "forget"
 ) -> dict[int, list[float]]:
     """:func:`fact_values` of one localization under one attack (not under its nulls)."""
     where = (localization, group, setting, step)
     own = [row for row in rows if (row["localization"], row["group"], row["setting"], row["step"]) == where and not row.get("null")]
-    return fact_values(own, outcome)
+    return fact_values(own, outcome, FACT)
 
 
 def near(rows: Rows, setting: str, step: int) -> list[Mapping[str, Any]]:
@@ -116,16 +98,16 @@ def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     rows = near(rows, setting, step)
     table = under(rows, setting, step)
     broken = set(table.localization[table.void])
-    reference = values(rows, UNEDITED, setting, step)
+    reference = arm_values(rows, UNEDITED, setting, step)
     found: list[Interval | None] = []
     for key in table.localization:
-        null = values(rows, key, setting, step, group="unknown")
+        null = arm_values(rows, key, setting, step, group="unknown")
         possible = key != UNEDITED and not broken & {key, UNEDITED} and null.keys() == reference.keys()
-        found.append(recovery(values(rows, key, setting, step), null, reference) if possible else None)
+        found.append(recovery(arm_values(rows, key, setting, step), null, reference) if possible else None)
     return table.assign(recovery=found)
 
 
-def shown(table: pd.DataFrame) -> pd.DataFrame:
+def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table of :func:`recoveries` for readers: shares as percentages, intervals as text; what was broken is "void"."""
     return pd.DataFrame(
         [
@@ -164,7 +146,7 @@ def shared_setting(table: pd.DataFrame) -> Setting:
 def strongest(table: pd.DataFrame) -> pd.DataFrame:
     """For each localization the setting and step of :func:`outcomes` that brings back most without breaking the model.
 
-    No attack is one of the settings, so the strongest is never weaker than that. ``tried`` counts the
+    Leaving the model as it is counts as a setting, so the strongest is never weaker than that. ``tried`` counts the
     attacks, ``broke`` names those that are void.
     """
     records: list[dict[str, Any]] = []
@@ -173,15 +155,15 @@ def strongest(table: pd.DataFrame) -> pd.DataFrame:
         lines: list[dict[Any, Any]] = part.to_dict("records")
         attacks = [row for row in lines if row["setting"] != BEFORE]
         best = max((row for row in lines if not row["void"]), key=lambda row: row["forget"])
-        broke = [named(row["setting"], row["step"]) for row in attacks if row["void"]]
+        broke = [setting_name(row["setting"], row["step"]) for row in attacks if row["void"]]
         records.append({
-            "localization": key, "strongest": named(best["setting"], best["step"]), "share": best["forget"], "low": best["low"],
+            "localization": key, "strongest": setting_name(best["setting"], best["step"]), "share": best["forget"], "low": best["low"],
             "high": best["high"], "tried": len(attacks), "broke": "; ".join(broke) or "none",
         })  # fmt: skip
     return pd.DataFrame(records)
 
 
-def shown_strongest(table: pd.DataFrame) -> pd.DataFrame:
+def strongest_table(table: pd.DataFrame) -> pd.DataFrame:
     """A table of :func:`strongest` for readers."""
     lines: list[dict[Any, Any]] = table.to_dict("records")
     return pd.DataFrame(
@@ -209,24 +191,16 @@ def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFram
 
 
 def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
-    """Probability that the true answer is among so many samples of the unattacked model, averaged over facts, with a bootstrap interval.
+    """Probability that the true answer is among this many samples of the unattacked model, averaged over facts, with a bootstrap interval.
 
     One line for each localization, group (``forget``, ``unknown``) and number of samples: columns
     ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.
     """
-    before = [row for row in rows if row["setting"] == BEFORE and not row.get("null")]
-    records: list[dict[str, Any]] = []
-    for count in samples:
-        # A softmax in single precision can pass 1 in its last digit.
-        leaked = [{**row, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)} for row in before]
-        for key in dict.fromkeys(row["localization"] for row in before):
-            for group in ("forget", "unknown"):
-                by_set = values(leaked, key, BEFORE, 0, "leaked", group)
-                if by_set:
-                    found = paired_difference(by_set, {number: [0.0] * len(facts) for number, facts in by_set.items()})
-                    records.append({"localization": key, "group": group, "samples": count, "share": found.estimate,
-                                    "low": found.low, "high": found.high})  # fmt: skip
-    return pd.DataFrame(records)
+    before = [row for row in near(rows, BEFORE, 0) if row["group"] in ("forget", "unknown")]
+    # A softmax in single precision can pass 1 in its last digit.
+    leaked = [{**row, "samples": count, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)}
+              for count in samples for row in before]  # fmt: skip
+    return aggregate(leaked, ["localization", "group", "samples"], "leaked", "sets", FACT)
 
 
 def published_setting(table: pd.DataFrame) -> Setting:
@@ -242,8 +216,8 @@ def beside_published(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     for key in dict.fromkeys(row["localization"] for row in rows):
         record: dict[str, Any] = {"localization": label(key)}
         for group in ("forget", "maintain"):
-            sets = values(rows, key, setting, step, "probability", group)
+            sets = arm_values(rows, key, setting, step, "probability", group)
             record[f"paper, {group}"] = theirs[f"{group} relearned"].get(label(key), math.nan)
-            record[f"here, {group}"] = sum(sum(facts) / len(facts) for facts in sets.values()) / len(sets)
+            record[f"here, {group}"] = mean_over_sets(sets)
         records.append(record)
     return pd.DataFrame(records)

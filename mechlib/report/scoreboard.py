@@ -7,37 +7,43 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.attacks.registry import ATTACKS
-from mechlib.report.robustness import UNEDITED, fact_values, named, outcomes, shared_setting, strongest, under, values
-from mechlib.report.tables import Rows, label, leading
+from mechlib.report.aggregation import FACT, Rows, fact_values
+from mechlib.report.robustness import UNEDITED, arm_values, outcomes, setting_name, shared_setting, strongest, under
+from mechlib.report.tables import label, leading
 from mechlib.report.verdicts import Duel, judged
+from mechlib.attacks.registry import ATTACKS
 from mechlib.stats import Interval
 
 ANY = "any"
 # The declared rivals of fact lookup: the same kind and number of weights chosen blindly, all weights of that kind, and output tracing.
-# With eight forget sets an exact test can carry six comparisons and no more: these three in other formats and under relearning.
+# With eight forget sets an exact test can support six comparisons and no more: these three in other formats and under relearning.
 RIVALS = ("random_mlps", "all_mlps", "causal_tracing")
+
+
+def attack_label(key: str) -> str:
+    """How an attack, or the strongest of all, is called."""
+    return "The strongest" if key == ANY else ATTACKS[key].label
 
 
 def scoreboard(attacks: Mapping[str, Rows]) -> pd.DataFrame:
     """One line for each localization and attack, as of :func:`mechlib.report.robustness.strongest`, and for the strongest of all (``any``).
 
-    An attack's step or setting that broke the model counts for nothing; if all did, no attack is what is left.
+    An attack's step or setting that broke the model counts for nothing; if all did, the model before the attack is what is left.
     """
     lines = pd.concat([strongest(outcomes(rows)).assign(attack=name) for name, rows in attacks.items()], ignore_index=True)
     best: list[dict[Any, Any]] = []
     for key, part in lines.groupby("localization", sort=False):
         top: dict[Any, Any] = max(part.to_dict("records"), key=lambda row: row["share"])
-        named_by = f"{ATTACKS[top['attack']].label}: {top['strongest']}"
-        best.append({**top, "localization": key, "attack": ANY, "strongest": named_by, "tried": int(part.tried.sum()), "broke": ""})
+        strongest_name = f"{attack_label(top['attack'])}: {top['strongest']}"
+        best.append({**top, "localization": key, "attack": ANY, "strongest": strongest_name, "tried": int(part.tried.sum()), "broke": ""})
     return pd.concat([lines, pd.DataFrame(best)], ignore_index=True)
 
 
-def shown(board: pd.DataFrame) -> pd.DataFrame:
+def scoreboard_table(board: pd.DataFrame) -> pd.DataFrame:
     """A scoreboard for readers: localizations by attacks, the share that came back with its interval."""
     cells = board.assign(cell=[str(Interval(row["share"], row["low"], row["high"])) for row in board.to_dict("records")])
     wide: Any = cells.pivot_table(index="localization", columns="attack", values="cell", aggfunc="first", sort=False)
-    wide.columns = ["the strongest" if name == ANY else ATTACKS[name].label for name in wide.columns]
+    wide.columns = [attack_label(name) for name in wide.columns]
     wide.index = [label(str(key)) for key in wide.index]
     return wide
 
@@ -63,13 +69,13 @@ def overall_verdicts(attacks: Mapping[str, Rows], asked: Rows, formats: Sequence
     others = [key for key in arms if key != first and key in rivals] or [key for key in arms if key != first]
     if formats:
         forget = [row for row in asked if row["group"] == "forget" and row["format"] in formats]
-        said = {key: fact_values([row for row in forget if row["localization"] == key], "correct", ["format"]) for key in arms}
+        said = {key: fact_values([row for row in forget if row["localization"] == key], "correct", FACT, ["format"]) for key in arms}
         duels += [Duel("other formats", key, said[first], said[key]) for key in others]
     for name, rows in attacks.items():
         setting, step = shared_setting(outcomes(rows))
         lines = under(rows, setting, step)
         broken = set(lines.localization[lines.void])
-        back = {key: values(rows, key, setting, step) for key in arms}
-        what = f"{ATTACKS[name].label.lower()}: {named(setting, step)}"
+        back = {key: arm_values(rows, key, setting, step) for key in arms}
+        what = f"{attack_label(name).lower()}: {setting_name(setting, step)}"
         duels += [Duel(what, key, back[first], back[key], bool(broken & {first, key})) for key in others]
     return judged(duels, first, "lower")

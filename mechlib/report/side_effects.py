@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from mechlib.evals.capability import SIGNAL
-from mechlib.report.audits import Measure, means, measured, outcome_shares
-from mechlib.report.tables import Rows, label, proportions
+from mechlib.report.aggregation import Rows, aggregate
+from mechlib.report.audits import Measure, measured, outcome_shares
+from mechlib.report.summaries import Edits
+from mechlib.report.tables import label
 
 
 def ripple(rows: Rows, name: str) -> list[Mapping[str, Any]]:
@@ -23,8 +25,8 @@ def text_damage(rows: Rows) -> pd.DataFrame:
     tables: dict[str, pd.DataFrame] = {}
     for source in dict.fromkeys(row["source"] for row in rows):
         own = [row for row in changes if row["source"] == source]
-        tables[f"loss change, {source}"] = means(own, ["localization"], "change", unit="text")
-        tables[f"divergence, {source}"] = means(own, ["localization"], "divergence", unit="text")
+        tables[f"loss change, {source}"] = aggregate(own, ["localization"], "change", "sets", ["text"])
+        tables[f"divergence, {source}"] = aggregate(own, ["localization"], "divergence", "sets", ["text"])
     return measured(tables)
 
 
@@ -37,7 +39,7 @@ def text_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(cells, orient="index")
 
 
-def costs(damage: Rows, edits: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> pd.DataFrame:
+def costs(damage: Rows, edits: Edits) -> pd.DataFrame:
     """For readers: how many weights each localization has changed and by what norm, after all parts, before :func:`text_table`."""
     moved = pd.DataFrame([{**value, **arm} for arm, value in edits])
     whole: Any = moved[moved.part == moved.part.max()].groupby("localization", sort=False)[["parameters", "norm"]].mean()
@@ -55,18 +57,18 @@ def facts_kept(maintain: Rows, others: Rows) -> pd.DataFrame:
     """Share still right of the maintain facts, and of those facts of other relations that were right before (Wilson, over facts)."""
     kept = [row for row in maintain if row["group"] == "maintain"]
     parts = {"maintain facts": kept, "facts of other relations": general(others)}
-    return measured({name: proportions(own, ["localization"], "correct") for name, own in parts.items()})
+    return measured({name: aggregate(own, ["localization"], "correct") for name, own in parts.items()})
 
 
 def backwards(rows: Rows) -> pd.DataFrame:
     """Reverse prompts: AUC of the true answer and of the edit target by localization, wordings averaged within a fact."""
-    own = ripple(rows, "reverse")
-    return measured({"true answer": means(own, ["localization"], "auc"), "edit target": means(own, ["localization"], "target_auc")})
+    own, outcomes = ripple(rows, "reverse"), {"true answer": "auc", "edit target": "target_auc"}
+    return measured({name: aggregate(own, ["localization"], outcome, "sets") for name, outcome in outcomes.items()})
 
 
 def known_backwards(rows: Rows) -> bool:
     """Whether the unedited model's AUC for the true answer is above chance; if it is not, there is nothing to lose backwards."""
-    table = means([row for row in ripple(rows, "reverse") if row["localization"] == "unedited"], ["localization"], "auc")
+    table = aggregate([row for row in ripple(rows, "reverse") if row["localization"] == "unedited"], ["localization"], "auc", "sets")
     return bool((table.low > 0.5).any())
 
 
@@ -83,8 +85,8 @@ def consequence_counts(rows: Rows) -> pd.DataFrame:
 
 def consequence_shares(rows: Rows) -> pd.DataFrame:
     """Share of passed consequences that still follow from the true answer, and that follow from the edit target."""
-    named = [{**row, "true answer": row["correct"], "edit target": row["edited"]} for row in consequences(rows)]
-    return outcome_shares(named, ["localization"], ["true answer", "edit target"])
+    asked = [{**row, "true answer": row["correct"], "edit target": row["edited"]} for row in consequences(rows)]
+    return outcome_shares(asked, ["localization"], ["true answer", "edit target"])
 
 
 def carried_through(rows: Rows) -> dict[str, Measure]:

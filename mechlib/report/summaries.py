@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.report.tables import Rows, label
-from mechlib.stats import Interval, wilson
+from mechlib.report.aggregation import FACT, Rows, average, grouped
+from mechlib.report.tables import label
 
-Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+Edits = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
-def edit_summary(asked: Rows, curves: Rows, edits: Values, damage: Rows, trained: str) -> pd.DataFrame:
+def edit_summary(asked: Rows, curves: Rows, edits: Edits, damage: Rows, trained: str) -> pd.DataFrame:
     """A line for each localization and one for the unedited model.
 
     Shares are text with their intervals, over facts; a fact that is asked in several other prompts than the
@@ -30,10 +30,10 @@ def edit_summary(asked: Rows, curves: Rows, edits: Values, damage: Rows, trained
         steps = _steps([row for row in curves if row["localization"] == key])
         records.append({
             "localization": label(key),
-            "edited (trained prompt)": str(share(inside, "edited")),
-            "edited (other prompts)": str(share(outside, "edited")),
-            "true (other prompts)": str(share(outside, "correct")),
-            "maintain": str(share([row for row in own if row["group"] == "maintain" and row["format"] == trained], "correct")),
+            "edited (trained prompt)": _share(inside, "edited"),
+            "edited (other prompts)": _share(outside, "edited"),
+            "true (other prompts)": _share(outside, "correct"),
+            "maintain": _share([row for row in own if row["group"] == "maintain" and row["format"] == trained], "correct"),
             "text loss": sum(harm) / len(harm) if harm else 0.0,
             "norm of the change": sum(norms) / len(norms) if norms else 0.0,
             "steps taken": steps,
@@ -41,17 +41,9 @@ def edit_summary(asked: Rows, curves: Rows, edits: Values, damage: Rows, trained
     return pd.DataFrame(records)
 
 
-def share(rows: Rows, outcome: str) -> Interval:
-    """Share of facts with an outcome, each fact's rows averaged, with its Wilson interval."""
-    facts: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        facts.setdefault((row["relation"], row["subject"]), []).append(float(row[outcome]))
-    return wilson(sum(sum(values) / len(values) for values in facts.values()), len(facts))
+def _share(rows: Rows, outcome: str) -> str:
+    return str(average(rows, outcome, fact=FACT)[0])
 
 
 def _steps(curves: Rows) -> float:
-    runs: dict[tuple[Any, ...], int] = {}
-    for row in curves:
-        run = (row["forget_set"], row["seed"], row["part"])
-        runs[run] = runs.get(run, 0) + 1
-    return sum(runs.values()) / len(runs) if runs else 0.0
+    return len(curves) / len(grouped(curves, ["forget_set", "seed", "part"])) if curves else 0.0

@@ -1,4 +1,4 @@
-"""Rows to tables: proportions with intervals, marked where they mean nothing."""
+"""Tables for readers: display names, shares with intervals, marked where they mean nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pandas as pd
 
 from mechlib.facts import FORMATS
 from mechlib.localize.registry import GIVEN, known, localizer
-from mechlib.stats import Interval, at_chance, wilson
-
-Rows = Sequence[Mapping[str, Any]]
+from mechlib.report.aggregation import Rows, aggregate
+from mechlib.stats import Interval, at_chance
 
 
 def label(key: str) -> str:
@@ -26,41 +25,23 @@ def leading(localizations: Sequence[str]) -> str:
     return "fact_lookup" if "fact_lookup" in localizations else localizations[0]
 
 
-def proportions(rows: Rows, by: Sequence[str], outcome: str) -> pd.DataFrame:
-    """Share of facts with a true ``outcome`` in each group, with its Wilson interval.
-
-    A fact counts once: its rows over seeds, forget sets and rotations are averaged, so that asking
-    the same fact again narrows no interval.
-    """
-    groups: dict[tuple[Any, ...], dict[str, list[float]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in by), {}).setdefault(row["subject"], []).append(float(row[outcome]))
-    records: list[dict[str, Any]] = []
-    for values, facts in groups.items():
-        hits = sum(sum(outcomes) / len(outcomes) for outcomes in facts.values())
-        found = wilson(hits, len(facts))
-        counts = {"hits": hits, "n": len(facts), "share": found.estimate, "low": found.low, "high": found.high}
-        records.append({**dict(zip(by, values, strict=True)), **counts})
-    return pd.DataFrame(records)
-
-
 def void_formats(rows: Rows) -> list[str]:
     """Formats in which the unedited model is not clearly above chance on the very facts that are edited."""
     unedited = [row for row in rows if row["localization"] == "unedited" and row["group"] == "forget"]
-    table = proportions(unedited, ["format"], "correct").to_dict("records")
-    return [row["format"] for row in table if at_chance(row["hits"], row["n"], n_options=4)]
+    table = aggregate(unedited, ["format"], "correct").to_dict("records")
+    return [row["format"] for row in table if at_chance(row["share"] * row["n"], row["n"], n_options=4)]
 
 
 def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:
-    """A table for readers: air between the cells, text that keeps its lines, no row numbers unless asked for."""
+    """A table for readers: air between the cells, text that keeps its lines, a dash for no number, no row numbers unless asked for."""
     # Tables that were put together have row numbers twice, which a style refuses; where they are not shown they may be any.
-    style: Any = (frame if index else frame.reset_index(drop=True)).style.format(dict(formats or {}))
+    style: Any = (frame if index else frame.reset_index(drop=True)).style.format(dict(formats or {}), na_rep="-")
     style = style if index else style.hide()
     look = {"white-space": "pre-wrap", "text-align": "left", "padding": "0.2em 1em 0.2em 0", "vertical-align": "top"}
     return style.set_properties(**look)
 
 
-def shown(table: pd.DataFrame, rows: Sequence[str], column: str, void: Sequence[str] = ()) -> pd.DataFrame:
+def interval_table(table: pd.DataFrame, rows: Sequence[str], column: str, void: Sequence[str] = ()) -> pd.DataFrame:
     """A table for readers: rows by ``rows``, one column a ``column``, cells ``share [low, high]``; void columns say so."""
     text = table.assign(cell=[str(Interval(row["share"], row["low"], row["high"])) for row in table.to_dict("records")])
     wide = text.pivot_table(index=list(rows), columns=column, values="cell", aggfunc="first", sort=False)

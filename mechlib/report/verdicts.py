@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
-from mechlib.report.robustness import UNEDITED, Setting, fact_values, named, near, under, values
-from mechlib.report.tables import Rows, label, leading
+from mechlib.report.aggregation import FACT, Rows, fact_values
+from mechlib.report.robustness import UNEDITED, Setting, arm_values, near, setting_name, under
+from mechlib.report.tables import label, leading
 from mechlib.stats import Comparison, Values, compare, family
-from mechlib.stats.comparison import SIGNIFICANT
+from mechlib.stats.comparison import SIGNIFICANT, Better
 
-Better = Literal["higher", "lower"]
+# Columns of :func:`in_words`.
+IN_WORDS = ("difference", "forget sets", "p", "p (Holm)")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Duel:
     void: bool = False
 
 
+def in_words(found: Comparison) -> tuple[str | int, ...]:
+    """A comparison for readers: difference with its interval, forget sets, p, Holm's p; "none" with too few sets."""
+    return str(found.difference), found.n_sets, *("none" if p is None else f"{p:.3f}" for p in (found.p, found.adjusted))
+
+
 def judged(duels: Sequence[Duel], first: str, better: Better) -> pd.DataFrame:
     """One line a duel: the paired difference, exact sign-flip p, Holm's over all of them, verdict. A void one counts in the family.
 
@@ -38,9 +44,9 @@ def judged(duels: Sequence[Duel], first: str, better: Better) -> pd.DataFrame:
     there are so many lines that not even unanimous sets could support one, what is undecided is "undecidable".
     """
     found = family({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
-    columns = ["asked", f"{label(first)} minus", "difference", "forget sets", "p", "p (Holm)", "verdict"]
+    columns = ["asked", f"{label(first)} minus", *IN_WORDS, "verdict"]
     lines = [
-        (duel.asked, label(duel.other), str(one.difference), one.n_sets, _p(one.p), _p(one.adjusted), _verdict(duel, one, len(duels)))
+        (duel.asked, label(duel.other), *in_words(one), _verdict(duel, one, len(duels)))
         for duel, one in zip(duels, found.values(), strict=True)
     ]
     table = pd.DataFrame(lines, columns=columns)
@@ -56,8 +62,8 @@ def verdicts(rows: Rows, settings: Sequence[Setting], better: Better = "lower") 
     for setting, step in settings:
         asked = near(rows, setting, step)
         lines = under(asked, setting, step)
-        arms = {key: values(asked, key, setting, step) for key in localizations}
-        duels += _duels(named(setting, step), arms, set(lines.localization[lines.void]))
+        arms = {key: arm_values(asked, key, setting, step) for key in localizations}
+        duels += _duels(setting_name(setting, step), arms, set(lines.localization[lines.void]))
     return judged(duels, leading(localizations), better)
 
 
@@ -65,7 +71,7 @@ def format_verdicts(rows: Rows, formats: Sequence[str], better: Better = "lower"
     """Does the old answer come up less in these formats, which count equally? Without formats there is nothing to judge."""
     localizations = _edits(rows)
     asked = [row for row in rows if row["group"] == "forget" and row["format"] in formats]
-    arms = {key: fact_values([row for row in asked if row["localization"] == key], "correct", ["format"]) for key in localizations}
+    arms = {key: fact_values([row for row in asked if row["localization"] == key], "correct", FACT, ["format"]) for key in localizations}
     return judged(_duels("", arms) if formats else [], leading(localizations), better)
 
 
@@ -84,7 +90,3 @@ def _verdict(duel: Duel, found: Comparison, n_lines: int) -> str:
     # The smallest p of a sign-flip test is 2 / 2^sets, and Holm's rule multiplies the smallest of a family by all its lines.
     least = n_lines * 2.0 ** (1 - found.n_sets)
     return "undecidable" if found.verdict == "undecided" and least > SIGNIFICANT else found.verdict
-
-
-def _p(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"

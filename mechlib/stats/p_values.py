@@ -1,13 +1,12 @@
-"""Exact tests over forget sets and within one, and Holm's adjustment over a declared family."""
+"""The exact test over forget sets, and Holm's adjustment over a declared family."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from statsmodels.stats import contingency_tables, multitest
+from statsmodels.stats import multitest
 
 # Below six forget sets an exact sign-flip test cannot reach .05, so no verdict is drawn (6 gives .031).
 ENOUGH_SETS = 6
@@ -31,21 +30,6 @@ def sign_flip(gaps: Sequence[float]) -> float:
     # Flips that tie in exact arithmetic differ in the last digits; scipy's permutation_test misses those where the sum is near zero.
     rounding = 1e-12 * np.abs(gaps).sum()
     return float(np.mean(np.abs(sums) >= abs(sums[0]) - rounding))
-
-
-def mcnemar(first: Sequence[float], second: Sequence[float]) -> float:
-    """Exact two-sided McNemar p (1947) for the paired yes/no outcomes of the facts of one forget set.
-
-    An outcome is 1 or 0, or true or false. Only facts that the two arms answer differently count; with
-    none, p is 1. Raises ``ValueError`` if the arms have different lengths or an outcome is another number.
-    """
-    if len(first) != len(second):
-        raise ValueError("the two arms hold different facts")
-    if not {*first, *second} <= {True, False}:
-        raise ValueError("an outcome is neither yes nor no")
-    pairs = Counter(zip(first, second, strict=True))
-    found: Any = contingency_tables.mcnemar([[pairs[one, other] for other in (True, False)] for one in (True, False)], exact=True)
-    return float(found.pvalue)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

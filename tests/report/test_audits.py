@@ -8,7 +8,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from mechlib.report import audits, figures
 from mechlib.report.published import published, published_probes
-from mechlib.stats import paired_difference
 
 ARMS = ("unedited", "fact_lookup", "random")
 
@@ -43,24 +42,6 @@ def test_audit_picks_rows_by_kind_and_position():
     assert audits.audit(rows, "probe", "subject") == rows[1:2]
     assert audits.audit(rows, "projection") == rows[2:3]
     assert audits.audit(rows, "depth") == rows[3:]
-
-
-def test_values_are_one_a_fact_by_name_and_forget_set():
-    rows = [row(subject="B", x=1), row(subject="A", x=0), row(subject="A", seed=1, x=1), row(forget_set=3, subject="A", x=True)]
-    assert audits.unit_values(rows, "x") == {0: [0.5, 1.0], 3: [1.0]}
-    assert audits.unit_values([row(text=2, x=1), row(text=1, x=5)], "x", unit="text") == {0: [5.0, 1.0]}
-
-
-def test_means_leave_out_what_has_no_outcome_and_bootstrap_the_rest():
-    facts = {0: [0.0, 1.0, 1.0, 0.25], 1: [0.5, 0.5, 1.0]}
-    rows = [row(forget_set=number, subject=f"{place}", x=value) for number, own in facts.items() for place, value in enumerate(own)]
-    rows += [row("random", subject="A", x=None), row("random", subject="B", x=1)]
-    table = audits.means(rows, ["localization"], "x").set_index("localization")
-    expected = paired_difference(facts, {0: [0.0] * 4, 1: [0.0] * 3})
-    assert table.loc["unedited"].tolist() == [7, expected.estimate, expected.low, expected.high]
-    # Sets count equally, whatever their size.
-    assert expected.estimate == pytest.approx((2.25 / 4 + 2 / 3) / 2)
-    assert table.loc["random"].tolist() == [1, 1.0, 1.0, 1.0]
 
 
 def test_probe_quality_counts_the_facts_of_one_run_once():

@@ -66,28 +66,21 @@ def test_nulls_are_lines_of_their_own():
 
 def test_values_of_a_set_come_in_the_order_of_subjects():
     rows = [row("given", "forget", number, number == 2, HARD, forget_set) for forget_set in (1, 0) for number in (2, 0, 1)]
-    assert robustness.values(rows, "given", *HARD) == {0: [0.0, 0.0, 1.0], 1: [0.0, 0.0, 1.0]}
-    assert robustness.values(rows, "given", *HARD, outcome="edited") == {0: [1.0, 1.0, 0.0], 1: [1.0, 1.0, 0.0]}
-    assert robustness.values(rows, "given", *SOFT) == robustness.values(rows, "given", *HARD, group="maintain") == {}
+    assert robustness.arm_values(rows, "given", *HARD) == {0: [0.0, 0.0, 1.0], 1: [0.0, 0.0, 1.0]}
+    assert robustness.arm_values(rows, "given", *HARD, outcome="edited") == {0: [1.0, 1.0, 0.0], 1: [1.0, 1.0, 0.0]}
+    assert robustness.arm_values(rows, "given", *SOFT) == robustness.arm_values(rows, "given", *HARD, group="maintain") == {}
 
 
 def test_values_leave_nulls_out():
     rows = [row("given", "forget", 0, True, HARD), row("given", "forget", 0, False, HARD, null="permuted answers")]
-    assert robustness.values(rows, "given", *HARD) == {0: [1.0]}
-
-
-def test_formats_count_equally_whatever_their_rotations():
-    rows = [row("given", "forget", 0, True, format="cloze")]
-    rows += [row("given", "forget", 0, False, format="multiple_choice", rotation=rotation) for rotation in range(4)]
-    assert robustness.fact_values(rows, "correct", ["format"]) == {0: [0.5]}
-    assert robustness.fact_values(rows, "correct") == {0: [0.2]}
+    assert robustness.arm_values(rows, "given", *HARD) == {0: [1.0]}
 
 
 @given(st.permutations(range(40)))
 def test_the_order_of_answers_changes_nothing(order):
     rows = answers("given", BEFORE, {"forget": 0.3, "maintain": 0.8}, n_sets=2)
     shuffled = [rows[place] for place in order]
-    assert robustness.values(shuffled, "given", *BEFORE) == robustness.values(rows, "given", *BEFORE)
+    assert robustness.arm_values(shuffled, "given", *BEFORE) == robustness.arm_values(rows, "given", *BEFORE)
     found, expected = (line(robustness.outcomes(some), "given", BEFORE) for some in (shuffled, rows))
     assert found == pytest.approx(expected, nan_ok=True)
 
@@ -116,14 +109,14 @@ def test_there_is_no_recovery_where_nothing_was_unknown_or_the_attack_teaches_it
 
 
 def test_readers_see_what_is_void_undefined_or_a_reference():
-    table = robustness.shown(robustness.recoveries(STUDY, *HARD))
+    table = robustness.recovery_table(robustness.recoveries(STUDY, *HARD))
     assert table["normalised recovery"].tolist()[0::2] == ["reference", "void"]
     assert table["normalised recovery"][1].startswith("0.33 [")
     assert table["true after"].tolist() == ["0.90 [0.60, 0.98]", "0.50 [0.24, 0.76]", "void"]
     assert table["maintain"].tolist() == ["100% to 100%", "100% to 90%", "100% to 80%"]
     assert table.localization.tolist() == ["Unedited", "Fact lookup", "Random MLPs"]
     bare = [one for key in ("unedited", "given") for one in attacked(key, {"forget": 0.9, "maintain": 1.0})]
-    last = robustness.shown(robustness.recoveries(bare, *HARD)).iloc[1]
+    last = robustness.recovery_table(robustness.recoveries(bare, *HARD)).iloc[1]
     assert (last["never known, after"], last["normalised recovery"]) == ("none", "undefined")
 
 
@@ -218,13 +211,13 @@ def test_published_figures_are_probabilities_of_nine_localizations(task):
 
 
 def test_settings_are_called_by_what_they_do():
-    assert robustness.named(*BEFORE) == "before the attack"
-    assert robustness.named("int4_64", 0) == "int4_64"
-    assert robustness.named("4 tokens", 8) == "4 tokens, 8 steps"
+    assert robustness.setting_name(*BEFORE) == "before the attack"
+    assert robustness.setting_name("int4_64", 0) == "int4_64"
+    assert robustness.setting_name("4 tokens", 8) == "4 tokens, 8 steps"
 
 
 def test_readers_see_who_is_strongest_and_what_was_void():
-    table = robustness.shown_strongest(robustness.strongest(robustness.outcomes(STUDY)))
+    table = robustness.strongest_table(robustness.strongest(robustness.outcomes(STUDY)))
     assert table.iloc[2].to_dict() == {
         "localization": "Random MLPs", "strongest attack": "LoRA 8, 0.0001, 10 steps", "settings tried": 2,
         "true after": "0.60 [0.31, 0.83]", "void": "LoRA 8, 0.001, 10 steps",

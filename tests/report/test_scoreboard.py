@@ -1,7 +1,7 @@
 """The strongest attacker of all, and one family of verdicts, from rows by hand."""
 
 from mechlib.report.figures.scoreboard import attack_map
-from mechlib.report.scoreboard import ANY, attackers, overall_verdicts, scoreboard, shown
+from mechlib.report.scoreboard import ANY, attackers, overall_verdicts, scoreboard, scoreboard_table
 
 FORGET, MAINTAIN = ("A", "B", "C", "D"), ("M", "N")
 
@@ -45,9 +45,9 @@ def test_the_strongest_attacker_leaves_the_model_whole():
 
 def test_readers_see_intervals_and_attackers():
     board = scoreboard(ATTACKED)
-    table = shown(board)
-    assert list(table.columns) == ["Quantization", "Benign fine-tuning", "the strongest"]
-    assert table.loc["Random MLPs", "the strongest"].startswith("0.75 [")
+    table = scoreboard_table(board)
+    assert list(table.columns) == ["Quantization", "Benign fine-tuning", "The strongest"]
+    assert table.loc["Random MLPs", "The strongest"].startswith("0.75 [")
     assert list(attackers(board)["settings tried"]) == [3, 3]
     assert list(attack_map(board).data[0].z[1]) == [0.5, 0.75, 0.75]
 

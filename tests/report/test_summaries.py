@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechlib.report.summaries import edit_summary, share
+from mechlib.report.summaries import edit_summary
 
 
 def row(subject, form="one_shot", group="forget", key="fact_lookup", **outcomes):
@@ -41,8 +41,3 @@ def test_a_line_for_each_localization():
 def test_an_unedited_model_has_no_change():
     line = edit_summary(ASKED, CURVES, EDITS, DAMAGE, "one_shot").iloc[0]
     assert (line["text loss"], line["norm of the change"], line["steps taken"]) == (0.0, 0.0, 0.0)
-
-
-def test_a_share_of_nothing_is_unknown():
-    found = share([], "edited")
-    assert (found.low, found.high) == (0.0, 1.0)

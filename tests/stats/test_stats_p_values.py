@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, permutation_test
+from scipy.stats import permutation_test
 
-from mechlib.stats import ENOUGH_SETS, holm, leak_at_k, mcnemar, sign_flip
+from mechlib.stats import ENOUGH_SETS, holm, leak_at_k, sign_flip
 
 tenths = st.lists(st.integers(-20, 20), min_size=ENOUGH_SETS, max_size=9)
 shares = st.floats(0, 1)
 families = st.dictionaries(st.text(max_size=3), shares, max_size=6)
-pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=20)
 
 
 @pytest.mark.parametrize(
@@ -65,42 +64,6 @@ def test_no_p_value_is_given_from_few_sets_or_from_no_numbers():
     for broken in (math.nan, math.inf):
         with pytest.raises(ValueError, match="not a finite number"):
             sign_flip([1.0] * 6 + [broken])
-
-
-def outcomes(only_first, only_second, both, neither):
-    """Two arms with so many facts that only the first has, and so on."""
-    first = [True] * only_first + [False] * only_second + [True] * both + [False] * neither
-    return first, [False] * only_first + [True] * only_second + [True] * both + [False] * neither
-
-
-@pytest.mark.parametrize(
-    ("counts", "p"),
-    [((6, 0, 3, 2), 0.03125), ((0, 6, 0, 0), 0.03125), ((5, 0, 9, 9), 0.0625), ((3, 13, 0, 0), 0.021270751953125), ((0, 0, 4, 4), 1.0),
-     ((0, 0, 0, 0), 1.0), ((4, 4, 1, 0), 1.0)],
-)  # fmt: skip
-def test_mcnemar_by_hand(counts, p):
-    """3 of 16: twice (1 + 16 + 120 + 560) / 2 ** 16."""
-    first, second = outcomes(*counts)
-    assert mcnemar(first, second) == pytest.approx(p, abs=1e-12)
-    assert mcnemar([float(one) for one in first], second) == mcnemar(first, second)
-
-
-@given(pairs, st.randoms(use_true_random=False))
-def test_mcnemar_is_a_binomial_test_of_the_facts_that_differ(both, generator):
-    first, second = ([pair[arm] for pair in both] for arm in range(2))
-    differing = [one for one, other in both if one != other]
-    wanted = binomtest(sum(differing), len(differing)).pvalue if differing else 1.0
-    assert mcnemar(first, second) == pytest.approx(wanted, abs=1e-12)
-    assert mcnemar(second, first) == mcnemar(first, second)
-    shuffled = generator.sample(both, len(both))
-    assert mcnemar([one for one, _ in shuffled], [other for _, other in shuffled]) == mcnemar(first, second)
-
-
-def test_mcnemar_refuses_what_is_not_paired_yes_or_no():
-    with pytest.raises(ValueError, match="different facts"):
-        mcnemar([True, False], [True])
-    with pytest.raises(ValueError, match="neither yes nor no"):
-        mcnemar([True, 0.5], [True, False])
 
 
 def test_holm_by_hand():

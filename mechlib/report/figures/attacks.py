@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mechlib.report.figures.style import LAYOUT, colour, errors
-from mechlib.report.robustness import BEFORE, UNEDITED, named
+from mechlib.report.robustness import BEFORE, UNEDITED, setting_name
 from mechlib.report.tables import label
 
 # Panels beside each other.
@@ -57,7 +57,7 @@ def attack_bars(outcomes: pd.DataFrame) -> go.Figure:
     table = table[table.step == table.groupby("setting").step.transform("max")]
     figure = go.Figure()
     for key, part in table.groupby("localization", sort=False):
-        names = [named(setting, step).replace(", ", "<br>") for setting, step in zip(part.setting, part.step, strict=True)]
+        names = [setting_name(setting, step).replace(", ", "<br>") for setting, step in zip(part.setting, part.step, strict=True)]
         look = {"color": colour(str(key)), "pattern": {"shape": ["/" if void else "" for void in part.void]}}
         bars = errors(part.rename(columns={"forget": "share"}))
         figure.add_bar(x=names, y=part.forget, name=label(str(key)), marker=look, error_y=bars)
@@ -66,7 +66,7 @@ def attack_bars(outcomes: pd.DataFrame) -> go.Figure:
 
 
 def leak_curves(table: pd.DataFrame) -> go.Figure:
-    """Probability that a true answer is among so many samples; dotted: never-known facts. ``table`` as of ``robustness.leaks``."""
+    """Probability that a true answer is among this many samples; dotted: never-known facts. ``table`` as of ``robustness.leaks``."""
     figure = go.Figure()
     groups: Any = table.groupby(["localization", "group"], sort=False)
     for (key, group), part in groups:

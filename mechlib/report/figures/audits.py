@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechlib.report.figures.style import LAYOUT, colour
+from mechlib.report.figures.style import LAYOUT, colour, errors
 from mechlib.report.tables import label
 
 _TINTS = ("#D55E00", "#009E73", "#0072B2", "#CC79A7")
@@ -23,17 +23,17 @@ def layer_curves(panels: Mapping[str, pd.DataFrame], axis: str) -> go.Figure:
     """
     if not any(len(table) for table in panels.values()):
         return go.Figure().add_annotation(text="nothing of this kind can be measured here", showarrow=False)
-    figure, named = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), shared_yaxes=True), set[str]()
+    figure, in_legend = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), shared_yaxes=True), set[str]()
     for column, table in enumerate(panels.values(), start=1):
         for key, part in table.groupby("localization", sort=False):
             void = part.void.astype(bool) if "void" in part else pd.Series(False, part.index)
             figure.add_scatter(
-                x=part.layer, y=part.share.where(~void), name=label(str(key)), legendgroup=str(key), showlegend=key not in named,
+                x=part.layer, y=part.share.where(~void), name=label(str(key)), legendgroup=str(key), showlegend=key not in in_legend,
                 mode="lines+markers", marker_size=4, row=1, col=column,
                 line={"color": colour(str(key)), "width": 3 if key in ("fact_lookup", "unedited") else 1.5,
                       "dash": "dash" if key == "unedited" else "solid"},
             )  # fmt: skip
-            named.add(str(key))
+            in_legend.add(str(key))
             figure.add_scatter(x=part.layer[void], y=part.share[void], name="void", mode="markers", showlegend=False, row=1, col=column,
                                marker={"symbol": "circle-open", "size": 5, "color": "#c8c8c8"})  # fmt: skip
         if "control" in table:
@@ -53,12 +53,10 @@ def interval_dots(table: pd.DataFrame, axis: str, line: float | None = None) -> 
     figure = go.Figure()
     arms, measures = list(dict.fromkeys(table.localization)), list(dict.fromkeys(table.measure))
     for number, measure in enumerate(measures):
-        part = table[table.measure == measure]
+        part: Any = table[table.measure == measure]
         shift = 0.3 * (0.5 - (number + 0.5) / len(measures))
-        bars = {"type": "data", "symmetric": False, "array": (part.high - part.share).tolist(),
-                "arrayminus": (part.share - part.low).tolist(), "thickness": 1, "width": 3}  # fmt: skip
         figure.add_scatter(
-            x=part.share, y=[len(arms) - 1 - arms.index(key) + shift for key in part.localization], error_x=bars, mode="markers",
+            x=part.share, y=[len(arms) - 1 - arms.index(key) + shift for key in part.localization], error_x=errors(part), mode="markers",
             name=measure, marker={"size": 9, "color": _TINTS[number % len(_TINTS)]},
         )  # fmt: skip
     if line is not None:

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mechlib.report.figures.style import LAYOUT, colour
-from mechlib.report.tables import Rows, label
+from mechlib.report.aggregation import Rows
+from mechlib.report.figures.style import LAYOUT, colour, errors
+from mechlib.report.tables import label
 
 
 def agreement_dots(table: pd.DataFrame) -> go.Figure:
@@ -23,12 +24,10 @@ def agreement_dots(table: pd.DataFrame) -> go.Figure:
     shift = dict(zip(groups, (0.24, 0.08, -0.08, -0.24), strict=False))
     methods = list(dict.fromkeys(table.method))
     for kind, reference in groups:
-        part = table[(table.kind == kind) & (table.reference == reference)]
-        bars = {"type": "data", "symmetric": False, "array": (part.high - part.share).tolist(),
-                "arrayminus": (part.share - part.low).tolist(), "thickness": 1, "width": 3}  # fmt: skip
+        part: Any = table[(table.kind == kind) & (table.reference == reference)]
         figure.add_scatter(
             x=part.share, y=[len(methods) - 1 - methods.index(method) + shift[(kind, reference)] for method in part.method],
-            error_x=bars, mode="markers", name=f"{'heads' if kind == 'head' else 'MLPs'}, {reference}",
+            error_x=errors(part), mode="markers", name=f"{'heads' if kind == 'head' else 'MLPs'}, {reference}",
             marker={"color": tints[kind], "symbol": symbols[reference], "size": 9},
         )  # fmt: skip
     layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 230, "r": 20, "t": 40, "b": 90}, "legend": {"orientation": "h", "y": -0.16}}

@@ -9,8 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mechlib.report.aggregation import Rows, aggregate
 from mechlib.report.figures.style import LAYOUT, colour, errors
-from mechlib.report.tables import Rows, label, proportions
+from mechlib.report.tables import label
 
 
 def learning_curves(rows: Rows) -> go.Figure:
@@ -35,7 +36,7 @@ def outcome_bars(rows: Rows, outcomes: Mapping[str, tuple[str, str]]) -> go.Figu
     """Shares of answers by localization: ``outcomes`` maps a title to a group of facts and an outcome of their rows."""
     figure = go.Figure()
     for tint, (title, (group, outcome)) in zip(("#D55E00", "#009E73", "#0072B2"), outcomes.items(), strict=False):
-        table = proportions([row for row in rows if row["group"] == group], ["localization"], outcome)
+        table = aggregate([row for row in rows if row["group"] == group], ["localization"], outcome)
         names = [label(key).replace(" ", "<br>") for key in table.localization]
         figure.add_bar(x=names, y=table.share, name=title, marker_color=tint, error_y=errors(table))
     layout: dict[str, Any] = {**LAYOUT, "legend": {"orientation": "h", "y": 1.12}}
@@ -45,7 +46,7 @@ def outcome_bars(rows: Rows, outcomes: Mapping[str, tuple[str, str]]) -> go.Figu
 
 def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str], trained: str) -> go.Figure:
     """Share of an outcome by localization and format; void formats are left blank and say so."""
-    table = proportions([row for row in rows if row["group"] == group], ["localization", "format"], outcome)
+    table = aggregate([row for row in rows if row["group"] == group], ["localization", "format"], outcome)
     formats, arms = list(dict.fromkeys(table.format)), list(dict.fromkeys(table.localization))
     found = {(row["localization"], row["format"]): float(row["share"]) for row in table.to_dict("records")}
     shares = [[None if form in void else found[(arm, form)] for form in formats] for arm in arms]
@@ -98,7 +99,7 @@ def size_curves(rows: Rows, before: Rows, form: str) -> go.Figure:
     for key in dict.fromkeys(row["localization"] for row in rows):
         for group, dash in (("forget", "solid"), ("maintain", "dash")):
             own = [row for row in rows if (row["localization"], row["group"], row["format"]) == (key, group, form)]
-            table = proportions([*start[group], *own], ["size"], "correct").sort_values("size")
+            table = aggregate([*start[group], *own], ["size"], "correct").sort_values("size")
             names = [f"{size:,}" for size in table["size"]]
             figure.add_scatter(x=names, y=table.share, name=f"{label(key)}, {group}", error_y=errors(table) if group == "forget" else None,
                                line={"color": colour(key), "dash": dash})  # fmt: skip

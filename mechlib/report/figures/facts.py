@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from mechlib.report.aggregation import Rows, aggregate
 from mechlib.report.figures.style import LAYOUT, errors
-from mechlib.report.tables import Rows, label, proportions
+from mechlib.report.tables import label
 
 
 def known_by_answer(rows: Rows, threshold: float) -> go.Figure:
@@ -27,7 +28,7 @@ def known_by_answer(rows: Rows, threshold: float) -> go.Figure:
 
 def format_accuracies(rows: Rows, void: Sequence[str]) -> go.Figure:
     """Accuracy of the unedited model in each format, with Wilson intervals and the line of chance."""
-    table = proportions(rows, ["format"], "correct")
+    table = aggregate(rows, ["format"], "correct")
     colours = ["#b0b0b0" if form in void else "#0072B2" for form in table.format]
     names = [label(form).replace(" ", "<br>") + ("<br>(void)" if form in void else "") for form in table.format]
     figure = go.Figure(go.Bar(x=names, y=table.share, marker_color=colours, error_y=errors(table), showlegend=False))

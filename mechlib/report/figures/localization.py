@@ -12,8 +12,9 @@ from plotly.subplots import make_subplots
 from mechlib.components import Component, Kind, Localization
 from mechlib.patching.pairs import POSITIONS
 from mechlib.patching.scores import Scores
+from mechlib.report.aggregation import Rows
 from mechlib.report.figures.style import LAYOUT, colour
-from mechlib.report.tables import Rows, label
+from mechlib.report.tables import label
 
 
 def probe_curves(rows: Rows, chosen: Sequence[int]) -> go.Figure:
@@ -79,12 +80,12 @@ def localization_map(found: Mapping[str, Localization], n_layers: int) -> go.Fig
     names = [label(key.split("/")[0]) + (f" (set {key.split('/')[1]})" if "/" in key else "") for key in found]
     for kind, title, symbol, shift in _MARKS:
         held = {key: _by_layer(one, kind) for key, one in found.items()}
-        shown = next((key for key, layers in held.items() if layers), None)
-        for row, (key, layers) in enumerate(held.items() if shown else ()):
+        first = next((key for key, layers in held.items() if layers), None)
+        for row, (key, layers) in enumerate(held.items() if first else ()):
             figure.add_scatter(
                 x=list(layers), y=[len(names) - 1 - row + shift] * len(layers), mode="markers", customdata=list(layers.values()),
                 marker={"symbol": symbol, "size": 11, "color": colour(key.split("/")[0])},
-                name=title, legendgroup=kind, showlegend=key == shown, hovertemplate=f"{names[row]}: %{{customdata}}<extra></extra>",
+                name=title, legendgroup=kind, showlegend=key == first, hovertemplate=f"{names[row]}: %{{customdata}}<extra></extra>",
             )  # fmt: skip
     layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 70, "b": 60},
                               "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}  # fmt: skip

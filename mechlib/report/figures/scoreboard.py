@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from mechlib.attacks.registry import ATTACKS
 from mechlib.report.figures.style import LAYOUT
+from mechlib.report.scoreboard import attack_label
 from mechlib.report.tables import label
 
 
@@ -17,12 +18,14 @@ def attack_map(board: pd.DataFrame) -> go.Figure:
     arms, names = list(dict.fromkeys(board.localization)), list(dict.fromkeys(board.attack))
     found = {(row["localization"], row["attack"]): row for row in board.to_dict("records")}
     shares = [[found[(arm, name)]["share"] for name in names] for arm in arms]
+    # Rounded as in tables and prose: the browser would round a half up, Python rounds it to even.
+    texts = [[f"{share:.2f}" for share in line] for line in shares]
     how = [[found[(arm, name)]["strongest"] for name in names] for arm in arms]
-    titles = [ATTACKS[name].label if name in ATTACKS else "The strongest" for name in names]
     figure = go.Figure(
-        go.Heatmap(z=shares, x=[title.replace(" ", "<br>") for title in titles], y=[label(str(arm)) for arm in arms], customdata=how,
-                   texttemplate="%{z:.2f}", hovertemplate="%{y}, %{customdata}: %{z:.2f}<extra></extra>", colorscale="Blues", zmin=0,
-                   zmax=1, colorbar={"title": "share"})
+        go.Heatmap(z=shares, x=[attack_label(name).replace(" ", "<br>") for name in names], y=[label(str(arm)) for arm in arms],
+                   customdata=how, text=texts, texttemplate="%{text}",
+                   hovertemplate="%{y}, %{customdata}: %{text}<extra></extra>", colorscale="Blues", zmin=0, zmax=1,
+                   colorbar={"title": "share"})
     )  # fmt: skip
     layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 90}}
     figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms), **layout)

@@ -1,0 +1,114 @@
+"""Sentences of pages that depend on what was run, so that no prose contradicts its profile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from mechlib.facts import FORMATS
+from mechlib.report.aggregation import Rows, grouped
+from mechlib.report.tables import label
+from mechlib.attacks.registry import ATTACKS
+from mechlib.runs.profiles import PROFILES
+from mechlib.runs.study import Study
+
+_SHARED = {
+    "unrelated": "*unrelated*, nothing",
+    "same topic": "*same topic*, the subject matter in other words",
+    "same template": "*same template*, the very form of the prompts",
+}
+
+
+def listed(keys: Sequence[str], none: str = "none") -> str:
+    """Labels of localizations or formats side by side, or ``none``."""
+    return ", ".join(label(key) for key in keys) or none
+
+
+def definition(attack: str) -> str:
+    """What an attack does."""
+    return ATTACKS[attack].definition
+
+
+def not_asked(study: Study) -> str:
+    """The formats in which the task's facts can be asked and were not."""
+    return listed([form for form in study.kind.possible_formats if form not in (study.formats or ())])
+
+
+def letter_choice(study: Study) -> str:
+    """How often the letter choice, the paper's main test of other prompts, is asked of a fact."""
+    if not any(FORMATS[form].letters for form in study.formats or ()):
+        return "The letter choice, the paper's main test, was not asked here."
+    if study.size.rotations == 1:
+        return "The letter choice keeps its options in one order here, so that a preference for a letter favours one answer."
+    return (f"The letter choice is asked in {study.size.rotations} rotations of its options, in its demonstrations too, so that preferring "
+            "a letter is worth nothing.")  # fmt: skip
+
+
+def cap(chosen: Sequence[int], uncapped: Sequence[int]) -> str:
+    """Whether the cap on fact lookup's window of layers decided, and what the rule gives without it."""
+    window = f"layers {uncapped[0]} to {uncapped[-1]}"
+    if list(chosen) == list(uncapped):
+        return f"The cap did not bind: the rule gives {window} without it, too."
+    return f"The cap bound: without it the rule gives {window}."
+
+
+def success(curves: Rows, stop_at: float) -> str:
+    """How many edits reached the success at which training stops, from the losses before each update.
+
+    An edit is counted where the last forget loss (nats) of its run is low enough. After the last step
+    that the profile allows nothing is measured, so an edit that gets there only then is not counted.
+    """
+    if stop_at >= 1:
+        return "Here training never stops early: edits are compared after the same number of steps."
+    runs = grouped(curves, ["localization", "forget_set", "seed", "part"])
+    reached: dict[str, list[bool]] = {}
+    for (key, *_), steps in runs.items():
+        reached.setdefault(key, []).append(steps[-1]["forget"] <= -math.log(stop_at))
+    count = sum(map(sum, reached.values()))
+    if count == len(runs):
+        return f"All {count} edits got there."
+    short = ", ".join(f"{label(key)} {sum(found)} of {len(found)}" for key, found in reached.items() if not all(found))
+    return f"Only {count} of {len(runs)} edits got there before their last step ({short}): the others are not compared at one success."
+
+
+def untuned(study: Study) -> str:
+    """The profile's localizations that a page on tuning leaves out."""
+    missing = [key for key in PROFILES[study.profile].localizations if key not in (study.localizations or ())]
+    return f"No trials were made for {listed(missing)}." if missing else "That is every localization of this profile."
+
+
+def cross_fitting(folds: int) -> str:
+    """Who teaches and who is tested in an attack that holds one half of each forget set."""
+    if folds == 2:
+        return "Each half of a forget set teaches once and is tested once, so that every fact is tested by an attacker who did not hold it."
+    return "One half of each forget set teaches and the other is tested, so that only half of the facts are tested here."
+
+
+def null_sets(rows: Rows, nulls: Rows) -> str:
+    """The forget sets on which an attack's nulls were run, out of those that were attacked."""
+    some, every = (len({row["forget_set"] for row in found}) for found in (nulls, rows))
+    return f"{some} of {every} forget sets" if nulls else "no forget set"
+
+
+def shared_with_facts(kinds: Sequence[str]) -> str:
+    """What the examples of each kind of fine-tuning share with the edited facts, in the order in which the kinds are drawn."""
+    return "; ".join(_SHARED.get(kind, f"*{kind}*") for kind in kinds)
+
+
+def rounding_control(schemes: Sequence[str]) -> str:
+    """Whether ``bfloat16`` was among the schemes of rounding."""
+    if "bfloat16" in schemes:
+        return "`bfloat16` is the control, which should change next to nothing."
+    return "`bfloat16` would be the control and was not run here."
+
+
+def extremes(shares: Mapping[str, float]) -> str:
+    """After which localizations least and most came back; those that differ by less than a thousandth are tied.
+
+    ``shares``: what came back from each under its strongest attacker.
+    """
+    least, most = min(shares.values()), max(shares.values())
+    if most - least < 1e-3:
+        return f"As much comes back after every localization ({least:.2f})."
+    low, high = (listed([key for key, share in shares.items() if abs(share - bound) < 1e-3]) for bound in (least, most))
+    return f"The least comes back after {low} ({least:.2f}), the most after {high} ({most:.2f})."

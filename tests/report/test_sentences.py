@@ -1,0 +1,103 @@
+"""Sentences of pages: each says what was run, and something else where less was run."""
+
+import math
+
+import pytest
+
+from mechlib.report import sentences
+from mechlib.report.agreement import uncapped_layers
+from mechlib.runs.profiles import PROFILES
+from mechlib.runs.study import Study
+
+
+def test_a_list_has_labels_and_an_empty_one_a_word():
+    assert sentences.listed(["fact_lookup", "one_shot"]) == "Fact lookup, One-shot statement"
+    assert sentences.listed([]) == "none"
+
+
+def test_formats_that_were_left_out_are_named():
+    possible = Study().kind.possible_formats
+    assert sentences.not_asked(Study(formats=possible)) == "none"
+    assert sentences.not_asked(Study(formats=[form for form in possible if form != "multiple_choice"])) == "Letter choice"
+
+
+def test_a_study_without_the_letter_choice_says_so():
+    assert "not asked" in sentences.letter_choice(Study(formats=["one_shot", "question"]))
+
+
+def test_a_letter_choice_in_one_order_claims_no_rotation():
+    both = ["one_shot", "multiple_choice"]
+    assert "4 rotations" in sentences.letter_choice(Study(profile="full", formats=both))
+    assert "one order" in sentences.letter_choice(Study(profile="quick", formats=both))
+
+
+def probes(accuracies, total=100):
+    """Rows of probes at the subject: accuracy of what enters layer 0, 1, ..."""
+    wrong = {"control_correct": 0, "position": "subject", "total": total}
+    return [{**wrong, "layer": layer, "correct": round(share * total)} for layer, share in enumerate(accuracies)]
+
+
+def test_the_rule_without_its_cap_reaches_saturation():
+    # After layer 0 .3; .1 more after layer 1; within one standard error (.03) of the best, .9, after layer 6; one past that is 7.
+    rows = probes([0.25, 0.3, 0.42, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9])
+    assert uncapped_layers(rows, 12) == range(1, 8)
+
+
+def test_whether_the_cap_decided():
+    assert sentences.cap([1, 2, 3], range(1, 8)) == "The cap bound: without it the rule gives layers 1 to 7."
+    assert sentences.cap([1, 2, 3], range(1, 4)).startswith("The cap did not bind")
+
+
+def curve(key, seed, *losses):
+    run = {"localization": key, "forget_set": 0, "seed": seed, "part": 0}
+    return [{**run, "step": step, "forget": loss} for step, loss in enumerate(losses)]
+
+
+def test_an_edit_counts_as_successful_by_its_last_loss():
+    low, high = -math.log(0.96), -math.log(0.5)
+    reached = [*curve("fact_lookup", 0, high, low), *curve("fact_lookup", 1, high, low)]
+    assert sentences.success(reached, 0.95) == "All 2 edits got there."
+    # A loss that was low and rose again is no success.
+    failed = curve("random_mlps", 0, low, high)
+    assert "Only 2 of 3" in sentences.success([*reached, *failed], 0.95)
+    assert "(Random MLPs 0 of 1)" in sentences.success([*reached, *failed], 0.95)
+    assert "same number of steps" in sentences.success(failed, 1.0)
+
+
+def test_localizations_without_trials_are_named():
+    assert sentences.untuned(Study(localizations=["fact_lookup", "random_mlps"])) == "No trials were made for Causal tracing."
+    assert "every localization" in sentences.untuned(Study(profile="full", localizations=PROFILES["full"].localizations))
+
+
+def test_half_of_a_cross_fit_claims_half():
+    assert "every fact is tested" in sentences.cross_fitting(2)
+    assert "only half" in sentences.cross_fitting(1)
+
+
+def test_nulls_on_some_sets_do_not_claim_all():
+    rows = [{"forget_set": number} for number in (0, 1, 2, 0)]
+    assert sentences.null_sets(rows, rows[:2]) == "2 of 3 forget sets"
+    assert sentences.null_sets(rows, []) == "no forget set"
+
+
+def test_kinds_come_in_the_order_in_which_they_are_drawn():
+    text = sentences.shared_with_facts(("same template", "unrelated"))
+    assert text.index("same template") < text.index("unrelated")
+    assert "same topic" not in text
+
+
+def test_the_control_of_rounding_is_claimed_only_where_it_was_run():
+    assert "was not run" in sentences.rounding_control(("int4_64", "nf4"))
+    assert "is the control" in sentences.rounding_control(("bfloat16", "nf4"))
+
+
+@pytest.mark.parametrize(
+    ("shares", "text"),
+    [
+        ({"fact_lookup": 0.125, "random_mlps": 0.125, "all_mlps": 0.25},
+         "The least comes back after Fact lookup, Random MLPs (0.12), the most after All MLPs (0.25)."),
+        ({"fact_lookup": 0.5, "random_mlps": 0.5}, "As much comes back after every localization (0.50)."),
+    ],
+)  # fmt: skip
+def test_a_tie_is_called_one(shares, text):
+    assert sentences.extremes(shares) == text
