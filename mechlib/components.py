@@ -19,6 +19,11 @@ from typing import Any, Literal
 
 Kind = Literal["attn", "head", "kv", "mlp", "neuron"]
 
+# The weight matrices of a decoder layer, by what they are: every supported family calls them so.
+MATRICES: Mapping[str, str] = {
+    "queries": "self_attn.q_proj", "keys": "self_attn.k_proj", "values": "self_attn.v_proj", "output": "self_attn.o_proj",
+    "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj",
+}  # fmt: skip
 _WHOLE: Mapping[Kind, Kind] = {"head": "attn", "kv": "attn", "neuron": "mlp"}
 _NAME = re.compile(r"L(\d+)\.(?:(attn|mlp)|(head|kv|neuron)(\d+))")
 
@@ -117,7 +122,6 @@ class Component:
         """The weights behind the activation; raises :class:`ComponentError` if the model lacks it."""
         if not 0 <= self.layer < arch.n_layers:
             raise ComponentError(f"{self}: the model has layers 0 to {arch.n_layers - 1}")
-        root = f"model.layers.{self.layer}"
         rows: tuple[int, int] | None = None
         if self.index is not None:
             count = {"head": arch.n_heads, "kv": arch.n_key_value_heads}.get(self.kind, arch.d_mlp)
@@ -128,20 +132,23 @@ class Component:
         if self.kind in ("mlp", "neuron"):
             wide, narrow = (arch.d_mlp, arch.d_model), (arch.d_model, arch.d_mlp)
             return (
-                WeightSlice(f"{root}.mlp.gate_proj.weight", wide, rows=rows),
-                WeightSlice(f"{root}.mlp.up_proj.weight", wide, rows=rows),
-                WeightSlice(f"{root}.mlp.down_proj.weight", narrow, columns=rows),
+                WeightSlice(self._matrix("gate"), wide, rows=rows),
+                WeightSlice(self._matrix("up"), wide, rows=rows),
+                WeightSlice(self._matrix("down"), narrow, columns=rows),
             )
         queries, keys = arch.n_heads * arch.d_head, arch.n_key_value_heads * arch.d_head
         own = (
-            WeightSlice(f"{root}.self_attn.q_proj.weight", (queries, arch.d_model), rows=rows),
-            WeightSlice(f"{root}.self_attn.o_proj.weight", (arch.d_model, queries), columns=rows),
+            WeightSlice(self._matrix("queries"), (queries, arch.d_model), rows=rows),
+            WeightSlice(self._matrix("output"), (arch.d_model, queries), columns=rows),
         )
         shared = (
-            WeightSlice(f"{root}.self_attn.k_proj.weight", (keys, arch.d_model), rows=rows),
-            WeightSlice(f"{root}.self_attn.v_proj.weight", (keys, arch.d_model), rows=rows),
+            WeightSlice(self._matrix("keys"), (keys, arch.d_model), rows=rows),
+            WeightSlice(self._matrix("values"), (keys, arch.d_model), rows=rows),
         )
         return {"head": own, "kv": shared, "attn": own + shared}[self.kind]
+
+    def _matrix(self, role: str) -> str:
+        return f"model.layers.{self.layer}.{MATRICES[role]}.weight"
 
     def size(self, arch: Architecture) -> int:
         """Number of weights of the component (norms and embeddings never count)."""

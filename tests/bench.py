@@ -22,7 +22,6 @@ from mechlib.edit.train import EditConfig, edit
 from mechlib.facts import FORMATS, Prompt, athletes, prompts, split
 from mechlib.models import LanguageModel, load, resolve
 from mechlib.models.forward import answer_logits, tokenize
-from mechlib.models.hooked import hooked
 from mechlib.models.precision import Precision, fast_precision
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
@@ -33,6 +32,7 @@ from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 from tests.helpers.brute_force import drawn_tokens
+from tests.helpers.hooked import hooked
 
 
 def say(line: str) -> None:

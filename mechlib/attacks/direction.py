@@ -17,8 +17,9 @@ from torch import Tensor
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.components import ComponentError
 from mechlib.facts import Prompt
-from mechlib.models.forward import TokenBatch, hidden_states, token_batch
+from mechlib.models.forward import hidden_at, tokenize
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import Packed
 
 _THIRDS = ("early", "middle", "late")
 # Means that differ by less than this part of their length differ by rounding: that is no direction.
@@ -46,8 +47,8 @@ def directions(edited: LanguageModel, original: LanguageModel, prompts: Sequence
 
     Zero where it does not differ: at all layers below the edit.
     """
-    batch = token_batch(edited, edited.tokenizer([prompt.text for prompt in prompts]).input_ids, share_at_most=0)
-    after, before = (_outputs(model, batch).mean(1) for model in (edited, original))
+    packed = tokenize(edited, [prompt.text for prompt in prompts])
+    after, before = (_outputs(model, packed).mean(1) for model in (edited, original))
     difference = after - before
     length, whole = (torch.linalg.vector_norm(vectors, dim=-1, keepdim=True) for vectors in (difference, before))
     return torch.where(length > _ROUNDING * whole, difference / length, 0.0)
@@ -60,18 +61,17 @@ def _chosen(layers: str, count: int) -> range:
     return range(third * count // 3, (third + 1) * count // 3)
 
 
-def _outputs(model: LanguageModel, batch: TokenBatch) -> Float[Tensor, "layer text d_model"]:
+def _outputs(model: LanguageModel, packed: Packed) -> Float[Tensor, "layer text d_model"]:
     """What every decoder layer hands on at each text's last token."""
     caught: list[Tensor] = []
-    rows = torch.arange(len(batch), device=model.device)
 
     def catch(_module: Any, _inputs: Any, output: Tensor) -> None:
-        caught.append(output[rows, batch.last].float())
+        caught.append(output.flatten(0, 1)[packed.ends].float())
 
     with ExitStack() as stack:
         for layer in model.layers:
             stack.callback(layer.register_forward_hook(catch).remove)
-        hidden_states(model, batch)
+        hidden_at(model, packed, packed.ends)
     return torch.stack(caught)
 
 
@@ -86,7 +86,7 @@ def _without(model: LanguageModel, found: Float[Tensor, "layer d_model"], layers
 
 def _projecting_out(direction: Float[Tensor, " d_model"]) -> Any:
     def hook(_module: Any, _inputs: Any, options: dict[str, Any], output: Tensor) -> Tensor:
-        # Where a prefix is shared it comes in a pass of its own: only a token's position tells which is the first.
+        # Several texts lie in a row: only a token's position tells which is the first.
         along = (output.float() @ direction) * (options["position_ids"] > 0)
         return output - (along[..., None] * direction).to(output.dtype)
 

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from mechlib.edit.losses import cross_entropy
 from mechlib.facts import Prompt
+from mechlib.models.forward import hidden_at
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.packed import Packed, hidden_at, pack
+from mechlib.models.packed import Packed, pack
 from mechlib.models.precision import in_precision
 from mechlib.models.tokens import answer_token
 

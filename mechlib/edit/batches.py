@@ -21,8 +21,9 @@ from mechlib.edit.config import EditConfig, Loss
 from mechlib.edit.losses import cross_entropy, divergence, unlearning
 from mechlib.edit.trainable import Trainable
 from mechlib.facts import Prompt
+from mechlib.models.forward import Entry, enter, hidden_at
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.packed import Packed, hidden_at, join, moved, pack, stream_into
+from mechlib.models.packed import Packed, join, moved, pack
 from mechlib.models.tokens import answer_token
 
 _Item = TypeVar("_Item")
@@ -47,14 +48,13 @@ class Batch:
     """Prompts or texts packed together, the residual stream that enters the first trained layer, and what is read of them."""
 
     packed: Packed
-    stream: Float[Tensor, "row node d_model"]
-    layer: int
+    entry: Entry
     rows: tuple[Rows, ...]
 
     def losses(self, model: LanguageModel, loss: Loss) -> dict[str, Tensor]:
         """Shares of the means (nats): ``forget``, ``retain`` and ``text``, those that there are, and with references ``kl``."""
         rows = [part for part in self.rows if len(part.nodes)]
-        hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.stream, self.layer)
+        hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.entry)
         found = list(zip(rows, hidden.split([len(part.nodes) for part in rows]), strict=True))
         # Rows to forget come first.
         n = int(loss == "unlearning" and rows[0].loss == "forget")
@@ -72,8 +72,9 @@ class Batch:
 def joined(first: Batch, second: Batch) -> Batch:
     """Both batches as one."""
     rows = [(part, which) for which, batch in enumerate((first, second)) for part in batch.rows]
-    there = tuple(replace(part, nodes=moved(part.nodes, first.packed, second.packed, which)) for part, which in rows)
-    return Batch(join(first.packed, second.packed), torch.cat([first.stream, second.stream], 1), first.layer, there)
+    joint = tuple(replace(part, nodes=moved(part.nodes, first.packed, second.packed, which)) for part, which in rows)
+    entry = Entry(first.entry.layer, torch.cat([first.entry.stream, second.entry.stream], 1))
+    return Batch(join(first.packed, second.packed), entry, joint)
 
 
 @torch.no_grad()
@@ -131,13 +132,13 @@ def _texts(train: Trainable, texts: Sequence[Sequence[int]], count: int, config:
 
 
 def _entered(train: Trainable, packed: Packed, rows: tuple[Rows, ...], config: EditConfig) -> Batch:
-    stream = stream_into(train.model, packed, train.first_layer)
+    entry = enter(train.model, packed, train.first_layer)
     if config.kl_coefficient:
         rows = tuple(
             part if part.loss == "forget" else
-            replace(part, reference=hidden_at(train.model, packed, part.nodes, stream, train.first_layer)) for part in rows
+            replace(part, reference=hidden_at(train.model, packed, part.nodes, entry)) for part in rows
         )  # fmt: skip
-    return Batch(packed, stream, train.first_layer, rows)
+    return Batch(packed, entry, rows)
 
 
 def _parts(items: Sequence[_Item], size: int | None) -> list[Sequence[_Item]]:

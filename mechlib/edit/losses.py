@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.models.forward import Entry, TokenBatch, hidden_states
+from mechlib.models.forward import hidden_at
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import Packed
 
 # A fact with a log-probability below this counts as unlearned (the authors' threshold).
 FORGOTTEN = -5.0
@@ -120,19 +121,10 @@ def _scored(model: LanguageModel, hidden: Tensor, score: _Score) -> Tensor:
 
 
 def _head(model: LanguageModel) -> tuple[Tensor, float | None]:
-    cap = getattr(model.network.config.get_text_config(), "final_logit_softcapping", None)
-    return model.network.get_output_embeddings().weight, cap
+    return model.network.get_output_embeddings().weight, model.family.cap(model.config)
 
 
-def next_tokens(
-    model: LanguageModel, batch: TokenBatch, entry: Entry | None = None
-) -> tuple[Float[Tensor, "row d_model"], Int[Tensor, " row"]]:
-    """Final hidden state before every token of a text but its first, and these tokens; padding is left out."""
-    hidden = hidden_states(model, batch, entry)
-    real = torch.arange(1, batch.suffix.shape[1], device=hidden.device) < batch.lengths[:, None]
-    return hidden[:, :-1][real], batch.suffix[:, 1:][real]
-
-
-def next_token(model: LanguageModel, batch: TokenBatch, entry: Entry | None = None) -> Float[Tensor, ""]:
-    """Mean next-token cross-entropy (nats) of texts: the general-text loss."""
-    return cross_entropy(model, *next_tokens(model, batch, entry)).mean()
+def next_tokens(model: LanguageModel, packed: Packed) -> tuple[Float[Tensor, "row d_model"], Int[Tensor, " row"]]:
+    """Final hidden state before every token of a text but its first, and these tokens; text after text."""
+    nodes, following = (torch.cat([path[part] for path in packed.paths]) for part in (slice(None, -1), slice(1, None)))
+    return hidden_at(model, packed, nodes), packed.tokens.flatten()[following]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from mechlib.facts import Prompt
+from mechlib.models.forward import answer_logits, tokenize
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.packed import answer_logits, pack
 from mechlib.models.tokens import answer_token
 
 
@@ -52,7 +52,7 @@ def ask(model: LanguageModel, prompts: Sequence[Prompt], group: str = "", batch_
     order = sorted(range(len(prompts)), key=lambda index: (_alike(prompts[index]), index))
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
-        logits = answer_logits(model, pack(model, model.tokenizer([prompts[index].text for index in indices]).input_ids))
+        logits = answer_logits(model, tokenize(model, [prompts[index].text for index in indices]))
         for index, row in zip(indices, logits.log_softmax(-1), strict=True):
             rows[index] = _answer(model, prompts[index], row, group)
     return [rows[index] for index in range(len(prompts))]

@@ -9,8 +9,9 @@ import torch
 
 from mechlib.edit.delta import Delta
 from mechlib.edit.losses import next_tokens
-from mechlib.models.forward import token_batch, unembed
+from mechlib.models.forward import unembed
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import pack
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ def damage(model: LanguageModel, delta: Delta, texts: Mapping[str, Sequence[Sequ
 def _compared(
     model: LanguageModel, edited: LanguageModel, source: str, start: int, texts: Sequence[Sequence[int]]
 ) -> Iterator[Damage]:
-    batch = token_batch(model, texts, share_at_most=0)
-    before, following = next_tokens(model, batch)
-    after, _ = next_tokens(edited, batch)
+    packed, counts = pack(model, texts), [len(text) - 1 for text in texts]
+    before, following = next_tokens(model, packed)
+    after, _ = next_tokens(edited, packed)
     old, new = unembed(model, before).log_softmax(-1), unembed(model, after).log_softmax(-1)
     losses = [-values.gather(1, following[:, None])[:, 0] for values in (old, new)]
     divergences = (old.exp() * (old - new)).sum(-1)
-    for number, values in enumerate(zip(*(each.split(batch.last.tolist()) for each in (*losses, divergences)), strict=True), start):
+    for number, values in enumerate(zip(*(each.split(counts) for each in (*losses, divergences)), strict=True), start):
         loss_before, loss_after, divergence = (value.mean().item() for value in values)
         yield Damage(source, number, len(values[0]), loss_before, loss_after, divergence)

@@ -8,7 +8,7 @@ reference of not knowing; here, where there is none, it is a run whose subject i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -66,9 +66,10 @@ def references(
     for start in range(0, len(prompts), batch_size):
         pair = make_pair(original, prompts[start : start + batch_size], corruption, seed + start)
         after = range(1, original.architecture.n_layers)
-        drawn = [_patched(original, pair, residual_stream(original, pair.batch, after, pair.corrupt(draw))) for draw in range(draws)]
+        drawn = [_patched(original, pair, residual_stream(original, pair.packed, after, pair.corrupt(draw))) for draw in range(draws)]
         corrupted = torch.stack(drawn).mean(0).tolist()
-        found += [Reference(lead, tuple(row)) for lead, row in zip(pair.lead(original, pair.clean).tolist(), corrupted, strict=True)]
+        clean = pair.logit_difference(original, pair.clean).tolist()
+        found += [Reference(own, tuple(row)) for own, row in zip(clean, corrupted, strict=True)]
     return found
 
 
@@ -100,11 +101,11 @@ def depth(
         part = prompts[start : start + batch_size]
         # Of this pair only the clean run is used.
         pair = make_pair(original, part, "noise", seed=0)
-        edited = _patched(original, pair, residual_stream(model, pair.batch, range(1, depths + 1))).tolist()
+        edited = _patched(original, pair, residual_stream(model, pair.packed, range(1, depths + 1))).tolist()
         for prompt, after, known in zip(part, edited, references[start : start + batch_size], strict=True):
-            for layer, (lead, corrupted) in enumerate(zip(after, known.corrupted, strict=True)):
-                erased = _erased(known.clean, lead, corrupted, least_drop)
-                rows.append(DepthRow(prompt.fact.subject, layer, known.clean, lead, corrupted, erased))
+            for layer, (patched, corrupted) in enumerate(zip(after, known.corrupted, strict=True)):
+                erased = _erased(known.clean, patched, corrupted, least_drop)
+                rows.append(DepthRow(prompt.fact.subject, layer, known.clean, patched, corrupted, erased))
     return rows
 
 
@@ -120,13 +121,12 @@ def _check(prompts: Sequence[Prompt]) -> None:
 
 def _patched(original: LanguageModel, pair: Pair, donors: Sequence[Entry]) -> Float[Tensor, "text layer"]:
     """Logit differences of the clean run whose last token's stream is taken from ``donors``, layer by layer."""
-    texts, leads = torch.arange(len(pair.batch), device=original.device), list[Tensor]()
-    streams = residual_stream(original, pair.batch, [donor.layer for donor in donors], pair.clean)
-    for stream, donor in zip(streams, donors, strict=True):
-        suffix = stream.suffix.clone()
-        suffix[texts, pair.batch.last] = donor.suffix[texts, pair.batch.last]
-        leads.append(pair.lead(original, replace(stream, suffix=suffix)))
-    return torch.stack(leads, 1)
+    ends, found = pair.packed.ends, list[Tensor]()
+    entered = residual_stream(original, pair.packed, [donor.layer for donor in donors], pair.clean)
+    for entry, donor in zip(entered, donors, strict=True):
+        mixed = entry.stream.flatten(0, 1).index_put((ends,), donor.at(ends)).view_as(entry.stream)
+        found.append(pair.logit_difference(original, Entry(entry.layer, mixed)))
+    return torch.stack(found, 1)
 
 
 def _erased(clean: float, edited: float, corrupted: float, least_drop: float) -> float | None:

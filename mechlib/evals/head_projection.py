@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.facts import Prompt
-from mechlib.models.forward import TokenBatch, answer_hidden, residual_stream, tokenize, unembed
+from mechlib.models.forward import hidden_at, residual_stream, tokenize, unembed
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import Packed
 from mechlib.models.tokens import answer_token
 
 
@@ -76,17 +77,16 @@ def head_projection(
     return [rows[place] for place in sorted(rows)]
 
 
-def _read(model: LanguageModel, batch: TokenBatch, layers: Sequence[int]) -> Iterator[tuple[int, Float[Tensor, "text d_model"]]]:
+def _read(model: LanguageModel, packed: Packed, layers: Sequence[int]) -> Iterator[tuple[int, Float[Tensor, "text d_model"]]]:
     """The normed residual stream at each text's last token after each layer."""
     depth = model.architecture.n_layers
-    texts = torch.arange(len(batch), device=model.device)
     # What a layer writes enters the next one; what the last one writes is computed from what enters it.
-    entries = residual_stream(model, batch, sorted({min(layer + 1, depth - 1) for layer in layers}))
+    entries = residual_stream(model, packed, sorted({min(layer + 1, depth - 1) for layer in layers}))
     for entry in entries:
         if entry.layer - 1 in layers:
-            yield entry.layer - 1, model.network.model.norm(entry.suffix[texts, batch.last])
+            yield entry.layer - 1, model.network.model.norm(entry.at(packed.ends))
     if depth - 1 in layers:
-        yield depth - 1, answer_hidden(model, batch, entries[-1])
+        yield depth - 1, hidden_at(model, packed, packed.ends, entries[-1])
 
 
 def _row(model: LanguageModel, prompt: Prompt, layer: int, logits: Float[Tensor, " vocabulary"], candidates: int) -> ProjectionRow:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mechlib.facts import FactError, Prompt
 from mechlib.models.language_model import LanguageModel
-from mechlib.patching.probing import Position, answer_streams, classifier, cross_validate
+from mechlib.patching.probing import ReadAt, answer_streams, classifier, cross_validate
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LatentRow:
 
     subject: str
     layer: int
-    position: Position
+    position: ReadAt
     said: str
     correct: bool
     edited: bool

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mechlib.edit.losses import next_tokens
 from mechlib.evals.answers import ask
 from mechlib.facts import Fact, FactError, Prompt
 from mechlib.facts.relations import relation_of
 from mechlib.facts.reverse import CONSEQUENCES, Consequence, consequence_prompt, reverse_texts
-from mechlib.models.forward import token_batch, unembed
+from mechlib.models.forward import hidden_at, unembed
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import pack
 from mechlib.models.tokens import answer_token
 
 # Subjects at a time: logits over the vocabulary at each of their tokens are the memory this takes.
@@ -114,11 +114,13 @@ def log_probabilities(model: LanguageModel, text: str, names: Sequence[str]) -> 
     sequences = [[*start, *model.tokenizer(f" {name}", add_special_tokens=False).input_ids] for name in names]
     found: list[float] = []
     for first in range(0, len(sequences), _BATCH):
-        # The text's last token stays with the names: the first token of a name is read there.
-        batch = token_batch(model, sequences[first : first + _BATCH], share_at_most=len(start) - 1)
-        hidden, following = next_tokens(model, batch)
-        each = unembed(model, hidden).log_softmax(-1).gather(1, following[:, None])[:, 0]
-        found += [part.sum().item() for part in each.split(batch.last.tolist())]
+        packed = pack(model, sequences[first : first + _BATCH])
+        # The first token of a name is read at the text's last.
+        before = torch.cat([path[len(start) - 1 : -1] for path in packed.paths])
+        following = torch.cat([path[len(start) :] for path in packed.paths])
+        logits = unembed(model, hidden_at(model, packed, before))
+        each = logits.log_softmax(-1).gather(1, packed.tokens.flatten()[following, None])[:, 0]
+        found += torch.stack([part.sum() for part in each.split([len(path) - len(start) for path in packed.paths])]).tolist()
     return found
 
 

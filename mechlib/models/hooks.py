@@ -1,23 +1,23 @@
-"""Where components write: read or replace their outputs in the plain network.
+"""Read or replace components' outputs in the plain network.
 
-The one place that knows what a family adds to the residual stream. Gemma-2 and Gemma-3 norm the
-outputs of attention and MLP before they are added: the normed output is what counts here. A head is
-its slice of the output projection's input.
+Where a family norms the outputs of attention and MLP before they are added to the residual stream,
+the normed output is what counts. A head is its slice of the output projection's input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
 from mechlib.components import Architecture, Component, ComponentError
+from mechlib.models.families import Output
 from mechlib.models.language_model import LanguageModel
 
-# A layer's heads share one tensor [text, position, heads * d_head]; attention and MLP write [text, position, d_model].
-Place = tuple[int, Literal["heads", "attn", "mlp"]]
+# A layer's heads share one tensor [row, node, heads * d_head]; attention and MLP write [row, node, d_model].
+Place = tuple[int, Output]
 
 
 def place(component: Component) -> Place:
@@ -38,27 +38,23 @@ def columns(component: Component, arch: Architecture) -> slice:
 def hooks(model: LanguageModel, at: Mapping[Place, Callable[[Tensor], Tensor | None]]) -> Generator[None]:
     """Hand each place's tensor to its function; what the function returns, unless ``None``, goes on in its stead."""
     with ExitStack() as stack:
-        for (layer, part), function in at.items():
-            handle = _register(_module(model, layer, part), part, function)
-            stack.callback(handle.remove)
+        for (layer, output), function in at.items():
+            stack.callback(_register(model, layer, output, function).remove)
         yield
 
 
-def _register(module: Any, part: str, function: Callable[[Tensor], Tensor | None]) -> Any:
-    if part != "heads":
-        return module.register_forward_hook(lambda _module, _inputs, output: function(output))
+def _register(model: LanguageModel, layer: int, output: Output, function: Callable[[Tensor], Tensor | None]) -> Any:
+    block = model.layers[layer]
+    if output != "heads":
+
+
+        def after(_module: nn.Module, _inputs: tuple[Tensor, ...], written: Tensor) -> Tensor | None:
+            return function(written)
+
+        return model.family.writer(block, output).register_forward_hook(after)
 
     def before(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor] | None:
         changed = function(inputs[0])
         return None if changed is None else (changed,)
 
-    return module.register_forward_pre_hook(before)
-
-
-def _module(model: LanguageModel, layer: int, part: str) -> nn.Module:
-    block = model.layers[layer]
-    # Llama, too, has a post_attention_layernorm, but it is the norm before the MLP.
-    norms_outputs = hasattr(block, "pre_feedforward_layernorm")
-    if part == "mlp":
-        return block.post_feedforward_layernorm if norms_outputs else block.mlp
-    return block.post_attention_layernorm if norms_outputs and part == "attn" else block.self_attn.o_proj
+    return model.family.reader_of_heads(block).register_forward_pre_hook(before)

@@ -1,4 +1,4 @@
-"""A loaded model: network, tokenizer, sizes. The one place that knows model families."""
+"""A loaded model: network, tokenizer, sizes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from mechlib.components import Architecture
+from mechlib.components import Architecture, modules
+from mechlib.models.families import Family, architecture, family
 from mechlib.models.table import ModelError, ModelSpec
-
-# Families whose modules are named model.layers.N.{self_attn,mlp}.*_proj and which this code was
-# tested on; another family needs a row here and a tiny model in the tests.
-FAMILIES = ("gemma", "gemma2", "gemma3_text", "llama", "qwen2")
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,16 @@ class LanguageModel:
         return next(self.network.parameters()).device
 
     @property
+    def family(self) -> Family:
+        """What is particular to models of its kind."""
+        return family(self.network.config)
+
+    @property
+    def config(self) -> Any:
+        """The text model's Hugging Face configuration."""
+        return self.network.config.get_text_config()
+
+    @property
     def layers(self) -> Any:
         """The decoder layers, in order."""
         return self.network.model.layers
@@ -60,29 +67,11 @@ class LanguageModel:
         return replace(self, network=copy.deepcopy(self.network, kept))
 
 
-def architecture(config: Any) -> Architecture:
-    """Sizes from a Hugging Face configuration; raises :class:`ModelError` for an untested family."""
-    text = config.get_text_config()
-    if text.model_type not in FAMILIES:
-        raise ModelError(f"models of type '{text.model_type}' are not supported (supported: {', '.join(FAMILIES)})")
-    heads = text.num_attention_heads
-    return Architecture(
-        n_layers=text.num_hidden_layers,
-        n_heads=heads,
-        n_key_value_heads=text.num_key_value_heads or heads,
-        d_model=text.hidden_size,
-        d_head=getattr(text, "head_dim", None) or text.hidden_size // heads,
-        d_mlp=text.intermediate_size,
-    )
-
-
 def wrap(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> LanguageModel:
     """A :class:`LanguageModel` around a loaded network, checked against what components expect of it."""
     network.eval()
     network.requires_grad_(False)
     model = LanguageModel(spec, network, tokenizer, architecture(network.config), fingerprint)
-    from mechlib.components import modules
-
     found = model.parameters
     for component in modules(model.architecture):
         for block in component.weights(model.architecture):

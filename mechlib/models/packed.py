@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from mechlib.models.forward import ending, entering, passing, unembed
 from mechlib.models.language_model import LanguageModel
 
 # Attention of every node with every node of its row is to stay a small part of the work.
@@ -33,40 +31,62 @@ class Packed:
     visible: Bool[Tensor, "row node node"]
     paths: tuple[Int[Tensor, " _"], ...]
 
+    def __len__(self) -> int:
+        return len(self.paths)
+
     @property
     def ends(self) -> Int[Tensor, " text"]:
         """Each text's last node."""
         return torch.stack([path[-1] for path in self.paths])
 
+    def repeated(self, times: int) -> Packed:
+        """All rows ``times`` times, one copy of all texts after the other."""
+        starts = torch.arange(times, device=self.tokens.device)[:, None] * self.tokens.numel()
+        paths = (torch.cat(self.paths) + starts).flatten().split([len(path) for path in self.paths] * times)
+        return Packed(self.tokens.repeat(times, 1), self.positions.repeat(times, 1), self.visible.repeat(times, 1, 1), tuple(paths))
 
-def pack(model: LanguageModel, sequences: Sequence[Sequence[int]], rows: int | None = None) -> Packed:
-    """Pack token sequences, none of them empty, into rows (by default as many as keep attention cheap)."""
+
+def pack(
+    model: LanguageModel, sequences: Sequence[Sequence[int]], rows: int | None = None, share_at_most: int | None = None
+) -> Packed:
+    """Pack token sequences, none of them empty, into rows (by default as many as keep attention cheap).
+
+    With ``share_at_most`` each text has nodes of its own from that position on.
+    """
     order = sorted(range(len(sequences)), key=lambda n: tuple(sequences[n]))
+    limit = max(map(len, sequences)) if share_at_most is None else share_at_most
     # How many nodes each text adds to those before it: rows get equal shares of them.
-    own = [len(sequences[n]) - _shared(sequences[n], sequences[last]) for last, n in zip([order[0], *order], order, strict=False)]
+    pairs = zip([order[0], *order], order, strict=False)
+    own = [len(sequences[n]) - min(limit, _shared(sequences[n], sequences[last])) for last, n in pairs]
     own[0] = len(sequences[order[0]])
     rows = rows or max(1, round(sum(own) / _WIDTH))
-    shares: list[dict[tuple[int, int], int]] = [{} for _ in range(rows)]
+    # A node is known by its parent, its token and, where nothing is shared, its text.
+    shares: list[dict[tuple[int, int, int], int]] = [{} for _ in range(rows)]
     paths: dict[int, tuple[int, list[int]]] = {}
     before = 0
     for n, added in zip(order, own, strict=True):
         row = min(rows - 1, rows * before // sum(own))
         before += added
         path: list[int] = []
-        for token in sequences[n]:
-            path.append(shares[row].setdefault((path[-1] if path else -1, token), len(shares[row])))
+        for position, token in enumerate(sequences[n]):
+            key = path[-1] if path else -1, token, n if position >= limit else -1
+            path.append(shares[row].setdefault(key, len(shares[row])))
         paths[n] = row, path
+    return _packed(model, shares, [paths[n] for n in range(len(sequences))])
+
+
+def _packed(model: LanguageModel, shares: Sequence[dict[tuple[int, int, int], int]], paths: Sequence[tuple[int, list[int]]]) -> Packed:
     width = max(len(nodes) for nodes in shares)
-    tokens, positions = torch.zeros(2, rows, width, dtype=torch.long)
-    visible = torch.eye(width, dtype=torch.bool).repeat(rows, 1, 1)
+    tokens, positions = torch.zeros(2, len(shares), width, dtype=torch.long)
+    visible = torch.eye(width, dtype=torch.bool).repeat(len(shares), 1, 1)
     for row, nodes in enumerate(shares):
-        for (parent, token), node in nodes.items():
+        for (parent, token, _), node in nodes.items():
             tokens[row, node] = token
             if parent >= 0:
                 visible[row, node] |= visible[row, parent]
                 positions[row, node] = positions[row, parent] + 1
     at = model.device
-    counted = (torch.tensor(path, device=at) + row * width for row, path in (paths[n] for n in range(len(sequences))))
+    counted = (torch.tensor(path, device=at) + row * width for row, path in paths)
     return Packed(tokens.to(at), positions.to(at), visible.to(at), tuple(counted))
 
 
@@ -88,59 +108,3 @@ def moved(nodes: Int[Tensor, " some"], first: Packed, second: Packed, which: int
     """Where nodes of the first (``which`` is 0) or second are in both joined."""
     widths = first.tokens.shape[1], second.tokens.shape[1]
     return nodes // widths[which] * sum(widths) + nodes % widths[which] + (widths[0] if which else 0)
-
-
-def hidden_at(
-    model: LanguageModel,
-    packed: Packed,
-    nodes: Int[Tensor, " read"],
-    stream: Float[Tensor, "row node d_model"] | None = None,
-    layer: int = 0,
-) -> Float[Tensor, "read d_model"]:
-    """Final hidden states (after the last norm) at some nodes; ``stream``, if given, is what enters ``layer``."""
-    read, width = nodes.unique(), packed.tokens.shape[1]
-    with entering(model, layer, stream), ending(model, read // width, read % width):
-        return _run(model, packed).flatten(0, 1)[nodes]
-
-
-def answer_logits(model: LanguageModel, packed: Packed) -> Float[Tensor, "text vocabulary"]:
-    """Logits of the token that follows each text."""
-    return unembed(model, hidden_at(model, packed, packed.ends))
-
-
-@torch.no_grad()
-def stream_into(model: LanguageModel, packed: Packed, layer: int) -> Float[Tensor, "row node d_model"]:
-    """The residual stream right before ``layer``."""
-    caught: list[Tensor] = []
-    handle = model.layers[layer].register_forward_pre_hook(lambda _module, arguments: caught.append(arguments[0]))
-    try:
-        with passing(model.layers[layer:]):
-            _run(model, packed)
-    finally:
-        handle.remove()
-    return caught[0]
-
-
-def _run(model: LanguageModel, packed: Packed) -> Float[Tensor, "row node d_model"]:
-    output = model.network.model(
-        input_ids=packed.tokens, position_ids=packed.positions, attention_mask=_masks(model, packed), use_cache=False
-    )
-    return output.last_hidden_state
-
-
-def _masks(model: LanguageModel, packed: Packed) -> Any:
-    """The mask for every kind of layer, in the form that the network's attention reads."""
-    config = model.network.config.get_text_config()
-    window, kinds = getattr(config, "sliding_window", None), set(getattr(config, "layer_types", None) or ())
-    near = packed.visible
-    if window is not None:
-        near = near & (packed.positions[:, :, None] - packed.positions[:, None] < window)
-
-    def mask(visible: Tensor) -> Tensor:
-        if config._attn_implementation == "sdpa":
-            return visible[:, None]
-        nothing = torch.zeros(visible.shape, device=visible.device, dtype=torch.float32)
-        return nothing.masked_fill(~visible, torch.finfo(torch.float32).min)[:, None]
-
-    masks = {"full_attention": packed.visible, "sliding_attention": near}
-    return {kind: mask(masks[kind]) for kind in kinds} if kinds else mask(packed.visible)

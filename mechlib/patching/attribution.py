@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.components import nodes
+from mechlib.components import Architecture, nodes
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry
-from mechlib.models.hooks import Place, columns, place
+from mechlib.models.hooks import Place
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.precision import Precision
-from mechlib.patching.pairs import Corruption, Pair
+from mechlib.patching.pairs import Pair
 from mechlib.patching.relevance import relevance_rules
 from mechlib.patching.scores import Scores
-from mechlib.patching.sweep import Direction, Effects, Report, by_position, component_outputs, silent, sweep
+from mechlib.patching.sweep import Effects, SweepConfig, component_outputs, sweep
 
 Slope = Literal["gradient", "relevance"]
 
 
 def attribution_patching(
-    model: LanguageModel,
-    prompts: Sequence[Prompt],
-    *,
-    corruption: Corruption,
-    direction: Direction,
-    seed: int,
-    integration_steps: int = 0,
-    slope: Slope = "gradient",
-    precision: Precision = "float32",
-    batch_size: int = 16,
-    report: Report = silent,
+    model: LanguageModel, prompts: Sequence[Prompt], *, integration_steps: int = 0, slope: Slope = "gradient", **settings: Any
 ) -> Scores:
     """Slope times (source minus base) output, summed over positions, for each head and MLP.
 
@@ -44,36 +33,43 @@ def attribution_patching(
     With ``integration_steps`` the gradient is averaged over that many points between the base's and
     the source's embeddings (EAP-IG, inputs; Hanna et al. 2024). ``relevance`` takes the slope from
     relevance propagation instead (RelP, Jafari et al. 2025; see :mod:`mechlib.patching.relevance`).
+    ``settings`` are those of :class:`SweepConfig`, but with 16 prompts in a batch if not given.
     """
+    defaults: dict[str, Any] = {"batch_size": 16}
+    config = SweepConfig(**(defaults | settings))
     points = [(step + 0.5) / integration_steps for step in range(integration_steps)] or [0.0]
     name = "attribution patching" if slope == "gradient" else "relevance patching"
     name += f", {integration_steps} steps" if integration_steps else ""
 
-    def method(machine: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Effects:
-        return _attribute(machine, pair, base, source, points, slope)
+    def method(working: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Effects:
+        return _effects(working, pair, base, source, points, slope)
 
-    return sweep(name, method, model, prompts, corruption=corruption, direction=direction, seed=seed, batch_size=batch_size,
-                 report=report, precision=precision)  # fmt: skip
+    return sweep(name, method, model, prompts, config)
 
 
-def _attribute(model: LanguageModel, pair: Pair, base: Entry, source: Entry, points: Sequence[float], slope: Slope) -> Effects:
+def _effects(model: LanguageModel, pair: Pair, base: Entry, source: Entry, points: Sequence[float], slope: Slope) -> Effects:
     with torch.no_grad():
-        there, away = component_outputs(model, pair, source)
-        here, before = component_outputs(model, pair, base) if points != [0.0] else (dict[Place, Tensor](), away)
-    slopes = {at: torch.zeros_like(tensor) for at, tensor in there.items()}
+        in_source, of_source = component_outputs(model, pair, source)
+        in_base, of_base = component_outputs(model, pair, base) if points != [0.0] else (dict[Place, Tensor](), of_source)
+    slopes = {place: torch.zeros_like(tensor) for place, tensor in in_source.items()}
     for point in points:
         # The weights are frozen: gradients flow because the stream that enters the first layer asks for them.
-        stream = torch.lerp(base.suffix, source.suffix, point).requires_grad_(True)
+        stream = torch.lerp(base.stream, source.stream, point).requires_grad_(True)
         with relevance_rules(model) if slope == "relevance" else nullcontext():
-            outputs, leads = component_outputs(model, pair, replace(base, suffix=stream))
-            gradients = torch.autograd.grad(leads.sum(), list(outputs.values()))
-        for at, gradient in zip(outputs, gradients, strict=True):
-            slopes[at] += gradient / len(points)
-        if not here:
-            here, before = {at: tensor.detach() for at, tensor in outputs.items()}, leads.detach()
-    changes = {at: slopes[at].float() * (there[at] - here[at]) for at in slopes}
-    parts = {
-        component: by_position(pair, changes[place(component)][..., columns(component, model.architecture)].sum(-1))
-        for component in nodes(model.architecture)
-    }
-    return Effects({component: part.sum(1) for component, part in parts.items()}, before, away, parts)
+            outputs, differences = component_outputs(model, pair, Entry(base.layer, stream))
+            gradients = torch.autograd.grad(differences.sum(), list(outputs.values()))
+        for place, gradient in zip(outputs, gradients, strict=True):
+            slopes[place] += gradient / len(points)
+        if not in_base:
+            in_base, of_base = {place: tensor.detach() for place, tensor in outputs.items()}, differences.detach()
+    changes = {place: slopes[place].float() * (in_source[place] - in_base[place]) for place in slopes}
+    positions = pair.by_class(_of_components(model.architecture, changes))
+    return Effects(nodes(model.architecture), positions.sum(2), of_base, of_source, positions)
+
+
+def _of_components(arch: Architecture, changes: Mapping[Place, Tensor]) -> Float[Tensor, "row node component"]:
+    """Sums over the dimensions of each head and MLP, in the order of :func:`nodes`."""
+    sums: list[Tensor] = []
+    for layer in range(arch.n_layers):
+        sums += [changes[layer, "heads"].unflatten(-1, (arch.n_heads, arch.d_head)).sum(-1), changes[layer, "mlp"].sum(-1, keepdim=True)]
+    return torch.cat(sums, -1)

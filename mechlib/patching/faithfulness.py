@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from mechlib.components import Component, nodes
 from mechlib.facts import Prompt
-from mechlib.models.hooks import Place, columns, hooks, place
+from mechlib.models.hooks import Place, hooks
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
-from mechlib.patching.pairs import Pair, make_pair
+from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
-from mechlib.patching.sweep import Report, component_outputs, silent
+from mechlib.patching.sweep import Report, component_outputs, patching, silent
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,23 @@ def faithfulness(
     report: Report = silent,
 ) -> list[CircuitRow]:
     """Faithfulness of every prefix (in :func:`sizes`) of each ranking ``(method, signed, heads and MLPs)``."""
-    machine, everything = in_precision(model, precision), nodes(model.architecture)
+    working, everything = in_precision(model, precision), nodes(model.architecture)
     circuits = [(name, signed, size, frozenset(ranked[:size])) for name, signed, ranked in rankings for size in sizes(len(everything))]
-    totals: dict[frozenset[Component], float] = dict.fromkeys((kept for *_, kept in circuits), 0.0)  # methods can agree
-    clean, corrupted = 0.0, 0.0
+    # Methods can agree: each circuit is run once.
+    outside = {kept: _outside(model, kept) for *_, kept in circuits}
+    totals: list[Tensor] = []
     for start in range(0, len(prompts), batch_size):
-        pair = make_pair(machine, prompts[start : start + batch_size], "tokens", seed + start)
-        with computing(machine, precision):
-            outputs, away = component_outputs(machine, pair, pair.corrupted)
-            clean, corrupted = clean + pair.lead(machine, pair.clean).sum().item(), corrupted + away.sum().item()
-            for kept in totals:
-                totals[kept] += _circuit(machine, pair, outputs, kept).sum().item()
+        pair = make_pair(working, prompts[start : start + batch_size], "tokens", seed + start)
+        with computing(working, precision):
+            outputs, corrupted = component_outputs(working, pair, pair.corrupted)
+            runs = [pair.logit_difference(working, pair.clean), corrupted]
+            for replaced in outside.values():
+                changes = {place: patching(outputs[place], where) for place, where in replaced.items()}
+                runs.append(pair.logit_difference(working, pair.clean, hooks(working, changes)))
+            totals.append(torch.stack(runs).double().sum(1))
         report(min(start + batch_size, len(prompts)), len(prompts))
-    shares = {kept: (total - corrupted) / (clean - corrupted) for kept, total in totals.items()}
+    clean, corrupted, *found = torch.stack(totals).sum(0).tolist()
+    shares = {kept: (total - corrupted) / (clean - corrupted) for kept, total in zip(outside, found, strict=True)}
     return [CircuitRow(name, signed, size, len(everything), shares[kept]) for name, signed, size, kept in circuits]
 
 
@@ -78,23 +82,15 @@ def rankings(scores: dict[str, Scores], among: Sequence[Component]) -> list[tupl
     ]
 
 
-def _circuit(model: LanguageModel, pair: Pair, corrupted: dict[Place, Tensor], kept: frozenset[Component]) -> Float[Tensor, " text"]:
-    """Logit differences of the clean run with the outputs of all components but ``kept`` corrupted."""
-    outside: dict[Place, list[slice]] = {}
-    for component in nodes(model.architecture):
-        if component not in kept:
-            outside.setdefault(place(component), []).append(columns(component, model.architecture))
-    return pair.lead(model, pair.clean, hooks(model, {at: _replacer(corrupted[at], parts) for at, parts in outside.items()}))
-
-
-def _replacer(source: Tensor, parts: Sequence[slice]) -> Callable[[Tensor], Tensor]:
-    def replace(tensor: Tensor) -> Tensor:
-        changed = tensor.clone()
-        for part in parts:
-            changed[..., part] = source[..., part]
-        return changed
-
-    return replace
+def _outside(model: LanguageModel, kept: frozenset[Component]) -> dict[Place, Bool[Tensor, "1 1 1 width"]]:
+    """Of each output, what belongs to components that are not ``kept``; only outputs where there is something."""
+    arch = model.architecture
+    found: dict[Place, Tensor] = {}
+    for layer in range(arch.n_layers):
+        heads = torch.tensor([Component(layer, "head", head) not in kept for head in range(arch.n_heads)], device=model.device)
+        found[layer, "heads"] = heads.repeat_interleave(arch.d_head)
+        found[layer, "mlp"] = torch.tensor([Component(layer, "mlp") not in kept], device=model.device)
+    return {place: where[None, None, None] for place, where in found.items() if where.any()}
 
 
 def curve_areas(rows: Sequence[CircuitRow]) -> tuple[float, float]:

@@ -12,8 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechlib.facts import Prompt
-from mechlib.models.forward import Entry, TokenBatch, answer_hidden, enter, option_logits, token_batch
+from mechlib.models.forward import Entry, enter, hidden_at, option_logits
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import Packed, pack
 from mechlib.models.tokens import option_tokens, subject_positions
 
 Corruption = Literal["noise", "tokens"]
@@ -25,49 +26,42 @@ POSITIONS: tuple[Position, ...] = ("subject first", "subject middle", "subject l
 class Pair:
     """The same texts in a clean and a corrupted run, differing only in the subject's embeddings.
 
-    ``options`` are token ids, the true answer first; ``subject`` gives each text's first and last
-    subject position within the suffix. ``corrupt(n)`` is the n-th corrupted run; ``corrupted`` is
-    the first.
+    From the first subject on each text has nodes of its own. ``options`` are token ids, the true answer
+    first. ``classes`` tells of every node the index into ``POSITIONS``; -1 before the subject and for
+    padding. ``corrupt(n)`` is the n-th corrupted run; ``corrupted`` is the first.
     """
 
-    batch: TokenBatch
+    packed: Packed
     clean: Entry
     corrupted: Entry
     options: Int[Tensor, "text option"]
-    subject: Int[Tensor, "text 2"]
+    classes: Int[Tensor, "row node"]
     corrupt: Callable[[int], Entry]
 
-    def logit_difference(self, logits: Float[Tensor, "text option"]) -> Float[Tensor, " text"]:
-        """Logit of the true answer minus the mean logit of the other options."""
+    def logit_difference(
+        self, model: LanguageModel, entry: Entry, hooks: AbstractContextManager[Any] | None = None
+    ) -> Float[Tensor, " text"]:
+        """Logit of the true answer minus the mean logit of the other options, of each text in the run that starts at ``entry``."""
+        logits = option_logits(model, hidden_at(model, self.packed, self.packed.ends, entry, hooks), self.options)
         return logits[:, 0] - logits[:, 1:].mean(1)
 
-    def lead(self, model: LanguageModel, entry: Entry, hooks: AbstractContextManager[Any] | None = None) -> Float[Tensor, " text"]:
-        """Logit difference of each text in the run that starts at ``entry``."""
-        return self.logit_difference(option_logits(model, answer_hidden(model, self.batch, entry, hooks), self.options))
-
-    @property
-    def positions(self) -> Int[Tensor, "text position"]:
-        """Index into ``POSITIONS`` of every token of the suffix; -1 before the subject and for padding."""
-        at = torch.arange(self.batch.suffix.shape[1], device=self.subject.device)[None]
-        first, last, end = self.subject[:, :1], self.subject[:, 1:], self.batch.last[:, None]
-        named = torch.full(self.batch.suffix.shape, -1, device=at.device)
-        for index, where in enumerate((at == first, (at > first) & (at < last), at == last, (at > last) & (at < end), at == end)):
-            named = named.masked_fill(where, index)
-        return named
-
     def repeated(self, times: int) -> Pair:
-        """Every text ``times`` times in a row, to patch something else in each copy."""
+        """All texts ``times`` times, one copy after the other, to patch something else in each."""
 
-        def rows(tensor: Tensor) -> Tensor:
-            return tensor.repeat_interleave(times, 0)
+        def corrupt(number: int) -> Entry:
+            return self.corrupt(number).repeated(times)
 
-        def stream(entry: Entry) -> Entry:
-            return replace(entry, suffix=rows(entry.suffix))
+        options, classes = self.options.repeat(times, 1), self.classes.repeat(times, 1)
+        return Pair(self.packed.repeated(times), self.clean.repeated(times), self.corrupted.repeated(times), options, classes, corrupt)
 
-        batch = TokenBatch(self.batch.prefix, rows(self.batch.suffix), rows(self.batch.lengths))
-        return Pair(
-            batch, stream(self.clean), stream(self.corrupted), rows(self.options), rows(self.subject), lambda n: stream(self.corrupt(n))
-        )
+    def by_class(self, values: Float[Tensor, "row node score"]) -> Float[Tensor, "score text position"]:
+        """Sums of ``values`` over each text's nodes of each class."""
+        # Texts side by side: they have one node at least, and differ in length.
+        longest = max(len(path) for path in self.packed.paths)
+        nodes = torch.stack([torch.cat([path, path[-1:].expand(longest - len(path))]) for path in self.packed.paths])
+        real = torch.arange(longest, device=nodes.device) < torch.tensor([[len(path)] for path in self.packed.paths], device=nodes.device)
+        classes, own = self.classes.flatten()[nodes].masked_fill(~real, -1), values.flatten(0, 1)[nodes]
+        return torch.stack([(own * (classes == index)[..., None]).sum(1).T for index in range(len(POSITIONS))], 2)
 
 
 def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corruption, seed: int, noise: float = 3.0) -> Pair:
@@ -79,26 +73,55 @@ def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corru
     """
     sequences = model.tokenizer([prompt.text for prompt in prompts]).input_ids
     spans = [subject_positions(model, prompt) for prompt in prompts]
-    batch = token_batch(model, sequences, share_at_most=min(first for first, _ in spans))
-    shared = len(batch.prefix)
-    clean = enter(model, batch, 0)
-    subject = torch.tensor([[first - shared, last - shared] for first, last in spans], device=model.device)
-    at = torch.arange(batch.suffix.shape[1], device=model.device)
-    inside = (at >= subject[:, :1]) & (at <= subject[:, 1:])
-    real = clean.suffix[at < batch.lengths[:, None]]
+    most = min(first for first, _ in spans)
+    packed = pack(model, sequences, share_at_most=most)
+    shared = _common(sequences, most)
+    clean, table = enter(model, packed, 0), _table(packed, shared)
+    real = table >= 0
+    after = torch.arange(shared, shared + table.shape[1], device=model.device)
+    first, last = torch.tensor(spans, device=model.device).T[:, :, None]
+    inside = (after >= first) & (after <= last)
+    changed, scale = table[inside], clean.at(table[real]).std()
     ordinary = torch.tensor(_ordinary_tokens(model)) if corruption == "tokens" else torch.empty(0)
 
     def corrupt(number: int) -> Entry:
         # Draws of one batch lie far apart, so that those of two batches (seed, seed + 16, ...) never meet.
         generator = torch.Generator().manual_seed(seed + 1_000_003 * number)
         if corruption == "noise":
-            draw = torch.randn(clean.suffix.shape, generator=generator).to(clean.suffix) * (noise * real.std())
-            return replace(clean, suffix=clean.suffix + draw * inside[..., None])
-        drawn = ordinary[torch.randint(len(ordinary), batch.suffix.shape, generator=generator)].to(model.device)
-        return enter(model, replace(batch, suffix=torch.where(inside, drawn, batch.suffix)), 0)
+            drawn = torch.randn((*table.shape, clean.stream.shape[-1]), generator=generator).to(clean.stream)[inside]
+            noised = clean.stream.flatten(0, 1).index_add(0, changed, drawn * (noise * scale))
+            return Entry(0, noised.view_as(clean.stream))
+        drawn = ordinary[torch.randint(len(ordinary), table.shape, generator=generator)].to(model.device)
+        tokens = packed.tokens.flatten().index_put((changed,), drawn[inside])
+        return enter(model, replace(packed, tokens=tokens.view_as(packed.tokens)), 0)
 
-    tokens = torch.tensor([option_tokens(model, prompt) for prompt in prompts], device=model.device)
-    return Pair(batch, clean, corrupt(0), tokens, subject, corrupt)
+    options = torch.tensor([option_tokens(model, prompt) for prompt in prompts], device=model.device)
+    return Pair(packed, clean, corrupt(0), options, _classes(packed, spans), corrupt)
+
+
+def _common(sequences: Sequence[Sequence[int]], most: int) -> int:
+    """How many tokens all texts begin with in common: at most so many, and not all of any text."""
+    limit = min(most, min(map(len, sequences)) - 1)
+    return next((n for n in range(limit) if len({sequence[n] for sequence in sequences}) > 1), limit)
+
+
+def _table(packed: Packed, shared: int) -> Int[Tensor, "text position"]:
+    """Each text's nodes from position ``shared`` on; -1 behind its end. Draws have this shape."""
+    table = torch.full((len(packed), max(map(len, packed.paths)) - shared), -1, device=packed.tokens.device)
+    for row, path in zip(table, packed.paths, strict=True):
+        row[: len(path) - shared] = path[shared:]
+    return table
+
+
+def _classes(packed: Packed, spans: Sequence[tuple[int, int]]) -> Int[Tensor, "row node"]:
+    found = torch.full((packed.tokens.numel(),), -1, device=packed.tokens.device)
+    for path, (first, last) in zip(packed.paths, spans, strict=True):
+        at, end = torch.arange(len(path), device=path.device), len(path) - 1
+        named = torch.full_like(path, -1)
+        for index, where in enumerate((at == first, (at > first) & (at < last), at == last, (at > last) & (at < end), at == end)):
+            named = named.masked_fill(where, index)
+        found[path] = named
+    return found.view_as(packed.tokens)
 
 
 def _ordinary_tokens(model: LanguageModel, count: int = 2000) -> list[int]:

@@ -14,12 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mechlib.facts import Prompt
-from mechlib.models.forward import residual_stream, token_batch
+from mechlib.models.forward import residual_stream, tokenize
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.tokens import subject_positions
 
-Position = Literal["subject", "prompt"]
-POSITIONS: tuple[Position, ...] = ("subject", "prompt")
+ReadAt = Literal["subject", "prompt"]
+READ_AT: tuple[ReadAt, ...] = ("subject", "prompt")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ProbeRow:
     """Probe answers at one layer and position: ``correct`` of ``total`` held-out facts, and with shuffled labels."""
 
     layer: int
-    position: Position
+    position: ReadAt
     correct: int
     total: int
     control_correct: int
@@ -43,14 +43,14 @@ def probe(model: LanguageModel, prompts: Sequence[Prompt], seed: int, folds: int
     return cross_validate(answer_streams(model, prompts, batch_size), [prompt.fact.answer for prompt in prompts], seed, folds)
 
 
-def cross_validate(streams: Mapping[Position, Sequence[np.ndarray]], answers: Sequence[str], seed: int, folds: int = 5) -> list[ProbeRow]:
+def cross_validate(streams: Mapping[ReadAt, Sequence[np.ndarray]], answers: Sequence[str], seed: int, folds: int = 5) -> list[ProbeRow]:
     """:func:`probe` on residual streams [layer][fact, d_model] that were computed before."""
     labels = np.array(answers)
     shuffled = np.random.default_rng(seed).permutation(labels)
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
     rows: list[ProbeRow] = []
     for layer in range(len(streams["prompt"])):
-        for position in POSITIONS:
+        for position in READ_AT:
             features = streams[position][layer]
             correct, control = (
                 int(np.sum(cross_val_predict(classifier(), features, truth, cv=splits) == truth)) for truth in (labels, shuffled)
@@ -66,17 +66,16 @@ def classifier() -> Any:
 
 
 @torch.no_grad()
-def answer_streams(model: LanguageModel, prompts: Sequence[Prompt], batch_size: int = 64) -> dict[Position, list[np.ndarray]]:
+def answer_streams(model: LanguageModel, prompts: Sequence[Prompt], batch_size: int = 64) -> dict[ReadAt, list[np.ndarray]]:
     """Residual streams [layer][fact, d_model] at the two positions, entering each layer, in float32."""
-    kept: dict[Position, list[list[np.ndarray]]] = {"subject": [], "prompt": []}
+    kept: dict[ReadAt, list[list[np.ndarray]]] = {"subject": [], "prompt": []}
     for start in range(0, len(prompts), batch_size):
         part = prompts[start : start + batch_size]
         spans = [subject_positions(model, prompt) for prompt in part]
-        sequences = model.tokenizer([prompt.text for prompt in part]).input_ids
-        batch = token_batch(model, sequences, share_at_most=min(first for first, _ in spans))
-        rows = torch.arange(len(batch), device=model.device)
-        subject = torch.tensor([last - len(batch.prefix) for _, last in spans], device=model.device)
-        entries = residual_stream(model, batch, range(model.architecture.n_layers))
-        kept["subject"].append([entry.suffix[rows, subject].float().cpu().numpy() for entry in entries])
-        kept["prompt"].append([entry.suffix[rows, batch.last].float().cpu().numpy() for entry in entries])
+        packed = tokenize(model, [prompt.text for prompt in part])
+        subject = torch.stack([path[last] for path, (_, last) in zip(packed.paths, spans, strict=True)])
+        entries = residual_stream(model, packed, range(model.architecture.n_layers))
+        nodes: dict[ReadAt, torch.Tensor] = {"subject": subject, "prompt": packed.ends}
+        for position, read in nodes.items():
+            kept[position].append([entry.at(read).float().cpu().numpy() for entry in entries])
     return {where: [np.concatenate(layer) for layer in zip(*parts, strict=True)] for where, parts in kept.items()}

@@ -8,7 +8,7 @@ and attention patterns are constants (AH rule). Gradient times input then adds u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -23,21 +23,11 @@ _Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 @contextmanager
 def relevance_rules(model: LanguageModel) -> Generator[None]:
     """Within the block, backward passes through the model propagate relevance instead of gradients."""
+    rules = [(model.network.model.norm, "norm"), *(found for block in model.layers for found in model.family.rules(block))]
     with ExitStack() as stack:
-        for module, rule in _rules(model):
-            stack.callback(module.register_forward_hook(rule).remove)
+        for module, rule in rules:
+            stack.callback(module.register_forward_hook(_HOOKS[rule]).remove)
         yield
-
-
-def _rules(model: LanguageModel) -> Iterator[tuple[Any, _Hook]]:
-    yield model.network.model.norm, _norm
-    for block in model.layers:
-        yield from ((module, _norm) for module in block.children() if type(module).__name__.endswith("RMSNorm"))
-        # A pattern is constant if nothing flows back into queries and keys.
-        yield block.self_attn.q_proj, _constant
-        yield block.self_attn.k_proj, _constant
-        yield block.mlp.act_fn, _activation
-        yield block.mlp.up_proj, _half
 
 
 def _constant(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -65,3 +55,6 @@ def _activation(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) 
 def _straight(output: Tensor, x: Tensor, factor: Tensor) -> Tensor:
     """The value of ``output`` with the slope ``factor`` in ``x``."""
     return output.detach() + (x - x.detach()) * factor
+
+
+_HOOKS: Mapping[str, _Hook] = {"norm": _norm, "constant": _constant, "activation": _activation, "half": _half}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry
-from mechlib.models.hooks import Place, hooks, place
+from mechlib.models.hooks import Place, hooks
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
 from mechlib.patching.pairs import POSITIONS, Corruption, Pair, make_pair
@@ -27,88 +28,97 @@ def silent(_done: int, _of: int) -> None:
 
 
 @dataclass(frozen=True)
-class Effects:
-    """Of one batch: each component's effect on the base run [text], and the logit differences of both runs [text].
+class SweepConfig:
+    """How pairs of runs are made and compared.
 
-    ``positions`` holds the effects by class of position [text, class], where the method tells them apart.
+    ``denoise`` brings outputs of the clean run into the corrupted one (what suffices), ``noise``
+    those of the corrupted run into the clean one (what is necessary). A batch's corruption is drawn
+    from ``seed`` and the batch's first prompt, so another ``batch_size`` draws another.
+    ``report(done, of)`` counts prompts.
     """
 
-    components: dict[Component, Tensor]
-    base: Tensor
-    source: Tensor
-    positions: dict[Component, Tensor] = field(default_factory=dict)
+    corruption: Corruption = "tokens"
+    direction: Direction = "denoise"
+    seed: int = 0
+    precision: Precision = "float32"
+    batch_size: int = 32
+    report: Report = silent
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Of one batch: each component's effect on the base run, and the logit differences of both runs.
+
+    ``positions`` are the effects by class of position, where the method tells them apart.
+    """
+
+    components: Sequence[Component]
+    values: Float[Tensor, "component text"]
+    base: Float[Tensor, " text"]
+    source: Float[Tensor, " text"]
+    positions: Float[Tensor, "component text position"] | None = None
 
 
 Method = Callable[[LanguageModel, Pair, Entry, Entry], Effects]
 
 
-def sweep(
-    name: str,
-    method: Method,
-    model: LanguageModel,
-    prompts: Sequence[Prompt],
-    *,
-    corruption: Corruption,
-    direction: Direction,
-    seed: int,
-    batch_size: int,
-    report: Report,
-    precision: Precision = "float32",
-) -> Scores:
+def sweep(name: str, method: Method, model: LanguageModel, prompts: Sequence[Prompt], config: SweepConfig) -> Scores:
     """Score components with ``method(model, pair, base, source)``, batch by batch: memory does not grow with the prompts.
 
-    ``denoise`` brings outputs of the clean run into the corrupted one (what suffices), ``noise``
-    those of the corrupted run into the clean one (what is necessary). Scores are divided by the
-    difference that the whole corruption makes, so larger means more important in both directions.
+    Scores are divided by the difference that the whole corruption makes, so larger means more
+    important in both directions.
     """
-    machine = in_precision(model, precision)
+    working = in_precision(model, config.precision)
     found: list[Effects] = []
-    for start in range(0, len(prompts), batch_size):
-        pair = make_pair(machine, prompts[start : start + batch_size], corruption, seed + start)
-        base, source = (pair.corrupted, pair.clean) if direction == "denoise" else (pair.clean, pair.corrupted)
-        with computing(machine, precision):
-            found.append(method(machine, pair, base, source))
-        report(min(start + batch_size, len(prompts)), len(prompts))
-    return _scores(f"{name} ({direction})", found, direction)
+    for start in range(0, len(prompts), config.batch_size):
+        pair = make_pair(working, prompts[start : start + config.batch_size], config.corruption, config.seed + start)
+        base, source = (pair.corrupted, pair.clean) if config.direction == "denoise" else (pair.clean, pair.corrupted)
+        with computing(working, config.precision):
+            found.append(method(working, pair, base, source))
+        config.report(min(start + config.batch_size, len(prompts)), len(prompts))
+    return _scores(f"{name} ({config.direction})", found, config.direction)
 
 
 def _scores(name: str, found: Sequence[Effects], direction: Direction) -> Scores:
     """Effects of all batches as shares of the whole difference between the runs."""
     base, source = (torch.cat([getattr(batch, run) for batch in found]).double() for run in ("base", "source"))
-    span = (source - base).sum().item()
-    effects = {component: torch.cat([batch.components[component] for batch in found]).double() for component in found[0].components}
-    shares = {
-        component: torch.cat([batch.positions[component] for batch in found]).double().sum(0) / span for component in found[0].positions
-    }
+    span = (source - base).sum()
+    effects, components = torch.cat([batch.values for batch in found], 1).double(), found[0].components
+    positions = [batch.positions for batch in found if batch.positions is not None]
+    shares = (torch.cat(positions, 1).double().sum(1) / span).tolist() if positions else []
     corrupted, clean = (base, source) if direction == "denoise" else (source, base)
     return Scores(
         method=name,
-        values={component: effect.sum().item() / span for component, effect in effects.items()},
+        values=dict(zip(components, (effects.sum(1) / span).tolist(), strict=True)),
         clean=clean.mean().item(),
         corrupted=corrupted.mean().item(),
-        effects={component: _rounded(effect) for component, effect in effects.items()},
-        spans=_rounded(source - base),
-        positions={component: dict(zip(POSITIONS, _rounded(share), strict=True)) for component, share in shares.items()},
+        effects=dict(zip(components, map(_rounded, effects.tolist()), strict=True)),
+        spans=_rounded((source - base).tolist()),
+        positions={component: dict(zip(POSITIONS, _rounded(own), strict=True)) for component, own in zip(components, shares, strict=False)},
     )
 
 
-def _rounded(values: Tensor) -> tuple[float, ...]:
+def _rounded(values: Sequence[float]) -> tuple[float, ...]:
     # What is kept for each prompt is to be read, not computed back to the score: six decimals keep files small.
-    return tuple(round(value, 6) for value in values.tolist())
+    return tuple(round(value, 6) for value in values)
 
 
-def component_outputs(model: LanguageModel, pair: Pair, entry: Entry, attention: bool = False) -> tuple[dict[Place, Tensor], Tensor]:
-    """One run: outputs of all heads and MLPs (and whole attention layers) at the suffix positions, and each text's logit difference."""
+def component_outputs(
+    model: LanguageModel, pair: Pair, entry: Entry, attention: bool = False
+) -> tuple[dict[Place, Tensor], Float[Tensor, " text"]]:
+    """One run: outputs of all heads and MLPs (and whole attention layers), and each text's logit difference."""
     outputs: dict[Place, Tensor] = {}
-    places = {place(component) for component in nodes(model.architecture)}
-    places |= {(layer, "attn") for layer in range(model.architecture.n_layers)} if attention else set()
-    return outputs, pair.lead(model, entry, hooks(model, {at: _keeper(outputs, at) for at in sorted(places)}))
+    parts = ("heads", "mlp", "attn") if attention else ("heads", "mlp")
+    places: list[Place] = [(layer, part) for layer in range(model.architecture.n_layers) for part in parts]
+    return outputs, pair.logit_difference(model, entry, hooks(model, {place: keeping(place, outputs) for place in places}))
 
 
-def _keeper(outputs: dict[Place, Tensor], at: Place) -> Callable[[Tensor], None]:
-    return lambda tensor: outputs.update({at: tensor})
+def keeping(place: Place, outputs: dict[Place, Tensor]) -> Callable[[Tensor], None]:
+    """A function for :func:`hooks` that writes down what it is handed."""
+    return lambda tensor: outputs.update({place: tensor})
 
 
-def by_position(pair: Pair, values: Tensor) -> Tensor:
-    """Sums of ``values`` [text, position] over classes of positions: [text, class]."""
-    return torch.stack([(values * (pair.positions == index)).sum(1) for index in range(len(POSITIONS))], 1)
+def patching(source: Float[Tensor, "row node width"], where: Bool[Tensor, " copy #row #node #width"]) -> Callable[[Tensor], Tensor]:
+    """A function for :func:`hooks` that puts ``source`` into copies of a run, into each where ``where`` says."""
+    # The copies stand one after the other (see Pair.repeated).
+    return lambda tensor: torch.where(where, source, tensor.view(len(where), *source.shape)).view_as(tensor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mechlib.components import Component, nodes
 from mechlib.facts import Prompt
@@ -34,31 +34,30 @@ def gradient_times_weight(
     A score is the component's share of the sum over all heads, keys, values and MLPs. Nothing is
     corrupted: ``corrupted`` equals ``clean``. ``effects`` have one entry a batch.
     """
-    machine, arch = in_precision(model, precision), model.architecture
+    working, arch = in_precision(model, precision), model.architecture
     scored = (*nodes(arch), *(Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads)))
     names = {block.parameter for component in scored for block in component.weights(arch)}
-    weights = {name: _leaf(machine, name) for name in sorted(names)}
-    products: dict[Component, list[float]] = {component: [] for component in scored}
-    leads: list[torch.Tensor] = []
+    weights = {name: _leaf(working, name) for name in sorted(names)}
+    batches: list[Tensor] = []
+    clean: list[Tensor] = []
     for start in range(0, len(prompts), batch_size):
-        pair = make_pair(machine, prompts[start : start + batch_size], "tokens", seed + start)
-        with computing(machine, precision):
-            lead = pair.lead(machine, pair.clean)
-        gradients = dict(zip(weights, torch.autograd.grad(lead.mean(), list(weights.values())), strict=True))
-        for component in scored:
-            blocks = [(gradients[b.parameter][b.index], weights[b.parameter].detach()[b.index]) for b in component.weights(arch)]
-            products[component].append(sum((slope * weight).abs().sum().item() for slope, weight in blocks))
-        leads.append(lead.detach())
+        pair = make_pair(working, prompts[start : start + batch_size], "tokens", seed + start)
+        with computing(working, precision):
+            differences = pair.logit_difference(working, pair.clean)
+        gradients = dict(zip(weights, torch.autograd.grad(differences.mean(), list(weights.values())), strict=True))
+        sizes = {name: (gradients[name] * weight.detach()).abs() for name, weight in weights.items()}
+        batches.append(torch.stack([torch.stack([sizes[b.parameter][b.index].sum() for b in c.weights(arch)]).sum() for c in scored]))
+        clean.append(differences.detach())
         report(min(start + batch_size, len(prompts)), len(prompts))
-    totals = [sum(batch) for batch in zip(*products.values(), strict=True)]
-    mean = torch.cat(leads).mean().item()
+    products, mean = torch.stack(batches, 1).double(), torch.cat(clean).mean().item()
+    shares, totals = products.sum(1) / products.sum(), products.sum(0)
     return Scores(
-        "gradient x weight",
-        {component: sum(found) / sum(totals) for component, found in products.items()},
-        mean,
-        mean,
-        {component: tuple(found) for component, found in products.items()},
-        tuple(totals),
+        method="gradient x weight",
+        values=dict(zip(scored, shares.tolist(), strict=True)),
+        clean=mean,
+        corrupted=mean,
+        effects=dict(zip(scored, map(tuple, products.tolist()), strict=True)),
+        spans=tuple(totals.tolist()),
     )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.report.aggregation import FACT, Rows, fact_values
 from mechlib.report.robustness import UNEDITED, arm_values, outcomes, setting_name, shared_setting, strongest, under
 from mechlib.report.tables import label, leading
 from mechlib.report.verdicts import Duel, judged
-from mechlib.attacks.registry import ATTACKS
 from mechlib.stats import Interval
 
 ANY = "any"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import FORMATS
 from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.tables import label
-from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 

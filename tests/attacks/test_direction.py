@@ -10,7 +10,8 @@ from mechlib.attacks.direction import direction_removal, directions
 from mechlib.components import Component, ComponentError
 from mechlib.edit.delta import Delta
 from mechlib.evals.answers import ask
-from mechlib.models.forward import residual_stream, token_batch
+from mechlib.models.forward import residual_stream
+from mechlib.models.packed import pack
 from mechlib.models.tokens import answer_token
 
 PROMPTS = [*FORGET, *RETAIN]
@@ -40,9 +41,10 @@ def log_probabilities(model, batch_size=64):
 
 def outputs(model):
     """Output of every layer but the last, at every token of every prompt [layer, text, position, d_model], and what is no padding."""
-    batch = token_batch(model, model.tokenizer([asked.text for asked in PROMPTS]).input_ids, share_at_most=0)
-    streams = [entry.suffix for entry in residual_stream(model, batch, range(1, model.architecture.n_layers))]
-    return torch.stack(streams), torch.arange(batch.suffix.shape[1]) < batch.lengths[:, None]
+    packed = pack(model, model.tokenizer([asked.text for asked in PROMPTS]).input_ids, rows=len(PROMPTS), share_at_most=0)
+    paths = torch.nn.utils.rnn.pad_sequence(list(packed.paths), batch_first=True, padding_value=-1)
+    entries = residual_stream(model, packed, range(1, model.architecture.n_layers))
+    return torch.stack([entry.at(paths) for entry in entries]), paths >= 0
 
 
 def after_layer_1(model, text):

@@ -20,7 +20,7 @@ from mechlib.attacks.soft_prompt import SoftPromptError, behind, placeholder, so
 from mechlib.edit.losses import cross_entropy
 from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, athletes, prompts
-from mechlib.models.forward import answer_hidden, tokenize
+from mechlib.models.forward import hidden_at, tokenize
 from mechlib.models.tokens import answer_token, subject_positions
 
 FACTS = sorted(athletes())[::60]  # by name, so that the sports are mixed
@@ -102,7 +102,8 @@ def test_the_vectors_gradient_is_that_of_the_networks_own_inputs(tiny):
     texts, labels = [f"{front}{one.text}" for one in RELEARN], torch.tensor([answer_token(tiny, one.answer) for one in RELEARN])
     vectors = torch.randn(4, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
     twin = behind(tiny, vectors)
-    cross_entropy(twin, answer_hidden(twin, tokenize(twin, texts)), labels).sum().backward()
+    packed = tokenize(twin, texts)
+    cross_entropy(twin, hidden_at(twin, packed, packed.ends), labels).sum().backward()
     expected = vectors.detach().clone().requires_grad_()
     for text, label in zip(texts, labels, strict=True):
         embedded = tiny.network.get_input_embeddings()(tiny.tokenizer(text, return_tensors="pt").input_ids)

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from tiny_models import FAMILIES, tiny_model
 
 from mechlib.edit.general_text import sample
-from mechlib.edit.losses import cross_entropy, divergence, next_token, next_tokens, unlearning
+from mechlib.edit.losses import cross_entropy, divergence, next_tokens, unlearning
 from mechlib.facts import FORMATS, athletes, prompts
-from mechlib.models.forward import answer_hidden, answer_logits, enter, token_batch, tokenize
+from mechlib.models.forward import answer_logits, hidden_at, tokenize
+from mechlib.models.packed import pack
 
 MODELS = {family: tiny_model(family) for family in FAMILIES}
 
@@ -120,17 +121,15 @@ def test_gemma_2_has_a_soft_cap_that_matters():
 
 def test_the_text_loss_is_hugging_faces(tiny):
     texts = torch.tensor(sample(tiny, 3, 10, seed=0))
-    batch = token_batch(tiny, texts.tolist(), share_at_most=0)
-    expected = tiny.network(input_ids=texts, labels=texts).loss
-    torch.testing.assert_close(next_token(tiny, batch), expected, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(next_token(tiny, batch, enter(tiny, batch, 2)), expected, atol=1e-5, rtol=1e-5)
+    found = cross_entropy(tiny, *next_tokens(tiny, pack(tiny, texts.tolist()))).mean()
+    torch.testing.assert_close(found, tiny.network(input_ids=texts, labels=texts).loss, atol=1e-5, rtol=1e-5)
 
 
 def test_padding_is_no_text(tiny):
     texts = [text[:length] for text, length in zip(sample(tiny, 3, 10, seed=0), (11, 4, 7), strict=True)]
-    hidden, labels = next_tokens(tiny, token_batch(tiny, texts, share_at_most=0))
+    hidden, labels = next_tokens(tiny, pack(tiny, texts))
     assert labels.tolist() == [token for text in texts for token in text[1:]]
-    one_by_one = [next_tokens(tiny, token_batch(tiny, [text], share_at_most=0))[0] for text in texts]
+    one_by_one = [next_tokens(tiny, pack(tiny, [text]))[0] for text in texts]
     torch.testing.assert_close(hidden, torch.cat(one_by_one), atol=1e-4, rtol=1e-4)
 
 
@@ -139,4 +138,4 @@ def test_the_answers_loss_is_that_of_its_logits(tiny):
     labels = torch.arange(10, 10 + len(batch))
     with torch.no_grad():
         expected = torch.nn.functional.cross_entropy(answer_logits(tiny, batch), labels, reduction="none")
-        torch.testing.assert_close(cross_entropy(tiny, answer_hidden(tiny, batch), labels), expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(cross_entropy(tiny, hidden_at(tiny, batch, batch.ends), labels), expected, atol=1e-5, rtol=1e-5)

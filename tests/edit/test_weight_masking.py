@@ -12,11 +12,12 @@ from tiny_models import tiny_model
 from mechlib.components import Component, ComponentError, Localization
 from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.general_text import sample
-from mechlib.edit.losses import next_token
+from mechlib.edit.losses import cross_entropy, next_tokens
 from mechlib.edit.weight_masking import Mask, MaskConfig, discretized, train_mask
 from mechlib.evals.answers import ask
 from mechlib.evals.mechanisms import touched
-from mechlib.models.forward import answer_logits, token_batch, tokenize
+from mechlib.models.forward import answer_logits, tokenize
+from mechlib.models.packed import pack
 
 WHERE = pytest.mark.parametrize("where", LOCALIZATIONS.values(), ids=LOCALIZATIONS)
 GEMMA, HALF = tiny_model("gemma3"), tiny_model("llama")
@@ -162,7 +163,7 @@ def loss_after(model, block, place, by, texts, config):
     change.view(-1)[place] = by * original.flatten()[place]
     with Delta({block: change}).applied(model), torch.no_grad():
         retained = -sum(answer.log_probability for answer in ask(model, RETAIN)) / len(RETAIN)
-        likely = next_token(model, token_batch(model, texts, share_at_most=0)).item()
+        likely = cross_entropy(model, *next_tokens(model, pack(model, texts))).mean().item()
         return config.forget_coefficient * forget_loss(model) + config.retain_coefficient * retained + config.text_coefficient * likely
 
 

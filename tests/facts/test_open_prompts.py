@@ -106,7 +106,7 @@ def test_options_that_share_their_first_token_cannot_be_told_apart(answer, targe
 def test_the_lead_of_an_open_prompt_is_that_of_the_true_answer_over_the_target():
     pair = make_pair(MODEL, OPEN[:4], "tokens", seed=0)
     with torch.no_grad():
-        lead = pair.lead(MODEL, pair.clean)
+        lead = pair.logit_difference(MODEL, pair.clean)
     for number, asked in enumerate(OPEN[:4]):
         own, target = option_tokens(MODEL, asked)
         logits = logits_of(asked.text)

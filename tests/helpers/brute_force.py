@@ -55,13 +55,12 @@ def full_pass(model, stream):
 
 def streams(pair, row):
     """What enters the first layer for one text, clean and corrupted."""
-    length = pair.batch.lengths[row]
-    return tuple(torch.cat([entry.prefix, entry.suffix[row, :length]]) for entry in (pair.clean, pair.corrupted))
+    return tuple(entry.at(pair.packed.paths[row]) for entry in (pair.clean, pair.corrupted))
 
 
 def drawn_tokens(model, pair):
     """The tokens of the corrupted runs: those whose embeddings enter the first layer."""
-    corrupted = torch.stack([streams(pair, row)[1] for row in range(len(pair.batch))])
+    corrupted = torch.stack([streams(pair, row)[1] for row in range(len(pair.packed))])
     directions = torch.nn.functional.normalize(model.network.get_input_embeddings().weight, dim=-1)
     return (torch.nn.functional.normalize(corrupted, dim=-1) @ directions.T).argmax(-1)
 
@@ -93,7 +92,7 @@ def loop_over_components(model, asked, corruption, direction, seed, batch_size):
     totals, ends = dict.fromkeys(nodes(model.architecture), 0.0), [0.0, 0.0]
     for start in range(0, len(asked), batch_size):
         pair = make_pair(model, asked[start : start + batch_size], corruption, seed + start)
-        for row in range(len(pair.batch)):
+        for row in range(len(pair.packed)):
             clean, corrupted = streams(pair, row)
             base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
             plain = [answer_lead(full_pass(model, stream), pair.options[row]) for stream in (clean, corrupted)]

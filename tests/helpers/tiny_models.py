@@ -18,6 +18,8 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
 )
 
 from mechlib.facts import FORMATS, athletes, formats_of, prompt, world_facts
@@ -32,6 +34,7 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "llama": (LlamaConfig, LlamaForCausalLM, {"head_dim": 8}),
     "gemma2": (Gemma2Config, Gemma2ForCausalLM, {"sliding_window": 64, "head_dim": 8}),
     "gemma": (GemmaConfig, GemmaForCausalLM, {"head_dim": 8}),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, {}),
 }
 
 

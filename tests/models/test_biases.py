@@ -4,15 +4,13 @@ import pytest
 import torch
 from brute_force import PROMPTS, loop_over_components
 from editing import LOCALIZATIONS, bits, edited, inside, same
-from tiny_models import FAMILIES, tiny_model
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from tiny_models import tiny_model
 
 from mechlib.patching.activation import activation_patching
 
 
 @pytest.fixture
-def biased(monkeypatch):
-    monkeypatch.setitem(FAMILIES, "qwen2", (Qwen2Config, Qwen2ForCausalLM, {}))
+def biased():
     model, generator = tiny_model("qwen2"), torch.Generator().manual_seed(0)
     for name, weight in model.parameters.items():
         if name.endswith("bias"):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from hooked import hooked
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import FAMILIES, tiny_model
@@ -11,8 +12,7 @@ from tiny_models import FAMILIES, tiny_model
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules, nodes
 from mechlib.edit.delta import Delta
 from mechlib.facts import FORMATS, athletes, prompts
-from mechlib.models.forward import answer_logits, token_batch, tokenize
-from mechlib.models.hooked import hooked
+from mechlib.models.forward import answer_logits, tokenize
 
 indices = st.integers(0, 500)
 components = st.one_of(
@@ -145,7 +145,7 @@ def test_the_weights_of_a_component_write_its_activation_and_no_other(tiny, name
 def test_a_neuron_s_rows_write_its_own_activation_and_its_column_reads_it(tiny, number):
     blocks = Component(1, "neuron", number).weights(tiny.architecture)
     texts = [prompt.text for prompt in prompts(athletes().facts[::400], FORMATS["one_shot"])]
-    batch = token_batch(tiny, tiny.tokenizer(texts).input_ids, share_at_most=0)
+    batch = tokenize(tiny, texts)
     machine = hooked(tiny)
     before = outputs_of_layer_1(machine, batch)
     for block in blocks:
@@ -170,8 +170,7 @@ def test_a_neuron_s_rows_write_its_own_activation_and_its_column_reads_it(tiny, 
 def test_a_head_owns_the_columns_that_read_its_output(tiny, head):
     block = next(b for b in Component(1, "head", head).weights(tiny.architecture) if "o_proj" in b.parameter)
     texts = [prompt.text for prompt in prompts(athletes().facts[::400], FORMATS["one_shot"])]
-    # Nothing shared: hooks are not active while a shared prefix is computed.
-    batch = token_batch(tiny, tiny.tokenizer(texts).input_ids, share_at_most=0)
+    batch = tokenize(tiny, texts)
     machine = hooked(tiny)
 
     def silence(tensor, hook):

@@ -95,7 +95,7 @@ def reacting_by_half(model, direction):
     """Exact patching, but each later MLP changes its output by half as much as it would."""
     pair, totals, span = make_pair(model, SHORT, "tokens", SEED), dict.fromkeys(nodes(model.architecture), 0.0), 0.0
     mlps = [Component(layer, "mlp") for layer in range(model.architecture.n_layers)]
-    for row in range(len(pair.batch)):
+    for row in range(len(pair.packed)):
         clean, corrupted = streams(pair, row)
         base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
         here, there = outputs_of(model, base, mlps), outputs_of(model, source, totals)

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_model
 
-from mechlib.models.packed import answer_logits, hidden_at, join, moved, pack, stream_into
+from mechlib.models.forward import Entry, answer_logits, enter, hidden_at
+from mechlib.models.packed import join, moved, pack
 
 # Shared beginnings of several depths, a text inside another, twice the same text, and one that shares nothing.
 TEXTS = [[2, 5, 6, 7], [2, 5, 6, 8, 9], [2, 5, 6], [2, 5, 9, 9, 9, 4], [2, 5, 6, 7], [3], [2, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]]
@@ -42,11 +43,12 @@ def test_from_the_stream_at_any_layer_and_joined(tiny):
     first, second = pack(tiny, TEXTS[:4], 2), pack(tiny, TEXTS[4:], 2)
     both = join(first, second)
     for layer in range(tiny.architecture.n_layers):
-        streams = [stream_into(tiny, part, layer) for part in (first, second)]
-        for which, (part, stream) in enumerate(zip((first, second), streams, strict=True)):
-            close(hidden_at(tiny, part, part.ends, stream, layer), hidden_at(tiny, part, part.ends))
+        entries = [enter(tiny, part, layer) for part in (first, second)]
+        for which, (part, entry) in enumerate(zip((first, second), entries, strict=True)):
+            close(hidden_at(tiny, part, part.ends, entry), hidden_at(tiny, part, part.ends))
             nodes = moved(part.ends, first, second, which)
-            close(hidden_at(tiny, both, nodes, torch.cat(streams, 1), layer), hidden_at(tiny, part, part.ends))
+            joint = Entry(layer, torch.cat([entry.stream for entry in entries], 1))
+            close(hidden_at(tiny, both, nodes, joint), hidden_at(tiny, part, part.ends))
     for text, path in zip(TEXTS, both.paths, strict=True):
         assert both.tokens.flatten()[path].tolist() == text
 
@@ -73,6 +75,15 @@ def test_a_window_is_one_of_positions_and_not_of_nodes(tiny_gemma3):
 
 
 ANY = tiny_model("gemma3")
+
+
+def test_from_a_given_position_on_nothing_is_shared():
+    packed = pack(ANY, TEXTS, 1, share_at_most=2)
+    assert packed.tokens.numel() == len({tuple(text[:end]) for text in TEXTS for end in (1, 2) if end <= len(text)}) + sum(
+        max(0, len(text) - 2) for text in TEXTS
+    )
+    for text, path in zip(TEXTS, packed.paths, strict=True):
+        close(hidden_at(ANY, packed, path), alone(ANY, text))
 
 
 @settings(max_examples=60, deadline=None)

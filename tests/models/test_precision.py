@@ -6,7 +6,6 @@ from brute_force import PROMPTS
 from scipy.stats import spearmanr
 from tiny_models import FAMILIES, tiny_model
 from torch import nn
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from mechlib.models.forward import residual_stream, tokenize
 from mechlib.models.precision import computing, in_precision
@@ -26,9 +25,8 @@ def stored_in(dtype, family, **sizes):
 
 
 @pytest.fixture
-def biased(monkeypatch):
+def biased():
     """Qwen 2 in bfloat16, with biases that are not zero."""
-    monkeypatch.setitem(FAMILIES, "qwen2", (Qwen2Config, Qwen2ForCausalLM, {}))
     model, generator = stored_in(torch.bfloat16, "qwen2"), torch.Generator().manual_seed(0)
     for name, weight in model.parameters.items():
         if name.endswith("bias"):
@@ -107,7 +105,7 @@ def test_the_residual_stream_is_float32_between_products_in_bfloat16(stored):
         entries = residual_stream(model, tokenize(model, [asked.text for asked in PROMPTS]), range(3))
     handle.remove()
     assert set(seen) == {torch.bfloat16}
-    assert {entry.suffix.dtype for entry in entries} == {torch.float32}
+    assert {entry.stream.dtype for entry in entries} == {torch.float32}
 
 
 def test_arithmetic_outside_the_block_is_as_before(tiny_gemma3):
@@ -149,4 +147,4 @@ def test_bfloat16_ranks_components_as_float32_does(family, method):
 
 def test_both_precisions_draw_the_same_corruption(tiny_gemma3):
     one, other = (make_pair(in_precision(tiny_gemma3, precision), PROMPTS, "tokens", 5) for precision in ("float32", "bfloat16"))
-    assert torch.equal(one.corrupted.suffix, other.corrupted.suffix)
+    assert torch.equal(one.corrupted.stream, other.corrupted.stream)

@@ -3,11 +3,12 @@
 import pytest
 import torch
 from brute_force import PROMPTS, loop_over_components
+from hooked import hooked
 from tiny_models import tiny_model
 
 from mechlib.facts import FORMATS, prompts
-from mechlib.models.forward import answer_logits, enter, token_batch, tokenize
-from mechlib.models.hooked import hooked
+from mechlib.models.forward import answer_logits, enter, tokenize
+from mechlib.models.packed import pack
 from mechlib.patching.activation import activation_patching
 
 FACTS = [prompt.fact for prompt in PROMPTS]
@@ -36,7 +37,7 @@ def test_a_prefix_longer_than_the_window_is_shared_exactly(narrow, form):
     with torch.no_grad():
         plain = torch.stack([narrow.network(**narrow.tokenizer(text, return_tensors="pt")).logits[0, -1] for text in texts])
         for most in (0, 3, 5, 6, None):
-            shared = token_batch(narrow, narrow.tokenizer(texts).input_ids, share_at_most=most)
+            shared = pack(narrow, narrow.tokenizer(texts).input_ids, share_at_most=most)
             torch.testing.assert_close(answer_logits(narrow, shared), plain, atol=1e-4, rtol=1e-4)
         for layer in range(narrow.architecture.n_layers):
             torch.testing.assert_close(answer_logits(narrow, batch, enter(narrow, batch, layer)), plain, atol=1e-4, rtol=1e-4)

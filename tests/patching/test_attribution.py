@@ -17,7 +17,7 @@ STEP = 1e-3
 def finite_differences(model, pair, direction):
     """Scores from moving each component of each text a small step towards its output in the other run."""
     totals, ends = dict.fromkeys(nodes(model.architecture), 0.0), [0.0, 0.0]
-    for row in range(len(pair.batch)):
+    for row in range(len(pair.packed)):
         clean, corrupted = streams(pair, row)
         base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
         plain = [answer_lead(full_pass(model, stream), pair.options[row]).item() for stream in (clean, corrupted)]
@@ -95,7 +95,7 @@ def test_the_model_keeps_no_gradient(tiny_gemma3):
 def test_one_integration_step_is_the_gradient_halfway_between_the_runs(double):
     pair, totals, span = make_pair(double, PROMPTS, "tokens", 5), dict.fromkeys(nodes(double.architecture), 0.0), 0.0
     with torch.no_grad():
-        for row in range(len(pair.batch)):
+        for row in range(len(pair.packed)):
             source, base = streams(pair, row)
             ends = [answer_lead(full_pass(double, stream), pair.options[row]).item() for stream in (source, base)]
             span += ends[0] - ends[1]

@@ -22,7 +22,7 @@ def by_hand(model, kept, seed, batch_size):
     circuit, ends = 0.0, [0.0, 0.0]
     for start in range(0, len(PROMPTS), batch_size):
         pair = make_pair(model, PROMPTS[start : start + batch_size], "tokens", seed + start)
-        for row in range(len(pair.batch)):
+        for row in range(len(pair.packed)):
             clean, corrupted = streams(pair, row)
             plain = [answer_lead(full_pass(model, stream), pair.options[row]).item() for stream in (clean, corrupted)]
             ends = [end + value for end, value in zip(ends, plain, strict=True)]

@@ -17,7 +17,7 @@ def by_hand(model, direction, senders, frozen_with):
     """Scores from replacing each sender's output while ``frozen_with(sender)`` keep the base run's."""
     pair, wholes = make_pair(model, PROMPTS, "tokens", 5), modules(model.architecture)
     totals, span = dict.fromkeys(senders, 0.0), 0.0
-    for row in range(len(pair.batch)):
+    for row in range(len(pair.packed)):
         clean, corrupted = streams(pair, row)
         base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
         here, there = (outputs_of(model, stream, [*wholes, *senders]) for stream in (base, source))

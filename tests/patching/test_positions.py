@@ -9,11 +9,12 @@ from tiny_models import tiny_model
 
 from mechlib.components import modules, nodes
 from mechlib.facts import FORMATS, prompts
-from mechlib.models.forward import Entry, TokenBatch
+from mechlib.models.packed import pack
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
-from mechlib.patching.pairs import POSITIONS, Pair, make_pair
+from mechlib.patching.pairs import POSITIONS, _classes, make_pair
 
+ANY = tiny_model("gemma3")
 DIRECTIONS = pytest.mark.parametrize("direction", ["denoise", "noise"])
 
 
@@ -27,23 +28,19 @@ def name_of(position, first, last, end):
 
 
 @st.composite
-def texts(draw):
-    first, more, rest, padding = (draw(st.integers(0, 3)) for _ in range(4))
-    return first, first + more, first + more + rest, first + more + rest + padding
+def spans(draw):
+    """First and last position of the subject, and of the text's last token."""
+    first, more, rest = (draw(st.integers(0, 3)) for _ in range(3))
+    return first, first + more, first + more + rest
 
 
-@given(st.lists(texts(), min_size=1, max_size=4))
-def test_every_token_from_the_subject_on_is_in_one_class(spans):
-    width = max(padded for *_, padded in spans) + 1
-    batch = TokenBatch(
-        torch.zeros(0, dtype=torch.long), torch.zeros(len(spans), width, dtype=torch.long), torch.tensor([s[2] + 1 for s in spans])
-    )
-    entry = Entry(0, torch.zeros(0, 1), torch.zeros(len(spans), width, 1))
-    options, subject = torch.zeros(len(spans), 2, dtype=torch.long), torch.tensor([span[:2] for span in spans])
-    found = Pair(batch, entry, entry, options, subject, lambda _: entry).positions
-    for row, (first, last, end, _) in enumerate(spans):
-        named = [name_of(position, first, last, end) for position in range(end + 1)] + [None] * (width - end - 1)
-        assert [None if index < 0 else POSITIONS[index] for index in found[row].tolist()] == named
+@given(st.lists(spans(), min_size=1, max_size=4))
+def test_every_token_from_the_subject_on_is_in_one_class(drawn):
+    packed = pack(ANY, [[2] * (end + 1) for *_, end in drawn], share_at_most=min(first for first, *_ in drawn))
+    found = _classes(packed, [(first, last) for first, last, _ in drawn]).flatten()
+    for path, (first, last, end) in zip(packed.paths, drawn, strict=True):
+        named = [name_of(position, first, last, end) for position in range(end + 1)]
+        assert [None if index < 0 else POSITIONS[index] for index in found[path].tolist()] == named
 
 
 def classes_of(model, asked):
@@ -60,7 +57,7 @@ def test_classes_are_those_of_the_text(tiny_gemma3, form):
     pair = make_pair(tiny_gemma3, asked, "noise", seed=0)
     for row, prompt in enumerate(asked):
         for index, (where, positions) in enumerate(classes_of(tiny_gemma3, prompt).items()):
-            found = (pair.positions[row] == index).nonzero().flatten() + len(pair.batch.prefix)
+            found = (pair.classes.flatten()[pair.packed.paths[row]] == index).nonzero().flatten()
             assert found.tolist() == positions, where
 
 
@@ -119,7 +116,7 @@ def test_scores_of_heads_and_mlps_have_no_positions_when_patched_exactly(tiny_ge
 
 
 def test_batches_change_nothing_but_the_draw(tiny_gemma3, monkeypatch):
-    # Alone, a text shares all that precedes its subject; together they are padded: classes must not move.
+    # Alone and together, texts lie in other rows: classes must not move.
     monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
     for method, options in ((activation_patching, {"by_position": True}), (attribution_patching, {})):
         one, all_at_once = (

@@ -19,14 +19,14 @@ def by_hand(model, corruption, seed, batch_size):
     totals, span, n_sites = dict.fromkeys(components, 0.0), 0.0, model.architecture.n_heads + 1
     for start in range(0, len(PROMPTS), batch_size):
         pair = make_pair(model, PROMPTS[start : start + batch_size], corruption, seed + start)
-        for row in range(len(pair.batch)):
+        for row in range(len(pair.packed)):
             clean, corrupted = streams(pair, row)
             before, away = (answer_lead(full_pass(model, stream), pair.options[row]).item() for stream in (corrupted, clean))
             span, there = span + away - before, outputs_of(model, clean, components)
             for component in components:
                 number = model.architecture.n_heads if component.kind == "mlp" else component.index
                 drawn = pair.corrupt(1 + component.layer * n_sites + number)
-                own = torch.cat([drawn.prefix, drawn.suffix[row, : pair.batch.lengths[row]]])
+                own = drawn.at(pair.packed.paths[row])
                 totals[component] += lead_with(model, own, {component: there[component]}, pair.options[row]) - before
     return {component: total / span for component, total in totals.items()}
 
@@ -49,25 +49,24 @@ def test_no_two_runs_of_neighbouring_batches_are_drawn_alike(tiny_gemma3, corrup
     runs = range(1 + arch.n_layers * (arch.n_heads + 1))
     pairs = [make_pair(tiny_gemma3, PROMPTS, corruption, seed) for seed in (5, 5 + 16)]
     draws = [pair.corrupt(number) for pair in pairs for number in runs]
-    assert not any(torch.equal(one.suffix, other.suffix) for one, other in combinations(draws, 2))
+    assert not any(torch.equal(one.stream, other.stream) for one, other in combinations(draws, 2))
     for pair in pairs:
-        assert torch.equal(pair.corrupt(0).suffix, pair.corrupted.suffix)
-        assert torch.equal(pair.corrupt(7).suffix, pair.corrupt(7).suffix)
-        assert torch.equal(pair.corrupt(7).prefix, pair.clean.prefix)
+        assert torch.equal(pair.corrupt(0).stream, pair.corrupted.stream)
+        assert torch.equal(pair.corrupt(7).stream, pair.corrupt(7).stream)
 
 
 @CORRUPTIONS
 def test_a_draw_changes_the_subject_only(tiny, corruption):
     pair = make_pair(tiny, PROMPTS, corruption, seed=1)
-    inside = (pair.clean.suffix != pair.corrupted.suffix).any(-1)
+    inside = (pair.clean.stream != pair.corrupted.stream).any(-1)
     for number in (1, 2):
-        changed = (pair.clean.suffix != pair.corrupt(number).suffix).any(-1)
+        changed = (pair.clean.stream != pair.corrupt(number).stream).any(-1)
         assert torch.equal(changed, inside)
 
 
 def test_copies_of_a_text_are_drawn_together(tiny_gemma3):
     pair = make_pair(tiny_gemma3, PROMPTS, "tokens", seed=0)
-    assert torch.equal(pair.repeated(3).corrupt(2).suffix, pair.corrupt(2).suffix.repeat_interleave(3, 0))
+    assert torch.equal(pair.repeated(3).corrupt(2).stream, pair.corrupt(2).stream.repeat(3, 1, 1))
 
 
 def test_one_ordinary_token_leaves_nothing_to_draw(tiny_gemma3, monkeypatch):

@@ -8,7 +8,8 @@ from brute_force import PROMPTS, answer_lead, full_pass, lead_with, outputs_of, 
 from tiny_models import FAMILIES, tiny_model
 
 from mechlib.components import nodes
-from mechlib.models.forward import Entry, answer_hidden, answer_logits, enter, option_logits, token_batch
+from mechlib.models.forward import Entry, answer_logits, enter, hidden_at, option_logits
+from mechlib.models.packed import pack
 from mechlib.models.tokens import option_tokens
 from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.pairs import make_pair
@@ -23,17 +24,21 @@ def uncapped(request):
 
 def unshared(model):
     """Texts with no shared prefix: what enters a layer has to hold all tokens."""
-    return token_batch(model, model.tokenizer([asked.text for asked in PROMPTS]).input_ids, share_at_most=0)
+    return pack(model, model.tokenizer([asked.text for asked in PROMPTS]).input_ids, share_at_most=0)
 
 
 def lead_and_slope(model, batch, entry):
     """Each text's logit difference, and its gradient (or what the rules make of it) in the stream entering a layer."""
-    stream = entry.suffix.detach().requires_grad_(True)
+    stream = entry.stream.detach().requires_grad_(True)
     options = torch.tensor([option_tokens(model, asked) for asked in PROMPTS])
-    logits = option_logits(model, answer_hidden(model, batch, Entry(entry.layer, entry.prefix, stream)), options)
+    logits = option_logits(model, hidden_at(model, batch, batch.ends, Entry(entry.layer, stream)), options)
     leads = logits[:, 0] - logits[:, 1:].mean(1)
     (slope,) = torch.autograd.grad(leads.sum(), stream)
     return leads.detach(), slope
+
+
+def summed(batch, products):
+    return torch.stack([products.flatten(0, 1)[path].sum() for path in batch.paths])
 
 
 def test_rules_leave_the_forward_pass(tiny):
@@ -50,11 +55,11 @@ def test_relevance_of_the_stream_adds_up_to_the_logit_difference(uncapped):
         entry = enter(uncapped, batch, layer)
         with relevance_rules(uncapped):
             leads, relevance = lead_and_slope(uncapped, batch, entry)
-        torch.testing.assert_close((entry.suffix * relevance).sum((1, 2)), leads, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(summed(batch, entry.stream * relevance), leads, atol=1e-4, rtol=1e-4)
         assert leads.abs().max() > 0.1
         # Gradients do not add up to it.
         _, gradient = lead_and_slope(uncapped, batch, entry)
-        assert ((entry.suffix * gradient).sum((1, 2)) - leads).abs().max() > 1e-2
+        assert (summed(batch, entry.stream * gradient) - leads).abs().max() > 1e-2
 
 
 @contextmanager
@@ -95,7 +100,7 @@ def held(model, stream):
 def test_relevance_patching_is_exact_patching_of_the_map_that_the_rules_see(uncapped):
     pair, totals, span = make_pair(uncapped, PROMPTS, "tokens", 5), dict.fromkeys(nodes(uncapped.architecture), 0.0), 0.0
     with torch.no_grad():
-        for row in range(len(pair.batch)):
+        for row in range(len(pair.packed)):
             clean, corrupted = streams(pair, row)
             before, away = (answer_lead(full_pass(uncapped, stream), pair.options[row]).item() for stream in (clean, corrupted))
             there, span = outputs_of(uncapped, corrupted, totals), span + away - before

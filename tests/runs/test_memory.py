@@ -14,7 +14,8 @@ from mechlib.components import Component, Localization, modules
 from mechlib.edit.config import EditConfig
 from mechlib.edit.trainable import trainable
 from mechlib.models import ModelError, resolve
-from mechlib.models.forward import hidden_states, token_batch
+from mechlib.models.forward import hidden_states
+from mechlib.models.packed import pack as packed_texts
 from mechlib.models.precision import computing
 from mechlib.runs.memory import Batch, Memory, Sizes, _lengths, expected_components, memory, sizes
 from mechlib.runs.study import Study
@@ -118,7 +119,7 @@ def test_later_parts_need_a_copy_of_the_edited_matrices():
 def test_activations_are_about_what_autograd_keeps(family, precision):
     model = tiny_model(family, intermediate_size=256)
     train = trainable(model, localization(model, ["L1.attn", "L1.mlp", "L2.attn", "L2.mlp"]), precision)
-    batch = token_batch(train.model, [[1 + n, *range(3, 26)] for n in range(4)])
+    batch = packed_texts(train.model, [[1 + n, *range(3, 26)] for n in range(4)], rows=4)
     # A cast of a weight that trains would count as an activation: there should be none.
     weights = {weight.untyped_storage().data_ptr() for weight in train.model.network.parameters()}
     kept = {}

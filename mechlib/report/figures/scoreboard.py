@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mechlib.attacks.registry import ATTACKS
 from mechlib.report.figures.style import LAYOUT
 from mechlib.report.scoreboard import attack_label
 from mechlib.report.tables import label

@@ -1,0 +1,112 @@
+"""Model families: all that the library knows of one beyond the sizes of a model.
+
+A family is supported if its modules are named as :data:`mechlib.components.MATRICES` says, if it
+has an adapter here and if it has a tiny model in the tests. Nothing else asks what family a model is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from mechlib.components import MATRICES, Architecture
+from mechlib.models.table import ModelError
+
+# What a layer writes: the input of the output projection (all heads), or what attention or the MLP adds to the stream.
+Output = Literal["heads", "attn", "mlp"]
+# The rule of relevance propagation that a module gets; see mechlib.patching.relevance.
+Rule = Literal["norm", "constant", "activation", "half"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What distinguishes a family. Modules are named within a decoder layer.
+
+    ``written_by``: the module that writes each output to the residual stream (Gemma 2 and 3 norm it
+    first). ``norms``: a layer's norms over the residual stream or what is added to it.
+    ``soft_cap``: the setting with the cap of the logits. ``mixed``: layers differ in how far they attend.
+    """
+
+    norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm")
+    written_by: Mapping[Output, str] = field(default_factory=lambda: {"attn": MATRICES["output"], "mlp": "mlp"})
+    soft_cap: str | None = None
+    mixed: bool = False
+
+    def writer(self, block: Any, output: Literal["attn", "mlp"]) -> nn.Module:
+        """The module of a decoder layer whose output is added to the residual stream."""
+        return block.get_submodule(self.written_by[output])
+
+    def reader_of_heads(self, block: Any) -> nn.Module:
+        """The module of a decoder layer whose input is what all heads write."""
+        return block.get_submodule(MATRICES["output"])
+
+    def last_products(self, block: Any) -> tuple[nn.Module, ...]:
+        """The modules after attention that treat every token by itself and are most of a layer's work."""
+        return self.reader_of_heads(block), block.mlp
+
+    def rules(self, block: Any) -> list[tuple[nn.Module, Rule]]:
+        """Where the rules of relevance propagation apply in a decoder layer."""
+        named: list[tuple[str, Rule]] = [(norm, "norm") for norm in self.norms]
+        # A pattern is constant if nothing flows back into queries and keys.
+        named.extend([(MATRICES["queries"], "constant"), (MATRICES["keys"], "constant")])
+        named.extend([("mlp.act_fn", "activation"), (MATRICES["up"], "half")])
+        return [(block.get_submodule(name), rule) for name, rule in named]
+
+    def cap(self, config: Any) -> float | None:
+        """The soft cap of the logits of a model with this configuration, if it has one."""
+        return None if self.soft_cap is None else getattr(config, self.soft_cap)
+
+    def masks(self, config: Any, visible: Tensor, positions: Tensor, form: Any) -> Any:
+        """Attention masks as the network reads them, from who sees whom [row, node, node] and positions [row, node].
+
+        ``form`` turns each into the format of the attention.
+        """
+        if not self.mixed:
+            return form(visible)
+        kinds = set(config.layer_types)
+        near = visible
+        if "sliding_attention" in kinds:
+            # A window is one of positions, not of nodes.
+            near = visible & (positions[:, :, None] - positions[:, None] < config.sliding_window)
+        return {kind: form(near if kind == "sliding_attention" else visible) for kind in kinds}
+
+
+_NORMED_OUTPUTS = Family(
+    norms=("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"),
+    written_by={"attn": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"},
+    soft_cap="final_logit_softcapping",
+    mixed=True,
+)
+FAMILIES: Mapping[str, Family] = {
+    "gemma": Family(),
+    "gemma2": _NORMED_OUTPUTS,
+    "gemma3_text": _NORMED_OUTPUTS,
+    "llama": Family(),
+    "qwen2": Family(mixed=True),
+}
+
+
+def family(config: Any) -> Family:
+    """The adapter of a Hugging Face configuration; raises :class:`ModelError` for an untested family."""
+    kind = config.get_text_config().model_type
+    if kind not in FAMILIES:
+        raise ModelError(f"models of type '{kind}' are not supported (supported: {', '.join(FAMILIES)})")
+    return FAMILIES[kind]
+
+
+def architecture(config: Any) -> Architecture:
+    """Sizes from a Hugging Face configuration; raises :class:`ModelError` for an untested family."""
+    family(config)
+    text = config.get_text_config()
+    heads = text.num_attention_heads
+    return Architecture(
+        n_layers=text.num_hidden_layers,
+        n_heads=heads,
+        n_key_value_heads=text.num_key_value_heads or heads,
+        d_model=text.hidden_size,
+        d_head=getattr(text, "head_dim", None) or text.hidden_size // heads,
+        d_mlp=text.intermediate_size,
+    )
