@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,10 @@ class Bench:
         if name not in self._runners:
             given = {**SMALL, **STUDIES[name], **self.changed}
             files = {key: str(self.folder / given[key]) for key in ("localization", "texts") if key in given}
-            runner = Runner(Study(**{**given, **files, "model": str(self.folder / "tiny"), "facts": str(self.folder / "facts.csv")}),
-                            Store(self.folder / "runs", None))  # fmt: skip
+            study = Study(**{**given, **files, "model": str(self.folder / "tiny"), "facts": str(self.folder / "facts.csv")})
+            # A folder's name tells where it is.
+            vars(study)["model_spec"] = replace(study.model_spec, name="tiny")
+            runner = Runner(study, Store(self.folder / "runs", None))
             runner.context.lender = next((known.context for known in self._runners.values()), None)
             self._runners[name] = runner
         return self._runners[name]
