@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, prompting, relearning, benign, quantization, direction, in_context, soft_prompt]
+#     needs: [know, edit, prompting, attacks]
 # ---
 
 # %% [markdown]

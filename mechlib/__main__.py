@@ -55,9 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _fix_places() -> None:
     """Pages run in a folder of their own: what is relative counts from where the user stands."""
+    from mechlib.models.cache import cache_folder
     from mechlib.runs.places import runs_folder
 
-    os.environ["MECHLIB_RUNS"] = str(runs_folder())
+    os.environ["MECHLIB_RUNS"], os.environ["MECHLIB_CACHE"] = str(runs_folder()), str(cache_folder())
 
 
 def say(line: str) -> None:

@@ -3,60 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules
 from mechlib.localize.budget import take
 from mechlib.localize.controls import shuffled_mlps, shuffled_modules
-from mechlib.localize.fact_lookup import fact_lookup
+from mechlib.localize.localizer import Choose, Localizer, Measured
 from mechlib.localize.output_tracing import ranked
-from mechlib.localize.path_lookup import Rule, feeding_mlps
-from mechlib.models.table import Group
-from mechlib.patching.probing import ProbeRow
-from mechlib.patching.scores import Scores
-
-Lookup = Literal["probe", "paths"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the model gave away about its components: the input of every localization.
-
-    ``scores`` holds the evidence by name; that of path patching is called ``paths``. ``rule``
-    decides which MLPs path patching chooses. ``given`` are the components of a file.
-    """
-
-    probe: Sequence[ProbeRow] = ()
-    scores: Mapping[str, Scores] = field(default_factory=dict)
-    rule: Rule = "paper"
-    given: Sequence[Component] = ()
-
-    def lookup(self, arch: Architecture) -> tuple[Component, ...]:
-        """Fact lookup: by probes where there are some, else by path patching. Raises :class:`ComponentError` if these find none."""
-        if self.probe:
-            return fact_lookup(self.probe, arch)
-        return feeding_mlps(self.scores["paths"].values, arch.n_layers, self.rule)
-
-
-Choose = Callable[[Measured, Architecture, int, int], Sequence[Component]]
-
-
-@dataclass(frozen=True)
-class Localizer:
-    """One method. ``choose(measured, architecture, budget, seed)`` gives the components.
-
-    ``matched`` ones keep to fact lookup's parameter count; ``drawn`` ones are drawn anew for every forget set and seed.
-    """
-
-    key: str
-    label: str
-    group: Group
-    evidence: str | None
-    choose: Choose
-    matched: bool = True
-    drawn: bool = False
 
 
 def _traced(evidence: str, label: str) -> tuple[Localizer, Localizer]:

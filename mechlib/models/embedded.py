@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# ``cache_folder`` is for mechlib.runs.memory, until it asks ``mechlib.models.convert.converted_folder``.
-from mechlib.models.cache import cache_folder as cache_folder
 from mechlib.models.cache import sha256
 from mechlib.models.convert import converted
 from mechlib.models.table import ModelError

@@ -15,7 +15,8 @@ from mechlib.components import Architecture, Component, Kind, Localization
 from mechlib.localize.budget import take
 from mechlib.localize.controls import shuffled_mlps
 from mechlib.localize.fact_lookup import lookup_layers, subject_accuracies
-from mechlib.localize.registry import Measured, localize
+from mechlib.localize.localizer import Measured
+from mechlib.localize.registry import localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.report.aggregation import Rows

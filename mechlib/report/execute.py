@@ -28,7 +28,7 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
     Everything is checked before any work. The pages' missing runs are computed in the pages' order,
     so that the model is converted and loaded once and progress can be told; a page is executed, and only reads
     them, when all of its own are there. ``only``: names or numbers of pages, separated by
-    commas, if not all are wanted. ``jobs``: so many runs at once (``None``: what suits the machine).
+    commas, if not all are wanted. ``jobs``: how many runs are computed at once (``None``: what suits the machine).
     """
     book = read_pages(root / "book")
     values, pages = resolve(book, {**parse(parameters, book), **given}), chosen(book, only)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import plotly.io as pio
@@ -12,6 +13,7 @@ from IPython.display import HTML
 from myst_nb import glue
 from plotly.io._base_renderers import MimetypeRenderer
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
 from mechlib.report import tables as tables
@@ -66,15 +68,25 @@ class OpenPage:
         plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
         parts = f"{self.study.parts} x " if self.study.parts > 1 else ""
         count = self.study.kind.scale * self.study.forget_set_size
-        of = "that are whole answers" if self.study.kind.forget == "answers" else f"of {parts}{count}"
+        of = "of all facts with one answer" if self.study.kind.forget == "answers" else f"of {parts}{count}"
         sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
         if size.n_attacked_sets < size.n_sets:
             sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
+        changed = ", ".join(f"{name}={value}" for name, value in self.other_than_usual.items())
+        changed = f"<br>Other than usual: {escape(changed)}" if changed else ""
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
             f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{self.study.model}</b>, '
-            f"profile <b>{self.study.profile}</b>: {sets}.{quick}</div>"
+            f"profile <b>{self.study.profile}</b>: {sets}.{quick}{changed}</div>"
         )
+
+    @property
+    def other_than_usual(self) -> dict[str, Any]:
+        """The parameters of the page whose value is neither the default nor what the profile says."""
+        usual = Study(model=self.study.model, profile=self.study.profile, task=self.study.task)
+        shown = {name: getattr(self.study, name.lower()) for name in self.parameters if name not in ("MODEL", "PROFILE", "TASK")}
+        return {name: dict(value) if name.lower() in ATTACKS else value for name, value in shown.items()
+                if value != getattr(usual, name.lower())}  # fmt: skip
 
     def provenance(self, *needs: str) -> Any:
         """The runs behind the page, by stage: how many, how long they took, and on what they were computed."""

@@ -14,9 +14,11 @@ import torch
 from mechlib.components import Architecture, Component, Localization, modules
 from mechlib.edit.config import EditConfig
 from mechlib.facts import FORMATS, prompts
-from mechlib.localize.registry import Measured, localizer
+from mechlib.localize.localizer import Measured
+from mechlib.localize.registry import localizer
 from mechlib.models import ModelError, ModelSpec
-from mechlib.models.embedded import cache_folder, sha256
+from mechlib.models.cache import sha256
+from mechlib.models.convert import converted_folder
 from mechlib.models.language_model import architecture
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.specs import TEXT_LENGTH
@@ -79,7 +81,7 @@ def sizes(spec: ModelSpec) -> Sizes:
         if spec.source == "gguf":
             path = Path(spec.location)
             # Reading the header takes most of a minute: once converted, the model has a configuration of its own.
-            done = cache_folder() / sha256(path)[:16]
+            done = converted_folder(sha256(path))
             where: dict[str, Any] = {} if (done / "config.json").is_file() else {"gguf_file": path.name}
             config: Any = AutoConfig.from_pretrained(str(path.parent if where else done), **where)
         else:

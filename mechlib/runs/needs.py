@@ -123,6 +123,7 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     "prompting": lambda study: _asked(study, study.formats or ()),
     "damage": lambda study: [(arm, study.damage(*where)) for arm, where in _arms(study)],
     # every attack and its nulls, and the audits, of the unedited model and of all edits
+    "attacks": lambda study: [run for name in ATTACKS for run in _attacked(study, name)],
     **{name: partial(_attacked, name=name) for name in ATTACKS},
     **{f"{name}_nulls": partial(_nulls, name=name) for name, attack in ATTACKS.items() if attack.nulls},
     "latent": partial(_audited, run=Specs.latent),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -22,8 +22,12 @@ from mechlib.runs.tasks import SPORTS, TASKS, Task
 RULES, PRECISIONS, OPTIMIZERS = get_args(Rule), get_args(Precision), get_args(Optimizer)
 
 
+# Every attack has a parameter of its name: its settings.
+_AttackParameters: Any = make_dataclass("_AttackParameters", [(name, Any, None) for name in ATTACKS], frozen=True)
+
+
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(_AttackParameters):
     """Every parameter that a page may set, by the lower-case name of its variable. ``None``: the default of the model or profile."""
 
     model: str = "gemma-3-270m"
@@ -53,12 +57,6 @@ class Parameters:
     stop_at: float | None = None
     precision: Precision | None = None
     formats: tuple[str, ...] | None = None
-    relearning: Any = None
-    benign: Any = None
-    quantization: Any = None
-    direction: Any = None
-    in_context: Any = None
-    soft_prompt: Any = None
 
     def __post_init__(self) -> None:
         checks.choice("PROFILE", self.profile, PROFILES)

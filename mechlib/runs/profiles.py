@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mechlib.facts import FORMATS
-from mechlib.localize.registry import PAPER, Lookup
+from mechlib.localize.localizer import Lookup
+from mechlib.localize.registry import PAPER
 
 
 @dataclass(frozen=True)

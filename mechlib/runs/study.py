@@ -16,7 +16,7 @@ class Study(Specs):
     def unreached(self) -> Study:
         """The same study of a model that cannot be reached now: its runs can be counted, not found or computed."""
         same = Study(**{field.name: getattr(self, field.name) for field in fields(self)})
-        vars(same)["subject"] = self._subject_of(self.model)
+        object.__setattr__(same, "subject", self._subject_of(self.model))
         return same
 
     def runs(self, need: str) -> Needed:

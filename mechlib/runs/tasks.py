@@ -9,7 +9,7 @@ from typing import Literal
 
 from mechlib.facts import FactError, FactSet, athletes, counterfact, formats_of, world_facts
 from mechlib.facts.relations import SPORT, WORLD, Relation
-from mechlib.localize.registry import Lookup
+from mechlib.localize.localizer import Lookup
 from mechlib.runs.checks import NO_LITERAL
 
 

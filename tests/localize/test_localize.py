@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from mechlib.components import Architecture, Component, ComponentError, modules, nodes
 from mechlib.localize.budget import take
 from mechlib.localize.fact_lookup import fact_lookup, lookup_layers, subject_accuracies
+from mechlib.localize.localizer import Measured
 from mechlib.localize.output_tracing import by_module, ranked
-from mechlib.localize.registry import LOCALIZERS, Measured, localize
+from mechlib.localize.registry import LOCALIZERS, localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 

@@ -14,7 +14,8 @@ from tiny_models import tiny_model
 from mechlib.components import Architecture, Component, ComponentError, Localization, nodes, read_names
 from mechlib.facts import athletes
 from mechlib.localize.fact_lookup import fact_lookup
-from mechlib.localize.registry import GIVEN, LOCALIZERS, PAPER, Measured, known, localize, localizer
+from mechlib.localize.localizer import Measured
+from mechlib.localize.registry import GIVEN, LOCALIZERS, PAPER, known, localize, localizer
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.report.agreement import probed_lookup, random_mlp_draws

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mechlib.components import Component
 from mechlib.localize.path_lookup import Rule
-from mechlib.localize.registry import Measured, localize
+from mechlib.localize.localizer import Measured
+from mechlib.localize.registry import localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.runs.spec import Stage
