@@ -31,7 +31,7 @@ class Entry:
     layer: int
     stream: Float[Tensor, "row node d_model"]
 
-    def at(self, nodes: Int[Tensor, " some"]) -> Float[Tensor, "some d_model"]:
+    def at(self, nodes: Int[Tensor, "*some"]) -> Float[Tensor, "*some d_model"]:
         """The stream at some nodes, counted through all rows."""
         return self.stream.flatten(0, 1)[nodes]
 

@@ -42,9 +42,11 @@ def log_probabilities(model, batch_size=64):
 def outputs(model):
     """Output of every layer but the last, at every token of every prompt [layer, text, position, d_model], and what is no padding."""
     packed = pack(model, model.tokenizer([asked.text for asked in PROMPTS]).input_ids, rows=len(PROMPTS), share_at_most=0)
-    paths = torch.nn.utils.rnn.pad_sequence(list(packed.paths), batch_first=True, padding_value=-1)
+    longest = max(map(len, packed.paths))
+    paths = torch.stack([torch.cat([path, path[-1:].expand(longest - len(path))]) for path in packed.paths])
+    real = torch.arange(longest) < torch.tensor([[len(path)] for path in packed.paths])
     entries = residual_stream(model, packed, range(1, model.architecture.n_layers))
-    return torch.stack([entry.at(paths) for entry in entries]), paths >= 0
+    return torch.stack([entry.at(paths) for entry in entries]), real
 
 
 def after_layer_1(model, text):
