@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from mechlib.attacks.attack import Attack
@@ -16,7 +15,7 @@ from mechlib.attacks.soft_prompt import SOFT_PROMPT
 # A setting's name and its value, sorted by name: hashable, as a study's parameters are.
 Settings = tuple[tuple[str, Any], ...]
 
-ATTACKS: Mapping[str, Attack] = {
+ATTACKS: dict[str, Attack] = {
     attack.key: attack for attack in (RELEARNING, BENIGN, QUANTIZATION, DIRECTION, IN_CONTEXT, SOFT_PROMPT)
 }
 
