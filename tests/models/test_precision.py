@@ -67,7 +67,8 @@ def test_a_float32_copy_of_a_float32_model_shares_everything(family):
 def test_a_bfloat16_copy_converts_the_matrices_of_products_only(family):
     model = tiny_model(family)
     copied, before = held(in_precision(model, "bfloat16")), held(model)
-    products = {f"{name}.weight" for name, module in model.network.named_modules() if isinstance(module, nn.Linear)}
+    linear = {name: module for name, module in model.network.named_modules() if isinstance(module, nn.Linear)}
+    products = {f"{name}.{own}" for name, module in linear.items() for own, _ in module.named_parameters(recurse=False)}
     assert {name for name in copied if copied[name] is not before[name]} == products
     for name in products:
         assert copied[name].dtype == torch.bfloat16
