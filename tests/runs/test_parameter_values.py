@@ -23,7 +23,7 @@ SPORT_FORMATS = formats_of(SPORT)
 @pytest.fixture(autouse=True)
 def named_models(monkeypatch):
     """A model's fingerprint is its name, so that no weights are looked for."""
-    monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -84,7 +84,7 @@ def test_two_tasks_about_whole_answers_share_what_they_are_localized_by():
     golf, gone = (Study(task=task) for task in ("full-sports-editing", "sports-unlearning"))
     assert golf.localize("fact_lookup", 0, 0).id == gone.localize("fact_lookup", 0, 0).id
     assert golf.edit("fact_lookup", 0, 0).id != gone.edit("fact_lookup", 0, 0).id
-    assert golf.split_settings["target"] == "golf"
+    assert golf.splits.target == "golf"
 
 
 def test_the_paper_s_profile_is_one_run_of_all_steps_without_a_stop():

@@ -9,11 +9,11 @@ from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import LOCALIZERS
 from mechlib.models import KNOWN
 from mechlib.models.precision import fast_precision
-from mechlib.runs import study as module
+from mechlib.runs import specs as module
 from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.stages import STAGES
-from mechlib.runs.stages.know import splits
+from mechlib.runs.stages.known import splits
 from mechlib.runs.store import Result
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
@@ -32,7 +32,7 @@ def named_models(monkeypatch):
 def chosen(study):
     """One run of every kind that a study has, by a name."""
     return {
-        "know": study.know,
+        "know": study.known,
         "text": study.text("train"),
         "damage text": study.text("damage"),
         "lookup": study.evidence[study.kind.family.lookup],
@@ -48,10 +48,10 @@ def chosen(study):
         "zero": study.zero("fact_lookup", 0),
         "edit": study.edit("fact_lookup", 0, 0),
         "edit all": study.edit("all_mlps", 0, 0),
-        "ask unedited": study.ask(None, 0, 0, "question"),
-        "ask": study.ask("fact_lookup", 0, 0, "question"),
-        "letters unedited": study.ask(None, 0, 0, "multiple_choice"),
-        "letters": study.ask("fact_lookup", 0, 0, "multiple_choice"),
+        "ask unedited": study.answers(None, 0, 0, "question"),
+        "ask": study.answers("fact_lookup", 0, 0, "question"),
+        "letters unedited": study.answers(None, 0, 0, "multiple_choice"),
+        "letters": study.answers("fact_lookup", 0, 0, "multiple_choice"),
         "damage": study.damage("fact_lookup", 0, 0),
         **{name: study.attack(name, "fact_lookup", 0, 0, 0) for name in ATTACKS},
         **{f"{name} unedited": study.attack(name, None, 0, 0, 0) for name in ATTACKS},
@@ -171,13 +171,13 @@ def test_a_default_that_is_written_out_is_no_change(written):
 
 def test_a_table_with_the_same_facts_is_no_change(tmp_path):
     (tmp_path / "copy.csv").write_text("athlete,sport\n" + "".join(f"{fact.subject},{fact.answer}\n" for fact in athletes()))
-    assert Study(facts=str(tmp_path / "copy.csv")).know.id == Study().know.id
+    assert Study(facts=str(tmp_path / "copy.csv")).known.id == Study().known.id
 
 
 def test_an_edit_differs_by_method_set_and_seed_and_a_question_by_format():
     study = Study(profile="full")
     edits = {study.edit(*where).id for where in study.arms()}
-    asked = {study.ask(*where, form).id for where in study.arms() for form in FORMATS}
+    asked = {study.answers(*where, form).id for where in study.arms() for form in FORMATS}
     assert len(edits) == 9 * PROFILES["full"].n_sets * PROFILES["full"].n_seeds
     assert len(asked) == len(edits) * len(FORMATS)
 
@@ -186,10 +186,10 @@ def test_what_is_asked_is_the_edit_of_the_same_method_set_and_seed():
     study = Study(profile="full")
     for where in study.arms():
         expected = study.edit(*where).id
-        assert study.ask(*where, "cloze").inputs["edit"].id == study.damage(*where).inputs["edit"].id == expected
+        assert study.answers(*where, "cloze").inputs["edit"].id == study.damage(*where).inputs["edit"].id == expected
         assert study.edit(*where).inputs["localize"].id == study.localize(*where).id
-        assert study.edit(*where).config["forget_set"] == study.ask(*where, "cloze").config["forget_set"] == where[1]
-    assert "edit" not in study.ask(None, 0, 0, "cloze").inputs
+        assert study.edit(*where).config["forget_set"] == study.answers(*where, "cloze").config["forget_set"] == where[1]
+    assert "edit" not in study.answers(None, 0, 0, "cloze").inputs
 
 
 def test_random_localizations_are_drawn_anew_and_others_once():
@@ -217,7 +217,7 @@ def test_forget_sets_of_quick_are_the_first_of_full(threshold):
     facts = [fact for fact in athletes() if fact.subject not in demonstration_subjects()]
     about = {"relation": "sport", "open": False}
     know = Result([{**about, "subject": fact.subject, "probability": number % 100 / 100} for number, fact in enumerate(facts)])
-    quick, full = (splits(athletes(), know, Study(profile=name, known_threshold=threshold).split_settings) for name in ("quick", "full"))
+    quick, full = (splits(athletes(), know, Study(profile=name, known_threshold=threshold).splits) for name in ("quick", "full"))
     assert (len(quick.forget), len(full.forget)) == (PROFILES["quick"].n_sets, PROFILES["full"].n_sets)
     # The facts and their edit targets, although the sets that come after them differ in size.
     assert len(quick.localize) != len(full.localize)
