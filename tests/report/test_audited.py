@@ -2,18 +2,20 @@
 
 import pytest
 from editing import edited
-from test_attacking import ABOUT, FACTS, KNOW, PARTS
-from test_reverse import PLAIN
+from known_facts import ABOUT, FACTS, KNOW, PARTS
 from tiny_models import tiny_model
 
 from mechlib.edit.delta import FILE, Delta
 from mechlib.evals.depth import depth, references
 from mechlib.facts import FORMATS, prompts
+from mechlib.facts.reverse import Consequence
 from mechlib.runs.stages import residual
 from mechlib.runs.stages.residual import AuditSettings, consequences, read_inside
 from mechlib.runs.work import Context, Result, Work
 
 SEED = 3
+# The tiny tokenizer has no words for the real ones.
+PLAIN = Consequence("plain", "sport", "{} plays", {"football": "A", "baseball": "B", "basketball": "C", "golf": "D"})
 ASKED = prompts(PARTS.forget[1].facts, FORMATS["one_shot"])
 
 
@@ -54,7 +56,6 @@ def test_depth_is_measured_against_the_unedited_model_s_own_run(model, edit, tmp
 
 
 def test_what_the_unedited_model_knew_is_read_from_its_own_run(model, edit, tmp_path, monkeypatch):
-    # The tiny tokenizer has no words for the real ones.
     monkeypatch.setattr(residual, "usable", lambda _model: ([PLAIN], {}))
     unedited = audited(consequences, model, tmp_path).rows
     for name, correct in (("consequence", "passes_before"), ("general", "before")):
