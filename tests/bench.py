@@ -16,6 +16,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.components import Component, Localization
 from mechlib.edit.train import EditConfig, edit
 from mechlib.facts import FORMATS, Prompt, athletes, prompts, split
@@ -27,7 +28,6 @@ from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
-from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.progress import duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store, default_store

@@ -6,10 +6,10 @@ import re
 import pytest
 import torch
 
-from mechlib.evals.answers import ask
 from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.benign import TOPIC, _examples, benign, topic_prose
 from mechlib.attacks.finetuning import FineTuningError
+from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.facts.relations import SPORT
 

@@ -5,11 +5,11 @@ import torch
 from editing import FORGET, RETAIN, bits, same
 from tiny_models import tiny_model
 
+from mechlib.attacks.attack import Knowledge
+from mechlib.attacks.direction import direction_removal, directions
 from mechlib.components import Component, ComponentError
 from mechlib.edit.delta import Delta
 from mechlib.evals.answers import ask
-from mechlib.attacks.attack import Knowledge
-from mechlib.attacks.direction import direction_removal, directions
 from mechlib.models.forward import residual_stream, token_batch
 from mechlib.models.tokens import answer_token
 

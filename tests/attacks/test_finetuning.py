@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 
-from mechlib.evals.answers import ask
 from mechlib.attacks.finetuning import FineTuning, FineTuningError, _turns, finetune, lessons
+from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, athletes, prompts, world_facts
 from tests.helpers.tiny_models import tiny_model
 

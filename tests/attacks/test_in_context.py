@@ -10,9 +10,9 @@ from editing import bits, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechlib.evals.answers import ask
 from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.in_context import in_context
+from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, Fact, FactError, athletes, prompt, prompts, world_facts
 from mechlib.facts.fact import by_answer
 from mechlib.models.tokens import answer_token

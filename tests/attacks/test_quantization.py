@@ -7,11 +7,11 @@ from editing import FORGET, RETAIN, bits, same
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mechlib.attacks.attack import Knowledge
+from mechlib.attacks.quantization import NORMAL_FLOAT, SCHEMES, SchemeError, crossed, quantization, quantized
 from mechlib.components import Component, modules
 from mechlib.edit.delta import Delta
 from mechlib.evals.answers import ask
-from mechlib.attacks.attack import Knowledge
-from mechlib.attacks.quantization import NORMAL_FLOAT, SCHEMES, SchemeError, crossed, quantization, quantized
 
 EVEN = {"int8": (127, 10**6), "int4_128": (7, 128), "int4_64": (7, 64)}
 ROUGH = [scheme for scheme in SCHEMES if scheme != "bfloat16"]

@@ -12,10 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mechlib.evals.answers import ask
 from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.finetuning import FineTuningError
 from mechlib.attacks.relearning import derangement, permuted, relearning
+from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, Fact, athletes, prompts, world_facts
 
 FACTS = random.Random(0).sample(tuple(athletes()), 20)

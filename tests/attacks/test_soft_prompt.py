@@ -13,12 +13,12 @@ from tiny_models import tiny_model, word_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from mechlib.edit.losses import cross_entropy
-from mechlib.evals.answers import ask
 from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.finetuning import FineTuningError
 from mechlib.attacks.relearning import permuted
 from mechlib.attacks.soft_prompt import SoftPromptError, behind, placeholder, soft_prompt
+from mechlib.edit.losses import cross_entropy
+from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.models.forward import answer_hidden, tokenize
 from mechlib.models.tokens import answer_token, subject_positions

@@ -3,8 +3,8 @@
 from mechlib.components import Architecture
 from mechlib.edit.config import EditConfig
 from mechlib.runs.memory import Batch, Memory, Sizes
-from mechlib.runs.work import Result
 from mechlib.runs.store import Store
+from mechlib.runs.work import Result
 
 TINY = Sizes(Architecture(3, 4, 2, 32, 8, 48), 100, tied=True)
 # One MLP of 3 x 32 x 48 weights in layer 1; every step 20 prompts of 30 tokens, the first 10 the same, and 2 texts of 24.

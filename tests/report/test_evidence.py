@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from planning import finish, offline
@@ -134,8 +135,12 @@ def audited(monkeypatch, change):
     """Lets an audit compute what ``change`` makes of the kept rows."""
 
     @contextmanager
-    def at_once(wanted, aside, say, made, jobs):
-        yield type("Runs", (), {"wait": lambda self, wanted: [record(aside, spec, change(ROWS)) for _, specs in wanted for spec in specs]})()
+    def at_once(_wanted, aside, *_rest):
+        def wait(wanted):
+            for spec in (spec for _, specs in wanted for spec in specs):
+                record(aside, spec, change(ROWS))
+
+        yield SimpleNamespace(wait=wait)
 
     monkeypatch.setattr(evidence, "at_once", at_once)
 

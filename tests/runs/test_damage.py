@@ -42,8 +42,8 @@ def runner(study, whole, tmp_path):
     return runner
 
 
-def first_number(text, digit=b"1"):
-    """The text with the last digit of its first decimal number changed."""
+def first_number(text):
+    """The text with another digit in its first decimal number."""
     place = text.index(b".") + 1
     return text[:place] + (b"7" if text[place : place + 1] != b"7" else b"3") + text[place + 1 :]
 
@@ -54,7 +54,8 @@ ABOUT = {
     "rubbish": lambda text: b"\xff\xfe\x00" + text, "nested": lambda text: b"[" * 10**5,
 }  # fmt: skip
 ROWS = {
-    "empty": lambda text: b"", "within a row": lambda text: text[: len(text) // 3], "one row fewer": lambda text: text[: text.rindex(b"\n", 0, -1) + 1],
+    "empty": lambda text: b"", "within a row": lambda text: text[: len(text) // 3],
+    "one row fewer": lambda text: text[: text.rindex(b"\n", 0, -1) + 1],
     "rubbish": lambda text: b"\xff" + text, "numbers": lambda text: b"1\n2\n3\n", "dictionaries": lambda text: b"{}\n" * text.count(b"\n"),
     "a digit": first_number, "another order": lambda text: b"".join(reversed(text.splitlines(keepends=True))),
 }  # fmt: skip

@@ -5,12 +5,12 @@ import dataclasses
 import pandas as pd
 import pytest
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import FactError, formats_of
 from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import GIVEN, LOCALIZERS, PAPER
 from mechlib.models import KNOWN, ModelError
 from mechlib.runs import parameters as module
-from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.parameters import OPTIMIZERS, RULES
 from mechlib.runs.profiles import PROFILES

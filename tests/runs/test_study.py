@@ -107,7 +107,7 @@ CHANGES = [
     ("micro_batch", 4, set()),
     ("checkpointing", True, set()),
     ("stop_at", 0.5, EDITED | TRIED),
-    ("precision", "float32", PATCHED | {"localize traced"} | EDITED | TRIED | MASKED),
+    ("precision", "float32", EVIDENCE | EDITED | TRIED | MASKED),
     ("formats", ("cloze",), {"zero"}),
     # An attack's settings are its own: those of another attack change nothing about it.
     ("relearning", {"steps": 7}, {"relearning", "relearning null", "relearning unedited"}),
