@@ -64,9 +64,9 @@ def stages(store: Store) -> None:
     for spec in runs.values():
         for needed in (*spec.inputs.values(), spec):
             if runner.store.has(needed):
-                seconds.setdefault(needed.stage, [])
+                seconds.setdefault(needed.stage.name, [])
         if store.has(spec):
-            seconds[spec.stage].append(store.read(spec).seconds)
+            seconds[spec.stage.name].append(store.read(spec).seconds)
     say("Stored runs of the default study (seconds as measured when they were made)")
     for stage, taken in seconds.items():
         if taken:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 
 import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# What nobody asks for is the same on every machine, in subprocesses and kernels too.
+os.environ["MECHLIB_PRECISION"] = "bfloat16"
 
 # Shapes are checked under pytest only, so they cost a user nothing.
 install_import_hook("mechlib", "typechecking.check")

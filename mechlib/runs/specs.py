@@ -247,9 +247,14 @@ class Specs(Parameters):
         """What follows from the facts of one edited or unedited model, and what does not."""
         inputs = self._of(key, forget_set, seed)
         inputs |= {} if key is None else {"unedited": self.consequences(None, forget_set, 0)}
-        other = world_facts() if self.kind.family.relation.key == "sport" else athletes()
-        settings = AuditSettings(self.about(forget_set), self.seed, digest(other.fingerprint, REVERSE, FOLLOWING))
+        settings = AuditSettings(self.about(forget_set), self.seed, self._general)
         return RunSpec(CONSEQUENCES, f"consequences: {_place(key, forget_set, seed)}", settings, inputs)
+
+    @cached_property
+    def _general(self) -> str:
+        """Facts of other kinds and what follows from facts, by their hash."""
+        other = world_facts() if self.kind.family.relation.key == "sport" else athletes()
+        return digest(other.fingerprint, REVERSE, FOLLOWING)
 
     def arms(self) -> list[tuple[str, int, int]]:
         """Every localization, forget set and seed; all localizations of a set before the next set."""

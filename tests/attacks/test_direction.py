@@ -69,9 +69,9 @@ def steered(model, layer, vector):
 @pytest.mark.parametrize("family", ["gemma3", "llama", "gemma2", "gemma"])
 def test_the_direction_is_the_difference_of_means(family):
     model, original = pair(family)
-    with edit_of(model).applied(model):
-        found = directions(model, original, FORGET)
-        edited, unedited = (torch.stack([after_layer_1(one, asked.text) for asked in FORGET]).mean(0) for one in (model, original))
+    changed = edit_of(model).edited(model)
+    found = directions(changed, original, FORGET)
+    edited, unedited = (torch.stack([after_layer_1(one, asked.text) for asked in FORGET]).mean(0) for one in (changed, original))
     difference = edited - unedited
     assert found.shape == (3, 32)
     assert not found[0].any()
@@ -81,10 +81,10 @@ def test_the_direction_is_the_difference_of_means(family):
 
 def test_the_order_of_prompts_does_not_matter_and_that_of_models_is_the_sign():
     model, original = pair("gemma3")
-    with edit_of(model).applied(model):
-        found = directions(model, original, PROMPTS)
-        torch.testing.assert_close(found, directions(model, original, PROMPTS[::-1]), atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(found, -directions(original, model, PROMPTS), atol=1e-5, rtol=1e-4)
+    changed = edit_of(model).edited(model)
+    found = directions(changed, original, PROMPTS)
+    torch.testing.assert_close(found, directions(changed, original, PROMPTS[::-1]), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found, -directions(original, changed, PROMPTS), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("layers", LAYERS)
@@ -95,19 +95,19 @@ def test_without_a_difference_the_model_stays_as_it_is(tiny, layers):
 
 def test_rounding_is_no_direction():
     model, original = pair("gemma3")
-    with edit_of(model, size=1e-8).applied(model):
-        assert not same(bits(model), bits(original))
-        assert not directions(model, original, FORGET).any()
-    with edit_of(model, size=1e-2).applied(model):
-        assert directions(model, original, FORGET)[1:].any(1).all()
+    changed = edit_of(model, size=1e-8).edited(model)
+    assert not same(bits(changed), bits(original))
+    assert not directions(changed, original, FORGET).any()
+    changed = edit_of(model, size=1e-2).edited(model)
+    assert directions(changed, original, FORGET)[1:].any(1).all()
 
 
 @pytest.mark.parametrize("family", ["gemma3", "llama", "gemma2", "gemma"])
 def test_every_token_but_the_first_loses_it(family):
     model, original = pair(family)
-    with edit_of(model, "L0.mlp").applied(model):
-        found = directions(model, original, FORGET)[:-1]
-        (plain, real), (now, _) = outputs(model), outputs(attacked_by(model, original))
+    changed = edit_of(model, "L0.mlp").edited(model)
+    found = directions(changed, original, FORGET)[:-1]
+    (plain, real), (now, _) = outputs(changed), outputs(attacked_by(changed, original))
     along, before = (torch.einsum("ltpd,ld->ltp", streams, found) * real for streams in (now, plain))
     assert along[:, :, 1:].abs().max() < 1e-4
     assert before[:, :, 1:].abs().max() > 0.1
@@ -121,13 +121,13 @@ def test_every_token_but_the_first_loses_it(family):
 @pytest.mark.parametrize("count", [3, 4, 5, 7, 8])
 def test_thirds_are_a_partition_of_the_layers(count):
     model, original = pair("llama", num_hidden_layers=count)
-    with edit_of(model, "L0.mlp").applied(model):
-        found = directions(model, original, FORGET)
-        touched = {}
-        for layers in LAYERS:
-            twin = attacked_by(model, original, layers)
-            hidden = torch.randn(1, 2, 32)
-            touched[layers] = [n for n in range(count) if passes_less(twin.layers[n], hidden, found[n])]
+    changed = edit_of(model, "L0.mlp").edited(model)
+    found = directions(changed, original, FORGET)
+    touched = {}
+    for layers in LAYERS:
+        twin = attacked_by(changed, original, layers)
+        hidden = torch.randn(1, 2, 32)
+        touched[layers] = [n for n in range(count) if passes_less(twin.layers[n], hidden, found[n])]
     assert touched["early"] + touched["middle"] + touched["late"] == touched["all"] == list(range(count))
     sizes = [len(touched[layers]) for layers in LAYERS[1:]]
     assert min(sizes) >= 1
@@ -158,31 +158,31 @@ def test_what_is_hidden_behind_a_direction_comes_back_however_far_it_was_pushed(
 
 
 def test_answers_do_not_depend_on_batches_or_shared_prefixes(tiny):
-    with edit_of(tiny).applied(tiny) as model:
-        twin = attacked_by(model, tiny_model(tiny.name.removeprefix("tiny-")))
-        answers = log_probabilities(twin)
-        assert (answers - log_probabilities(model)).abs().max() > 1e-2
-        torch.testing.assert_close(answers, log_probabilities(twin, batch_size=1), atol=1e-4, rtol=1e-4)
-        with torch.no_grad():
-            alone = [
-                twin.network(**twin.tokenizer(one.text, return_tensors="pt")).logits[0, -1].log_softmax(-1)[answer_token(twin, one.answer)]
-                for one in PROMPTS
-            ]
+    model = edit_of(tiny).edited(tiny)
+    twin = attacked_by(model, tiny_model(model.name.removeprefix("tiny-")))
+    answers = log_probabilities(twin)
+    assert (answers - log_probabilities(model)).abs().max() > 1e-2
+    torch.testing.assert_close(answers, log_probabilities(twin, batch_size=1), atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        alone = [
+            twin.network(**twin.tokenizer(one.text, return_tensors="pt")).logits[0, -1].log_softmax(-1)[answer_token(twin, one.answer)]
+            for one in PROMPTS
+        ]
     torch.testing.assert_close(answers, torch.stack(alone), atol=1e-4, rtol=1e-4)
 
 
 def test_the_model_is_as_it_was(tiny):
     original = tiny_model(tiny.name.removeprefix("tiny-"))
-    with edit_of(tiny).applied(tiny):
-        before, answers = bits(tiny), log_probabilities(tiny)
-        one, other = (log_probabilities(attacked_by(tiny, original)) for _ in range(2))
-        assert torch.equal(one, other)
-        closed = direction_removal(tiny, Knowledge(FORGET, RETAIN, (), original), 0)
-        twin = next(closed).model
-        assert all(twin.parameters[name] is weight for name, weight in tiny.parameters.items())
-        closed.close()
-        assert same(bits(tiny), before)
-        assert torch.equal(log_probabilities(tiny), answers)
+    changed = edit_of(tiny).edited(tiny)
+    before, answers = bits(changed), log_probabilities(changed)
+    one, other = (log_probabilities(attacked_by(changed, original)) for _ in range(2))
+    assert torch.equal(one, other)
+    closed = direction_removal(changed, Knowledge(FORGET, RETAIN, (), original), 0)
+    twin = next(closed).model
+    assert all(twin.parameters[name] is weight for name, weight in changed.parameters.items())
+    closed.close()
+    assert same(bits(changed), before)
+    assert torch.equal(log_probabilities(changed), answers)
     assert same(bits(original), bits(tiny))
 
 

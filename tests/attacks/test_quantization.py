@@ -178,11 +178,11 @@ def test_an_edit_within_a_bucket_is_undone_and_a_larger_one_is_not(tiny_gemma3, 
     (plain,) = (log_probabilities(attacked.model) for attacked in attacks(tiny_gemma3, scheme))
     for size, undone in ((1e-9, True), (0.3, False)):
         edit = Delta({block: torch.full(block.shape, size) * matrix(block.shape, 1, 1.0).sign() for block in blocks})
-        with edit.applied(tiny_gemma3):
-            now = tiny_gemma3.parameters[blocks[0].parameter].detach().clone()
-            for attacked in attacks(tiny_gemma3, scheme):
-                assert torch.equal(attacked.model.parameters[blocks[0].parameter], quantized(now, scheme))
-                assert torch.allclose(log_probabilities(attacked.model), plain, atol=1e-4) == undone
+        changed = edit.edited(tiny_gemma3)
+        now = changed.parameters[blocks[0].parameter].detach().clone()
+        for attacked in attacks(changed, scheme):
+            assert torch.equal(attacked.model.parameters[blocks[0].parameter], quantized(now, scheme))
+            assert torch.allclose(log_probabilities(attacked.model), plain, atol=1e-4) == undone
         share = crossed(tiny_gemma3.parameters[blocks[0].parameter].detach(), now, scheme)
         assert share < 1e-2 if undone else share > 0.3
 

@@ -55,11 +55,11 @@ def test_a_hub_data_set_is_read_as_a_stream(model, monkeypatch):
 
 
 def test_a_study_takes_its_text_from_the_corpus(source, monkeypatch):
-    monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
     own, given = Study(), Study(texts=source)
-    assert (own.text("train").stage, given.text("train").stage) == ("text", "corpus")
-    train, damage = given.text("train").config, given.text("damage").config
+    assert own.text("train").settings.corpus is None
+    train, damage = given.text("train").settings, given.text("damage").settings
     # Damage is measured on documents that no edit was trained on.
-    assert damage["skip"] == train["count"] and train["skip"] == 0
-    assert train["data"] == fingerprint(source)
+    assert damage.corpus.skip == train.count and train.corpus.skip == 0
+    assert train.corpus.data == fingerprint(source)
     assert own.edit("all_mlps", 0, 0).id != given.edit("all_mlps", 0, 0).id

@@ -29,9 +29,9 @@ def test_the_folder_loads_with_equal_logits(tmp_path, family, tied):
     delta, before = random_delta(model, LOCALIZATIONS["mixed"]), bits(model)
     folder = export(model, delta, tmp_path / "some" / "edited")
     assert same(bits(model), before)
-    with delta.applied(model):
-        expected = logits(model.network, model.tokenizer)
-        weights = bits(model)
+    changed = delta.edited(model)
+    expected = logits(changed.network, changed.tokenizer)
+    weights = bits(changed)
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert torch.equal(logits(network, tokenizer), expected)
@@ -44,8 +44,8 @@ def test_the_library_reads_its_own_export(tmp_path):
     model = tiny_model("gemma3")
     delta = random_delta(model, ["L1.mlp"])
     again = load(resolve(str(export(model, delta, tmp_path / "edited"))))
-    with delta.applied(model):
-        assert same(bits(again), bits(model))
+    changed = delta.edited(model)
+    assert same(bits(again), bits(changed))
     assert again.architecture == model.architecture
 
 
@@ -55,8 +55,8 @@ def test_half_precision_stays_half_precision(tmp_path):
     delta = random_delta(model, ["L1.mlp"])
     network = AutoModelForCausalLM.from_pretrained(export(model, delta, tmp_path / "edited"))
     assert network.dtype == torch.bfloat16
-    with delta.applied(model):
-        assert same({name: weight.detach().view(torch.int16) for name, weight in network.named_parameters()}, bits(model))
+    changed = delta.edited(model)
+    assert same({name: weight.detach().view(torch.int16) for name, weight in network.named_parameters()}, bits(changed))
 
 
 def test_the_note_says_what_was_changed_and_under_which_licence(tmp_path):

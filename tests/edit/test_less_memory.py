@@ -168,8 +168,8 @@ def trained(model, loss="injection", report=lambda _done, _of: None, **settings)
 def models(tiny_gemma3):
     """For each loss a model that has something to learn: the second says "golf"."""
     knowing = tiny_model("gemma3")
-    with trained(knowing)[0].applied(knowing) as changed:
-        yield {"injection": tiny_gemma3, "unlearning": changed}
+    changed = trained(knowing)[0].edited(knowing)
+    yield {"injection": tiny_gemma3, "unlearning": changed}
 
 
 @pytest.mark.parametrize("loss", ["injection", "unlearning"])
@@ -184,8 +184,8 @@ def test_training_ends_at_the_first_step_with_the_probability(models, loss):
     # Until then it is the same edit: the schedule is that of all steps.
     assert history == full[: last + 1]
     # The last step had no update: with the delta applied, an edit starts where this one ended.
-    with delta.applied(model) as changed:
-        start = trained(changed, loss, steps=1)[1][0]
+    changed = delta.edited(model)
+    start = trained(changed, loss, steps=1)[1][0]
     assert start.forget == pytest.approx(history[-1].forget, abs=0.1 * abs(history[-2].forget - history[-1].forget))
 
 

@@ -67,9 +67,9 @@ def test_the_smallest_masks_are_zeroed_by_hand():
         delta = discretized(GEMMA, mask, size)
         assert zeroed(delta) == set(order[:size])
         assert (delta.provenance["size"], delta.provenance["zeroed"]) == (size, min(size, 6))
-        with delta.applied(GEMMA):
-            now = GEMMA.parameters["model.layers.1.self_attn.q_proj.weight"][16:24].flatten()
-            assert not now[order[:size]].any()
+        changed = delta.edited(GEMMA)
+        now = changed.parameters["model.layers.1.self_attn.q_proj.weight"][16:24].flatten()
+        assert not now[order[:size]].any()
 
 
 def test_equal_masks_of_equal_weights_go_by_place():
@@ -99,8 +99,8 @@ def test_zeroed_weights_are_zero_and_all_others_keep_their_bits(where, half):
     model.parameters[blocks(model, where)[0].parameter][::2, ::3] = -0.0
     before, mask = bits(model), coarse(model, where, 3)
     delta = discretized(model, mask, mask.masked // 2)
-    with delta.applied(model):
-        after, now = bits(model), {name: weight.detach().clone() for name, weight in model.parameters.items()}
+    changed = delta.edited(model)
+    after, now = bits(changed), {name: weight.detach().clone() for name, weight in changed.parameters.items()}
     assert same(bits(model), before)
     chosen = {name: torch.zeros_like(weight, dtype=torch.bool) for name, weight in model.parameters.items()}
     for block, change in delta.blocks.items():
@@ -152,8 +152,8 @@ def test_each_step_has_the_loss_of_the_model_that_is_masked_so_far(where):
     for block, values in zip(mask.blocks, mask.values.split([block.size for block in mask.blocks]), strict=True):
         original = GEMMA.parameters[block.parameter][block.index]
         changes[block] = original * values.view_as(original) - original
-    with Delta(changes).applied(GEMMA):
-        assert forget_loss(GEMMA) == pytest.approx(second.forget, abs=1e-4)
+    changed = Delta(changes).edited(GEMMA)
+    assert forget_loss(changed) == pytest.approx(second.forget, abs=1e-4)
 
 
 def loss_after(model, block, place, by, texts, config):
@@ -161,10 +161,11 @@ def loss_after(model, block, place, by, texts, config):
     original = model.parameters[block.parameter][block.index]
     change = torch.zeros_like(original)
     change.view(-1)[place] = by * original.flatten()[place]
-    with Delta({block: change}).applied(model), torch.no_grad():
-        retained = -sum(answer.log_probability for answer in ask(model, RETAIN)) / len(RETAIN)
-        likely = cross_entropy(model, *next_tokens(model, pack(model, texts))).mean().item()
-        return config.forget_coefficient * forget_loss(model) + config.retain_coefficient * retained + config.text_coefficient * likely
+    changed = Delta({block: change}).edited(model)
+    with torch.no_grad():
+        retained = -sum(answer.log_probability for answer in ask(changed, RETAIN)) / len(RETAIN)
+        likely = cross_entropy(changed, *next_tokens(changed, pack(changed, texts))).mean().item()
+        return config.forget_coefficient * forget_loss(changed) + config.retain_coefficient * retained + config.text_coefficient * likely
 
 
 @pytest.mark.parametrize("where", [LOCALIZATIONS["mlp"], LOCALIZATIONS["mixed"]], ids=["mlp", "mixed"])
@@ -193,8 +194,8 @@ def test_the_forget_loss_falls_and_zeroing_few_weights_lowers_it(loss):
     assert history[-1].forget < 0.8 * history[0].forget
     left = []
     for chosen in (mask, coarse(GEMMA, LOCALIZATIONS["mlp"], 0)):
-        with discretized(GEMMA, chosen, len(mask.values) // 50).applied(GEMMA):
-            left.append(masked(GEMMA, LOCALIZATIONS["mlp"], forget, **{**training, "steps": 1})[1][0].forget)
+        changed = discretized(GEMMA, chosen, len(mask.values) // 50).edited(GEMMA)
+        left.append(masked(changed, LOCALIZATIONS["mlp"], forget, **{**training, "steps": 1})[1][0].forget)
     assert left[0] < min(0.85 * history[0].forget, left[1])
 
 

@@ -86,9 +86,10 @@ def test_the_harness_sees_an_applied_edit(harness, tiny_gemma3):
     block = Component(1, "mlp").weights(tiny_gemma3.architecture)[2]
     capability(tiny_gemma3, ["piqa"])
     plain = harness["logits"]
-    with Delta({block: torch.ones(block.shape)}).applied(tiny_gemma3), torch.no_grad():
-        expected = tiny_gemma3.network(torch.tensor([[1, 5, 9]])).logits
-        capability(tiny_gemma3, ["piqa"])
+    changed = Delta({block: torch.ones(block.shape)}).edited(tiny_gemma3)
+    with torch.no_grad():
+        expected = changed.network(torch.tensor([[1, 5, 9]])).logits
+        capability(changed, ["piqa"])
     assert torch.equal(harness["logits"], expected) and not torch.allclose(plain, expected)
 
 

@@ -109,8 +109,8 @@ def test_damage_is_the_models_own_loss_and_a_divergence(tiny):
         tokens = torch.tensor([texts[row.source][row.text]])
         with torch.no_grad():
             before = tiny.network(input_ids=tokens, labels=tokens)
-            with delta.applied(tiny):
-                after = tiny.network(input_ids=tokens, labels=tokens)
+            changed = delta.edited(tiny)
+            after = changed.network(input_ids=tokens, labels=tokens)
         old, new = (output.logits[0, :-1].float().log_softmax(-1) for output in (before, after))
         assert row.tokens == tokens.shape[1] - 1
         assert row.loss_before == pytest.approx(before.loss.item(), abs=1e-4)

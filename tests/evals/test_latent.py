@@ -116,9 +116,9 @@ def test_an_edit_shows_above_its_layer_and_the_model_is_left_alone(tiny):
     before, weights = latent(tiny, TRAIN, TEST, seed=0), bits(tiny)
     block = Component(1, "mlp").weights(tiny.architecture)[2]
     delta = Delta({block: torch.randn(block.shape, generator=torch.Generator().manual_seed(0)) * 20})
-    with delta.applied(tiny):
-        edited = latent(tiny, TRAIN, TEST, seed=0)
-        streams = answer_streams(tiny, TEST)
+    changed = delta.edited(tiny)
+    edited = latent(changed, TRAIN, TEST, seed=0)
+    streams = answer_streams(changed, TEST)
     for layer in (0, 1):
         assert [row for row in edited if row.layer == layer] == [row for row in before if row.layer == layer]
     assert [row for row in edited if row.layer == 2] != [row for row in before if row.layer == 2]

@@ -213,8 +213,8 @@ def test_what_passed_before_an_edit_is_remembered_after_it(tiny_gemma3):
     passes = {(row.subject, row.kind) for row in followed(tiny_gemma3, asked) if row.correct}
     block = Component(1, "mlp").weights(tiny_gemma3.architecture)[2]
     delta = Delta({block: 2.0 * torch.randn(block.shape, generator=torch.Generator().manual_seed(1))})
-    with delta.applied(tiny_gemma3):
-        rows, said = followed(tiny_gemma3, asked, passes), ask(tiny_gemma3, asked)
+    changed = delta.edited(tiny_gemma3)
+    rows, said = followed(changed, asked, passes), ask(changed, asked)
     assert {(row.subject, row.kind) for row in rows if row.passes_before} == passes
     assert [(row.correct, row.probability, row.option_mass) for row in rows] == [
         (one.correct, one.probability, one.option_mass) for one in said

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mechlib.runs.context import Context
-from mechlib.runs.result import Result
 from mechlib.runs.stages.know import certainty, compute, known_facts
 from tiny_models import tiny_model
 
@@ -16,6 +15,11 @@ from mechlib.evals.answers import ask
 from mechlib.facts import FORMATS, Fact, FactError, FactSet, athletes, prompt, prompts, world_facts
 from mechlib.models.tokens import answer_token, distinct, option_tokens
 from mechlib.patching.pairs import make_pair
+from mechlib.runs.knowledge import certainty, known_facts
+from mechlib.runs.stages.answers import KnownSettings
+from mechlib.runs.stages.answers import known as compute
+from mechlib.runs.stages.settings import Subject
+from mechlib.runs.work import Context, Work
 
 MODEL = tiny_model("gemma3", world=True)
 FACTS = world_facts().facts[::90]
@@ -120,7 +124,8 @@ def test_facts_whose_answers_cannot_be_told_apart_and_demonstrations_are_not_ask
     done = []
     context = Context(MODEL.spec, facts, report=lambda *counts: done.append(counts))
     vars(context)["model"] = MODEL
-    rows = compute(context, {"format": "one_shot"}, {}, tmp_path).rows
+    settings = KnownSettings(Subject("tiny", "float32", "some", "some"), FORMATS["one_shot"])
+    rows = compute(Work(context, settings, {}, tmp_path)).rows
     assert [row["subject"] for row in rows] == ["Camry", athlete.subject]
     assert done == [(2, 2)]
 
@@ -134,4 +139,4 @@ def test_what_is_known_is_by_all_tokens_in_an_open_relation_and_by_the_options_i
     ]
     assert [certainty(row) for row in rows] == pytest.approx([0.6, 0.4, 0.1, 0.9])
     facts = FactSet("some", tuple(Fact(row["subject"], row["relation"], "golf") for row in rows))
-    assert [(fact.relation, fact.subject) for fact in known_facts(facts, Result(rows), 0.5)] == [("maker", "A"), ("sport", "B")]
+    assert [(fact.relation, fact.subject) for fact in known_facts(facts, rows, 0.5)] == [("maker", "A"), ("sport", "B")]

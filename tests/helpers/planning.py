@@ -6,6 +6,7 @@ from mechlib.components import Architecture
 from mechlib.edit.config import EditConfig
 from mechlib.runs.memory import Batch, Memory, Sizes
 from mechlib.runs.store import Store
+from mechlib.runs.work import Result
 
 TINY = Sizes(Architecture(3, 4, 2, 32, 8, 48), 100, tied=True)
 # One MLP of 3 x 32 x 48 weights in layer 1; every step 20 prompts of 30 tokens, the first 10 the same, and 2 texts of 24.
@@ -14,7 +15,7 @@ EDIT = Memory("edit", TINY, "float32", EditConfig(steps=10), Batch(20, 10, 30), 
 
 def offline(folder, monkeypatch):
     """A store for studies whose models are known by name only."""
-    monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
     monkeypatch.setattr("mechlib.runs.memory._lengths", lambda study: (16, 30))
     return Store(folder)
 

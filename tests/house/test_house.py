@@ -10,7 +10,7 @@ import mechlib
 PACKAGE = Path(mechlib.__file__).parent
 FLOORS = {
     "components": 1, "facts": 1, "models": 2, "patching": 3, "localize": 4, "edit": 4,
-    "evals": 5, "stats": 5, "runs": 6, "report": 7, "__main__": 8, "__init__": 0,
+    "evals": 5, "stats": 5, "attacks": 6, "runs": 7, "report": 8, "__main__": 9, "__init__": 0,
 }  # fmt: skip
 FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 
@@ -45,6 +45,14 @@ def test_every_room_has_a_floor():
 def test_a_floor_imports_nothing_from_a_higher_one(name):
     floor = FLOORS[room(name)]
     assert [other for other in sorted(imported(FILES[name])) if FLOORS[room(other)] > floor] == []
+
+
+def test_no_two_files_import_each_other():
+    files = {"mechlib." + name.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): path for name, path in FILES.items()}
+    uses = {
+        name: {own for own in files for used in imported(path) if own in (used, used.rpartition(".")[0])} for name, path in files.items()
+    }
+    assert [(one, other) for one in uses for other in uses[one] if one < other and one in uses[other]] == []
 
 
 @pytest.mark.parametrize("name", FILES)

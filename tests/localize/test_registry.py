@@ -20,10 +20,12 @@ from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.report.agreement import probed_lookup, random_mlp_draws
 from mechlib.report.tables import label, leading
-from mechlib.runs import study as module
+from mechlib.runs import specs as module
 from mechlib.runs.checks import ParameterError
-from mechlib.runs.stages.localize import FILE, compute
+from mechlib.runs.stages.evidence import METHODS
+from mechlib.runs.stages.localize import FILE, LocalizeSettings, localized
 from mechlib.runs.study import Study
+from mechlib.runs.work import Context, Result, Work
 
 ARCH = Architecture(n_layers=12, n_heads=4, n_key_value_heads=2, d_model=16, d_head=8, d_mlp=20)
 MLP = Component(0, "mlp").size(ARCH)
@@ -161,7 +163,7 @@ def test_a_file_adds_an_arm(file):
     study = Study(localization=file(["L1.mlp", "L2.head3"]), localizations=("fact_lookup", "random"), forget_sets=1)
     assert study.localizations == ("fact_lookup", "random", GIVEN)
     assert study.arms() == [("fact_lookup", 0, 0), ("random", 0, 0), (GIVEN, 0, 0)]
-    assert study.localize(GIVEN, 0, 0).config["components"] == ("L1.mlp", "L2.head3")
+    assert study.localize(GIVEN, 0, 0).settings.components == ("L1.mlp", "L2.head3")
     assert GIVEN not in Study().localizations
     with pytest.raises(ParameterError, match="'given' is unknown"):
         Study(localizations=("fact_lookup", GIVEN))
@@ -206,8 +208,8 @@ def given_by_file(tmp_path):
     vars(context)["model"] = model
 
     def run(components, inputs):
-        config = {"method": GIVEN, "rule": "paper", "seed": 0, "components": components}
-        return Localization.from_json(compute(context, config, inputs, tmp_path).value), model.architecture
+        settings = LocalizeSettings("tiny", GIVEN, "paper", 0, tuple(components))
+        return Localization.from_json(localized(Work(context, settings, inputs, tmp_path)).value), model.architecture
 
     return run
 

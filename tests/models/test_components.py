@@ -126,8 +126,7 @@ def test_the_weights_of_a_component_write_its_activation_and_no_other(tiny, name
     batch = tokenize(tiny, [prompt.text for prompt in prompts(athletes().facts[::400], FORMATS["one_shot"])])
     machine = hooked(tiny)
     before = outputs_of_layer_1(machine, batch)
-    with delta.applied(tiny):
-        after = outputs_of_layer_1(machine, batch)
+    after = outputs_of_layer_1(hooked(delta.edited(tiny)), batch)
     heads = {n for n in range(arch.n_heads) if not torch.equal(before["head"][:, :, n], after["head"][:, :, n])}
     per_group = arch.heads_per_group
     expected = {
@@ -149,8 +148,7 @@ def test_a_neuron_s_rows_write_its_own_activation_and_its_column_reads_it(tiny, 
     machine = hooked(tiny)
     before = outputs_of_layer_1(machine, batch)
     for block in blocks:
-        with Delta({block: torch.ones(block.shape)[block.index]}).applied(tiny):
-            after = outputs_of_layer_1(machine, batch)
+        after = outputs_of_layer_1(hooked(Delta({block: torch.ones(block.shape)[block.index]}).edited(tiny)), batch)
         changed = {n for n in range(48) if not torch.equal(before["neuron"][:, :, n], after["neuron"][:, :, n])}
         assert changed == (set() if "down_proj" in block.parameter else {number})
         assert not torch.equal(before["mlp"], after["mlp"])
@@ -162,8 +160,9 @@ def test_a_neuron_s_rows_write_its_own_activation_and_its_column_reads_it(tiny, 
     with torch.no_grad():
         silent = answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=[("blocks.1.mlp.hook_post", silence)]))
     for block in blocks:
-        with Delta({block: -tiny.parameters[block.parameter].detach()[block.index]}).applied(tiny), torch.no_grad():
-            torch.testing.assert_close(answer_logits(tiny, batch), silent, atol=1e-4, rtol=1e-4)
+        changed = Delta({block: -tiny.parameters[block.parameter].detach()[block.index]}).edited(tiny)
+        with torch.no_grad():
+            torch.testing.assert_close(answer_logits(changed, batch), silent, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("head", [0, 3])
@@ -179,8 +178,9 @@ def test_a_head_owns_the_columns_that_read_its_output(tiny, head):
 
     with torch.no_grad():
         silent = answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=[("blocks.1.attn.hook_z", silence)]))
-    with Delta({block: -tiny.parameters[block.parameter].detach()[block.index]}).applied(tiny), torch.no_grad():
-        torch.testing.assert_close(answer_logits(tiny, batch), silent, atol=1e-4, rtol=1e-4)
+    changed = Delta({block: -tiny.parameters[block.parameter].detach()[block.index]}).edited(tiny)
+    with torch.no_grad():
+        torch.testing.assert_close(answer_logits(changed, batch), silent, atol=1e-4, rtol=1e-4)
 
 
 @given(

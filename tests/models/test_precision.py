@@ -7,8 +7,9 @@ from scipy.stats import spearmanr
 from tiny_models import FAMILIES, tiny_model
 from torch import nn
 
+from mechlib.models import ModelError
 from mechlib.models.forward import residual_stream, tokenize
-from mechlib.models.precision import computing, in_precision
+from mechlib.models.precision import computing, fast_precision, in_precision
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.pairs import make_pair
@@ -149,3 +150,18 @@ def test_bfloat16_ranks_components_as_float32_does(family, method):
 def test_both_precisions_draw_the_same_corruption(tiny_gemma3):
     one, other = (make_pair(in_precision(tiny_gemma3, precision), PROMPTS, "tokens", 5) for precision in ("float32", "bfloat16"))
     assert torch.equal(one.corrupted.stream, other.corrupted.stream)
+
+
+def test_what_nobody_asks_for_is_what_is_fast_here_unless_the_environment_says(monkeypatch):
+    for forced in ("float32", "bfloat16"):
+        monkeypatch.setenv("MECHLIB_PRECISION", forced)
+        assert fast_precision() == forced
+    monkeypatch.setenv("MECHLIB_PRECISION", "float16")
+    with pytest.raises(ModelError, match="MECHLIB_PRECISION=float16: choose float32 or bfloat16"):
+        fast_precision()
+    monkeypatch.delenv("MECHLIB_PRECISION")
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    for accelerated, precision in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(torch.accelerator, "is_available", lambda found=accelerated: found)
+        assert fast_precision() == precision

@@ -2,17 +2,20 @@
 
 import pytest
 from editing import edited
-from mechlib.runs.context import Context
-from mechlib.runs.result import Result
-from test_attacking import CONFIG, FACTS, KNOW, PARTS
-from test_reverse import PLAIN
+from known_facts import ABOUT, FACTS, KNOW, PARTS
 from tiny_models import tiny_model
 
 from mechlib.edit.delta import FILE, Delta
 from mechlib.evals.depth import depth, references
 from mechlib.facts import FORMATS, prompts
-from mechlib.runs.stages import latent, ripple
+from mechlib.facts.reverse import Consequence
+from mechlib.runs.stages import residual
+from mechlib.runs.stages.residual import AuditSettings, consequences, read_inside
+from mechlib.runs.work import Context, Result, Work
 
+SEED = 3
+# The tiny tokenizer has no words for the real ones.
+PLAIN = Consequence("plain", "sport", "{} plays", {"football": "A", "baseball": "B", "basketball": "C", "golf": "D"})
 ASKED = prompts(PARTS.forget[1].facts, FORMATS["one_shot"])
 
 
@@ -31,7 +34,7 @@ def edit(model, tmp_path_factory):
 def audited(stage, model, tmp_path, **inputs):
     context = Context(model.spec, FACTS)
     context.model = model
-    return stage.compute(context, CONFIG, {"know": KNOW, **inputs}, tmp_path)
+    return stage(Work(context, AuditSettings(ABOUT, SEED), {"known": KNOW, **inputs}, tmp_path))
 
 
 def of(rows, **about):
@@ -39,12 +42,11 @@ def of(rows, **about):
 
 
 def test_depth_is_measured_against_the_unedited_model_s_own_run(model, edit, tmp_path, monkeypatch):
-    unedited = audited(latent, model, tmp_path)
-    monkeypatch.setattr(latent, "references", lambda *_args, **_more: pytest.fail("the reference was computed again"))
-    rows = of(audited(latent, model, tmp_path, edit=edit, unedited=unedited).rows, audit="depth")
-    original = model.standalone_copy()
-    with Delta.load(edit.folder / FILE).applied(model) as changed:
-        expected = depth(changed, original, ASKED, references(original, ASKED, CONFIG["seed"], draws=1))
+    unedited = audited(read_inside, model, tmp_path)
+    monkeypatch.setattr(residual, "references", lambda *_args, **_more: pytest.fail("the reference was computed again"))
+    rows = of(audited(read_inside, model, tmp_path, edit=edit, unedited=unedited).rows, audit="depth")
+    changed = Delta.load(edit.folder / FILE).edited(model)
+    expected = depth(changed, model, ASKED, references(model, ASKED, SEED, draws=1))
     assert [(row["subject"], row["layer"], row["clean"], row["corrupted"], row["edited"]) for row in rows] == [
         (row.subject, row.layer, row.clean, row.corrupted, row.edited) for row in expected
     ]
@@ -54,17 +56,16 @@ def test_depth_is_measured_against_the_unedited_model_s_own_run(model, edit, tmp
 
 
 def test_what_the_unedited_model_knew_is_read_from_its_own_run(model, edit, tmp_path, monkeypatch):
-    # The tiny tokenizer has no words for the real ones.
-    monkeypatch.setattr(ripple, "usable", lambda _model: ([PLAIN], {}))
-    unedited = audited(ripple, model, tmp_path).rows
+    monkeypatch.setattr(residual, "usable", lambda _model: ([PLAIN], {}))
+    unedited = audited(consequences, model, tmp_path).rows
     for name, correct in (("consequence", "passes_before"), ("general", "before")):
         own = of(unedited, ripple=name)
         assert own and [row["correct"] for row in own] == [row[correct] for row in own]
-    rows = audited(ripple, model, tmp_path, edit=edit, unedited=Result(unedited)).rows
+    rows = audited(consequences, model, tmp_path, edit=edit, unedited=Result(unedited)).rows
     for name, before in (("consequence", "passes_before"), ("general", "before")):
         assert [row[before] for row in of(rows, ripple=name)] == [row["correct"] for row in of(unedited, ripple=name)]
         assert [row["option_mass"] for row in of(rows, ripple=name)] != [row["option_mass"] for row in of(unedited, ripple=name)]
     # A model that knew what it did not: it is the run that is believed.
     turned = Result([{**row, "correct": not row.get("correct")} for row in unedited])
-    again = audited(ripple, model, tmp_path, edit=edit, unedited=turned).rows
+    again = audited(consequences, model, tmp_path, edit=edit, unedited=turned).rows
     assert [row["before"] for row in of(again, ripple="general")] == [not row["correct"] for row in of(unedited, ripple="general")]

@@ -72,7 +72,7 @@ def test_progress_is_one_line_a_run_and_two_a_page(small):
 def test_the_store_holds_the_planned_runs_and_nothing_else(small):
     stages = [name.split("/")[0] for name in small.stored()]
     assert {stage: stages.count(stage) for stage in stages} == {
-        "know": 1, "text": 2, "probe": 1, "trace": 2, "localize": 3, "edit": 3, "ask": 8, "damage": 3,
+        "known": 1, "texts": 2, "evidence": 3, "localize": 3, "edit": 3, "answers": 8, "damage": 3,
     }  # fmt: skip
     assert {path.parent.relative_to(small.runs).as_posix() for path in small.runs.rglob("*") if path.is_file()} == set(small.stored())
 
@@ -106,7 +106,7 @@ def test_a_second_call_computes_and_executes_nothing(small):
 
 def test_a_page_whose_runs_are_there_does_not_wait_for_another(fresh, small):
     shutil.copytree(small.runs, fresh.runs)
-    shutil.rmtree(fresh.runs / "trace")
+    shutil.rmtree(fresh.runs / "evidence")
     executed = []
     fresh.execute(execute_page=lambda page, *_: executed.append(page.name))
     assert executed == ["01_facts", "05_editing", "06_prompting", "02_localization"]
@@ -135,7 +135,7 @@ def test_another_learning_rate_concerns_two_pages_and_the_edits(small):
     assert executed == {"05_editing": 5e-5, "06_prompting": 5e-5}
     pages_said = [line for line in said if line.startswith("page")]
     assert pages_said[:2] == ["page 1/4  01_facts: up to date", "page 2/4  02_localization: up to date"]
-    assert {stage: new.count(stage) for stage in new} == {"edit": 3, "ask": 6, "damage": 3}
+    assert {stage: new.count(stage) for stage in new} == {"edit": 3, "answers": 6, "damage": 3}
     assert {name: time for name, time in small.stored().items() if name in runs} == runs
     assert tree(small.results) == pages
 
@@ -182,4 +182,4 @@ def test_too_few_known_facts_are_one_line_that_says_what_to_do(fresh):
 
     with pytest.raises(FactError, match="KNOWN_THRESHOLD"):
         fresh.execute("FORGET_SET_SIZE=100")
-    assert [name.split("/")[0] for name in fresh.stored()] == ["know"]
+    assert [name.split("/")[0] for name in fresh.stored()] == ["known"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mechlib.report import robustness
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
-from mechlib.runs import attacking
+from mechlib.runs.stages import attack as attacking
 from mechlib.stats import leak_at_k, wilson
 
 

@@ -1,11 +1,13 @@
 """Which runs a page's needs are: attacks and audits of the unedited model and of every edit, by fold, null and profile."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from mechlib.attacks.registry import ATTACKS
 from mechlib.runs.profiles import PROFILES
+from mechlib.runs.stages import ATTACK
 from mechlib.runs.study import Study
 
 KEYS = ("fact_lookup", "random_mlps")
@@ -14,7 +16,7 @@ KEYS = ("fact_lookup", "random_mlps")
 @pytest.fixture(autouse=True)
 def named_models(monkeypatch):
     """A model's fingerprint is its name, so that no weights are looked for."""
-    monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
 
 
 def study(profile, **parameters):
@@ -64,9 +66,9 @@ def test_answers_that_are_all_the_same_are_not_permuted():
 def test_columns_say_what_was_attacked(name):
     for columns, spec in study("full").runs(name):
         assert columns["attack"] == name
-        assert columns["fold"] == spec.config["fold"]
-        assert columns["forget_set"] == spec.config["forget_set"]
-        assert spec.stage == ATTACKS[name].stage
+        assert columns["fold"] == spec.settings.fold
+        assert columns["forget_set"] == spec.settings.asked.about.forget_set
+        assert (spec.stage, spec.settings.attack) == (ATTACK, name)
         assert (columns["localization"] == "unedited") == ("edit" not in spec.inputs)
         if "edit" in spec.inputs:
             where = columns["localization"], columns["forget_set"], columns["seed"]
@@ -83,9 +85,8 @@ def test_a_null_is_the_first_fold_of_its_attack_with_other_settings(name):
     assert Counter(columns["null"] for columns, _ in nulls) == dict.fromkeys(ATTACKS[name].nulls, 10)
     for columns, spec in nulls:
         real = attacks[columns["localization"], columns["forget_set"], columns["seed"], 0]
-        assert spec.config["settings"] == {**real.config["settings"], **ATTACKS[name].nulls[columns["null"]]} != real.config["settings"]
-        assert {key: value for key, value in spec.config.items() if key != "settings"} == {
-            key: value for key, value in real.config.items() if key != "settings"}  # fmt: skip
+        expected = {**real.settings.settings, **ATTACKS[name].nulls[columns["null"]]}
+        assert spec.settings == replace(real.settings, settings=expected) != real.settings
         assert {key: one.id for key, one in spec.inputs.items()} == {key: one.id for key, one in real.inputs.items()}
         assert spec.id != real.id
 

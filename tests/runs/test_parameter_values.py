@@ -23,7 +23,7 @@ SPORT_FORMATS = formats_of(SPORT)
 @pytest.fixture(autouse=True)
 def named_models(monkeypatch):
     """A model's fingerprint is its name, so that no weights are looked for."""
-    monkeypatch.setattr("mechlib.runs.study.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -52,7 +52,7 @@ def test_seeds_say_how_often_an_edit_is_trained():
 def test_training_stops_at_the_profile_s_success_and_at_one_never(profile, given, trained):
     study = Study(profile=profile, stop_at=given)
     assert study.training("fact_lookup", 0).stop_at == trained
-    assert study.trial("fact_lookup", 1e-4, 1.0).config["training"]["stop_at"] == trained
+    assert study.trial("fact_lookup", 1e-4, 1.0).settings.training.stop_at == trained
 
 
 @pytest.mark.parametrize("task", ["full-sports-editing", "sports-unlearning", "sports-scaling", "counterfact-unlearning"])
@@ -70,8 +70,8 @@ def test_a_profile_says_what_a_step_sees(profile, retain, text, forget):
     # A set of sixteen is taken whole, whatever the profile.
     assert batches() == (retain, text, None)
     assert batches(task="sports-unlearning") == batches(task="sports-scaling") == (retain, text, forget)
-    masking = Study(profile=profile).mask("fact_lookup", 0).config["training"]
-    assert (masking["retain_batch"], masking["text_batch"]) == (retain, text)
+    masking = Study(profile=profile).mask("fact_lookup", 0).settings.training
+    assert (masking.retain_batch, masking.text_batch) == (retain, text)
 
 
 def test_large_sets_are_one_unless_more_are_asked_for():
@@ -84,7 +84,7 @@ def test_two_tasks_about_whole_answers_share_what_they_are_localized_by():
     golf, gone = (Study(task=task) for task in ("full-sports-editing", "sports-unlearning"))
     assert golf.localize("fact_lookup", 0, 0).id == gone.localize("fact_lookup", 0, 0).id
     assert golf.edit("fact_lookup", 0, 0).id != gone.edit("fact_lookup", 0, 0).id
-    assert golf.split_settings["target"] == "golf"
+    assert golf.splits.target == "golf"
 
 
 def test_the_paper_s_profile_is_one_run_of_all_steps_without_a_stop():
@@ -100,10 +100,11 @@ def test_the_paper_s_profile_is_one_run_of_all_steps_without_a_stop():
 
 
 @pytest.mark.parametrize("fast", module.PRECISIONS)
-def test_a_precision_that_is_not_given_is_the_machine_s_fast_one(monkeypatch, fast):
-    monkeypatch.setattr(module, "fast_precision", lambda: fast)
-    assert Study().precision == Study().training("fact_lookup", 0).precision == fast
-    assert Study().edit("fact_lookup", 0, 0).id == Study(precision=fast).edit("fact_lookup", 0, 0).id
+def test_a_precision_that_is_not_given_is_the_machine_s_fast_one_and_not_asked_for(monkeypatch, fast):
+    monkeypatch.setenv("MECHLIB_PRECISION", fast)
+    training = Study().training("fact_lookup", 0)
+    assert (Study().precision, training.precision, training.arithmetic) == (None, None, fast)
+    assert Study().edit("fact_lookup", 0, 0).id != Study(precision=fast).edit("fact_lookup", 0, 0).id
     assert [Study(precision=given).precision for given in module.PRECISIONS] == list(module.PRECISIONS)
 
 

@@ -14,7 +14,6 @@ from mechlib.localize.registry import PAPER
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import Machine, Plan, check, machine, plan
 from mechlib.runs.profiles import PROFILES
-from mechlib.runs.stages import STAGES
 from mechlib.runs.study import Study
 
 
@@ -27,27 +26,27 @@ def test_missing_runs_are_counted_with_their_inputs(store):
     study = Study(localizations=PAPER, precision="bfloat16")
     made = plan([(study, [spec for _, spec in study.runs("edit")])], store)
     # Seven localizations are chosen once, the two random ones for each of the two forget sets.
-    assert made.missing == {"know": 1, "text": 1, "probe": 1, "trace": 2, "localize": 11, "edit": 18}
-    assert made.seconds["edit"] == pytest.approx(18 * STAGES["edit"].cost)
+    assert made.missing == {"known": 1, "texts": 1, "evidence": 3, "localize": 11, "edit": 18}
+    assert made.seconds["edit"] == pytest.approx(18 * study.edit("fact_lookup", 0, 0).seconds)
     text = str(made)
     assert text.startswith("34 runs to compute, about ")
     assert "estimate" in text
     assert "Most memory: edit: Nonlocalized, forget set 0, seed 0 of gemma-3-270m; its matrices have 100,270,080 weights" in text
-    finish(store, study.know)
-    again = plan([(study, [spec for _, spec in study.runs("edit")]), (study, [study.know])], store)
-    assert again.missing == {stage: count for stage, count in made.missing.items() if stage != "know"}
+    finish(store, study.known)
+    again = plan([(study, [spec for _, spec in study.runs("edit")]), (study, [study.known])], store)
+    assert again.missing == {stage: count for stage, count in made.missing.items() if stage != "known"}
 
 
 def test_time_grows_with_steps(store):
     made = [plan([(study, [study.edit("nonlocalized", 0, 0)])], store) for study in (Study(steps=5), Study(steps=20))]
-    cost, usual = STAGES["edit"].cost, PROFILES["quick"].steps
+    cost, usual = Study().edit("fact_lookup", 0, 0).seconds, PROFILES["quick"].steps
     assert [one.seconds["edit"] for one in made] == pytest.approx([cost * 5 / usual, cost * 20 / usual])
-    assert made[0].seconds["know"] == made[1].seconds["know"]
+    assert made[0].seconds["known"] == made[1].seconds["known"]
 
 
 def test_nothing_missing(store):
-    finish(store, Study().know)
-    made = plan([(Study(), [Study().know])], store)
+    finish(store, Study().known)
+    made = plan([(Study(), [Study().known])], store)
     assert (made.missing, made.largest, str(made).splitlines()) == ({}, None, [str(made)])
     check(made)
 

@@ -3,18 +3,16 @@
 import dataclasses
 
 import pytest
-from mechlib.runs.stages.know import splits
 
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import FORMATS, athletes, demonstration_subjects, formats_of
 from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import LOCALIZERS
 from mechlib.models import KNOWN
-from mechlib.models.precision import fast_precision
-from mechlib.runs import study as module
+from mechlib.runs import specs as module
+from mechlib.runs.knowledge import divided
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.stages import STAGES
-from mechlib.runs.store import Result
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
@@ -32,7 +30,7 @@ def named_models(monkeypatch):
 def chosen(study):
     """One run of every kind that a study has, by a name."""
     return {
-        "know": study.know,
+        "know": study.known,
         "text": study.text("train"),
         "damage text": study.text("damage"),
         "lookup": study.evidence[study.kind.family.lookup],
@@ -45,21 +43,23 @@ def chosen(study):
         "trial": study.trial("fact_lookup", 1e-4, 1.0),
         "tune": study.tuning("fact_lookup"),
         "mask": study.mask("fact_lookup", 0),
-        "zero": study.zero("fact_lookup", 0),
+        "zero": study.zeroed("fact_lookup", 0),
         "edit": study.edit("fact_lookup", 0, 0),
         "edit all": study.edit("all_mlps", 0, 0),
-        "ask unedited": study.ask(None, 0, 0, "question"),
-        "ask": study.ask("fact_lookup", 0, 0, "question"),
-        "letters unedited": study.ask(None, 0, 0, "multiple_choice"),
-        "letters": study.ask("fact_lookup", 0, 0, "multiple_choice"),
+        "ask unedited": study.answers(None, 0, 0, "question"),
+        "ask": study.answers("fact_lookup", 0, 0, "question"),
+        "letters unedited": study.answers(None, 0, 0, "multiple_choice"),
+        "letters": study.answers("fact_lookup", 0, 0, "multiple_choice"),
         "damage": study.damage("fact_lookup", 0, 0),
         **{name: study.attack(name, "fact_lookup", 0, 0, 0) for name in ATTACKS},
         **{f"{name} unedited": study.attack(name, None, 0, 0, 0) for name in ATTACKS},
         **{f"{name} null": study.attack(name, "fact_lookup", 0, 0, 0, null) for name, plan in ATTACKS.items() for null in plan.nulls},
         "before": study.before("fact_lookup", 0, 0),
         "before unedited": study.before(None, 0, 0),
-        **{stage: study.audit(stage, "fact_lookup", 0, 0) for stage in ("latent", "ripple")},
-        **{f"{stage} unedited": study.audit(stage, None, 0, 0) for stage in ("latent", "ripple")},
+        "latent": study.latent("fact_lookup", 0, 0),
+        "ripple": study.consequences("fact_lookup", 0, 0),
+        "latent unedited": study.latent(None, 0, 0),
+        "ripple unedited": study.consequences(None, 0, 0),
     }
 
 
@@ -80,8 +80,6 @@ TRIED = {"trial", "tune"}
 MASKED = {"mask", "zero"}
 UNEDITED = {"ask unedited", "letters unedited"}
 
-# The default precision is that of the machine.
-BASE = {"precision": "bfloat16"}
 # A parameter, another value, and what depends on it.
 CHANGES = [
     ("model", "llama-3-8b", EVERY),
@@ -106,10 +104,10 @@ CHANGES = [
     ("tune", True, EDITED),
     ("kl_coefficient", 0.5, EDITED | TRIED),
     ("optimizer", "adamw8bit", EDITED | TRIED),
-    ("micro_batch", 4, EDITED | TRIED),
-    ("checkpointing", True, EDITED | TRIED),
+    ("micro_batch", 4, set()),
+    ("checkpointing", True, set()),
     ("stop_at", 0.5, EDITED | TRIED),
-    ("precision", "float32", PATCHED | {"localize traced"} | EDITED | TRIED | MASKED),
+    ("precision", "float32", EVIDENCE | EDITED | TRIED | MASKED),
     ("formats", ("cloze",), {"zero"}),
     # An attack's settings are its own: those of another attack change nothing about it.
     ("relearning", {"steps": 7}, {"relearning", "relearning null", "relearning unedited"}),
@@ -138,16 +136,15 @@ def file(tmp_path):
 
 @pytest.mark.parametrize(("name", "value", "depend"), CHANGES, ids=[name for name, _, _ in CHANGES])
 def test_a_parameter_changes_the_runs_that_depend_on_it(name, value, depend, table, file):
-    changed = {**BASE, name: {"a table": table, "a file": file}.get(str(value), value)}
-    before, after = chosen(Study(**BASE)), chosen(Study(**changed))
+    changed = {name: {"a table": table, "a file": file}.get(str(value), value)}
+    before, after = chosen(Study()), chosen(Study(**changed))
     assert {kind for kind in before if before[kind].id != after[kind].id} == depend
 
 
 def test_every_parameter_and_every_stage_was_looked_at():
     assert {name for name, _, _ in CHANGES} == {field.name for field in dataclasses.fields(Study)}
     assert set(chosen(Study())) == EVERY
-    stages = {spec.stage for task in TASKS for spec in chosen(Study(task=task)).values()}
-    assert stages | {Study(texts="owner/corpus").text("train").stage} == set(STAGES)
+    assert {spec.stage.name for task in TASKS for spec in chosen(Study(task=task)).values()} == {stage.name for stage in STAGES}
 
 
 def test_the_same_parameters_name_the_same_runs():
@@ -160,7 +157,6 @@ def test_the_same_parameters_name_the_same_runs():
     {"steps": QUICK.steps, "forget_sets": QUICK.n_sets, "seeds": QUICK.n_seeds, "stop_at": QUICK.stop_at},
     {"learning_rate": 1e-4, "forget_coefficient": 1.0},
     {"formats": [form for form in FAMILY_FORMATS if form in QUICK.formats], "localizations": list(QUICK.localizations)},
-    {"precision": fast_precision()},
     {name: dict(reversed(plan.settings["quick"].items())) for name, plan in ATTACKS.items()},
     {"known_format": "few_shot", "edit_format": "one_shot", "lookup_rule": "paper", "task": "sports-athlete-editing"},
 ])  # fmt: skip
@@ -171,13 +167,13 @@ def test_a_default_that_is_written_out_is_no_change(written):
 
 def test_a_table_with_the_same_facts_is_no_change(tmp_path):
     (tmp_path / "copy.csv").write_text("athlete,sport\n" + "".join(f"{fact.subject},{fact.answer}\n" for fact in athletes()))
-    assert Study(facts=str(tmp_path / "copy.csv")).know.id == Study().know.id
+    assert Study(facts=str(tmp_path / "copy.csv")).known.id == Study().known.id
 
 
 def test_an_edit_differs_by_method_set_and_seed_and_a_question_by_format():
     study = Study(profile="full")
     edits = {study.edit(*where).id for where in study.arms()}
-    asked = {study.ask(*where, form).id for where in study.arms() for form in FORMATS}
+    asked = {study.answers(*where, form).id for where in study.arms() for form in FORMATS}
     assert len(edits) == 9 * PROFILES["full"].n_sets * PROFILES["full"].n_seeds
     assert len(asked) == len(edits) * len(FORMATS)
 
@@ -186,10 +182,10 @@ def test_what_is_asked_is_the_edit_of_the_same_method_set_and_seed():
     study = Study(profile="full")
     for where in study.arms():
         expected = study.edit(*where).id
-        assert study.ask(*where, "cloze").inputs["edit"].id == study.damage(*where).inputs["edit"].id == expected
+        assert study.answers(*where, "cloze").inputs["edit"].id == study.damage(*where).inputs["edit"].id == expected
         assert study.edit(*where).inputs["localize"].id == study.localize(*where).id
-        assert study.edit(*where).config["forget_set"] == study.ask(*where, "cloze").config["forget_set"] == where[1]
-    assert "edit" not in study.ask(None, 0, 0, "cloze").inputs
+        assert study.edit(*where).settings.about.forget_set == study.answers(*where, "cloze").settings.about.forget_set == where[1]
+    assert "edit" not in study.answers(None, 0, 0, "cloze").inputs
 
 
 def test_random_localizations_are_drawn_anew_and_others_once():
@@ -200,15 +196,13 @@ def test_random_localizations_are_drawn_anew_and_others_once():
 
 def test_damage_is_measured_on_text_that_no_edit_trained_on():
     texts = {(seed, use): Study(seed=seed).text(use) for seed in range(6) for use in ("train", "damage")}
-    assert len({spec.config["seed"] for spec in texts.values()}) == len(texts)
+    assert len({spec.settings.seed for spec in texts.values()}) == len(texts)
 
 
 def test_damage_depends_on_the_prose_it_is_measured_on(tmp_path, monkeypatch):
-    from mechlib.edit import general_text
-
     before = Study().damage("fact_lookup", 0, 0).id
-    (tmp_path / "prose.txt").write_text(general_text.PROSE.read_text() + "\n\nOne more paragraph.\n")
-    monkeypatch.setattr(general_text, "PROSE", tmp_path / "prose.txt")
+    (tmp_path / "prose.txt").write_text(module.PROSE.read_text() + "\n\nOne more paragraph.\n")
+    monkeypatch.setattr(module, "PROSE", tmp_path / "prose.txt")
     assert Study().damage("fact_lookup", 0, 0).id != before
 
 
@@ -216,8 +210,8 @@ def test_damage_depends_on_the_prose_it_is_measured_on(tmp_path, monkeypatch):
 def test_forget_sets_of_quick_are_the_first_of_full(threshold):
     facts = [fact for fact in athletes() if fact.subject not in demonstration_subjects()]
     about = {"relation": "sport", "open": False}
-    know = Result([{**about, "subject": fact.subject, "probability": number % 100 / 100} for number, fact in enumerate(facts)])
-    quick, full = (splits(athletes(), know, Study(profile=name, known_threshold=threshold).split_settings) for name in ("quick", "full"))
+    know = [{**about, "subject": fact.subject, "probability": number % 100 / 100} for number, fact in enumerate(facts)]
+    quick, full = (divided(athletes(), know, Study(profile=name, known_threshold=threshold).splits) for name in ("quick", "full"))
     assert (len(quick.forget), len(full.forget)) == (PROFILES["quick"].n_sets, PROFILES["full"].n_sets)
     # The facts and their edit targets, although the sets that come after them differ in size.
     assert len(quick.localize) != len(full.localize)

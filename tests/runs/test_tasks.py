@@ -3,15 +3,16 @@
 from itertools import pairwise
 
 import pytest
-from mechlib.runs.stages.trace import METHODS
 
 from mechlib.facts import FORMATS, athletes, world_facts
 from mechlib.facts.relations import SPORT, WORLD
 from mechlib.localize.registry import LOCALIZERS, PAPER, localizer
-from mechlib.runs import study as module
+from mechlib.runs import specs as module
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.needs import NEEDS
-from mechlib.runs.study import POSITIONS, REDRAWN, Study
+from mechlib.runs.specs import BY_POSITION, REDRAWN
+from mechlib.runs.stages.evidence import SCORED
+from mechlib.runs.study import Study
 from mechlib.runs.tasks import COUNTERFACT, SPORTS, TASKS
 
 WORLDLY = [key for key, task in TASKS.items() if task.family is COUNTERFACT]
@@ -76,40 +77,40 @@ def test_a_format_that_the_relation_lacks_is_one_line_with_those_it_has(keys, la
 def test_a_task_starts_from_the_table_of_its_family(key, published):
     assert Study(task=key).table == (world_facts() if key in WORLDLY else athletes())
     other = {"facts": published} if key in WORLDLY else {"world_facts": published}
-    assert Study(task=key, **other).know.id == Study(task=key).know.id
+    assert Study(task=key, **other).known.id == Study(task=key).known.id
 
 
 @pytest.mark.parametrize("key", WORLDLY)
 def test_world_facts_can_come_from_a_published_set(key, published):
     study = Study(task=key, world_facts=published)
     assert [str(fact) for fact in study.table] == ["Rome -> Italy (edit: Spain)"]
-    assert study.know.id != Study(task=key).know.id
+    assert study.known.id != Study(task=key).known.id
 
 
 @pytest.mark.parametrize("key", TASKS)
 def test_fact_lookup_is_found_by_probes_for_athletes_and_by_paths_for_world_facts(key):
     lookup, other = ("paths", "probe") if key in WORLDLY else ("probe", "paths")
     study = Study(task=key)
-    assert set(study.evidence) == {lookup, *METHODS}
+    assert set(study.evidence) == {lookup, *SCORED}
     for name in LOCALIZERS:
         run = study.localize(name, 0, 0)
         assert set(run.inputs) == {lookup, localizer(name).evidence} - {None}
-        assert run.inputs[lookup].stage == lookup
+        assert run.inputs[lookup].settings.method == lookup
         assert other not in run.inputs
 
 
 @pytest.mark.parametrize("key", TASKS)
 def test_all_evidence_is_taken_from_the_same_facts_in_the_same_format(key):
     runs = Study(task=key, edit_format="few_shot").evidence.values()
-    assert {run.config["format"] for run in runs} == {"few_shot"}
-    assert len({(str(run.config["splits"]), run.config["seed"], run.inputs["know"].id) for run in runs}) == 1
-    assert len({run.id for run in runs}) == len(METHODS) + 1
+    assert {run.settings.format for run in runs} == {FORMATS["few_shot"]}
+    assert len({(run.settings.splits, run.settings.seed, run.inputs["known"].id) for run in runs}) == 1
+    assert len({run.id for run in runs}) == len(SCORED) + 1
 
 
 def test_the_rule_decides_what_is_localized_and_not_what_is_measured():
     released = Study(task="counterfact-editing", lookup_rule="released")
     assert released.evidence["paths"].id == EDITING.evidence["paths"].id
-    assert released.localize("fact_lookup", 0, 0).config["rule"] == "released"
+    assert released.localize("fact_lookup", 0, 0).settings.rule == "released"
     assert released.localize("fact_lookup", 0, 0).id != EDITING.localize("fact_lookup", 0, 0).id
 
 
@@ -126,7 +127,7 @@ def test_what_a_page_asks_for_is_runs_each_under_columns_of_its_own(key, need):
     runs = Study(task=key, forget_sets=2).runs(need)
     assert runs or (need == "soft_prompt_nulls" and TASKS[key].forget == "answers")
     # Rows of these runs say themselves in which format and with which hyperparameters they were made.
-    named = {(tuple(columns.items()), run.config.get("format"), str(run.config.get("trial"))) for columns, run in runs}
+    named = {(tuple(columns.items()), str(run.settings)) for columns, run in runs}
     assert len(named) == len(runs)
 
 
@@ -134,12 +135,12 @@ def test_what_a_page_asks_for_is_runs_each_under_columns_of_its_own(key, need):
 def test_a_sequential_edit_has_as_many_parts_as_the_profile_goes(profile, parts):
     study = Study(task="sequential-counterfact-editing", profile=profile, localizations=("fact_lookup",), forget_sets=1, seeds=1)
     runs = study.runs("edit")
-    assert [run.config["part"] for _, run in runs] == [[part, parts] for part in range(parts)]
+    assert [run.settings.part for _, run in runs] == [(part, parts) for part in range(parts)]
     for (_, before), (_, after) in pairwise(runs):
         assert after.inputs["before"].id == before.id
-    assert study.split_settings["set_size"] == parts * study.forget_set_size
+    assert study.splits.set_size == parts * study.forget_set_size
     assert study.edit("fact_lookup", 0, 0).id == runs[-1][1].id
-    assert {run.config["share"][1] for _, run in study.runs("localize") for run in run.inputs.values() if "share" in run.config} == {parts}
+    assert {one.settings.share[1] for _, run in study.runs("localize") for one in run.inputs.values()} == {parts}
 
 
 @pytest.mark.parametrize("key", TASKS)
@@ -149,19 +150,19 @@ def test_a_page_gets_no_more_evidence_than_its_localizations_need(key):
     def needed(*localizations):
         return {columns["evidence"] for columns, _ in Study(task=key, localizations=localizations).runs("evidence")}
 
-    assert needed("random", "mlps_0_to_1", "random_mlps_2") == {lookup, POSITIONS}
-    assert needed("fact_lookup", "integrated_gradients_mlps") == {lookup, POSITIONS, "integrated_gradients"}
-    assert needed(*PAPER) == {lookup, POSITIONS, "causal_tracing", "attribution_patching"}
+    assert needed("random", "mlps_0_to_1", "random_mlps_2") == {lookup, BY_POSITION}
+    assert needed("fact_lookup", "integrated_gradients_mlps") == {lookup, BY_POSITION, "integrated_gradients"}
+    assert needed(*PAPER) == {lookup, BY_POSITION, "causal_tracing", "attribution_patching"}
 
 
 def test_the_methods_that_are_compared_are_all_but_the_one_that_only_repeats_a_detail():
     found = {columns["evidence"] for columns, _ in Study().runs("methods")}
-    assert found == {"probe", *METHODS} - {REDRAWN}
-    assert set(Study().circuits.inputs) == {"know", *METHODS} - {REDRAWN, POSITIONS}
+    assert found == {"probe", *SCORED} - {REDRAWN}
+    assert set(Study().circuits.inputs) == {"known", *SCORED} - {REDRAWN, BY_POSITION}
     world = {profile: {columns["evidence"] for columns, _ in Study(task="counterfact-editing", profile=profile).runs("methods")}
              for profile in ("quick", "full")}  # fmt: skip
     # On world facts a quick study traces only what its localizations are chosen from.
-    assert world == {"quick": {"paths", "causal_tracing"}, "full": {"paths", *METHODS} - {REDRAWN}}
+    assert world == {"quick": {"paths", "causal_tracing"}, "full": {"paths", *SCORED} - {REDRAWN}}
 
 
 def test_a_need_without_runs_is_one_line():
