@@ -7,8 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mechlib.runs.context import Context
-from mechlib.runs.stages.know import certainty, compute, known_facts
 from tiny_models import tiny_model
 
 from mechlib.evals.answers import ask

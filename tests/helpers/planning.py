@@ -1,6 +1,5 @@
 """What the tests of plans share: a small edit whose bytes can be computed by hand, and a store that needs no weights."""
 
-from mechlib.runs.result import Result
 
 from mechlib.components import Architecture
 from mechlib.edit.config import EditConfig

@@ -62,7 +62,8 @@ def outcome(tmp_path_factory):
     package = folder / "mechlib"
     shutil.copytree(ROOT / "mechlib", package, ignore=shutil.ignore_patterns("__pycache__"))
     lines = (("attacks/noise.py", "attack", "attacks/registry.py", "noise", "NOISE", "for attack in (", "for attack in (NOISE, "),
-             ("localize/last_mlps.py", "localization", "localize/registry.py", "last_mlps", "LAST_MLPS", "_BEYOND = (", "_BEYOND = (LAST_MLPS, "))  # fmt: skip
+             ("localize/last_mlps.py", "localization", "localize/registry.py", "last_mlps", "LAST_MLPS", "_BEYOND = (",
+              "_BEYOND = (LAST_MLPS, "))  # fmt: skip
     for file, name, registry, module, value, before, after in lines:
         (package / file).write_text(example(name))
         path = package / registry
@@ -71,7 +72,8 @@ def outcome(tmp_path_factory):
         line = f"from mechlib.{registry.split('/')[0]}.{module} import {value}\n"
         path.write_text(text.replace(before, after).replace("from mechlib.", line + "from mechlib.", 1))
     families = package / "models" / "families.py"
-    families.write_text(families.read_text().replace('    "gemma": Family(),\n', '    "gemma": Family(),\n    "qwen3": Family(mixed=True),\n'))
+    known = '    "gemma": Family(),\n'
+    families.write_text(families.read_text().replace(known, known + '    "qwen3": Family(mixed=True),\n'))
     (folder / "family.py").write_text(example("family"))
     given = {"model": str(save_model(folder / "tiny")), "facts": str(save_facts(folder / "facts.csv")), "known_threshold": 0.0,
              "forget_set_size": 4, "forget_sets": 1, "steps": 2, "precision": "float32"}  # fmt: skip

@@ -6,9 +6,6 @@ from dataclasses import asdict, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mechlib.runs.context import Context
-from mechlib.runs.result import Result
-from mechlib.runs.stages.trace import METHODS
 from tiny_models import tiny_model
 
 from mechlib.components import Architecture, Component, ComponentError, Localization, nodes, read_names
