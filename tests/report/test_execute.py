@@ -58,7 +58,11 @@ def test_a_page_is_executed_with_the_values_that_were_given(notebooks, small):
 def test_a_page_carries_what_it_was_made_from(notebooks):
     marks = [notebook["metadata"]["mechlib"]["fingerprint"] for notebook in notebooks.values()]
     assert len(set(marks)) == len(PAGES)
-    assert all(len(mark) == 20 for mark in marks)
+    assert all(len(mark) == 16 for mark in marks)
+    for name, notebook in notebooks.items():
+        parameters = notebook["metadata"]["mechlib"]["parameters"]
+        assert parameters["FORGET_SET_SIZE"] == 4, name
+        assert ("STEPS" in parameters) == (parameters.get("STEPS") == 2)
 
 
 def test_progress_is_one_line_a_run_and_two_a_page(small):
