@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -123,11 +124,16 @@ def _prepare(store: Store, threads: int) -> None:
     torch.set_num_threads(threads)
     disable_progress_bar()  # several at once are no progress, and the parent tells its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
-    _runners.append(Runners(store))
+    _runners.append(Runners(store, _complain))
     parent = multiprocessing.parent_process()
     if parent is not None:
         # A worker whose parent was killed would wait for work for ever.
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _complain(line: str) -> None:
+    """What a worker has to say, such as of a damaged run: its parent tells the progress."""
+    sys.stderr.write(line + "\n")
 
 
 def _compute(study: Study, spec: RunSpec) -> None:

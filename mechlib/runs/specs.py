@@ -119,10 +119,12 @@ class Specs(Parameters):
             share=(share, of) if of > 1 else None, precision=self.precision,
         )  # fmt: skip
         lookup = self.kind.family.lookup
-        return {
-            method: RunSpec(EVIDENCE, method.replace("_", " "), replace(about, method=method), {"known": self.known})
-            for method in (lookup, *SCORED)
-        }
+        runs: dict[str, RunSpec] = {}
+        for method in (lookup, *SCORED):
+            # Probes multiply nothing: their precision cannot be asked for.
+            settings = replace(about, method=method, precision=None if method == "probe" else self.precision)
+            runs[method] = RunSpec(EVIDENCE, method.replace("_", " "), settings, {"known": self.known})
+        return runs
 
     @cached_property
     def circuits(self) -> RunSpec:

@@ -46,7 +46,7 @@ def read(wheel, name):
 def test_every_file_of_the_package_is_in_the_wheel_and_nothing_else(wheel):
     files = (path for path in (ROOT / "mechlib").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     here = {path.relative_to(ROOT).as_posix() for path in files}
-    assert {"mechlib/py.typed", "mechlib/facts/athletes.csv", "mechlib/facts/prose.txt", "mechlib/evals/topic_prose.txt"} <= here
+    assert {"mechlib/py.typed", "mechlib/facts/athletes.csv", "mechlib/facts/prose.txt", "mechlib/attacks/topic_prose.txt"} <= here
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == here
 
 
