@@ -76,7 +76,7 @@ def test_a_large_model_gets_one_process_even_if_nothing_is_edited(monkeypatch, t
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
     large = Study(model="llama-3-8b", precision="float32")
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)
-    assert room([large], Store(tmp_path), 60 * 10**9) == 1
+    assert room([large], Store(tmp_path), 64 * 10**9) == 1
 
 
 def test_a_run_whose_rows_alone_are_kept_is_computed_once(study, tmp_path):

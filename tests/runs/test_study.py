@@ -107,7 +107,8 @@ CHANGES = [
     ("micro_batch", 4, set()),
     ("checkpointing", True, set()),
     ("stop_at", 0.5, EDITED | TRIED),
-    ("precision", "float32", EVIDENCE | EDITED | TRIED | MASKED),
+    # Probes multiply nothing in it, so what is chosen from them alone stays.
+    ("precision", "float32", (EVIDENCE | EDITED | TRIED | MASKED) - {"localize", "localize random", "lookup"}),
     ("formats", ("cloze",), {"zero"}),
     # An attack's settings are its own: those of another attack change nothing about it.
     ("relearning", {"steps": 7}, {"relearning", "relearning null", "relearning unedited"}),
