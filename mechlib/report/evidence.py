@@ -83,11 +83,11 @@ class Audit:
     outcome: Mapping[str, Any] | None
 
     @classmethod
-    def last(cls) -> Audit:
-        """The outcome that is kept with the book."""
-        folder = kept_folder()
-        path = folder.with_name(OUTCOME) if folder else None
-        return cls(json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None)
+    def last(cls, results: Path | None = None) -> Audit:
+        """The outcome that is kept with the book, in its folder of results."""
+        kept = kept_folder()
+        path = (results or (kept.parent if kept else Path())) / OUTCOME
+        return cls(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None)
 
     @property
     def sentence(self) -> str:

@@ -23,7 +23,7 @@ RULES, PRECISIONS, OPTIMIZERS = get_args(Rule), get_args(Precision), get_args(Op
 
 
 # Every attack has a parameter of its name: its settings.
-_AttackParameters: Any = make_dataclass("_AttackParameters", [(name, Any, None) for name in ATTACKS], frozen=True)
+_AttackParameters: Any = make_dataclass("_AttackParameters", [(name, Any, None) for name in ATTACKS], frozen=True, kw_only=True)
 
 
 @dataclass(frozen=True)
