@@ -10,8 +10,8 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# What nobody asks for is the same on every machine, in subprocesses and kernels too.
-os.environ["MECHLIB_PRECISION"] = "bfloat16"
+# What nobody asks for is the same on every machine, in subprocesses and kernels too; make test-precisions asks for both.
+os.environ.setdefault("MECHLIB_PRECISION", "float32")
 
 # Shapes are checked under pytest only, so they cost a user nothing.
 install_import_hook("mechlib", "typechecking.check")

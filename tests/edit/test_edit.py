@@ -18,6 +18,8 @@ from mechlib.edit.train import EditConfig, edit
 from mechlib.evals.answers import ask
 from mechlib.models.tokens import answer_token
 
+pytestmark = pytest.mark.precision
+
 WHERE = pytest.mark.parametrize("where", LOCALIZATIONS.values(), ids=LOCALIZATIONS)
 
 

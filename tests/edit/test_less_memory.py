@@ -21,6 +21,8 @@ from mechlib.facts import FORMATS, prompts
 from mechlib.models.forward import hidden_states, tokenize
 from mechlib.models.precision import cast_on_use, computing
 
+pytestmark = pytest.mark.precision
+
 ROWS, TEXT, WIDTHS = 5, 7, (24, 40)
 
 

@@ -12,6 +12,8 @@ from mechlib.edit.trainable import trainable
 from mechlib.models.forward import hidden_states, tokenize
 from mechlib.models.precision import computing
 
+pytestmark = pytest.mark.precision
+
 
 @pytest.fixture(scope="module")
 def larger():

@@ -19,6 +19,8 @@ from mechlib.evals.mechanisms import touched
 from mechlib.models.forward import answer_logits, tokenize
 from mechlib.models.packed import pack
 
+pytestmark = pytest.mark.precision
+
 WHERE = pytest.mark.parametrize("where", LOCALIZATIONS.values(), ids=LOCALIZATIONS)
 GEMMA, HALF = tiny_model("gemma3"), tiny_model("llama")
 HALF.network.bfloat16()

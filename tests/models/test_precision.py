@@ -16,6 +16,8 @@ from mechlib.patching.pairs import make_pair
 from mechlib.patching.path import direct_effects
 from mechlib.patching.weights import gradient_times_weight
 
+pytestmark = pytest.mark.precision
+
 PRECISIONS = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 
 

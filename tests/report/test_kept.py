@@ -10,6 +10,8 @@ from small_book import ROOT
 from mechlib.report.execute import planned
 from mechlib.runs.store import rows_digest
 
+pytestmark = pytest.mark.precision
+
 KEPT = sorted((ROOT / "book" / "results" / "rows").glob("*/*.json.gz"))
 FULL = "SEEDS=1 STEPS=20 LOCALIZATIONS=fact_lookup,causal_tracing,attribution_patching,random_mlps,all_mlps,nonlocalized"
 PAGES = {

@@ -17,6 +17,8 @@ from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
+pytestmark = pytest.mark.precision
+
 SPORT_FORMATS = formats_of(SPORT)
 
 

@@ -17,6 +17,12 @@ from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 
 
+@pytest.fixture(autouse=True)
+def bfloat16(monkeypatch):
+    """The numbers below are those of an edit whose precision nobody asked for where bfloat16 is fast."""
+    monkeypatch.setenv("MECHLIB_PRECISION", "bfloat16")
+
+
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     return offline(tmp_path, monkeypatch)

@@ -18,6 +18,8 @@ from mechlib.runs.runner import Runner, Runners
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
+pytestmark = pytest.mark.precision
+
 NEEDS = ("know", "evidence", "localize")
 
 

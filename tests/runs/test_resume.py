@@ -16,6 +16,8 @@ from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
+pytestmark = pytest.mark.precision
+
 NEEDS = ("know", "baseline", "evidence", "localize", "edit", "prompting", "damage")
 BEFORE_THE_KILL = 8
 # Computes a study and stops for ever while it writes the result of one run.

@@ -16,6 +16,8 @@ from mechlib.runs.stages import STAGES
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
+pytestmark = pytest.mark.precision
+
 SPORT_FORMATS = formats_of(SPORT)
 FAMILY_FORMATS = TASKS["sports-athlete-editing"].family.formats
 QUICK = PROFILES["quick"]
