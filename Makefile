@@ -2,7 +2,7 @@
 SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 VENV := .venv
-RUN := $(VENV)/bin/python -W ignore -m
+RUNNER := $(VENV)/bin/python -W ignore -m
 MODEL ?=
 PROFILE ?=
 PARAMS ?=
@@ -12,9 +12,11 @@ PORT ?= 8000
 N ?= 24
 SEED ?= 0
 YES ?=
+RUN ?=
+TO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock execute plan keep audit store prune book serve lab test test-precisions check bench clean
+.PHONY: help setup lock execute plan keep audit store prune export book serve lab test test-precisions check bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -40,25 +42,28 @@ lock:  ## write requirements.lock: all that requirements.txt brings, with hashes
 		$(addprefix --no-emit-package ,torch sympy mpmath networkx) >> requirements.lock
 
 execute: setup  ## run every page for a model, and render the book
-	@$(RUN) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)" --jobs "$(JOBS)"
+	@$(RUNNER) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)" --jobs "$(JOBS)"
 
 plan: setup  ## what execute would run, about how long, and the memory it needs (same options)
-	@$(RUN) mechlib plan --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
+	@$(RUNNER) mechlib plan --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
 
 keep: setup  ## keep the rows of finished runs with the book, to be committed (same options)
-	@$(RUN) mechlib keep --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
+	@$(RUNNER) mechlib keep --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
 
 audit: setup  ## compute a sample of the kept runs again, and keep how far they differ with the book (N=24 SEED=0)
-	@$(RUN) mechlib audit --number "$(N)" --seed "$(SEED)" --jobs "$(JOBS)"
+	@$(RUNNER) mechlib audit --number "$(N)" --seed "$(SEED)" --jobs "$(JOBS)"
 
 store: setup  ## size of stored and kept runs by stage, and what no executed page refers to
-	@$(RUN) mechlib store
+	@$(RUNNER) mechlib store
 
 prune: setup  ## list the runs that no executed page refers to; YES=1 removes them
-	@$(RUN) mechlib prune $(if $(YES),--yes)
+	@$(RUNNER) mechlib prune $(if $(YES),--yes)
+
+export: setup  ## write the model after a stored edit as a Hugging Face folder (RUN=<id of an edit> TO=<folder>)
+	@$(RUNNER) mechlib export --model "$(MODEL)" --run "$(RUN)" --to "$(TO)"
 
 book: setup  ## render the book from the committed pages, in seconds
-	@$(RUN) mechlib book
+	@$(RUNNER) mechlib book
 
 serve: book  ## look at the book in a browser
 	@echo "http://localhost:$(PORT)/book/index.html"
@@ -77,7 +82,7 @@ check: setup  ## style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/pyright
 
 bench: setup  ## time of each stage and of the fast paths, as ratios within one run
-	@TQDM_DISABLE=1 $(RUN) tests.bench
+	@TQDM_DISABLE=1 $(RUNNER) tests.bench
 
 clean:  ## remove what was built (not the runs)
 	@rm -rf _build

@@ -33,6 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("store", help="size of the stored and the kept runs by stage, and what no executed page refers to")
     prune = commands.add_parser("prune", help="list the runs that no executed page refers to")
     prune.add_argument("--yes", action="store_true", help="remove them")
+    edited = commands.add_parser("export", help="write the model after a stored edit as a Hugging Face folder")
+    edited.add_argument("--model", default="", help="the model that was edited; empty: the embedded one")
+    edited.add_argument("--run", default="", help="the id of the edit: pages list them as 'first run', make store shows where they are")
+    edited.add_argument("--to", default="", help="a new or empty folder")
     commands.add_parser("book", help="render the book from the executed pages")
     commands.add_parser("parameters", help="list the parameters of the pages")
     chosen = parser.parse_args(arguments)
@@ -87,10 +91,29 @@ def _run(chosen: argparse.Namespace) -> None:
         say(stored(ROOT))
     elif chosen.command == "prune":
         prune(ROOT, chosen.yes, say)
+    elif chosen.command == "export":
+        say(str(export_edit(chosen.model, chosen.run, chosen.to)))
     elif chosen.command == "book":
         say(str(build(ROOT)))
     else:
         say(parameter_help(read_pages(ROOT / "book")))
+
+
+def export_edit(model: str, run: str, to: str) -> Path:
+    """The model after a stored edit, in a folder of its own."""
+    from mechlib.edit.delta import FILE, Delta
+    from mechlib.edit.export import export
+    from mechlib.models import load, resolve
+    from mechlib.runs.checks import ParameterError
+    from mechlib.runs.parameters import Parameters
+    from mechlib.runs.store import default_store
+
+    stored = default_store().root / "edit"
+    if not (run.isalnum() and (stored / run / FILE).is_file()):
+        raise ParameterError(f"RUN={run}: no edit with its weights is called so in {stored}")
+    if not to.strip():
+        raise ParameterError("TO is blank: give a new or empty folder")
+    return export(load(resolve(model or Parameters.model)), Delta.load(stored / run / FILE), Path(to).expanduser())
 
 
 def jobs(given: str) -> int | None:
