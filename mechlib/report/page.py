@@ -72,7 +72,7 @@ class OpenPage:
         sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
         if size.n_attacked_sets < size.n_sets:
             sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
-        changed = ", ".join(f"{name}={value}" for name, value in self.other_than_usual.items())
+        changed = " ".join(f"{name}={_written(value)}" for name, value in self.other_than_usual.items())
         changed = f"<br>Other than usual: {escape(changed)}" if changed else ""
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
@@ -97,6 +97,11 @@ class OpenPage:
     def splits(self) -> Splits:
         """How the facts that the model knows are divided."""
         return self.runner.context.splits(self.runner.result(self.study.known), self.study.splits)
+
+
+def _written(value: Any) -> str:
+    """A value as the command line takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).replace(" ", "")
 
 
 def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:

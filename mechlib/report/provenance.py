@@ -9,6 +9,8 @@ import pandas as pd
 
 # The libraries that do the arithmetic; a run's own file names more.
 NAMED = ("torch", "transformers", "peft")
+# Digits of an id or a commit that tell it from the others.
+SHORT = 8
 
 
 def provenance(runs: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.DataFrame:
@@ -22,10 +24,9 @@ def provenance(runs: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.DataFra
     return pd.DataFrame(
         [
             {
-                "stage": stage, "runs": len(own), "seconds": round(sum(how.get("seconds", 0.0) for _, how in own), 1),
-                "commit": _each(_commit(how) for _, how in own), "machine": _each(how.get("machine") for _, how in own),
-                "precision": _each(how.get("precision") for _, how in own), "libraries": _each(_libraries(how) for _, how in own),
-                "first run": own[0][0],
+                "stage": stage, "runs": len(own), "seconds": f"{sum(how.get('seconds', 0.0) for _, how in own):.1f}",
+                "commit": _each(_commit(how) for _, how in own), "machine": _each(_machine(how) for _, how in own),
+                "libraries": _each(_libraries(how) for _, how in own), "first run": own[0][0][:SHORT],
             }
             for stage, own in stages.items()
         ]
@@ -34,7 +35,12 @@ def provenance(runs: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.DataFra
 
 def _commit(how: Mapping[str, Any]) -> str | None:
     commit = how.get("commit")
-    return None if commit is None else commit[:8] + (" with changes" if how.get("dirty") else "")
+    return None if commit is None else commit[:SHORT] + (" with changes" if how.get("dirty") else "")
+
+
+def _machine(how: Mapping[str, Any]) -> str | None:
+    machine = how.get("machine")
+    return None if machine is None else f"{machine}, {how.get('precision', 'precision not recorded')}"
 
 
 def _libraries(how: Mapping[str, Any]) -> str:
