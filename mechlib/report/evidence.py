@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 from mechlib.report.notebooks import PageError, page_parameters
 from mechlib.report.parameters import read_pages, studies
 from mechlib.report.provenance import provenance
+from mechlib.report.tables import styled
 from mechlib.runs.audit import compare, sample, summary
 from mechlib.runs.manifest import manifest
 from mechlib.runs.places import kept_folder
@@ -25,7 +26,7 @@ from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 
-OUTCOME = "audit.json"
+OUTCOMES = "audits.json"
 
 
 def referred(root: Path) -> dict[str, tuple[Study, RunSpec]]:
@@ -48,7 +49,11 @@ def audit(root: Path, number: int, seed: int, say: Say, jobs: int | None = None)
     if not kept:
         raise PageError("no rows are kept with the book, so there is nothing to audit: make keep keeps them")
     chosen = sample([spec for _, spec in kept.values()], number, seed)
-    aside = Store(store.root / ".audit")
+    how = manifest(0.0)
+    # What was computed by other code or in another precision is no answer here.
+    aside = Store(store.root / ".audit" / f"{str(how['commit'])[:8]}-{how['precision']}")
+    if how["dirty"]:
+        shutil.rmtree(aside.root, ignore_errors=True)
     aside.check_writable()
     wanted = [(kept[spec.id][0], [spec]) for spec in chosen]
     made = plan(wanted, aside)
@@ -59,12 +64,15 @@ def audit(root: Path, number: int, seed: int, say: Say, jobs: int | None = None)
     manifests = [store.read(spec).manifest for spec in chosen]
     before = {tuple(str(how.get(name)) for name in ("commit", "machine", "precision")) for how in manifests}
     outcome = {
-        "seed": seed, "audited": len(chosen), "kept": len(kept), "by": manifest(0.0),
+        "seed": seed, "audited": len(chosen), "kept": len(kept), "by": how,
         "from": [dict(zip(("commit", "machine", "precision"), one, strict=True)) for one in sorted(before)],
         "stages": summary(found), "runs": [asdict(one) for one in found],
     }  # fmt: skip
-    (root / "book" / "results" / OUTCOME).write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-    return f"{Audit(outcome).sentence}\n{Audit(outcome).table.to_string(index=False)}"
+    done = Audit(outcome)
+    results = root / "book" / "results"
+    others = [one.outcome for one in audits(results) if one.key != done.key]
+    (results / OUTCOMES).write_text(json.dumps([*others, outcome], indent=1) + "\n", encoding="utf-8")
+    return f"{done.sentence}\n{done.table.to_string(index=False)}"
 
 
 def kept_rows() -> pd.DataFrame:
@@ -78,22 +86,18 @@ def kept_rows() -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Audit:
-    """The outcome of an audit for readers; ``None``: there was none."""
+    """The outcome of an audit for readers."""
 
-    outcome: Mapping[str, Any] | None
+    outcome: Mapping[str, Any]
 
-    @classmethod
-    def last(cls, results: Path | None = None) -> Audit:
-        """The outcome that is kept with the book, in its folder of results."""
-        kept = kept_folder()
-        path = (results or (kept.parent if kept else Path())) / OUTCOME
-        return cls(json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None)
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """An audit takes the place of an earlier one of the same runs on the same kind of machine."""
+        return self.outcome["seed"], self.outcome["by"]["machine"], self.outcome["by"]["precision"]
 
     @property
     def sentence(self) -> str:
         """What was audited, by which code on which machine."""
-        if self.outcome is None:
-            return "No audit is kept with the book: make audit makes one."
         by, found = self.outcome["by"], self.outcome
         before = "; ".join(f"{one['machine']}, {one['precision']}" for one in _without_commit(found["from"]))
         commits = len({one["commit"] for one in found["from"]})
@@ -107,12 +111,27 @@ class Audit:
     @property
     def table(self) -> pd.DataFrame:
         """One line a stage."""
-        return pd.DataFrame(self.outcome["stages"] if self.outcome else [])
+        own = pd.DataFrame(self.outcome["stages"])
+        own.insert(0, "again in", self.outcome["by"]["precision"])
+        return own
 
-    @property
-    def formats(self) -> dict[str, Any]:
-        """How its numbers are written."""
-        return {"largest difference": "{:.2g}", "mean difference": "{:.2g}", "answers changed": _percent} if self.outcome else {}
+
+def audits(results: Path | None = None) -> list[Audit]:
+    """The audits that are kept with the book, in its folder of results; oldest first."""
+    kept = kept_folder()
+    path = (results or (kept.parent if kept else Path())) / OUTCOMES
+    return [Audit(outcome) for outcome in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
+
+
+def audit_summary(done: Sequence[Audit]) -> str:
+    """What was audited, in words."""
+    return " ".join(one.sentence for one in done) or "No audit is kept with the book: make audit makes one."
+
+
+def audit_table(done: Sequence[Audit]) -> Any:
+    """The stages of all audits under one another, for readers."""
+    formats: dict[str, Any] = {"largest difference": "{:.2g}", "mean difference": "{:.2g}", "answers changed": _percent}
+    return styled(pd.concat([one.table for one in done]), formats) if done else pd.DataFrame()
 
 
 def _without_commit(computed: list[Mapping[str, str]]) -> list[dict[str, str]]:

@@ -13,15 +13,18 @@ from mechlib.runs.spec import RunSpec
 from mechlib.runs.stages import STAGES
 
 Rows = Sequence[Mapping[str, Any]]
-# Of the runs that start from one edit, so many of a stage are taken: an edit is what costs.
+# Of the runs that start from one edit, at most this many of a stage are taken: an edit is what costs.
 _EACH = 2
+# The columns that claims rest on. Ranks and gradient norms follow them, on a scale of their own.
+MEASURED = ("probability", "target_probability", "loss_before", "loss_after", "divergence", "forget", "retain", "text")
 
 
 @dataclass(frozen=True)
 class Difference:
     """Two computations of one run.
 
-    ``largest`` absolute difference of a number, in column ``where``; ``mean``: over all numbers; ``answers``: share of the
+    ``largest`` absolute difference of a measured number (probabilities, or nats), in column ``where``; ``mean``: over all of them;
+    ``answers``: share of the
     answers (``correct``) that are not the same; ``shape``: whether the rows are about other things or of another number.
     """
 
@@ -70,7 +73,7 @@ def compare(spec: RunSpec, kept: Rows, again: Rows) -> Difference:
     # An edit that stops early may take a step more or fewer: what both have is compared.
     shape = len(kept) != len(again)
     gaps = [(abs(float(value) - float(other[name])), name) for one, other in zip(kept, again, strict=False) for name, value in one.items()
-            if _number(value) and _number(other.get(name))]  # fmt: skip
+            if name in MEASURED and _number(value) and _number(other.get(name))]  # fmt: skip
     same = [one["correct"] == other["correct"] for one, other in zip(kept, again, strict=False) if "correct" in one]
     largest, where = max(gaps, default=(0.0, ""))
     mean = math.fsum(gap for gap, _ in gaps) / len(gaps) if gaps else 0.0

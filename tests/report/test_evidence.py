@@ -9,7 +9,7 @@ from planning import finish, offline
 from small_book import HEADER, ROOT, tree
 
 from mechlib.report import evidence
-from mechlib.report.evidence import Audit, audit, prune, referred, stored
+from mechlib.report.evidence import audit, audits, prune, referred, stored
 from mechlib.report.notebooks import PageError
 from mechlib.report.parameters import read_page
 from mechlib.runs.store import Store
@@ -164,7 +164,7 @@ def test_an_audit_says_what_differs_and_is_kept_with_the_book(root, store, study
     audited(monkeypatch, change)
     kept = tree(store.kept)
     shown = audit(root, 5, 0, lambda _line: None)
-    outcome = Audit.last(root / "book" / "results").outcome
+    (outcome,) = (done.outcome for done in audits(root / "book" / "results"))
     (line,) = outcome["stages"]
     assert (line["stage"], line["runs"], line["other number of rows"]) == ("edit", len(edits), shape * len(edits))
     assert (line["largest difference"], line["answers changed"]) == (pytest.approx(largest), answers)
@@ -173,6 +173,6 @@ def test_an_audit_says_what_differs_and_is_kept_with_the_book(root, store, study
 
 
 def test_without_kept_rows_there_is_nothing_to_audit(root, store):
-    assert Audit.last(root / "book" / "results").outcome is None
+    assert not audits(root / "book" / "results")
     with pytest.raises(PageError, match="make keep"):
         audit(root, 5, 0, lambda _line: None)

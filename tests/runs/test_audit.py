@@ -10,8 +10,8 @@ from mechlib.runs.audit import compare, sample, summary
 from mechlib.runs.study import Study
 
 ROWS = [
-    {"subject": "A", "probability": 0.25, "rank": 3, "correct": True, "target": None},
-    {"subject": "B", "probability": 0.25, "rank": 3, "correct": False, "target": None},
+    {"subject": "A", "probability": 0.25, "divergence": 3.0, "rank": 5, "correct": True, "target": None},
+    {"subject": "B", "probability": 0.25, "divergence": 3.0, "rank": 5, "correct": False, "target": None},
 ]
 
 
@@ -72,9 +72,10 @@ def test_equal_rows_differ_in_nothing():
 
 
 @pytest.mark.parametrize(("again", "largest", "where", "mean", "answers"), [
-    # Four numbers: two probabilities and two ranks.
+    # Four numbers: two probabilities and two divergences. Ranks follow from others.
     (altered(probability=0.2501), 0.0001, "probability", 0.0001 / 4, 0.0),
-    (altered(rank=7), 4.0, "rank", 1.0, 0.0),
+    (altered(divergence=7.0), 4.0, "divergence", 1.0, 0.0),
+    (altered(rank=7), 0.0, None, 0.0, 0.0),
     (altered(correct=True), 0.0, None, 0.0, 0.5),
     (altered(probability=math.nan), 0.0, None, 0.0, 0.0),
 ])  # fmt: skip
@@ -98,7 +99,7 @@ def test_rows_without_answers_have_no_share_of_them():
 def test_a_summary_is_one_line_a_stage():
     one = compare(Study().damage("random", 0, 0), ROWS, altered(probability=0.75))
     other = replace(one, rows=6, largest=0.1, mean=0.0, answers=1.0, shape=True)
-    edit = compare(Study().edit("random", 0, 0), [{"loss": 2.0}], [{"loss": 1.5}])
+    edit = compare(Study().edit("random", 0, 0), [{"forget": 2.0}], [{"forget": 1.5}])
     lines = {line["stage"]: line for line in summary([one, other, edit])}
     assert list(lines) == ["damage", "edit"]
     found = lines["damage"]
