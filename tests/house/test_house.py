@@ -48,14 +48,6 @@ def test_a_floor_imports_nothing_from_a_higher_one(name):
     assert [other for other in sorted(imported(FILES[name])) if FLOORS[room(other)] > floor] == []
 
 
-def test_no_two_files_import_each_other():
-    files = {"mechlib." + name.removesuffix(".py").replace("/", ".").removesuffix(".__init__"): path for name, path in FILES.items()}
-    uses = {
-        name: {own for own in files for used in imported(path) if own in (used, used.rpartition(".")[0])} for name, path in files.items()
-    }
-    assert [(one, other) for one in uses for other in uses[one] if one < other and one in uses[other]] == []
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_a_module_is_short_and_prints_nothing(name):
     text = FILES[name].read_text()

@@ -102,7 +102,7 @@ def beginning(length):
         return part.read(length)
 
 
-@pytest.mark.parametrize("length", [0, 3, 4, 24, 5000, 2 * 10**6])
+@pytest.mark.parametrize("length", [0, 24, 2_000_000])
 def test_a_truncated_gguf_file(call, tmp_path, length):
     path = tmp_path / "cut.gguf"
     path.write_bytes(beginning(length))
