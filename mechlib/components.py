@@ -43,11 +43,6 @@ class Architecture:
     d_head: int
     d_mlp: int
 
-    @property
-    def heads_per_group(self) -> int:
-        """Query heads that share one key/value head."""
-        return self.n_heads // self.n_key_value_heads
-
 
 @dataclass(frozen=True)
 class WeightSlice:

@@ -113,30 +113,6 @@ class Delta:
         return cls(blocks, provenance)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two deltas side by side: Euclidean norms, cosine of the angle between them, and the weights that both may change.
-
-    ``shared`` counts these weights; ``share`` is their part of all weights that either may change.
-    """
-
-    norms: tuple[float, float]
-    cosine: float
-    shared: int
-    share: float
-
-
-def compare(first: Delta, second: Delta) -> Comparison:
-    """How alike two deltas of one model are; raises :class:`EditError` if their models differ."""
-    product, shared = 0.0, 0
-    for one, other, common in _overlaps(first, second):
-        left, right = first.blocks[one][_within(one, common)], second.blocks[other][_within(other, common)]
-        product += torch.dot(left.double().flatten(), right.double().flatten()).item()
-        shared += common.size
-    norms = first.norm, second.norm
-    return Comparison(norms, product / math.prod(norms), shared, shared / (first.size + second.size - shared))
-
-
 def merge(first: Delta, second: Delta) -> Delta:
     """One delta for two edits of which the second was made on top of the first.
 

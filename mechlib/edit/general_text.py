@@ -7,7 +7,6 @@ model wrote (``mechlib/facts/prose.txt``, written for this project).
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -28,11 +27,6 @@ def sample(model: LanguageModel, count: int, length: int, seed: int, temperature
             min_new_tokens=length, max_new_tokens=length, pad_token_id=model.tokenizer.bos_token_id,
         )  # fmt: skip
     return tokens.tolist()
-
-
-def prose_fingerprint() -> str:
-    """Hash of the prose: what is measured on it depends on it."""
-    return hashlib.sha256(PROSE.read_bytes()).hexdigest()[:16]
 
 
 def prose(model: LanguageModel, count: int, length: int) -> list[list[int]]:

@@ -12,26 +12,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mechlib.components import Architecture, Component, ComponentError
 from mechlib.models.families import Output
 from mechlib.models.language_model import LanguageModel
 
 # A layer's heads share one tensor [row, node, heads * d_head]; attention and MLP write [row, node, d_model].
 Place = tuple[int, Output]
-
-
-def place(component: Component) -> Place:
-    """The tensor in which a component's output lies; raises :class:`ComponentError` for keys, values and neurons."""
-    if component.kind in ("kv", "neuron"):
-        raise ComponentError(f"{component} has weights but no output of its own: score its layer's heads or MLP")
-    return component.layer, "heads" if component.kind == "head" else component.kind
-
-
-def columns(component: Component, arch: Architecture) -> slice:
-    """The last axis' part of that tensor which is the component's own."""
-    if component.index is None:
-        return slice(None)
-    return slice(component.index * arch.d_head, (component.index + 1) * arch.d_head)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.evals.capability import SIGNAL
+from mechlib.evals.benchmarks import SIGNAL
 from mechlib.report.aggregation import Rows, aggregate
 from mechlib.report.audits import Measure, measured, outcome_shares
 from mechlib.report.summaries import Edits

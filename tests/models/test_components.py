@@ -128,7 +128,7 @@ def test_the_weights_of_a_component_write_its_activation_and_no_other(tiny, name
     before = outputs_of_layer_1(machine, batch)
     after = outputs_of_layer_1(hooked(delta.edited(tiny)), batch)
     heads = {n for n in range(arch.n_heads) if not torch.equal(before["head"][:, :, n], after["head"][:, :, n])}
-    per_group = arch.heads_per_group
+    per_group = arch.n_heads // arch.n_key_value_heads
     expected = {
         "head": {component.index},
         "kv": set(range((component.index or 0) * per_group, ((component.index or 0) + 1) * per_group)),

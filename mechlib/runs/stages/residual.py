@@ -12,7 +12,7 @@ from mechlib.edit.general_text import prose
 from mechlib.edit.weight_masking import FILE as MASK
 from mechlib.edit.weight_masking import Mask, discretized
 from mechlib.evals.answers import ask
-from mechlib.evals.capability import general_facts
+from mechlib.evals.general_facts import general_facts
 from mechlib.evals.damage import damage
 from mechlib.evals.depth import Reference, depth, references
 from mechlib.evals.head_projection import head_projection
