@@ -87,7 +87,7 @@ tables.styled(side_effects.text_table(text), index=True)
 
 # %% tags=["remove-input"]
 kept = side_effects.facts_kept(page.rows("trained"), rows)
-page.number("n_general_asked", len({(row["relation"], row["subject"]) for row in side_effects.ripple(rows, "general")}))
+page.number("n_general_asked", len({(row["relation"], row["subject"]) for row in side_effects.side_effect_rows(rows, "general")}))
 page.number("n_general", len({row["subject"] for row in side_effects.general(rows)}))
 figures.interval_dots(kept, "share of facts still right").show()
 

@@ -156,7 +156,7 @@ def modules(arch: Architecture, kinds: Iterable[Kind] = ("attn", "mlp")) -> tupl
     return tuple(Component(layer, kind) for layer in range(arch.n_layers) for kind in wanted)
 
 
-def nodes(arch: Architecture) -> tuple[Component, ...]:
+def heads_and_mlps(arch: Architecture) -> tuple[Component, ...]:
     """Every head and MLP, in layer order: the grain at which activations are scored."""
     return tuple(
         component

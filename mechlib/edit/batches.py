@@ -30,7 +30,7 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
-class Rows:
+class LossTokens:
     """Tokens that one loss is about: the nodes before them, and of how many in the whole step its mean is.
 
     ``reference``: the unedited model's final hidden states at those nodes, where it is to be held to them.
@@ -49,11 +49,11 @@ class Batch:
 
     packed: Packed
     entry: Entry
-    rows: tuple[Rows, ...]
+    parts: tuple[LossTokens, ...]
 
     def losses(self, model: LanguageModel, loss: Loss) -> dict[str, Tensor]:
         """Shares of the means (nats): ``forget``, ``retain`` and ``text``, those that there are, and with references ``kl``."""
-        rows = [part for part in self.rows if len(part.nodes)]
+        rows = [part for part in self.parts if len(part.nodes)]
         hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.entry)
         found = list(zip(rows, hidden.split([len(part.nodes) for part in rows]), strict=True))
         # Rows to forget come first.
@@ -71,7 +71,7 @@ class Batch:
 
 def joined(first: Batch, second: Batch) -> Batch:
     """Both batches as one."""
-    rows = [(part, which) for which, batch in enumerate((first, second)) for part in batch.rows]
+    rows = [(part, which) for which, batch in enumerate((first, second)) for part in batch.parts]
     joint = tuple(replace(part, nodes=moved(part.nodes, first.packed, second.packed, which)) for part, which in rows)
     entry = Entry(first.entry.layer, torch.cat([first.entry.stream, second.entry.stream], 1))
     return Batch(join(first.packed, second.packed), entry, joint)
@@ -107,8 +107,8 @@ def _prompts(
     packed = pack(model, model.tokenizer([prompt.text for prompt, _, _ in asked]).input_ids, rows)
     labels = torch.tensor([answer_token(model, word, first=prompt.open) for prompt, word, _ in asked], device=model.device)
     forget = torch.tensor([lost for _, _, lost in asked], device=model.device)
-    lost = Rows("forget", packed.ends[forget], labels[forget], counts[True])
-    held = Rows("retain", packed.ends[~forget], labels[~forget], counts[False])
+    lost = LossTokens("forget", packed.ends[forget], labels[forget], counts[True])
+    held = LossTokens("retain", packed.ends[~forget], labels[~forget], counts[False])
     return _entered(train, packed, (lost, held), config)
 
 
@@ -128,10 +128,10 @@ def text_batches(
 def _texts(train: Trainable, texts: Sequence[Sequence[int]], count: int, config: EditConfig, rows: int | None) -> Batch:
     packed = pack(train.model, texts, rows)
     nodes, labels = (torch.cat([path[part] for path in packed.paths]) for part in (slice(None, -1), slice(1, None)))
-    return _entered(train, packed, (Rows("text", nodes, packed.tokens.flatten()[labels], count),), config)
+    return _entered(train, packed, (LossTokens("text", nodes, packed.tokens.flatten()[labels], count),), config)
 
 
-def _entered(train: Trainable, packed: Packed, rows: tuple[Rows, ...], config: EditConfig) -> Batch:
+def _entered(train: Trainable, packed: Packed, rows: tuple[LossTokens, ...], config: EditConfig) -> Batch:
     entry = enter(train.model, packed, train.first_layer)
     if config.kl_coefficient:
         rows = tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mechlib.evals.answers import Answer, ask
+from mechlib.evals.answers import Answer, answer_prompts
 from mechlib.facts import Fact, FactError, PromptFormat, demonstration_subjects, prompts
 from mechlib.models.language_model import LanguageModel
 
@@ -21,4 +21,4 @@ def general_facts(model: LanguageModel, facts: Iterable[Fact], form: PromptForma
     others = [fact for fact in facts if fact.relation not in relations and fact.subject not in subjects]
     if not others:
         raise FactError(f"no fact is left that is about something else than {', '.join(sorted(relations)) or 'nothing'}")
-    return ask(model, prompts(others, form), group="general facts")
+    return answer_prompts(model, prompts(others, form), group="general facts")

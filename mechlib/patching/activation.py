@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechlib.components import Architecture, modules, nodes
+from mechlib.components import Architecture, heads_and_mlps, modules
 from mechlib.facts import Prompt
 from mechlib.models.families import Output
 from mechlib.models.forward import Entry, residual_stream
@@ -60,7 +60,7 @@ def _effects(model: LanguageModel, pair: Pair, base: Entry, source: Entry, by_po
         patched = _patched(model, copies, start, sites, outputs)
         found.append(patched.view(times, -1) - of_base)
     if not by_position:
-        return Effects(nodes(model.architecture), torch.cat(found), of_base, of_source)
+        return Effects(heads_and_mlps(model.architecture), torch.cat(found), of_base, of_source)
     # Of each module: the whole, then one class of positions after the other.
     effects = torch.cat(found).unflatten(0, (-1, 1 + len(POSITIONS)))
     return Effects(modules(model.architecture), effects[:, 0], of_base, of_source, effects[:, 1:].transpose(1, 2))

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.hooks import Place, hooks
 from mechlib.models.language_model import LanguageModel
@@ -53,7 +53,7 @@ def faithfulness(
     report: Report = silent,
 ) -> list[CircuitRow]:
     """Faithfulness of every prefix (in :func:`sizes`) of each ranking ``(method, signed, heads and MLPs)``."""
-    working, everything = in_precision(model, precision), nodes(model.architecture)
+    working, everything = in_precision(model, precision), heads_and_mlps(model.architecture)
     circuits = [(name, signed, size, frozenset(ranked[:size])) for name, signed, ranked in rankings for size in sizes(len(everything))]
     # Methods can agree: each circuit is run once.
     outside = {kept: _outside(model, kept) for *_, kept in circuits}

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, residual_stream
 from mechlib.models.hooks import Place, hooks
@@ -62,7 +62,7 @@ def _direct(model: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Eff
         changes = patches(entry.layer, sites, outputs) | later
         patched = copies.logit_difference(model, entry.repeated(times), hooks(model, changes))
         found.append(patched.view(times, -1) - of_base)
-    return Effects(nodes(arch), torch.cat(found), of_base, of_source)
+    return Effects(heads_and_mlps(arch), torch.cat(found), of_base, of_source)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
@@ -35,7 +35,8 @@ def gradient_times_weight(
     corrupted: ``corrupted`` equals ``clean``. ``effects`` have one entry a batch.
     """
     working, arch = in_precision(model, precision), model.architecture
-    scored = (*nodes(arch), *(Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads)))
+    groups = (Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads))
+    scored = (*heads_and_mlps(arch), *groups)
     names = {block.parameter for component in scored for block in component.weights(arch)}
     weights = {name: _leaf(working, name) for name in sorted(names)}
     batches: list[Tensor] = []

@@ -11,7 +11,7 @@ from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.quantization import NORMAL_FLOAT, SCHEMES, SchemeError, quantization, quantized
 from mechlib.components import Component, modules
 from mechlib.edit.delta import Delta
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 
 EVEN = {"int8": (127, 10**6), "int4_128": (7, 128), "int4_64": (7, 64)}
 ROUGH = [scheme for scheme in SCHEMES if scheme != "bfloat16"]
@@ -33,7 +33,7 @@ def matrices(model):
 
 
 def log_probabilities(model):
-    return torch.tensor([answer.log_probability for answer in ask(model, [*FORGET, *RETAIN])])
+    return torch.tensor([answer.log_probability for answer in answer_prompts(model, [*FORGET, *RETAIN])])
 
 
 def test_by_hand():

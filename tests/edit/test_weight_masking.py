@@ -14,7 +14,7 @@ from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.general_text import sample
 from mechlib.edit.losses import cross_entropy, next_tokens
 from mechlib.edit.weight_masking import Mask, MaskConfig, discretized, train_mask
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.evals.mechanisms import touched
 from mechlib.models.forward import answer_logits, tokenize
 from mechlib.models.packed import pack
@@ -53,7 +53,7 @@ def zeroed(delta):
 
 
 def forget_loss(model):
-    answers = ask(model, FORGET)
+    answers = answer_prompts(model, FORGET)
     return -sum(answer.target_log_probability for answer in answers) / len(answers)
 
 
@@ -163,7 +163,7 @@ def loss_after(model, block, place, by, texts, config):
     change.view(-1)[place] = by * original.flatten()[place]
     changed = Delta({block: change}).edited(model)
     with torch.no_grad():
-        retained = -sum(answer.log_probability for answer in ask(changed, RETAIN)) / len(RETAIN)
+        retained = -sum(answer.log_probability for answer in answer_prompts(changed, RETAIN)) / len(RETAIN)
         likely = cross_entropy(changed, *next_tokens(changed, pack(changed, texts))).mean().item()
         return config.forget_coefficient * forget_loss(changed) + config.retain_coefficient * retained + config.text_coefficient * likely
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 from brute_force import PROMPTS, answer_lead, full_pass, lead_with, outputs_of, streams
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.patching.faithfulness import CircuitRow, curve_areas, faithfulness, rankings, sizes
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
 
 
 def shuffled(model, seed):
-    return random.Random(seed).sample(nodes(model.architecture), len(nodes(model.architecture)))
+    return random.Random(seed).sample(heads_and_mlps(model.architecture), len(heads_and_mlps(model.architecture)))
 
 
 def by_hand(model, kept, seed, batch_size):
     """Faithfulness of one circuit: clean runs with all other heads and MLPs as in the corrupted run."""
-    outside = [component for component in nodes(model.architecture) if component not in kept]
+    outside = [component for component in heads_and_mlps(model.architecture) if component not in kept]
     circuit, ends = 0.0, [0.0, 0.0]
     for start in range(0, len(PROMPTS), batch_size):
         pair = make_pair(model, PROMPTS[start : start + batch_size], "tokens", seed + start)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mechlib.attacks.attack import Attacked, Knowledge
 from mechlib.attacks.registry import ATTACKS
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import Prompt, prompts
 from mechlib.runs.knowledge import halves
 from mechlib.runs.spec import Stage
@@ -54,7 +54,7 @@ def attacked(work: Work[AttackSettings]) -> Result:
 
 
 def _rows(one: Attacked, asked: Sequence[tuple[Group, Prompt]]) -> list[dict[str, Any]]:
-    answers = ask(one.model, [one.rewrite(prompt) for _, prompt in asked])
+    answers = answer_prompts(one.model, [one.rewrite(prompt) for _, prompt in asked])
     return [
         {"setting": one.setting, "step": one.step, **asdict(answer), "group": group}
         for (group, _), answer in zip(asked, answers, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from mechlib.components import nodes
+from mechlib.components import heads_and_mlps
 from mechlib.facts import Fact, Prompt, PromptFormat, prompts
 from mechlib.localize.path_lookup import extraction_heads, receiver_layer
 from mechlib.models.precision import Precision, fast_precision
@@ -134,7 +134,7 @@ def circuits(work: Work[CircuitSettings]) -> Result:
     scores = {name: Scores.from_json(result.value) for name, result in work.inputs.items() if name != "known"}
     facts = sorted(work.splits(settings.splits).maintain_test.facts[: settings.count], key=lambda fact: fact.relation)
     rows = faithfulness(
-        work.model, prompts(facts, settings.format), rankings(scores, nodes(work.model.architecture)), seed=settings.seed,
+        work.model, prompts(facts, settings.format), rankings(scores, heads_and_mlps(work.model.architecture)), seed=settings.seed,
         precision=settings.precision or fast_precision(), report=work.context.report,
     )  # fmt: skip
     return Result([asdict(row) for row in rows])

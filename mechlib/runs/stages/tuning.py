@@ -8,7 +8,7 @@ from typing import Any
 
 from mechlib.components import Localization
 from mechlib.edit.train import EditConfig, edit
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.evals.damage import damage
 from mechlib.facts import Fact, PromptFormat, prompts
 from mechlib.runs.knowledge import SplitSettings
@@ -43,7 +43,8 @@ def trial(work: Work[TrialSettings]) -> Result:
     texts, others = ([row["tokens"] for row in work.inputs[role].rows] for role in ("texts", "other texts"))
     delta, _ = edit(work.model, localization, prompts(forget, form), prompts(retain, form), texts, settings.training, work.context.report)
     model = delta.edited(work.model)
-    rows = [row for group, facts in (("forget", forget), ("maintain", maintain)) for row in ask(model, prompts(facts, form), group)]
+    groups = {"forget": forget, "maintain": maintain}
+    rows = [row for group, facts in groups.items() for row in answer_prompts(model, prompts(facts, form), group)]
     harm = damage(work.model, delta, {"samples": others[: settings.count]})
     change = sum(row.loss_after - row.loss_before for row in harm) / len(harm)
     tried = {"learning_rate": settings.training.learning_rate, "forget_coefficient": settings.training.forget_coefficient}
