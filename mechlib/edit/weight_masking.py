@@ -150,7 +150,7 @@ def train_mask(
     retain: Sequence[Prompt],
     texts: Sequence[Sequence[int]],
     config: MaskConfig,
-    report: Callable[[int, int], None] = lambda _done, _of: None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> tuple[Mask, list[MaskStep]]:
     """Train a mask of the localized weights: c * forget + retain + general-text loss + L1, clamped to [0, 1] after each step.
 
@@ -194,7 +194,7 @@ def train_mask(
         with torch.no_grad():
             for name, mask in masks.items():
                 weights[name].copy_(originals[name] * mask.clamp_(0, 1))
-        report(step + 1, config.steps)
+        progress(step + 1, config.steps)
     values = torch.cat([masks[block.parameter].detach()[block.index].flatten() for block in train.blocks]).cpu()
     found = Mask(train.blocks, values, {"localization": localization.to_json(), "config": asdict(config)})
     if not found.masked:

@@ -50,7 +50,7 @@ def _digest(path: str, _size: int, _modified: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def kept(name: str, make: Callable[[Path], Path], report: Callable[[str], None]) -> Path:
+def kept(name: str, make: Callable[[Path], Path], say: Callable[[str], None]) -> Path:
     """The folder of that name in the cache, made if it is not there or not as it was made.
 
     ``make`` is given an empty folder to work in and returns the finished folder inside it, which
@@ -62,7 +62,7 @@ def kept(name: str, make: Callable[[Path], Path], report: Callable[[str], None])
         with _locked(folder):
             found = fault(folder)
             if found and os.path.lexists(folder):
-                report(f"{folder} is damaged ({found}): it is made again")
+                say(f"{folder} is damaged ({found}): it is made again")
             if found:
                 _make(folder, make)
     return folder

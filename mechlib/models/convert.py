@@ -29,7 +29,7 @@ def converted_folder(digest: str) -> Path:
     return cache_folder() / f"{digest[:16]}-{CONVERTER}-{packages}"
 
 
-def converted(digest: str, fetch: Callable[[Path], Path], report: Callable[[str], None]) -> Path:
+def converted(digest: str, fetch: Callable[[Path], Path], say: Callable[[str], None]) -> Path:
     """The folder of a converted model, converted if it is not there as it was.
 
     ``digest``: the SHA-256 of the GGUF file. ``fetch`` is given an empty folder, puts the file there and returns its path.
@@ -37,7 +37,7 @@ def converted(digest: str, fetch: Callable[[Path], Path], report: Callable[[str]
     """
 
     def make(scratch: Path) -> Path:
-        report("converting the model, once (about a minute)")
+        say("converting the model, once (about a minute)")
         source = fetch(scratch)
         free, needed = shutil.disk_usage(scratch).free, _ROOM * source.stat().st_size
         if free < needed:
@@ -47,7 +47,7 @@ def converted(digest: str, fetch: Callable[[Path], Path], report: Callable[[str]
         with _read_once():
             return _dequantize(source, scratch / "model")
 
-    return kept(converted_folder(digest).name, make, report)
+    return kept(converted_folder(digest).name, make, say)
 
 
 def _dequantize(source: Path, target: Path) -> Path:

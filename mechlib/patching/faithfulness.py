@@ -17,7 +17,7 @@ from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
-from mechlib.patching.sweep import Report, component_outputs, patching, silent
+from mechlib.patching.sweep import OnProgress, component_outputs, patching, silent
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def faithfulness(
     seed: int,
     precision: Precision = "float32",
     batch_size: int = 32,
-    report: Report = silent,
+    progress: OnProgress = silent,
 ) -> list[CircuitRow]:
     """Faithfulness of every prefix (in :func:`sizes`) of each ranking ``(method, signed, heads and MLPs)``."""
     working, everything = in_precision(model, precision), heads_and_mlps(model.architecture)
@@ -67,7 +67,7 @@ def faithfulness(
                 changes = {place: patching(outputs[place], where) for place, where in replaced.items()}
                 runs.append(pair.logit_difference(working, pair.clean, hooks(working, changes)))
             totals.append(torch.stack(runs).double().sum(1))
-        report(min(start + batch_size, len(prompts)), len(prompts))
+        progress(min(start + batch_size, len(prompts)), len(prompts))
     clean, corrupted, *found = torch.stack(totals).sum(0).tolist()
     shares = {kept: (total - corrupted) / (clean - corrupted) for kept, total in zip(outside, found, strict=True)}
     return [CircuitRow(name, signed, size, len(everything), shares[kept]) for name, signed, size, kept in circuits]

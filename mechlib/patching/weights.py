@@ -17,7 +17,7 @@ from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
-from mechlib.patching.sweep import Report, silent
+from mechlib.patching.sweep import OnProgress, silent
 
 
 def gradient_times_weight(
@@ -27,7 +27,7 @@ def gradient_times_weight(
     seed: int = 0,
     precision: Precision = "float32",
     batch_size: int = 16,
-    report: Report = silent,
+    progress: OnProgress = silent,
 ) -> Scores:
     """Sum over a component's weights of |gradient of the batch's mean logit difference x weight|, averaged over batches.
 
@@ -49,7 +49,7 @@ def gradient_times_weight(
         sizes = {name: (gradients[name] * weight.detach()).abs() for name, weight in weights.items()}
         batches.append(torch.stack([torch.stack([sizes[b.parameter][b.index].sum() for b in c.weights(arch)]).sum() for c in scored]))
         clean.append(differences.detach())
-        report(min(start + batch_size, len(prompts)), len(prompts))
+        progress(min(start + batch_size, len(prompts)), len(prompts))
     products, mean = torch.stack(batches, 1).double(), torch.cat(clean).mean().item()
     shares, totals = products.sum(1) / products.sum(), products.sum(0)
     return Scores(

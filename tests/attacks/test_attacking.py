@@ -41,9 +41,9 @@ def edit(model, tmp_path_factory):
     return Result(folder=folder)
 
 
-def run(attack, model, edit=None, fold=None, settings=None, report=lambda _done, _of: None, **asked):
+def run(attack, model, edit=None, fold=None, settings=None, progress=lambda _done, _of: None, **asked):
     """Rows of the stage with an attack of this function."""
-    context = Context(model.spec, FACTS, report=report)
+    context = Context(model.spec, FACTS, progress=progress)
     context.model = model
     inputs = {"known": KNOW, "texts": Result([{"tokens": text} for text in TEXTS])} | ({} if edit is None else {"edit": edit})
     about = replace(ASKED, **asked)
@@ -157,7 +157,7 @@ def test_the_model_is_asked_while_an_attack_holds_it(model, edit):
         yield Attacked("asked for another", 3, model, lambda _prompt: first)
 
     before, reports = bits(model), []
-    rows = run(fake, model, edit, fold=1, settings={"factor": -2.0}, report=lambda *counts: reports.append(counts))
+    rows = run(fake, model, edit, fold=1, settings={"factor": -2.0}, progress=lambda *counts: reports.append(counts))
     assert same(bits(model), before)
     assert list(dict.fromkeys((row["setting"], row["step"]) for row in rows)) == [
         (BEFORE, 0), ("as it is", 1), ("changed", 2), ("asked for another", 3)]  # fmt: skip

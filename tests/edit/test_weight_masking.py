@@ -24,10 +24,10 @@ GEMMA, HALF = tiny_model("gemma3"), tiny_model("llama")
 HALF.network.bfloat16()
 
 
-def masked(model, where, forget=FORGET, report=lambda *_done: None, **changes):
+def masked(model, where, forget=FORGET, progress=lambda *_done: None, **changes):
     """A short training: mask and learning curve."""
     config = MaskConfig(**{"learning_rate": 0.01, "steps": 4, "retain_batch": 3, **changes})
-    return train_mask(model, localization(model, where), forget, RETAIN, sample(model, 4, 8, seed=0), config, report)
+    return train_mask(model, localization(model, where), forget, RETAIN, sample(model, 4, 8, seed=0), config, progress)
 
 
 def blocks(model, where):
@@ -207,7 +207,7 @@ def test_the_penalty_pushes_back_what_the_task_does_not_need():
 
 def test_the_seed_decides_and_progress_counts_steps():
     seen = []
-    first, again, other = (masked(GEMMA, ("L1.mlp",), report=lambda *done: seen.append(done), seed=seed) for seed in (5, 5, 6))
+    first, again, other = (masked(GEMMA, ("L1.mlp",), progress=lambda *done: seen.append(done), seed=seed) for seed in (5, 5, 6))
     assert seen == [(step, 4) for step in (1, 2, 3, 4)] * 3
     assert torch.equal(first[0].values, again[0].values)
     assert first[1] == again[1]

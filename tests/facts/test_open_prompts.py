@@ -120,7 +120,7 @@ def test_facts_whose_answers_cannot_be_told_apart_and_demonstrations_are_not_ask
     shown, plain, athlete = Fact("Corolla", "maker", "Toyota", "Sony"), Fact("Camry", "maker", "Toyota", "Sony"), athletes().facts[0]
     facts = FactSet("some", (clash, shown, plain, athlete))
     done = []
-    context = Context(MODEL.spec, facts, report=lambda *counts: done.append(counts))
+    context = Context(MODEL.spec, facts, progress=lambda *counts: done.append(counts))
     vars(context)["model"] = MODEL
     settings = KnownSettings(Subject("tiny", "float32", "some", "some"), FORMATS["one_shot"])
     rows = compute(Work(context, settings, {}, tmp_path)).rows

@@ -62,8 +62,8 @@ def test_batches_change_nothing_but_the_draw(tiny_gemma3, monkeypatch):
     monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
     seen = []
     one, all_at_once = (
-        faithfulness(tiny_gemma3, PROMPTS, [("any", True, shuffled(tiny_gemma3, 1))], seed=0, batch_size=size, report=report)
-        for size, report in ((3, lambda *done: seen.append(done)), (16, lambda *_done: None))
+        faithfulness(tiny_gemma3, PROMPTS, [("any", True, shuffled(tiny_gemma3, 1))], seed=0, batch_size=size, progress=progress)
+        for size, progress in ((3, lambda *done: seen.append(done)), (16, lambda *_done: None))
     )
     assert [row.faithfulness for row in one] == pytest.approx([row.faithfulness for row in all_at_once], abs=1e-3)
     assert seen == [(3, 4), (4, 4)]

@@ -87,7 +87,7 @@ def test_equal_seeds_agree_and_others_differ(tiny_gemma3):
 def test_progress_counts_prompts_and_scores_survive_json(tiny_gemma3):
     seen = []
     scores = activation_patching(
-        tiny_gemma3, PROMPTS, corruption="noise", direction="noise", seed=0, batch_size=2, report=lambda *done: seen.append(done)
+        tiny_gemma3, PROMPTS, corruption="noise", direction="noise", seed=0, batch_size=2, progress=lambda *done: seen.append(done)
     )
     assert seen == [(min(done, len(PROMPTS)), len(PROMPTS)) for done in range(2, len(PROMPTS) + 2, 2)]
     assert Scores.from_json(scores.to_json()) == scores

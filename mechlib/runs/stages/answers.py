@@ -52,7 +52,7 @@ def known(work: Work[KnownSettings]) -> Result:
     rows: list[Answer] = []
     for start in range(0, len(asked), 64):
         rows += answer_prompts(work.model, asked[start : start + 64])
-        work.report(len(rows), len(asked))
+        work.progress(len(rows), len(asked))
     return Result([asdict(row) for row in rows])
 
 

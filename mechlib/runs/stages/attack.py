@@ -49,7 +49,7 @@ def attacked(work: Work[AttackSettings]) -> Result:
     attack = ATTACKS[settings.attack].run(work.edited, knowledge, settings.asked.seed or 0, **settings.settings)
     for done, one in enumerate(attack, start=1):
         rows += _rows(one, asked)
-        work.report(done, done + 1)
+        work.progress(done, done + 1)
     return Result(rows)
 
 

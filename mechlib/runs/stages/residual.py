@@ -69,9 +69,9 @@ def read_inside(work: Work[AuditSettings]) -> Result:
     rows: list[dict[str, Any]] = []
     if not asked[0].open:
         rows += [{"audit": "probe", **asdict(row)} for row in latent(model, prompts(others[:TRAIN], about.format), asked, seed)]
-    work.report(1, 3)
+    work.progress(1, 3)
     rows += [{"audit": "projection", **asdict(row)} for row in head_projection(model, asked)]
-    work.report(2, 3)
+    work.progress(2, 3)
     known = _references(work.inputs["unedited"].rows) if "unedited" in work.inputs else references(original, asked, seed, draws=1)
     rows += [{"audit": "depth", **asdict(row)} for row in depth(model, original, asked, known)]
     return Result(rows)
@@ -94,10 +94,10 @@ def consequences(work: Work[AuditSettings]) -> Result:
     asked = consequence_prompts(forget, usable(work.model)[0]) if sports else []
     unedited = work.inputs["unedited"].rows if "unedited" in work.inputs else None
     rows: list[dict[str, Any]] = [{"ripple": "reverse", **asdict(row)} for row in (reverse(model, forget) if sports else [])]
-    work.report(1, 3)
+    work.progress(1, 3)
     passes = None if unedited is None else _passes(unedited)
     rows += [{"ripple": "consequence", **asdict(row)} for row in followed(model, asked, passes)]
-    work.report(2, 3)
+    work.progress(2, 3)
     after = general_facts(model, general, about.format, forget)
     before = [row.correct for row in after] if unedited is None else [row["correct"] for row in unedited if row["ripple"] == "general"]
     rows += [{"ripple": "general", **asdict(row), "before": known} for row, known in zip(after, before, strict=True)]
@@ -134,7 +134,7 @@ def zeroed(work: Work[ZeroedSettings]) -> Result:
         for group, facts in groups.items():
             for form in settings.formats:
                 rows += [{"size": size, **asdict(row)} for row in answer_prompts(model, prompts(facts, form), group)]
-        work.report(done, len(settings.sizes))
+        work.progress(done, len(settings.sizes))
     covered = touched(Localization.from_json(work.inputs["localize"].value), mechanisms, arch)
     return Result(rows, {"covered": [asdict(row) for row in covered], "zeroed": touched_by, "masked": mask.masked})
 

@@ -41,7 +41,7 @@ def trial(work: Work[TrialSettings]) -> Result:
     forget, maintain = _divided(splits.validate.facts, splits.localize.facts, settings.splits)
     _, retain = _divided(splits.validate.facts, splits.maintain_train.facts, settings.splits)
     texts, others = ([row["tokens"] for row in work.inputs[role].rows] for role in ("texts", "other texts"))
-    delta, _ = edit(work.model, localization, prompts(forget, form), prompts(retain, form), texts, settings.training, work.context.report)
+    delta, _ = edit(work.model, localization, prompts(forget, form), prompts(retain, form), texts, settings.training, work.context.progress)
     model = delta.edited(work.model)
     groups = {"forget": forget, "maintain": maintain}
     rows = [row for group, facts in groups.items() for row in answer_prompts(model, prompts(facts, form), group)]
