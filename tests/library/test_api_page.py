@@ -12,7 +12,7 @@ import mechlib
 
 PAGE = (Path(mechlib.__file__).parents[1] / "book" / "library.md").read_text()
 LISTED = re.findall(r"^\| `(mechlib\.[\w.]+)\((.*)\)` \|", PAGE, re.MULTILINE)
-ROOMS = ["facts", "models", "patching", "localize", "edit", "attacks", "evals", "stats", "report"]
+ROOMS = ["facts", "models", "patching", "localize", "edit", "evals", "attacks", "stats", "report"]
 
 
 def found(path):
