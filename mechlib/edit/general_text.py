@@ -1,7 +1,7 @@
 """General text: what keeps an edit from damaging the rest, and what measures the damage.
 
-Where the Pile cannot be had, the model's own samples are the text it finds likely: the retain loss
-on them holds the model where it was. Damage is measured on other samples and on prose that no
+Without the Pile, the model's own samples stand for text that it finds likely; the loss on them holds
+the model where it was. Damage is measured on other samples and on prose that no
 model wrote (``mechlib/facts/prose.txt``, written for this project).
 """
 

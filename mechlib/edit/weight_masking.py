@@ -5,7 +5,7 @@ masks are zeroed and all others are what they were. Sizes are swept without trai
 
 Source: the paper's weight-masking study and the branch ``weight-masking`` of its code. That code
 trains the weights themselves, clamped between zero and their original value, so that a mask moves
-with gradient / weight and weights that are nearly zero, which do nothing, get there first. Here it
+with gradient / weight and weights that are nearly zero, which do nothing, reach zero first. Here it
 moves with gradient * weight. That code also leaves out the gates of MLPs; here they are masked too.
 """
 
@@ -73,7 +73,7 @@ class MaskConfig:
 
     @property
     def batches(self) -> EditConfig:
-        """What the batches of an edit need to know of this."""
+        """These settings as those of an edit, from which its batches are made."""
         return EditConfig(
             steps=self.steps, retain_batch=self.retain_batch, text_batch=self.text_batch, seed=self.seed, loss=self.loss,
             precision=self.precision,

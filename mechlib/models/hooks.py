@@ -21,7 +21,7 @@ Place = tuple[int, Output]
 
 @contextmanager
 def hooks(model: LanguageModel, at: Mapping[Place, Callable[[Tensor], Tensor | None]]) -> Generator[None]:
-    """Hand each place's tensor to its function; what the function returns, unless ``None``, goes on in its stead."""
+    """Within the block, each place's tensor is passed to its function. What that returns replaces it; ``None`` keeps it."""
     with ExitStack() as stack:
         for (layer, output), function in at.items():
             stack.callback(_register(model, layer, output, function).remove)

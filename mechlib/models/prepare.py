@@ -10,7 +10,7 @@ from mechlib.models.table import ModelSpec
 
 
 def prepare(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> str:
-    """From where transformers loads a model: its folder or hub id, after converting what needs it.
+    """The folder or hub id that transformers loads a model from; GGUF weights are converted first.
 
     Raises :class:`mechlib.models.ModelError`.
     """

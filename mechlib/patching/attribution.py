@@ -1,4 +1,4 @@
-"""First-order estimates of activation patching from one backward pass (Nanda 2023), and two that mend them."""
+"""First-order estimates of activation patching from one backward pass (Nanda 2023), and two improvements on them."""
 
 from __future__ import annotations
 

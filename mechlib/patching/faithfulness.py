@@ -83,7 +83,7 @@ def rankings(scores: dict[str, Scores], among: Sequence[Component]) -> list[tupl
 
 
 def _outside(model: LanguageModel, kept: frozenset[Component]) -> dict[Place, Bool[Tensor, "1 1 1 width"]]:
-    """Of each output, what belongs to components that are not ``kept``; only outputs where there is something."""
+    """The part of each output that belongs to components not ``kept``; outputs without such a part are left out."""
     arch = model.architecture
     found: dict[Place, Tensor] = {}
     for layer in range(arch.n_layers):

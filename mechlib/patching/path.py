@@ -1,8 +1,8 @@
 """Path patching: the effect of one component on another along direct paths only (the paper, section 3, CounterFact).
 
-Fact lookup by path patching takes two steps. First, which heads and MLPs write the answer: each one's
+Fact lookup by path patching takes two steps. First, which heads and MLPs write the answer? Each one's
 effect on the final residual stream with attention frozen and later MLPs free to react. Second,
-which MLPs feed the heads: each MLP's effect on the residual stream entering the first of these heads'
+which MLPs feed these heads? Each MLP's effect on the residual stream entering the first of these heads'
 layers, with everything between frozen. Outputs add up in the residual stream, so the second step is
 an addition to the stream and one pass from there.
 """

@@ -24,7 +24,7 @@ OnProgress = Callable[[int, int], None]
 
 
 def silent(_done: int, _of: int) -> None:
-    """Tell nobody."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ def component_outputs(
 
 
 def keeping(place: Place, outputs: dict[Place, Tensor]) -> Callable[[Tensor], None]:
-    """A function for :func:`hooks` that writes down what it is handed."""
+    """A function for :func:`hooks` that stores ``place``'s tensor in ``outputs``."""
     return lambda tensor: outputs.update({place: tensor})
 
 
 def patching(source: Float[Tensor, "row node width"], where: Bool[Tensor, " copy #row #node #width"]) -> Callable[[Tensor], Tensor]:
-    """A function for :func:`hooks` that puts ``source`` into copies of a run, into each where ``where`` says."""
+    """A function for :func:`hooks` that puts ``source`` into copies of a run where the mask ``where`` is true."""
     # The copies stand one after the other (see Pair.repeated).
     return lambda tensor: torch.where(where, source, tensor.view(len(where), *source.shape)).view_as(tensor)

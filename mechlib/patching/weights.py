@@ -63,7 +63,7 @@ def gradient_times_weight(
 
 
 def _leaf(model: LanguageModel, name: str) -> nn.Parameter:
-    """The same memory as a parameter of its own that asks for gradients: the weight may be another model's, too."""
+    """The weight as a parameter of its own on the same memory, with gradients; other models may share the weight."""
     module = model.network.get_submodule(name.rpartition(".")[0])
     module.weight = nn.Parameter(module.weight.detach(), requires_grad=True)
     return module.weight
