@@ -39,7 +39,7 @@ RANDOM_DRAWS = 1000  # sets of MLPs drawn at random, to see what choosing blindl
 import pandas as pd
 
 from mechlib.components import Architecture, Component, Localization
-from mechlib.localize.budget import take
+from mechlib.localize.budget import fill_budget
 from mechlib.localize.output_tracing import ranked
 from mechlib.patching.faithfulness import CircuitRow, curve_areas
 from mechlib.patching.scores import Scores
@@ -115,7 +115,7 @@ for name, (method, kind, direction) in {
 probes = [row for row in page.rows("methods") if row["evidence"] == "probe"]
 lookup = probed_lookup(probes, Localization.from_json(page.values("localize")[0][1]))
 arch, budget = Architecture(**lookup.provenance["architecture"]), lookup.provenance["budget"]
-chosen = {name: take(ranked(scores, mlps_only=True), budget, arch) for name, scores in traced.items()}
+chosen = {name: fill_budget(ranked(scores, mlps_only=True), budget, arch) for name, scores in traced.items()}
 exact = chosen["activation_patching"]
 circuits = [CircuitRow(**row) for row in page.rows("circuits")]
 tables.styled(pd.DataFrame([
@@ -209,7 +209,7 @@ page.number("fixed_median", fixed[0])
 page.number("redrawn_median", redrawn[0])
 page.number("fixed_negative", fixed[1])
 page.number("redrawn_negative", redrawn[1])
-first, second = (take(ranked(scores, mlps_only=False), budget, arch) for scores in (traced["causal_tracing"], anew))
+first, second = (fill_budget(ranked(scores, mlps_only=False), budget, arch) for scores in (traced["causal_tracing"], anew))
 page.number("redrawn_overlap", jaccard(first, second))
 page.number("fixed_attention", sum(component.kind == "attn" for component in first))
 page.number("redrawn_attention", sum(component.kind == "attn" for component in second))

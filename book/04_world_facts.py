@@ -87,7 +87,7 @@ parts = page.splits
 fact = next((one for one in parts.forget[0] if len(neighbourhood(one, table, ALL_FORMATS["statement"])) > 1), parts.forget[0].facts[0])
 tables.styled(pd.DataFrame(
     [{"asked as": ALL_FORMATS[form].label, "prompt": prompt(fact, ALL_FORMATS[form]).text, "true": fact.answer, "false": fact.target}
-     for form in page.study.kind.family.formats]
+     for form in page.study.kind.domain.formats]
     + [{"asked as": "Neighbourhood", "prompt": near.text, "true": near.fact.answer, "false": fact.target}
        for near in neighbourhood(fact, table, ALL_FORMATS["statement"])[:2]]
 ))

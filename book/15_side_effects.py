@@ -87,7 +87,7 @@ tables.styled(side_effects.text_table(text), index=True)
 
 # %% tags=["remove-input"]
 kept = side_effects.facts_kept(page.rows("trained"), rows)
-page.number("n_general_asked", len({(row["relation"], row["subject"]) for row in side_effects.ripple(rows, "general")}))
+page.number("n_general_asked", len({(row["relation"], row["subject"]) for row in side_effects.side_effect_rows(rows, "general")}))
 page.number("n_general", len({row["subject"] for row in side_effects.general(rows)}))
 figures.interval_dots(kept, "share of facts still right").show()
 
@@ -166,9 +166,8 @@ tables.styled(benchmarks, {"score": "{:.1f}", "guessing": "{:.1f}"})
 # %% [markdown]
 # *Published scores of the unedited model and what guessing gets, in percent. Worth running: {glue:text}`with_signal`.*
 #
-# **None of them was run here.** Their data sets come from a hub, and this book runs without one.
-# `mechlib.evals.capability` runs any of them through the evaluation harness where it can be reached; until then, text and other
-# facts above stand in for capability. They are more sensitive than an accuracy at this size, and narrower.
+# **None of them was run here.** Their data sets come from a hub, and this book runs without one. Text and other facts above
+# stand in for them: more sensitive than an accuracy at this size, and narrower.
 
 # %% [markdown]
 # ## Runs behind this page

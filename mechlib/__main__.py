@@ -134,7 +134,6 @@ def _mendable() -> tuple[type[Exception], ...]:
     from mechlib.attacks.soft_prompt import SoftPromptError
     from mechlib.components import ComponentError
     from mechlib.edit.delta import EditError
-    from mechlib.evals.capability import CapabilityError
     from mechlib.facts import FactError
     from mechlib.models import ModelError
     from mechlib.report.notebooks import PageError
@@ -144,7 +143,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from mechlib.runs.store import StoreError
 
     return (
-        CapabilityError, ComponentError, EditError, FactError, FineTuningError, ModelError, PageError, ParameterError, PlaceError,
+        ComponentError, EditError, FactError, FineTuningError, ModelError, PageError, ParameterError, PlaceError,
         PoolError, SchemeError, SoftPromptError, StoreError,
     )  # fmt: skip
 

@@ -43,11 +43,6 @@ class Architecture:
     d_head: int
     d_mlp: int
 
-    @property
-    def heads_per_group(self) -> int:
-        """Query heads that share one key/value head."""
-        return self.n_heads // self.n_key_value_heads
-
 
 @dataclass(frozen=True)
 class WeightSlice:
@@ -161,7 +156,7 @@ def modules(arch: Architecture, kinds: Iterable[Kind] = ("attn", "mlp")) -> tupl
     return tuple(Component(layer, kind) for layer in range(arch.n_layers) for kind in wanted)
 
 
-def nodes(arch: Architecture) -> tuple[Component, ...]:
+def heads_and_mlps(arch: Architecture) -> tuple[Component, ...]:
     """Every head and MLP, in layer order: the grain at which activations are scored."""
     return tuple(
         component

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
-from mechlib.attacks.finetuning import FineTuning, FineTuningError, finetune, lessons
+from mechlib.attacks.finetuning import FineTuning, FineTuningError, finetune, training_batches
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 
@@ -51,8 +51,8 @@ def benign(
             raise FineTuningError(f"there are {len(prompts) + len(texts)} examples of the kind '{kind}', not {short[0]}")
     for kind, (prompts, texts) in examples.items():
         for size in sizes:
-            material = lessons(model, [(prompts[:size], batch)], texts[:size], batch, seed)
-            for step, attacked in finetune(model, material, how, [steps], seed):
+            batches = training_batches(model, [(prompts[:size], batch)], texts[:size], batch, seed)
+            for step, attacked in finetune(model, batches, how, [steps], seed):
                 yield Attacked(f"{kind}, {size}", step, attacked)
 
 

@@ -61,7 +61,7 @@ class FineTuning:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingBatch:
     """What a step sees: prompts and texts, the nodes before the tokens that count, these tokens, and what each weighs in the loss."""
 
     packed: Packed
@@ -74,10 +74,10 @@ class Lesson:
         return self.weights @ cross_entropy(model, hidden_at(model, self.packed, self.nodes), self.labels)
 
 
-def lessons(
+def training_batches(
     model: LanguageModel, groups: Sequence[tuple[Sequence[Prompt], int]], texts: Sequence[Sequence[int]], text_batch: int, seed: int
-) -> Iterator[Lesson]:
-    """Lessons without end: so many prompts of each group and so many texts (token ids) a step, everything before anything twice.
+) -> Iterator[TrainingBatch]:
+    """Batches without end: so many prompts of each group and so many texts (token ids) a step, everything before anything twice.
 
     A group, or the texts, of which none is asked for is left out of the loss. Raises :class:`FineTuningError` if nothing is left.
     """
@@ -96,11 +96,11 @@ def lessons(
         following = [packed.tokens.flatten()[path[1:]] for path in lines]
         shares = [1 / len(part) for part in parts for _ in part] + [1 / sum(map(len, read)) for path in read for _ in path]
         weights = torch.tensor(shares, dtype=torch.float32, device=model.device)
-        yield Lesson(packed, torch.cat([ends, *read]), torch.cat([answers, *following]), weights)
+        yield TrainingBatch(packed, torch.cat([ends, *read]), torch.cat([answers, *following]), weights)
 
 
 def finetune(
-    model: LanguageModel, lessons: Iterator[Lesson], how: FineTuning, checkpoints: Collection[int], seed: int
+    model: LanguageModel, batches: Iterator[TrainingBatch], how: FineTuning, checkpoints: Collection[int], seed: int
 ) -> Generator[tuple[int, LanguageModel]]:
     """Fine-tune another network around the model's weights: (steps done, the network in evaluation mode) at each checkpoint above 0.
 
@@ -118,10 +118,10 @@ def finetune(
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=how.learning_rate, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=how.steps)
-    for step, lesson in enumerate(islice(lessons, how.steps), start=1):
+    for step, batch in enumerate(islice(batches, how.steps), start=1):
         network.train()
         with _generators(noise.getrandbits(63)), torch.enable_grad():
-            loss = lesson.loss(twin)
+            loss = batch.loss(twin)
             loss.backward()
         if not math.isfinite(loss.item()):
             raise FineTuningError(f"fine-tuning diverged ({how}): the loss is {loss.item()} in step {step}; lower the learning rate")

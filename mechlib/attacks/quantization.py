@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
@@ -86,23 +86,6 @@ def quantized(weight: Float[Tensor, "row column"], scheme: str) -> Float[Tensor,
     scaled, scale = _blocks(weight, chosen)
     codes = torch.tensor(chosen.codes, device=weight.device)
     return _matrix(codes[_nearest(scaled, chosen)] * scale, weight, chosen).to(weight.dtype)
-
-
-def crossed(before: Float[Tensor, "row column"], after: Float[Tensor, "row column"], scheme: str) -> float:
-    """Share of the weights changed by an edit that change their code as well; 0 if no weight was changed.
-
-    The others are what quantization undoes. Codes are compared and not the weights they stand for: a
-    change of a block's largest weight moves all of these a little. Raises :class:`SchemeError`.
-    """
-    changed = before != after
-    return _moved(before, after, scheme)[changed].float().mean().item() if changed.any() else 0.0
-
-
-def _moved(before: Tensor, after: Tensor, scheme: str) -> Bool[Tensor, "row column"]:
-    if (chosen := _check(scheme)) is None:
-        return before.bfloat16() != after.bfloat16()
-    one, other = (_matrix(_nearest(_blocks(weight, chosen)[0], chosen), weight, chosen) for weight in (before, after))
-    return one != other
 
 
 def _check(scheme: str) -> Scheme | None:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
-from mechlib.attacks.finetuning import MOST_PROMPTS, FineTuning, FineTuningError, finetune, lessons
+from mechlib.attacks.finetuning import MOST_PROMPTS, FineTuning, FineTuningError, finetune, training_batches
 from mechlib.facts import FORMATS, Fact, Prompt, prompt
 from mechlib.facts.relations import relation_of
 from mechlib.models.language_model import LanguageModel
@@ -53,8 +53,8 @@ def relearning(
     count = min(len(relearn), MOST_PROMPTS)
     groups = [(relearn, 0 if labels == "none" else count), (knowledge.retain, count if retain_batch is None else retain_batch)]
     for how in curves:
-        material = lessons(model, groups, knowledge.texts, text_batch, seed)
-        for step, attacked in finetune(model, material, how, checkpoints, seed):
+        batches = training_batches(model, groups, knowledge.texts, text_batch, seed)
+        for step, attacked in finetune(model, batches, how, checkpoints, seed):
             yield Attacked(str(how), step, attacked)
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
-from mechlib.attacks.finetuning import lessons
+from mechlib.attacks.finetuning import training_batches
 from mechlib.attacks.relearning import permuted
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
@@ -73,19 +73,19 @@ def soft_prompt(
     found: list[tuple[float, Tensor]] = []
     for restart in range(restarts):
         vectors = _start(model, tokens, bound, generator).requires_grad_()
-        twin = behind(model, vectors)
+        twin = with_soft_prompt(model, vectors)
         optimizer = torch.optim.AdamW([vectors], lr=learning_rate, weight_decay=0.0)
-        for lesson in islice(lessons(twin, [(group, batch) for group in groups], (), 0, seed + restart), steps):
+        for step in islice(training_batches(twin, [(group, batch) for group in groups], (), 0, seed + restart), steps):
             with torch.enable_grad():
-                lesson.loss(twin).backward(inputs=[vectors])
+                step.loss(twin).backward(inputs=[vectors])
             optimizer.step()
             optimizer.zero_grad()
             _shorten(vectors, bound)
         with torch.no_grad():
-            everything = next(lessons(twin, [(group, len(relearn)) for group in groups], (), 0, seed))
+            everything = next(training_batches(twin, [(group, len(relearn)) for group in groups], (), 0, seed))
             found.append((everything.loss(twin).item(), vectors.detach()))
     best = min(found, key=lambda one: one[0])[1]
-    yield Attacked(f"{tokens} tokens", steps, behind(model, best), rewrite)
+    yield Attacked(f"{tokens} tokens", steps, with_soft_prompt(model, best), rewrite)
 
 
 def placeholder(model: LanguageModel) -> str:
@@ -105,7 +105,7 @@ def placeholder(model: LanguageModel) -> str:
     return spare[0]
 
 
-def behind(model: LanguageModel, vectors: Float[Tensor, "token d_model"]) -> LanguageModel:
+def with_soft_prompt(model: LanguageModel, vectors: Float[Tensor, "token d_model"]) -> LanguageModel:
     """A copy that shares every weight and reads ``vectors`` in place of a text's first placeholders, in their order.
 
     The vectors stand where embeddings do right before the first layer, after a family's own scaling.

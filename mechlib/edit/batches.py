@@ -1,8 +1,8 @@
-"""What each step of an edit sees, and its losses. Nothing below the first trained layer is computed twice, no padding, and what
-prompts begin with in common once a step.
+"""What each step of an edit sees, and its losses. Nothing below the first trained layer is computed twice, and a
+beginning that prompts share only once a step.
 
-A batch can be a part of what a step sees: each loss is then given as the share that its rows have
-in the mean over the whole step, so shares, and their gradients, add up to it.
+A batch can be a part of a step. Each of its losses is then a share of the mean over the whole step, so the
+losses of all parts, and their gradients, add up to that mean.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Tokens that one loss is about: the nodes before them, and of how many in the whole step its mean is.
+class LossTokens:
+    """The tokens of one loss: the nodes before them, and the number ``of`` tokens in the whole step that its mean is over.
 
     ``reference``: the unedited model's final hidden states at those nodes, where it is to be held to them.
     """
@@ -49,11 +49,11 @@ class Batch:
 
     packed: Packed
     entry: Entry
-    rows: tuple[Rows, ...]
+    parts: tuple[LossTokens, ...]
 
     def losses(self, model: LanguageModel, loss: Loss) -> dict[str, Tensor]:
-        """Shares of the means (nats): ``forget``, ``retain`` and ``text``, those that there are, and with references ``kl``."""
-        rows = [part for part in self.rows if len(part.nodes)]
+        """Shares of the means (nats) by loss: ``forget``, ``retain`` and ``text`` where present, and ``kl`` where there are references."""
+        rows = [part for part in self.parts if len(part.nodes)]
         hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.entry)
         found = list(zip(rows, hidden.split([len(part.nodes) for part in rows]), strict=True))
         # Rows to forget come first.
@@ -71,7 +71,7 @@ class Batch:
 
 def joined(first: Batch, second: Batch) -> Batch:
     """Both batches as one."""
-    rows = [(part, which) for which, batch in enumerate((first, second)) for part in batch.rows]
+    rows = [(part, which) for which, batch in enumerate((first, second)) for part in batch.parts]
     joint = tuple(replace(part, nodes=moved(part.nodes, first.packed, second.packed, which)) for part, which in rows)
     entry = Entry(first.entry.layer, torch.cat([first.entry.stream, second.entry.stream], 1))
     return Batch(join(first.packed, second.packed), entry, joint)
@@ -79,9 +79,10 @@ def joined(first: Batch, second: Batch) -> Batch:
 
 @torch.no_grad()
 def prompt_batches(train: Trainable, forget: Sequence[Prompt], retain: Sequence[Prompt], config: EditConfig) -> list[list[Batch]]:
-    """The forget prompts (all, or some in turn) with each slice of the shuffled retain prompts, to be gone through again and again.
+    """The batches of each step; training goes through the steps again and again.
 
-    Each step's are in parts of ``micro_batch`` prompts, or in one.
+    A step has the forget prompts (all, or ``forget_batch`` of them in turn) and one slice of the shuffled
+    retain prompts, divided into parts of ``micro_batch`` prompts.
     """
     slices, order = _shuffled_slices(retain, config.retain_batch, config.seed), list(forget)
     size = min(config.forget_batch or len(order), len(order))
@@ -107,8 +108,8 @@ def _prompts(
     packed = pack(model, model.tokenizer([prompt.text for prompt, _, _ in asked]).input_ids, rows)
     labels = torch.tensor([answer_token(model, word, first=prompt.open) for prompt, word, _ in asked], device=model.device)
     forget = torch.tensor([lost for _, _, lost in asked], device=model.device)
-    lost = Rows("forget", packed.ends[forget], labels[forget], counts[True])
-    held = Rows("retain", packed.ends[~forget], labels[~forget], counts[False])
+    lost = LossTokens("forget", packed.ends[forget], labels[forget], counts[True])
+    held = LossTokens("retain", packed.ends[~forget], labels[~forget], counts[False])
     return _entered(train, packed, (lost, held), config)
 
 
@@ -116,7 +117,7 @@ def _prompts(
 def text_batches(
     train: Trainable, texts: Sequence[Sequence[int]], config: EditConfig, prompts: Sequence[Sequence[Batch]]
 ) -> list[list[Batch]]:
-    """Each slice of the shuffled texts (token ids), in parts as those of the prompts, to be gone through again and again."""
+    """The batches of each step: one slice of the shuffled texts (token ids), divided as the prompts are."""
     rows = None if config.micro_batch else len(prompts[0][0].packed.tokens)
     steps: list[list[Batch]] = []
     for some in _shuffled_slices(texts, config.text_batch, config.seed + 1)[: config.steps]:
@@ -128,10 +129,10 @@ def text_batches(
 def _texts(train: Trainable, texts: Sequence[Sequence[int]], count: int, config: EditConfig, rows: int | None) -> Batch:
     packed = pack(train.model, texts, rows)
     nodes, labels = (torch.cat([path[part] for path in packed.paths]) for part in (slice(None, -1), slice(1, None)))
-    return _entered(train, packed, (Rows("text", nodes, packed.tokens.flatten()[labels], count),), config)
+    return _entered(train, packed, (LossTokens("text", nodes, packed.tokens.flatten()[labels], count),), config)
 
 
-def _entered(train: Trainable, packed: Packed, rows: tuple[Rows, ...], config: EditConfig) -> Batch:
+def _entered(train: Trainable, packed: Packed, rows: tuple[LossTokens, ...], config: EditConfig) -> Batch:
     entry = enter(train.model, packed, train.first_layer)
     if config.kl_coefficient:
         rows = tuple(

@@ -19,7 +19,7 @@ def corpus(model: LanguageModel, source: str, count: int, length: int, skip: int
     """The first ``length`` tokens (after the beginning token) of ``count`` documents that have so many, in the corpus' order.
 
     ``source``: a ``.txt`` file (paragraphs), a ``.jsonl`` file (``text``), or a hub data set
-    (``owner/name``, read as a stream). ``skip``: so many fitting documents are left to others.
+    (``owner/name``, read as a stream). ``skip``: so many fitting documents are passed over first.
     Raises :class:`EditError` if it cannot be read or has too few documents.
     """
     found: list[list[int]] = []

@@ -113,35 +113,11 @@ class Delta:
         return cls(blocks, provenance)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two deltas side by side: Euclidean norms, cosine of the angle between them, and the weights that both may change.
-
-    ``shared`` counts these weights; ``share`` is their part of all weights that either may change.
-    """
-
-    norms: tuple[float, float]
-    cosine: float
-    shared: int
-    share: float
-
-
-def compare(first: Delta, second: Delta) -> Comparison:
-    """How alike two deltas of one model are; raises :class:`EditError` if their models differ."""
-    product, shared = 0.0, 0
-    for one, other, common in _overlaps(first, second):
-        left, right = first.blocks[one][_within(one, common)], second.blocks[other][_within(other, common)]
-        product += torch.dot(left.double().flatten(), right.double().flatten()).item()
-        shared += common.size
-    norms = first.norm, second.norm
-    return Comparison(norms, product / math.prod(norms), shared, shared / (first.size + second.size - shared))
-
-
 def merge(first: Delta, second: Delta) -> Delta:
     """One delta for two edits of which the second was made on top of the first.
 
-    A weight that only one of them changes gets the very bits that it gets if they are applied one
-    inside the other. Where both do, the changes are added in float32, and the weight is w + (a + b)
+    A weight that only one of them changes gets the same bits as when the edits are applied one after
+    the other. Where both do, the changes are added in float32, and the weight is w + (a + b)
     instead of (w + a) + b: equal up to the rounding of these sums. For a weight in bfloat16 that is
     one rounding instead of two. Raises :class:`EditError` if they cancel or their models differ.
     """
@@ -163,7 +139,7 @@ def merge(first: Delta, second: Delta) -> Delta:
 
 
 def _overlaps(first: Delta, second: Delta) -> Iterator[tuple[WeightSlice, WeightSlice, WeightSlice]]:
-    """A block of each delta and what they have in common, for every pair that overlaps."""
+    """Every pair of overlapping blocks, one of each delta, with the block that they have in common."""
     places: defaultdict[str, tuple[list[WeightSlice], list[WeightSlice]]] = defaultdict(lambda: ([], []))
     for number, delta in enumerate((first, second)):
         for block in delta.blocks:
@@ -182,6 +158,6 @@ def _overlaps(first: Delta, second: Delta) -> Iterator[tuple[WeightSlice, Weight
 
 
 def _within(block: WeightSlice, part: WeightSlice) -> tuple[slice, slice]:
-    """What indexes a part of a block in the block's own tensor."""
+    """The index of a part of a block in the block's own tensor."""
     (top, _, side, _), (first, last, left, right) = block.bounds, part.bounds
     return slice(first - top, last - top), slice(left - side, right - side)

@@ -39,7 +39,7 @@ def export(model: LanguageModel, delta: Delta, folder: Path) -> Path:
 
 
 def note(model: LanguageModel, delta: Delta) -> dict[str, Any]:
-    """What the exported model is made of: the licence asks for it, and so does whoever finds the folder."""
+    """What the exported model is made of, which the licence requires to be stated."""
     return {
         "model": {"name": model.spec.name, "source": model.spec.location, "fingerprint": model.fingerprint},
         "licence": model.spec.licence or "that of the original model",

@@ -1,13 +1,12 @@
 """General text: what keeps an edit from damaging the rest, and what measures the damage.
 
-Where the Pile cannot be had, the model's own samples are the text it finds likely: the retain loss
-on them holds the model where it was. Damage is measured on other samples and on prose that no
+Without the Pile, the model's own samples stand for text that it finds likely; the loss on them holds
+the model where it was. Damage is measured on other samples and on prose that no
 model wrote (``mechlib/facts/prose.txt``, written for this project).
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -28,11 +27,6 @@ def sample(model: LanguageModel, count: int, length: int, seed: int, temperature
             min_new_tokens=length, max_new_tokens=length, pad_token_id=model.tokenizer.bos_token_id,
         )  # fmt: skip
     return tokens.tolist()
-
-
-def prose_fingerprint() -> str:
-    """Hash of the prose: what is measured on it depends on it."""
-    return hashlib.sha256(PROSE.read_bytes()).hexdigest()[:16]
 
 
 def prose(model: LanguageModel, count: int, length: int) -> list[list[int]]:

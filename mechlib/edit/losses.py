@@ -78,7 +78,7 @@ def unlearning(
 ) -> Float[Tensor, " row"]:
     """-log(1 - p) (nats) of each row's label with probability p; 0 without gradient where log p < ``FORGOTTEN``.
 
-    1 - p is the sum of the other tokens' probabilities: exact where p rounds to 1.
+    1 - p is the sum of the other tokens' probabilities: this is exact even where p rounds to 1.
     """
 
     def score(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:

@@ -44,7 +44,7 @@ def edit(
     retain: Sequence[Prompt],
     texts: Sequence[Sequence[int]],
     config: EditConfig,
-    report: Callable[[int, int], None] = lambda _done, _of: None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> tuple[Delta, list[Step]]:
     """C * (injection or unlearning) + retain + general-text loss, and KL if wanted, on the localized weights only.
 
@@ -79,7 +79,7 @@ def edit(
             schedule.step()
             optimizer.zero_grad()
             train.restore_outside()
-            report(step + 1, config.steps)
+            progress(step + 1, config.steps)
         optimizer.zero_grad()
     return train.delta(localization=localization.to_json(), config=asdict(config)), history
 

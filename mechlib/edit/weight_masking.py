@@ -5,7 +5,7 @@ masks are zeroed and all others are what they were. Sizes are swept without trai
 
 Source: the paper's weight-masking study and the branch ``weight-masking`` of its code. That code
 trains the weights themselves, clamped between zero and their original value, so that a mask moves
-with gradient / weight and weights that are nearly zero, which do nothing, get there first. Here it
+with gradient / weight and weights that are nearly zero, which do nothing, reach zero first. Here it
 moves with gradient * weight. That code also leaves out the gates of MLPs; here they are masked too.
 """
 
@@ -73,7 +73,7 @@ class MaskConfig:
 
     @property
     def batches(self) -> EditConfig:
-        """What the batches of an edit need to know of this."""
+        """These settings as those of an edit, from which its batches are made."""
         return EditConfig(
             steps=self.steps, retain_batch=self.retain_batch, text_batch=self.text_batch, seed=self.seed, loss=self.loss,
             precision=self.precision,
@@ -150,7 +150,7 @@ def train_mask(
     retain: Sequence[Prompt],
     texts: Sequence[Sequence[int]],
     config: MaskConfig,
-    report: Callable[[int, int], None] = lambda _done, _of: None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> tuple[Mask, list[MaskStep]]:
     """Train a mask of the localized weights: c * forget + retain + general-text loss + L1, clamped to [0, 1] after each step.
 
@@ -194,7 +194,7 @@ def train_mask(
         with torch.no_grad():
             for name, mask in masks.items():
                 weights[name].copy_(originals[name] * mask.clamp_(0, 1))
-        report(step + 1, config.steps)
+        progress(step + 1, config.steps)
     values = torch.cat([masks[block.parameter].detach()[block.index].flatten() for block in train.blocks]).cpu()
     found = Mask(train.blocks, values, {"localization": localization.to_json(), "config": asdict(config)})
     if not found.masked:

@@ -45,7 +45,7 @@ class Answer:
 
 
 @torch.no_grad()
-def ask(model: LanguageModel, prompts: Sequence[Prompt], group: str = "", batch_size: int = 64) -> list[Answer]:
+def answer_prompts(model: LanguageModel, prompts: Sequence[Prompt], group: str = "", batch_size: int = 64) -> list[Answer]:
     """Answers to ``prompts``, in their order. The result does not depend on the batch size (to rounding)."""
     rows: dict[int, Answer] = {}
     # Prompts of one relation, format and rotation share their demonstrations: side by side, these are computed once.

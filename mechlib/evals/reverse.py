@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import Fact, FactError, Prompt
 from mechlib.facts.relations import relation_of
 from mechlib.facts.reverse import CONSEQUENCES, Consequence, consequence_prompt, reverse_texts
@@ -170,7 +170,7 @@ def followed(model: LanguageModel, prompts: Sequence[Prompt], passes: Collection
 
     ``passes``: (subject, kind) of what the unedited model gets right; not given if ``model`` is that one.
     """
-    answers = ask(model, prompts)
+    answers = answer_prompts(model, prompts)
     passed = {(answer.subject, answer.format) for answer in answers if answer.correct} if passes is None else passes
     return [
         Followed(

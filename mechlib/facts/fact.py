@@ -137,7 +137,7 @@ def by_answer(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
     return dict(sorted(groups.items()))
 
 
-def deal(facts: Iterable[Fact], generator: random.Random) -> list[Fact]:
+def stratified_order(facts: Iterable[Fact], generator: random.Random) -> list[Fact]:
     """All facts in a random order that is stratified: any stretch of it is balanced over the answers."""
     placed: list[tuple[float, str, Fact]] = []
     for answer, group in by_answer(facts).items():
@@ -186,7 +186,7 @@ def split(
             f"{n_localize} facts to localize and {n_test} to test need {needed}: ask for fewer or smaller sets, or lower "
             "KNOWN_THRESHOLD"
         )
-    order = deal(facts, generator)
+    order = stratified_order(facts, generator)
     position = 0
 
     def take(count: int | None, name: str, targets: bool = False) -> FactSet:

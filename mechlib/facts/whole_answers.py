@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mechlib.facts.fact import Fact, FactError, FactSet, Splits, by_answer, deal, one_each
+from mechlib.facts.fact import Fact, FactError, FactSet, Splits, by_answer, one_each, stratified_order
 
 # One fact in so many is not trained on: does an edit of a sport reach athletes that it never saw?
 HELD_OUT_EVERY = 4
@@ -30,7 +30,7 @@ def split_by_answer(
     :class:`FactError` if the model knows too few facts.
     """
     generator = random.Random(seed)
-    order = deal(one_each(known, exclude), generator)
+    order = stratified_order(one_each(known, exclude), generator)
     test, localize, validate, rest = (
         order[:n_test],
         order[n_test : n_test + n_localize],

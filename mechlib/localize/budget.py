@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from mechlib.components import Architecture, Component, ComponentError
 
 
-def take(ranked: Iterable[Component], budget: int, arch: Architecture) -> tuple[Component, ...]:
+def fill_budget(ranked: Iterable[Component], budget: int, arch: Architecture) -> tuple[Component, ...]:
     """The first components of a ranking until they hold at least ``budget`` weights.
 
     This is the paper's rule: the last component may overshoot, by less than its own size. The exact

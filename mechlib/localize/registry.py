@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules
-from mechlib.localize.budget import take
+from mechlib.localize.budget import fill_budget
 from mechlib.localize.controls import shuffled_mlps, shuffled_modules
 from mechlib.localize.localizer import Choose, Localizer, Measured
 from mechlib.localize.output_tracing import ranked
@@ -18,7 +18,7 @@ def _traced(evidence: str, label: str) -> tuple[Localizer, Localizer]:
     """A method that scores components, over all modules and over MLPs alone."""
 
     def chooser(mlps_only: bool) -> Choose:
-        return lambda measured, arch, budget, _: take(ranked(measured.scores[evidence], mlps_only), budget, arch)
+        return lambda measured, arch, budget, _: fill_budget(ranked(measured.scores[evidence], mlps_only), budget, arch)
 
     return (
         Localizer(evidence, label, "mixed", evidence, chooser(False)),
@@ -27,11 +27,11 @@ def _traced(evidence: str, label: str) -> tuple[Localizer, Localizer]:
 
 
 def _draw_modules(_measured: Measured, arch: Architecture, budget: int, seed: int) -> Sequence[Component]:
-    return take(shuffled_modules(arch, seed), budget, arch)
+    return fill_budget(shuffled_modules(arch, seed), budget, arch)
 
 
 def _draw_mlps(_measured: Measured, arch: Architecture, budget: int, seed: int) -> Sequence[Component]:
-    return take(shuffled_mlps(arch, seed), budget, arch)
+    return fill_budget(shuffled_mlps(arch, seed), budget, arch)
 
 
 # The nine localizations that the paper compares.
@@ -71,13 +71,13 @@ def localizer(key: str) -> Localizer:
     if draw := _DRAW.fullmatch(key):
         number = int(draw[1])
         return Localizer(key, f"Random MLPs, draw {number}", "mlps", None,
-                         lambda _m, arch, budget, _: take(shuffled_mlps(arch, 1_000_000 + number), budget, arch))  # fmt: skip
+                         lambda _m, arch, budget, _: fill_budget(shuffled_mlps(arch, 1_000_000 + number), budget, arch))  # fmt: skip
     if key == GIVEN:
         return Localizer(GIVEN, "Given by file", "mixed", None, lambda measured, *_: measured.given, matched=False)
     return LOCALIZERS[key]
 
 
-def known(keys: Any) -> tuple[str, ...]:
+def valid_keys(keys: Any) -> tuple[str, ...]:
     """All keys of the table, and those of ``keys`` (one or several) that name a window or a draw."""
     listed: Iterable[Any] = keys if isinstance(keys, list | tuple) else (keys,)
     return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and (_WINDOW.fullmatch(key) or _DRAW.fullmatch(key))))

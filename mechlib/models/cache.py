@@ -1,4 +1,4 @@
-"""Folders that are made once and verified whole at each use: as they were made, or made again."""
+"""Folders in the cache. Each is made once; every use checks all its files, and a damaged folder is made again."""
 
 from __future__ import annotations
 
@@ -50,26 +50,26 @@ def _digest(path: str, _size: int, _modified: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def kept(name: str, make: Callable[[Path], Path], report: Callable[[str], None]) -> Path:
-    """The folder of that name in the cache, made if it is not there or not as it was made.
+def kept(name: str, make: Callable[[Path], Path], say: Callable[[str], None]) -> Path:
+    """The cached folder ``name``, made if it is missing or damaged.
 
     ``make`` is given an empty folder to work in and returns the finished folder inside it, which
-    is moved into place last: it is complete or absent. Several processes that want the same make it
-    once. Raises :class:`ModelError` if the cache cannot be written.
+    is moved into place last: it is complete or absent. If several processes want the same folder, one of
+    them makes it. Raises :class:`ModelError` if the cache cannot be written.
     """
     folder = cache_folder() / name
     if fault(folder):
         with _locked(folder):
             found = fault(folder)
             if found and os.path.lexists(folder):
-                report(f"{folder} is damaged ({found}): it is made again")
+                say(f"{folder} is damaged ({found}): it is made again")
             if found:
                 _make(folder, make)
     return folder
 
 
 def fault(folder: Path) -> str:
-    """What is wrong with a folder that :func:`kept` made, empty if nothing is; every file is read."""
+    """What is wrong with a folder that :func:`kept` made; empty if it is whole. Every file is read."""
     try:
         files = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["files"]
         odd = sorted({path.name for path in folder.iterdir()} ^ {*files, _MANIFEST})

@@ -24,20 +24,20 @@ _ROOM = 9  # bytes of a conversion for each of the file: 4 to 7 are written, and
 
 
 def converted_folder(digest: str) -> Path:
-    """Where the model of a GGUF file with this SHA-256 is kept, once converted by these versions of the packages."""
+    """Cache folder of the GGUF file with this SHA-256, as the installed versions of the packages convert it."""
     packages = "-".join(f"{name}-{version(name).split('+')[0]}" for name in ("transformers", "gguf", "torch"))
     return cache_folder() / f"{digest[:16]}-{CONVERTER}-{packages}"
 
 
-def converted(digest: str, fetch: Callable[[Path], Path], report: Callable[[str], None]) -> Path:
-    """The folder of a converted model, converted if it is not there as it was.
+def converted(digest: str, fetch: Callable[[Path], Path], say: Callable[[str], None]) -> Path:
+    """The folder of a converted model; converts it first if the folder is missing or damaged.
 
     ``digest``: the SHA-256 of the GGUF file. ``fetch`` is given an empty folder, puts the file there and returns its path.
     Raises :class:`ModelError` if the file cannot be read, the disk is full or transformers reads it wrongly.
     """
 
     def make(scratch: Path) -> Path:
-        report("converting the model, once (about a minute)")
+        say("converting the model, once (about a minute)")
         source = fetch(scratch)
         free, needed = shutil.disk_usage(scratch).free, _ROOM * source.stat().st_size
         if free < needed:
@@ -47,7 +47,7 @@ def converted(digest: str, fetch: Callable[[Path], Path], report: Callable[[str]
         with _read_once():
             return _dequantize(source, scratch / "model")
 
-    return kept(converted_folder(digest).name, make, report)
+    return kept(converted_folder(digest).name, make, say)
 
 
 def _dequantize(source: Path, target: Path) -> Path:
@@ -84,10 +84,10 @@ def _line(error: Exception) -> str:
 
 @contextmanager
 def _read_once() -> Generator[None]:
-    """Read a GGUF file once: transformers does so for configuration, tokenizer and weights anew, which takes most of a conversion.
+    """Within the block, a GGUF file is read once, as a plain array.
 
-    And read it as a plain array, page by page as before: cutting the vocabulary out of numpy's memory
-    map makes another memory map of every string, which takes most of the rest.
+    transformers would read it three times, for configuration, tokenizer and weights: most of the time of a
+    conversion. And numpy would make a memory map of every string of the vocabulary: most of the rest.
     """
     import gguf
     from gguf import gguf_reader

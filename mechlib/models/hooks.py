@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mechlib.components import Architecture, Component, ComponentError
 from mechlib.models.families import Output
 from mechlib.models.language_model import LanguageModel
 
@@ -20,23 +19,9 @@ from mechlib.models.language_model import LanguageModel
 Place = tuple[int, Output]
 
 
-def place(component: Component) -> Place:
-    """The tensor in which a component's output lies; raises :class:`ComponentError` for keys, values and neurons."""
-    if component.kind in ("kv", "neuron"):
-        raise ComponentError(f"{component} has weights but no output of its own: score its layer's heads or MLP")
-    return component.layer, "heads" if component.kind == "head" else component.kind
-
-
-def columns(component: Component, arch: Architecture) -> slice:
-    """The last axis' part of that tensor which is the component's own."""
-    if component.index is None:
-        return slice(None)
-    return slice(component.index * arch.d_head, (component.index + 1) * arch.d_head)
-
-
 @contextmanager
 def hooks(model: LanguageModel, at: Mapping[Place, Callable[[Tensor], Tensor | None]]) -> Generator[None]:
-    """Hand each place's tensor to its function; what the function returns, unless ``None``, goes on in its stead."""
+    """Within the block, each place's tensor is passed to its function. What that returns replaces it; ``None`` keeps it."""
     with ExitStack() as stack:
         for (layer, output), function in at.items():
             stack.callback(_register(model, layer, output, function).remove)

@@ -60,12 +60,6 @@ class LanguageModel:
         kept = {id(tensor): tensor for tensor in (*self.network.parameters(), *self.network.buffers())}
         return replace(self, network=copy.deepcopy(self.network, kept))
 
-    def standalone_copy(self) -> LanguageModel:
-        """Another network on the same weights as they are now: an edit applied to this one later does not show in it."""
-        kept: dict[int, Any] = {id(buffer): buffer for buffer in self.network.buffers()}
-        kept |= {id(weight): nn.Parameter(weight.data, requires_grad=False) for weight in self.network.parameters()}
-        return replace(self, network=copy.deepcopy(self.network, kept))
-
 
 def wrap(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> LanguageModel:
     """A :class:`LanguageModel` around a loaded network, checked against what components expect of it."""

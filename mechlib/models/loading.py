@@ -46,11 +46,11 @@ def _is_read(path: Path) -> bool:
     return path.suffix in _READ and not path.name.startswith(".") and path.is_file()
 
 
-def load(spec: ModelSpec, device: torch.device | None = None, report: Callable[[str], None] = lambda _: None) -> LanguageModel:
+def load(spec: ModelSpec, device: torch.device | None = None, say: Callable[[str], None] = lambda _: None) -> LanguageModel:
     """Load weights and tokenizer in the spec's dtype; raises :class:`ModelError` with one clear line."""
     from transformers import AutoTokenizer
 
-    identity, location = fingerprint(spec), prepare(spec, report)
+    identity, location = fingerprint(spec), prepare(spec, say)
 
     def read() -> tuple[Any, Any]:
         network = read_network(location, dtype=getattr(torch, spec.dtype), use_safetensors=True)

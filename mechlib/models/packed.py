@@ -1,4 +1,4 @@
-"""Texts in a few long rows almost without padding, in which every beginning that texts share stands once.
+"""Texts packed into a few long rows: a beginning that several texts share is stored once, with almost no padding.
 
 The tokens of a row form a tree: each attends to its ancestors and itself, at the position that it has in
 its text. What a text computes is exactly what it computes alone, forwards and backwards.
@@ -23,7 +23,7 @@ _WIDTH = 256
 class Packed:
     """A row holds a share of the texts. ``visible``: which nodes (last axis) of its row each node attends to.
 
-    ``paths``: each text's nodes, from its first token to its last, counted through all rows.
+    ``paths``: each text's nodes, from its first token to its last, numbered row after row.
     """
 
     tokens: Int[Tensor, "row node"]
@@ -95,7 +95,7 @@ def _shared(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def join(first: Packed, second: Packed) -> Packed:
-    """Both side by side, row by row; see :func:`moved` for where their nodes are then."""
+    """Both side by side, row by row; :func:`moved` gives the new numbers of their nodes."""
     return Packed(
         torch.cat([first.tokens, second.tokens], 1),
         torch.cat([first.positions, second.positions], 1),
@@ -105,6 +105,6 @@ def join(first: Packed, second: Packed) -> Packed:
 
 
 def moved(nodes: Int[Tensor, " some"], first: Packed, second: Packed, which: int) -> Int[Tensor, " some"]:
-    """Where nodes of the first (``which`` is 0) or second are in both joined."""
+    """The numbers that nodes of the first (``which`` is 0) or of the second have after :func:`join`."""
     widths = first.tokens.shape[1], second.tokens.shape[1]
     return nodes // widths[which] * sum(widths) + nodes % widths[which] + (widths[0] if which else 0)

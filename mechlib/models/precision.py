@@ -35,10 +35,10 @@ def fast_precision() -> Precision:
 
 
 def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
-    """A copy that shares every weight it can: ``float32`` converts what is not, ``bfloat16`` only the matrices of products.
+    """A copy whose weights are in ``precision``; those that need no conversion are shared.
 
-    Converted once, they are not converted again in every forward pass. The residual stream is float32
-    in both, however the model is stored.
+    ``float32`` converts all weights, ``bfloat16`` only those of linear layers. That is done once, not in every
+    forward pass. The residual stream is float32 in both, however the model is stored.
     """
     twin, wanted = model.shared_copy(), torch.float32 if precision == "float32" else torch.bfloat16
     converted: dict[int, nn.Parameter] = {}  # an unembedding can be tied to the embedding

@@ -9,13 +9,13 @@ from mechlib.models.embedded import embedded_model, gguf_model
 from mechlib.models.table import ModelSpec
 
 
-def prepare(spec: ModelSpec, report: Callable[[str], None] = lambda _: None) -> str:
-    """From where transformers loads a model: its folder or hub id, after converting what needs it.
+def prepare(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> str:
+    """The folder or hub id that transformers loads a model from; GGUF weights are converted first.
 
     Raises :class:`mechlib.models.ModelError`.
     """
     if spec.source == "embedded":
-        return str(embedded_model(report))
+        return str(embedded_model(say))
     if spec.source == "gguf":
-        return str(gguf_model(Path(spec.location), report))
+        return str(gguf_model(Path(spec.location), say))
     return spec.location

@@ -1,4 +1,4 @@
-"""A GGUF file that asks for scaled positions is not read as one that does not."""
+"""Refuse a GGUF file whose scaled positions were lost in its conversion."""
 
 from __future__ import annotations
 

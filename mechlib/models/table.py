@@ -1,4 +1,4 @@
-"""The models that have a name here, with the paper's hyperparameters, and how any other is named."""
+"""The known models with the paper's hyperparameters, and the names that all others get."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ _BY_HUB_ID = {spec.location.lower(): spec for spec in KNOWN.values() if spec.sou
 def resolve(name: str) -> ModelSpec:
     """A known name, a ``.gguf`` file, a local folder or a hub id (``owner/name``, also of a known model).
 
-    Local models are called ``<stem>-<8 hex digits>``: of two that are called alike, neither takes the other's
-    results or those of a known model. Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
+    Local models are called ``<stem>-<8 hex digits>``: two of the same name never share
+    results, nor does one with a known model. Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
     """
     if name in KNOWN:
         return KNOWN[name]

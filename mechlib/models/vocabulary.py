@@ -1,4 +1,4 @@
-"""A converted tokenizer is held against the vocabulary of its GGUF file."""
+"""Check a converted tokenizer against the vocabulary of its GGUF file."""
 
 from __future__ import annotations
 

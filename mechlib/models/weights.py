@@ -29,7 +29,7 @@ def read_network(location: str, **options: Any) -> Any:
 
 
 def _name(key: Any) -> str:
-    """Of a weight, or of a weight with the two shapes that do not match."""
+    """The name of a weight, which may come with the two shapes that do not match."""
     return key if isinstance(key, str) else str(key[0])
 
 

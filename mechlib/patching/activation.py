@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mechlib.components import Architecture, modules, nodes
+from mechlib.components import Architecture, heads_and_mlps, modules
 from mechlib.facts import Prompt
 from mechlib.models.families import Output
 from mechlib.models.forward import Entry, residual_stream
@@ -60,14 +60,14 @@ def _effects(model: LanguageModel, pair: Pair, base: Entry, source: Entry, by_po
         patched = _patched(model, copies, start, sites, outputs)
         found.append(patched.view(times, -1) - of_base)
     if not by_position:
-        return Effects(nodes(model.architecture), torch.cat(found), of_base, of_source)
+        return Effects(heads_and_mlps(model.architecture), torch.cat(found), of_base, of_source)
     # Of each module: the whole, then one class of positions after the other.
     effects = torch.cat(found).unflatten(0, (-1, 1 + len(POSITIONS)))
     return Effects(modules(model.architecture), effects[:, 0], of_base, of_source, effects[:, 1:].transpose(1, 2))
 
 
 def heads_and_mlp(arch: Architecture, device: torch.device) -> Sites:
-    """A copy for each head of a layer and one for its MLP, in this order."""
+    """One copy for each head of a layer, then one for its MLP."""
     copies = torch.eye(arch.n_heads + 1, dtype=torch.bool, device=device)
     heads = copies[:, : arch.n_heads].repeat_interleave(arch.d_head, 1)
     return {"heads": heads[:, None, None], "mlp": copies[:, None, None, arch.n_heads :]}
@@ -89,12 +89,12 @@ def _patched(
 
 
 def patches(layer: int, sites: Sites, outputs: Mapping[Place, Tensor]) -> dict[Place, Callable[[Tensor], Tensor]]:
-    """What :func:`hooks` needs to put one layer's ``outputs`` into the copies of a run that ``sites`` tells."""
+    """Functions for :func:`hooks` that put one layer's ``outputs`` into those copies of a run that ``sites`` names."""
     return {(layer, output): patching(outputs[layer, output], where) for output, where in sites.items()}
 
 
 def _redrawn(model: LanguageModel, pair: Pair, copies: Pair, layer: int, times: int) -> Entry:
-    """The stream entering ``layer`` in as many corrupted runs of each text, each with a draw of its own."""
+    """The stream entering ``layer`` in ``times`` corrupted runs of each text, each with a draw of its own."""
     draws = [pair.corrupt(1 + layer * times + number).stream for number in range(times)]
     (entry,) = residual_stream(model, copies.packed, [layer], Entry(0, torch.cat(draws)))
     return entry

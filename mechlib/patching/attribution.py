@@ -1,4 +1,4 @@
-"""First-order estimates of activation patching from one backward pass (Nanda 2023), and two that mend them."""
+"""First-order estimates of activation patching from one backward pass (Nanda 2023), and two improvements on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mechlib.components import Architecture, nodes
+from mechlib.components import Architecture, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry
 from mechlib.models.hooks import Place
@@ -64,11 +64,11 @@ def _effects(model: LanguageModel, pair: Pair, base: Entry, source: Entry, point
             in_base, of_base = {place: tensor.detach() for place, tensor in outputs.items()}, differences.detach()
     changes = {place: slopes[place].float() * (in_source[place] - in_base[place]) for place in slopes}
     positions = pair.by_class(_of_components(model.architecture, changes))
-    return Effects(nodes(model.architecture), positions.sum(2), of_base, of_source, positions)
+    return Effects(heads_and_mlps(model.architecture), positions.sum(2), of_base, of_source, positions)
 
 
 def _of_components(arch: Architecture, changes: Mapping[Place, Tensor]) -> Float[Tensor, "row node component"]:
-    """Sums over the dimensions of each head and MLP, in the order of :func:`nodes`."""
+    """Sums over the dimensions of each head and MLP, in the order of :func:`heads_and_mlps`."""
     sums: list[Tensor] = []
     for layer in range(arch.n_layers):
         sums += [changes[layer, "heads"].unflatten(-1, (arch.n_heads, arch.d_head)).sum(-1), changes[layer, "mlp"].sum(-1, keepdim=True)]

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.hooks import Place, hooks
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
-from mechlib.patching.sweep import Report, component_outputs, patching, silent
+from mechlib.patching.sweep import OnProgress, component_outputs, patching, silent
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def faithfulness(
     seed: int,
     precision: Precision = "float32",
     batch_size: int = 32,
-    report: Report = silent,
+    progress: OnProgress = silent,
 ) -> list[CircuitRow]:
     """Faithfulness of every prefix (in :func:`sizes`) of each ranking ``(method, signed, heads and MLPs)``."""
-    working, everything = in_precision(model, precision), nodes(model.architecture)
+    working, everything = in_precision(model, precision), heads_and_mlps(model.architecture)
     circuits = [(name, signed, size, frozenset(ranked[:size])) for name, signed, ranked in rankings for size in sizes(len(everything))]
     # Methods can agree: each circuit is run once.
     outside = {kept: _outside(model, kept) for *_, kept in circuits}
@@ -67,7 +67,7 @@ def faithfulness(
                 changes = {place: patching(outputs[place], where) for place, where in replaced.items()}
                 runs.append(pair.logit_difference(working, pair.clean, hooks(working, changes)))
             totals.append(torch.stack(runs).double().sum(1))
-        report(min(start + batch_size, len(prompts)), len(prompts))
+        progress(min(start + batch_size, len(prompts)), len(prompts))
     clean, corrupted, *found = torch.stack(totals).sum(0).tolist()
     shares = {kept: (total - corrupted) / (clean - corrupted) for kept, total in zip(outside, found, strict=True)}
     return [CircuitRow(name, signed, size, len(everything), shares[kept]) for name, signed, size, kept in circuits]
@@ -83,7 +83,7 @@ def rankings(scores: dict[str, Scores], among: Sequence[Component]) -> list[tupl
 
 
 def _outside(model: LanguageModel, kept: frozenset[Component]) -> dict[Place, Bool[Tensor, "1 1 1 width"]]:
-    """Of each output, what belongs to components that are not ``kept``; only outputs where there is something."""
+    """The part of each output that belongs to components not ``kept``; outputs without such a part are left out."""
     arch = model.architecture
     found: dict[Place, Tensor] = {}
     for layer in range(arch.n_layers):

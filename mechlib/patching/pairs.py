@@ -26,8 +26,8 @@ POSITIONS: tuple[Position, ...] = ("subject first", "subject middle", "subject l
 class Pair:
     """The same texts in a clean and a corrupted run, differing only in the subject's embeddings.
 
-    From the first subject on each text has nodes of its own. ``options`` are token ids, the true answer
-    first. ``classes`` tells of every node the index into ``POSITIONS``; -1 before the subject and for
+    From the first subject on, no two texts share a node. ``options`` are token ids, the true answer
+    first. ``classes`` gives each node's index into ``POSITIONS``; it is -1 before the subject and for
     padding. ``corrupt(n)`` is the n-th corrupted run; ``corrupted`` is the first.
     """
 
@@ -100,7 +100,7 @@ def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corru
 
 
 def _common(sequences: Sequence[Sequence[int]], most: int) -> int:
-    """How many tokens all texts begin with in common: at most so many, and not all of any text."""
+    """Length of the beginning that all texts share, at most ``most`` and shorter than every text."""
     limit = min(most, min(map(len, sequences)) - 1)
     return next((n for n in range(limit) if len({sequence[n] for sequence in sequences}) > 1), limit)
 

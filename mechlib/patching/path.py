@@ -1,8 +1,8 @@
 """Path patching: the effect of one component on another along direct paths only (the paper, section 3, CounterFact).
 
-Fact lookup by path patching takes two steps. First, which heads and MLPs write the answer: each one's
+Fact lookup by path patching takes two steps. First, which heads and MLPs write the answer? Each one's
 effect on the final residual stream with attention frozen and later MLPs free to react. Second,
-which MLPs feed the heads: each MLP's effect on the residual stream entering the first of these heads'
+which MLPs feed these heads? Each MLP's effect on the residual stream entering the first of these heads'
 layers, with everything between frozen. Outputs add up in the residual stream, so the second step is
 an addition to the stream and one pass from there.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, residual_stream
 from mechlib.models.hooks import Place, hooks
@@ -62,7 +62,7 @@ def _direct(model: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Eff
         changes = patches(entry.layer, sites, outputs) | later
         patched = copies.logit_difference(model, entry.repeated(times), hooks(model, changes))
         found.append(patched.view(times, -1) - of_base)
-    return Effects(nodes(arch), torch.cat(found), of_base, of_source)
+    return Effects(heads_and_mlps(arch), torch.cat(found), of_base, of_source)
 
 
 @torch.no_grad()

@@ -20,11 +20,11 @@ from mechlib.patching.pairs import POSITIONS, Corruption, Pair, make_pair
 from mechlib.patching.scores import Scores
 
 Direction = Literal["denoise", "noise"]
-Report = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 def silent(_done: int, _of: int) -> None:
-    """Report nothing."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SweepConfig:
     ``denoise`` brings outputs of the clean run into the corrupted one (what suffices), ``noise``
     those of the corrupted run into the clean one (what is necessary). A batch's corruption is drawn
     from ``seed`` and the batch's first prompt, so another ``batch_size`` draws another.
-    ``report(done, of)`` counts prompts.
+    ``progress(done, of)`` counts prompts.
     """
 
     corruption: Corruption = "tokens"
@@ -42,7 +42,7 @@ class SweepConfig:
     seed: int = 0
     precision: Precision = "float32"
     batch_size: int = 32
-    report: Report = silent
+    progress: OnProgress = silent
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def sweep(name: str, method: Method, model: LanguageModel, prompts: Sequence[Pro
         base, source = (pair.corrupted, pair.clean) if config.direction == "denoise" else (pair.clean, pair.corrupted)
         with computing(working, config.precision):
             found.append(method(working, pair, base, source))
-        config.report(min(start + config.batch_size, len(prompts)), len(prompts))
+        config.progress(min(start + config.batch_size, len(prompts)), len(prompts))
     return _scores(f"{name} ({config.direction})", found, config.direction)
 
 
@@ -114,11 +114,11 @@ def component_outputs(
 
 
 def keeping(place: Place, outputs: dict[Place, Tensor]) -> Callable[[Tensor], None]:
-    """A function for :func:`hooks` that writes down what it is handed."""
+    """A function for :func:`hooks` that stores ``place``'s tensor in ``outputs``."""
     return lambda tensor: outputs.update({place: tensor})
 
 
 def patching(source: Float[Tensor, "row node width"], where: Bool[Tensor, " copy #row #node #width"]) -> Callable[[Tensor], Tensor]:
-    """A function for :func:`hooks` that puts ``source`` into copies of a run, into each where ``where`` says."""
+    """A function for :func:`hooks` that puts ``source`` into copies of a run where the mask ``where`` is true."""
     # The copies stand one after the other (see Pair.repeated).
     return lambda tensor: torch.where(where, source, tensor.view(len(where), *source.shape)).view_as(tensor)

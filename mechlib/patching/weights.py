@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
-from mechlib.patching.sweep import Report, silent
+from mechlib.patching.sweep import OnProgress, silent
 
 
 def gradient_times_weight(
@@ -27,7 +27,7 @@ def gradient_times_weight(
     seed: int = 0,
     precision: Precision = "float32",
     batch_size: int = 16,
-    report: Report = silent,
+    progress: OnProgress = silent,
 ) -> Scores:
     """Sum over a component's weights of |gradient of the batch's mean logit difference x weight|, averaged over batches.
 
@@ -35,7 +35,8 @@ def gradient_times_weight(
     corrupted: ``corrupted`` equals ``clean``. ``effects`` have one entry a batch.
     """
     working, arch = in_precision(model, precision), model.architecture
-    scored = (*nodes(arch), *(Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads)))
+    groups = (Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads))
+    scored = (*heads_and_mlps(arch), *groups)
     names = {block.parameter for component in scored for block in component.weights(arch)}
     weights = {name: _leaf(working, name) for name in sorted(names)}
     batches: list[Tensor] = []
@@ -48,7 +49,7 @@ def gradient_times_weight(
         sizes = {name: (gradients[name] * weight.detach()).abs() for name, weight in weights.items()}
         batches.append(torch.stack([torch.stack([sizes[b.parameter][b.index].sum() for b in c.weights(arch)]).sum() for c in scored]))
         clean.append(differences.detach())
-        report(min(start + batch_size, len(prompts)), len(prompts))
+        progress(min(start + batch_size, len(prompts)), len(prompts))
     products, mean = torch.stack(batches, 1).double(), torch.cat(clean).mean().item()
     shares, totals = products.sum(1) / products.sum(), products.sum(0)
     return Scores(
@@ -62,7 +63,7 @@ def gradient_times_weight(
 
 
 def _leaf(model: LanguageModel, name: str) -> nn.Parameter:
-    """The same memory as a parameter of its own that asks for gradients: the weight may be another model's, too."""
+    """The weight as a parameter of its own on the same memory, with gradients; other models may share the weight."""
     module = model.network.get_submodule(name.rpartition(".")[0])
     module.weight = nn.Parameter(module.weight.detach(), requires_grad=True)
     return module.weight

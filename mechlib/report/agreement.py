@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats as scipy_stats
 
 from mechlib.components import Architecture, Component, Kind, Localization
-from mechlib.localize.budget import take
+from mechlib.localize.budget import fill_budget
 from mechlib.localize.controls import shuffled_mlps
 from mechlib.localize.fact_lookup import lookup_layers, subject_accuracies
 from mechlib.localize.localizer import Measured
@@ -103,7 +103,7 @@ def _probes(rows: Rows) -> list[ProbeRow]:
 
 def random_mlp_draws(arch: Architecture, budget: int, count: int) -> list[tuple[Component, ...]]:
     """Random sets of MLPs at a budget: what choosing without looking gives."""
-    return [take(shuffled_mlps(arch, 1_000_000 + number), budget, arch) for number in range(count)]
+    return [fill_budget(shuffled_mlps(arch, 1_000_000 + number), budget, arch) for number in range(count)]
 
 
 def _spearman(one: Sequence[float], other: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ import pandas as pd
 from mechlib.report.aggregation import Rows, aggregate, fact_values, grouped
 from mechlib.report.tables import interval_table, label
 from mechlib.report.verdicts import IN_WORDS, in_words
-from mechlib.stats import CHANCE_MARGIN, Comparison, compare, family, wilson
+from mechlib.stats import CHANCE_MARGIN, Comparison, compare, holm_adjusted, wilson
 from mechlib.stats.comparison import Better
 
 CANDIDATES = 4
@@ -195,7 +195,7 @@ def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[st
     for name, measure in measures.items():
         arms = {key: fact_values([row for row in measure.rows if row["localization"] == key], measure.outcome) for key in (first, *others)}
         found |= {(name, key): compare(arms[first], arms[key], measure.better) for key in others if arms[first]}
-    adjusted = family({f"{name}, {key}": one for (name, key), one in found.items()}).values()
+    adjusted = holm_adjusted({f"{name}, {key}": one for (name, key), one in found.items()}).values()
     lines = [(name, one.better, label(key), *in_words(one), one.verdict) for (name, key), one in zip(found, adjusted, strict=True)]
     columns = ["measure", "expected", f"{label(first)} minus", *IN_WORDS, "verdict"]
     return pd.DataFrame(lines, columns=columns)

@@ -11,7 +11,7 @@ from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
 from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
-from mechlib.report.parameters import Page, parse, read_pages, resolve, studies
+from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import check, plan
 from mechlib.runs.pool import Wanted, at_once
@@ -31,7 +31,7 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
     commas, if not all are wanted. ``jobs``: how many runs are computed at once (``None``: what suits the machine).
     """
     book = read_pages(root / "book")
-    values, pages = resolve(book, {**parse(parameters, book), **given}), chosen(book, only)
+    values, pages = page_values(book, {**parse(parameters, book), **given}), chosen(book, only)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
     needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
@@ -82,7 +82,7 @@ def chosen(pages: Sequence[Page], only: str) -> list[Page]:
 def planned(root: Path, given: Mapping[str, Any], parameters: str, only: str = "") -> str:
     """What :func:`execute` would compute, about how long it would take, and the memory it would need; nothing is computed."""
     book = read_pages(root / "book")
-    values, pages = resolve(book, {**parse(parameters, book), **given}), chosen(book, only)
+    values, pages = page_values(book, {**parse(parameters, book), **given}), chosen(book, only)
     wanted = [(page, own) for page in pages for own in studies(page, values[page.name])]
     try:
         return str(plan([(own, _needed(page, own)) for page, own in wanted], default_store()))
@@ -96,7 +96,7 @@ def planned(root: Path, given: Mapping[str, Any], parameters: str, only: str = "
 def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: Say) -> None:
     """Put rows and values of the pages' finished runs where they are committed with the book: there, they need no computing again."""
     book, store = read_pages(root / "book"), default_store()
-    values = resolve(book, {**parse(parameters, book), **given})
+    values = page_values(book, {**parse(parameters, book), **given})
     runs = {spec.id: spec for page in chosen(book, only) for own in studies(page, values[page.name]) for spec in _needed(page, own)}
     done = [spec for spec in runs.values() if store.has(spec)]
     say(f"{sum(store.keep(spec) for spec in done)} runs kept, {len(done)} of {len(runs)} are there")

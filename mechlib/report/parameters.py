@@ -80,7 +80,7 @@ def parse(text: str, pages: Sequence[Page]) -> dict[str, Any]:
     return values
 
 
-def resolve(pages: Sequence[Page], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def page_values(pages: Sequence[Page], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The values each page runs with.
 
     What is given counts for every page that has the parameter. A value that was changed in a page's

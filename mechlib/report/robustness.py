@@ -75,28 +75,28 @@ def arm_values(
     return fact_values(own, outcome, FACT)
 
 
-def near(rows: Rows, setting: str, step: int) -> list[Mapping[str, Any]]:
+def before_and_after(rows: Rows, setting: str, step: int) -> list[Mapping[str, Any]]:
     """The rows before an attack and at one setting and step of it, without its nulls."""
     wanted = ((BEFORE, 0), (setting, step))
     return [row for row in rows if (row["setting"], row["step"]) in wanted and not row.get("null")]
 
 
-def under(rows: Rows, setting: str, step: int) -> pd.DataFrame:
+def outcomes_of_attack(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     """The lines of :func:`outcomes` of one setting and step of an attack, without its nulls."""
-    table: Any = outcomes(near(rows, setting, step))
+    table: Any = outcomes(before_and_after(rows, setting, step))
     return table[(table.setting == setting) & (table.step == step)].reset_index(drop=True)
 
 
 def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
-    """What one attack recovered, by localization: the lines of :func:`under` with ``recovery``, an interval or ``None``.
+    """What one attack recovered, by localization: the lines of :func:`outcomes_of_attack` with ``recovery``, an interval or ``None``.
 
     The normalised recovery is 0 for what the attack taught about never-known facts on the same model,
     and 1 for the unedited model under the same attack, which has none itself. There is none either
     where the attack broke one of the two models, where nothing was unknown, and where
     :func:`mechlib.stats.recovery` gives none.
     """
-    rows = near(rows, setting, step)
-    table = under(rows, setting, step)
+    rows = before_and_after(rows, setting, step)
+    table = outcomes_of_attack(rows, setting, step)
     broken = set(table.localization[table.void])
     reference = arm_values(rows, UNEDITED, setting, step)
     found: list[Interval | None] = []
@@ -196,7 +196,7 @@ def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
     One line for each localization, group (``forget``, ``unknown``) and number of samples: columns
     ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.
     """
-    before = [row for row in near(rows, BEFORE, 0) if row["group"] in ("forget", "unknown")]
+    before = [row for row in before_and_after(rows, BEFORE, 0) if row["group"] in ("forget", "unknown")]
     # A softmax in single precision can pass 1 in its last digit.
     leaked = [{**row, "samples": count, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)}
               for count in samples for row in before]  # fmt: skip

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mechlib.attacks.registry import ATTACKS
 from mechlib.report.aggregation import FACT, Rows, fact_values
-from mechlib.report.robustness import UNEDITED, arm_values, outcomes, setting_name, shared_setting, strongest, under
+from mechlib.report.robustness import UNEDITED, arm_values, outcomes, outcomes_of_attack, setting_name, shared_setting, strongest
 from mechlib.report.tables import label, leading
 from mechlib.report.verdicts import Duel, judged
 from mechlib.stats import Interval
@@ -73,7 +73,7 @@ def overall_verdicts(attacks: Mapping[str, Rows], asked: Rows, formats: Sequence
         duels += [Duel("other formats", key, said[first], said[key]) for key in others]
     for name, rows in attacks.items():
         setting, step = shared_setting(outcomes(rows))
-        lines = under(rows, setting, step)
+        lines = outcomes_of_attack(rows, setting, step)
         broken = set(lines.localization[lines.void])
         back = {key: arm_values(rows, key, setting, step) for key in arms}
         what = f"{attack_label(name).lower()}: {setting_name(setting, step)}"

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.evals.capability import SIGNAL
+from mechlib.evals.benchmarks import SIGNAL
 from mechlib.report.aggregation import Rows, aggregate
 from mechlib.report.audits import Measure, measured, outcome_shares
 from mechlib.report.summaries import Edits
 from mechlib.report.tables import label
 
 
-def ripple(rows: Rows, name: str) -> list[Mapping[str, Any]]:
-    """The rows of one kind of ripple (``reverse``, ``consequence`` or ``general``)."""
+def side_effect_rows(rows: Rows, name: str) -> list[Mapping[str, Any]]:
+    """The rows of one kind of side effect (``reverse``, ``consequence`` or ``general``)."""
     return [row for row in rows if row["ripple"] == name]
 
 
@@ -50,7 +50,7 @@ def costs(damage: Rows, edits: Edits) -> pd.DataFrame:
 
 def general(rows: Rows) -> list[dict[str, Any]]:
     """Facts of other relations that the unedited model answers rightly, each a subject of its own in its relation."""
-    return [{**row, "subject": f"{row['subject']}, {row['relation']}"} for row in ripple(rows, "general") if row["before"]]
+    return [{**row, "subject": f"{row['subject']}, {row['relation']}"} for row in side_effect_rows(rows, "general") if row["before"]]
 
 
 def facts_kept(maintain: Rows, others: Rows) -> pd.DataFrame:
@@ -62,24 +62,26 @@ def facts_kept(maintain: Rows, others: Rows) -> pd.DataFrame:
 
 def backwards(rows: Rows) -> pd.DataFrame:
     """Reverse prompts: AUC of the true answer and of the edit target by localization, wordings averaged within a fact."""
-    own, outcomes = ripple(rows, "reverse"), {"true answer": "auc", "edit target": "target_auc"}
+    own, outcomes = side_effect_rows(rows, "reverse"), {"true answer": "auc", "edit target": "target_auc"}
     return measured({name: aggregate(own, ["localization"], outcome, "sets") for name, outcome in outcomes.items()})
 
 
 def known_backwards(rows: Rows) -> bool:
     """Whether the unedited model's AUC for the true answer is above chance; if it is not, there is nothing to lose backwards."""
-    table = aggregate([row for row in ripple(rows, "reverse") if row["localization"] == "unedited"], ["localization"], "auc", "sets")
+    unedited = [row for row in side_effect_rows(rows, "reverse") if row["localization"] == "unedited"]
+    table = aggregate(unedited, ["localization"], "auc", "sets")
     return bool((table.low > 0.5).any())
 
 
 def consequences(rows: Rows) -> list[Mapping[str, Any]]:
     """The consequences that the unedited model draws; of the others nothing can be said."""
-    return [row for row in ripple(rows, "consequence") if row["passes_before"]]
+    return [row for row in side_effect_rows(rows, "consequence") if row["passes_before"]]
 
 
 def consequence_counts(rows: Rows) -> pd.DataFrame:
     """How many consequences of each kind are asked of the unedited model, and how many it passes."""
-    own = pd.DataFrame([row for row in ripple(rows, "consequence") if row["localization"] == "unedited"], columns=["kind", "passes_before"])
+    unedited = [row for row in side_effect_rows(rows, "consequence") if row["localization"] == "unedited"]
+    own = pd.DataFrame(unedited, columns=["kind", "passes_before"])
     return own.groupby("kind", sort=False).passes_before.agg(asked="size", passed="sum").reset_index()
 
 
@@ -94,7 +96,7 @@ def carried_through(rows: Rows) -> dict[str, Measure]:
 
     Reverse prompts are no measure where the unedited model knows nothing backwards.
     """
-    reverse = [row for row in ripple(rows, "reverse") if row["auc"] is not None] if known_backwards(rows) else []
+    reverse = [row for row in side_effect_rows(rows, "reverse") if row["auc"] is not None] if known_backwards(rows) else []
     return {
         "AUC of the true answer, reversed": Measure(reverse, "auc", "lower"),
         "consequence of the true answer": Measure(consequences(rows), "correct", "lower"),

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from mechlib.facts import FORMATS
-from mechlib.localize.registry import GIVEN, known, localizer
+from mechlib.localize.registry import GIVEN, localizer, valid_keys
 from mechlib.report.aggregation import Rows, aggregate
 from mechlib.stats import Interval, at_chance
 
 
 def label(key: str) -> str:
     """How a localization or a format is called in a figure."""
-    if key in known(key) or key == GIVEN:
+    if key in valid_keys(key) or key == GIVEN:
         return localizer(key).label
     return FORMATS[key].label if key in FORMATS else key.capitalize()
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mechlib.report.aggregation import FACT, Rows, fact_values
-from mechlib.report.robustness import UNEDITED, Setting, arm_values, near, setting_name, under
+from mechlib.report.robustness import UNEDITED, Setting, arm_values, before_and_after, outcomes_of_attack, setting_name
 from mechlib.report.tables import label, leading
-from mechlib.stats import Comparison, Values, compare, family
+from mechlib.stats import Comparison, Values, compare, holm_adjusted
 from mechlib.stats.comparison import SIGNIFICANT, Better
 
 # Columns of :func:`in_words`.
@@ -43,7 +43,7 @@ def judged(duels: Sequence[Duel], first: str, better: Better) -> pd.DataFrame:
     "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference". Where
     there are so many lines that not even unanimous sets could support one, what is undecided is "undecidable".
     """
-    found = family({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
+    found = holm_adjusted({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
     columns = ["asked", f"{label(first)} minus", *IN_WORDS, "verdict"]
     lines = [
         (duel.asked, label(duel.other), *in_words(one), _verdict(duel, one, len(duels)))
@@ -60,8 +60,8 @@ def verdicts(rows: Rows, settings: Sequence[Setting], better: Better = "lower") 
     """
     localizations, duels = _edits(rows), list[Duel]()
     for setting, step in settings:
-        asked = near(rows, setting, step)
-        lines = under(asked, setting, step)
+        asked = before_and_after(rows, setting, step)
+        lines = outcomes_of_attack(asked, setting, step)
         arms = {key: arm_values(asked, key, setting, step) for key in localizations}
         duels += _duels(setting_name(setting, step), arms, set(lines.localization[lines.void]))
     return judged(duels, leading(localizations), better)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mechlib.facts import Fact, FactSet, Splits, demonstration_subjects, split, split_by_answer
-from mechlib.facts.fact import deal
+from mechlib.facts.fact import stratified_order
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -53,7 +53,7 @@ def unknown_facts(facts: FactSet, known: Rows, count: int, seed: int) -> list[Fa
     """Facts that the unedited model answers wrongly and is not sure of, balanced over the answers and seeded."""
     wrong = {(row["relation"], row["subject"]) for row in known if not row["correct"] and certainty(row) < 0.5}
     never = [fact for fact in facts if (fact.relation, fact.subject) in wrong and fact.subject not in demonstration_subjects()]
-    return deal(never, random.Random(seed))[:count]
+    return stratified_order(never, random.Random(seed))[:count]
 
 
 def halves(facts: Sequence[Fact], fold: int | None) -> tuple[Sequence[Fact], Sequence[Fact]]:

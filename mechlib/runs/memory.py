@@ -93,7 +93,7 @@ def sizes(spec: ModelSpec) -> Sizes:
 
 
 @dataclass(frozen=True)
-class Batch:
+class PromptBatch:
     """The prompts of a step: ``count`` of them, of at most ``longest`` tokens, the first ``shared`` of which are the same."""
 
     count: int
@@ -115,7 +115,7 @@ class Memory:
     sizes: Sizes
     dtype: str
     training: EditConfig
-    batch: Batch
+    batch: PromptBatch
     trained: int
     layers: int
     parts_before: bool = False
@@ -174,26 +174,26 @@ def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None =
     ``accelerator``: whether the memory is that of one; ``None``: as on this machine.
     """
     accelerator = torch.accelerator.is_available() if accelerator is None else accelerator
-    known = _sizes(study)
-    components = expected_components(spec.inputs["localize"], known, store)
-    blocks = [block for component in components for block in component.weights(known.architecture)]
+    model_sizes = _sizes(study)
+    components = expected_components(spec.inputs["localize"], model_sizes, store)
+    blocks = [block for component in components for block in component.weights(model_sizes.architecture)]
     matrices = {block.parameter: math.prod(block.shape) for block in blocks}
     whole = {block.parameter for block in blocks if block.rows is None and block.columns is None}
     training: EditConfig = spec.settings.training
     return Memory(
         label=f"{spec.label} of {study.model_spec.name}",
-        sizes=known,
+        sizes=model_sizes,
         dtype=study.model_spec.dtype,
         training=training,
-        batch=Batch((training.forget_batch or study.kind.scale * study.forget_set_size) + training.retain_batch, *_lengths(study)),
+        batch=PromptBatch((training.forget_batch or study.kind.scale * study.forget_set_size) + training.retain_batch, *_lengths(study)),
         trained=sum(matrices.values()),
-        layers=known.architecture.n_layers - min(component.layer for component in components),
+        layers=model_sizes.architecture.n_layers - min(component.layer for component in components),
         parts_before="before" in spec.inputs,
         aside=sum(matrices[name] for name in whole) if accelerator else 0,
     )
 
 
-def expected_components(localize: RunSpec, known: Sizes, store: Store) -> tuple[Component, ...]:
+def expected_components(localize: RunSpec, model_sizes: Sizes, store: Store) -> tuple[Component, ...]:
     """The components of a localization if it is in the store or depends on no evidence, else about as many MLPs.
 
     As many as the paper's fact lookup for sports has where that is known, else as its rule's widest
@@ -201,11 +201,11 @@ def expected_components(localize: RunSpec, known: Sizes, store: Store) -> tuple[
     """
     if store.has(localize):
         return Localization.from_json(store.read(localize).value).components
-    arch, method = known.architecture, localizer(localize.settings.method)
+    arch, method = model_sizes.architecture, localizer(localize.settings.method)
     if not method.matched:
         given = [Component.parse(name) for name in localize.settings.components or ()]
         return tuple(method.choose(Measured(given=given), arch, 0, 0))
-    lookup = known.lookup if known.lookup and "probe" in localize.inputs else math.ceil(_WIDEST * arch.n_layers)
+    lookup = model_sizes.lookup if model_sizes.lookup and "probe" in localize.inputs else math.ceil(_WIDEST * arch.n_layers)
     return modules(arch, ["mlp"])[: lookup + (method.group == "mixed")]
 
 

@@ -33,12 +33,12 @@ def _asked(study: Specs, formats: tuple[str, ...]) -> Needed:
 
 
 def _evidence(study: Specs) -> Needed:
-    wanted = {study.kind.family.lookup, BY_POSITION, *(localizer(key).evidence for key in study.localizations or ())}
+    wanted = {study.kind.domain.lookup, BY_POSITION, *(localizer(key).evidence for key in study.localizations or ())}
     return [({"evidence": name}, run) for name, run in study.evidence.items() if name in wanted]
 
 
 def _methods(study: Specs) -> Needed:
-    if study.kind.family.lookup not in study.size.compared:
+    if study.kind.domain.lookup not in study.size.compared:
         return [(columns, run) for columns, run in _evidence(study) if columns["evidence"] != BY_POSITION]
     return [_of_evidence(study, name) for name in study.evidence if name != REDRAWN]
 

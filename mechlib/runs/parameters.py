@@ -12,7 +12,7 @@ from mechlib.components import read_names
 from mechlib.edit.config import Optimizer
 from mechlib.facts import FactSet
 from mechlib.localize.path_lookup import Rule
-from mechlib.localize.registry import GIVEN, known
+from mechlib.localize.registry import GIVEN, valid_keys
 from mechlib.models import ModelSpec, resolve
 from mechlib.models.precision import Precision
 from mechlib.runs import checks
@@ -91,18 +91,18 @@ class Parameters(_AttackParameters):
             except ValueError as error:
                 raise checks.ParameterError(str(error)) from None
         wanted = PROFILES[self.profile].localizations if self.localizations is None else self.localizations
-        chosen = checks.choices("LOCALIZATIONS", wanted, (*known(wanted), *added))
+        chosen = checks.choices("LOCALIZATIONS", wanted, (*valid_keys(wanted), *added))
         object.__setattr__(self, "localizations", tuple(dict.fromkeys((*chosen, *added))))
         self._check_formats()
 
     def _check_formats(self) -> None:
         """Replace formats that are not given by the task's own."""
         task = self.kind
-        for name, default in (("known_format", task.family.known_format), ("edit_format", task.family.edit_format)):
+        for name, default in (("known_format", task.domain.known_format), ("edit_format", task.domain.edit_format)):
             value = getattr(self, name)
             object.__setattr__(self, name, checks.choice(name.upper(), default if value is None else value, task.possible_formats))
         usual = PROFILES[self.profile].formats
-        given = tuple(form for form in task.family.formats if form in usual) if self.formats is None else self.formats
+        given = tuple(form for form in task.domain.formats if form in usual) if self.formats is None else self.formats
         object.__setattr__(self, "formats", checks.choices("FORMATS", given, task.possible_formats))
 
     @classmethod
@@ -113,7 +113,7 @@ class Parameters(_AttackParameters):
     @property
     def trained_format(self) -> str:
         """The format that edits are trained on."""
-        return self.edit_format or self.kind.family.edit_format
+        return self.edit_format or self.kind.domain.edit_format
 
     @property
     def kind(self) -> Task:
@@ -147,7 +147,7 @@ class Parameters(_AttackParameters):
     @cached_property
     def table(self) -> FactSet:
         """The facts that the study starts from."""
-        return self.kind.family.table(self.facts if self.kind.family is SPORTS else self.world_facts)
+        return self.kind.domain.table(self.facts if self.kind.domain is SPORTS else self.world_facts)
 
     @cached_property
     def given(self) -> tuple[str, ...]:

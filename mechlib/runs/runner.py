@@ -51,7 +51,7 @@ class Runner:
         self.store.check_writable()
         self.store.sweep()
         progress = Progress(self.say, [spec.seconds for spec in todo])
-        self.context.report = progress.inside
+        self.context.progress = progress.inside
         for spec in todo:
             progress.begin(spec.label)
             self.run(spec)

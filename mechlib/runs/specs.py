@@ -90,7 +90,7 @@ class Specs(Parameters):
     @cached_property
     def known(self) -> RunSpec:
         """Which facts the model knows."""
-        return self.asked_of_all(self.known_format or self.kind.family.known_format)
+        return self.asked_of_all(self.known_format or self.kind.domain.known_format)
 
     def asked_of_all(self, form: str, sample: int | None = None) -> RunSpec:
         """Every fact of the table, or a sample of so many, asked in one format."""
@@ -118,7 +118,7 @@ class Specs(Parameters):
             self.subject, replace(self.splits, target=None), FORMATS[self.trained_format], "", self.seed,
             share=(share, of) if of > 1 else None, precision=self.precision,
         )  # fmt: skip
-        lookup = self.kind.family.lookup
+        lookup = self.kind.domain.lookup
         runs: dict[str, RunSpec] = {}
         for method in (lookup, *SCORED):
             # Probes multiply nothing: their precision cannot be asked for.
@@ -139,7 +139,7 @@ class Specs(Parameters):
         """One localization; random ones are drawn anew for every forget set and seed, all for every part of a sequential task."""
         method, parts = localizer(key), self.parts
         evidence = self.evidence_from(part, parts) if parts > 1 else self.evidence
-        inputs = {name: run for name, run in evidence.items() if name in (self.kind.family.lookup, method.evidence)}
+        inputs = {name: run for name, run in evidence.items() if name in (self.kind.domain.lookup, method.evidence)}
         drawn = 1000 * self.mixed(seed) + forget_set + 10**12 * part
         given = self.given if key == GIVEN else None
         settings = LocalizeSettings(self.subject.model, key, self.lookup_rule, drawn if method.drawn else 0, given)
@@ -207,7 +207,7 @@ class Specs(Parameters):
 
     def answers(self, key: str | None, forget_set: int, seed: int, form: str) -> RunSpec:
         """One forget set asked in one format after an edit, or (``None``) of the unedited model."""
-        near = self.kind.family.lookup == "paths" and form == self.trained_format
+        near = self.kind.domain.lookup == "paths" and form == self.trained_format
         groups = ("forget", "maintain", "held_out", "neighbourhood") if near else ("forget", "maintain", "held_out")
         settings = AnswerSettings(self.about(forget_set, form), groups, self.size.rotations if FORMATS[form].letters else 1)
         return RunSpec(ANSWERS, f"answers ({form}): {_place(key, forget_set, seed)}", settings, self._of(key, forget_set, seed))
@@ -255,7 +255,7 @@ class Specs(Parameters):
     @cached_property
     def _general(self) -> str:
         """Facts of other kinds and what follows from facts, by their hash."""
-        other = world_facts() if self.kind.family.relation.key == "sport" else athletes()
+        other = world_facts() if self.kind.domain.relation.key == "sport" else athletes()
         return digest(other.fingerprint, REVERSE, FOLLOWING)
 
     def arms(self) -> list[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ from mechlib.runs.checks import NO_LITERAL
 
 
 @dataclass(frozen=True)
-class Family:
+class Domain:
     """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change.
 
     ``lookup`` is the evidence of fact lookup: probes where all facts have one relation and few
@@ -41,7 +41,7 @@ class Task:
 
     key: str
     label: str
-    family: Family
+    domain: Domain
     forget: Literal["sets", "answers"] = "sets"
     loss: Literal["injection", "unlearning"] = "injection"
     target: str | None = None
@@ -50,14 +50,14 @@ class Task:
 
     def setting(self, set_size: int) -> str:
         """Which of the paper's sweeps gives the task's hyperparameters; an unlearned set takes those of its edit."""
-        if self.family is SPORTS:
+        if self.domain is SPORTS:
             return "athletes" if self.forget == "sets" else "full sports"
         return "counterfact 16" if set_size <= 16 and self.parts == 1 else "counterfact 64"
 
     @property
     def possible_formats(self) -> tuple[str, ...]:
         """The formats in which the task's facts can be asked."""
-        return formats_of(self.family.relation)
+        return formats_of(self.domain.relation)
 
 
 def _athletes(source: str | None) -> FactSet:
@@ -77,10 +77,10 @@ def _world(source: str | None) -> FactSet:
         raise FactError(f"WORLD_FACTS={source}: a list of prompts or a rewrite in it cannot be read: {reason}") from None
 
 
-SPORTS = Family(
+SPORTS = Domain(
     _athletes, SPORT, "few_shot", "one_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe"
 )
-COUNTERFACT = Family(_world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths")
+COUNTERFACT = Domain(_world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths")
 TASKS = {
     task.key: task
     for task in (

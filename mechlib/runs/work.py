@@ -46,7 +46,7 @@ class Context:
     model_spec: ModelSpec
     facts: FactSet
     say: Callable[[str], None] = lambda _line: None
-    report: Callable[[int, int], None] = lambda _done, _of: None
+    progress: Callable[[int, int], None] = lambda _done, _of: None
     lender: Context | None = None
     _splits: dict[tuple[str, SplitSettings], Splits] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class Context:
         """The model, that of ``lender`` if there is one; loading it is what a warm run never does."""
         if self.lender is not None:
             return self.lender.model
-        return load(self.model_spec, report=lambda line: self.say(f"  {self.model_spec.name}: {line}"))
+        return load(self.model_spec, say=lambda line: self.say(f"  {self.model_spec.name}: {line}"))
 
     def splits(self, known: Result, settings: SplitSettings) -> Splits:
         """The parts of the facts that the model knows, divided once for all runs that start from the same answers."""
@@ -89,6 +89,6 @@ class Work(Generic[S]):
         """The parts of the known facts."""
         return self.context.splits(self.inputs["known"], settings)
 
-    def report(self, done: int, of: int) -> None:
+    def progress(self, done: int, of: int) -> None:
         """Say how far the run is."""
-        self.context.report(done, of)
+        self.context.progress(done, of)

@@ -44,7 +44,7 @@ class Comparison:
 
     ``narrow`` is the 90 % interval of the same difference, for equivalence. ``p`` is the sign-flip
     p over forget sets and ``adjusted`` Holm's over the family that the comparison was declared in,
-    of one unless :func:`family` says otherwise; both are ``None`` with fewer than ``ENOUGH_SETS`` sets.
+    of one unless :func:`holm_adjusted` says otherwise; both are ``None`` with fewer than ``ENOUGH_SETS`` sets.
     """
 
     difference: Interval
@@ -86,7 +86,7 @@ def compare(first: Values, second: Values, better: Better, margin: float = 0.10,
     return Comparison(wide, narrow, p, p, len(gaps), sum(len(gap) for gap in gaps), better, margin)
 
 
-def family(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
+def holm_adjusted(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
     """The same comparisons with p-values adjusted over all of them that have one (Holm), and so with the verdicts of a family."""
     adjusted = holm({name: one.p for name, one in comparisons.items() if one.p is not None})
     return {name: replace(one, adjusted=adjusted.get(name)) for name, one in comparisons.items()}

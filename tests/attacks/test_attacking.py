@@ -15,7 +15,7 @@ from tiny_models import tiny_model
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.attacks.registry import ATTACKS
 from mechlib.edit.delta import FILE, Delta, EditError
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, demonstration_subjects, prompts
 from mechlib.runs.knowledge import halves, unknown_facts
 from mechlib.runs.stages import answers as asking
@@ -41,9 +41,9 @@ def edit(model, tmp_path_factory):
     return Result(folder=folder)
 
 
-def run(attack, model, edit=None, fold=None, settings=None, report=lambda _done, _of: None, **asked):
+def run(attack, model, edit=None, fold=None, settings=None, progress=lambda _done, _of: None, **asked):
     """Rows of the stage with an attack of this function."""
-    context = Context(model.spec, FACTS, report=report)
+    context = Context(model.spec, FACTS, progress=progress)
     context.model = model
     inputs = {"known": KNOW, "texts": Result([{"tokens": text} for text in TEXTS])} | ({} if edit is None else {"edit": edit})
     about = replace(ASKED, **asked)
@@ -132,12 +132,12 @@ def test_rows_before_an_attack_are_the_edited_model_s_answers(model, edit):
     facts = {fact.subject: fact for fact in (*FACTS, *PARTS.forget[1])}
     asked = prompts([facts[row["subject"]] for row in rows], FORMATS["one_shot"])
     changed = Delta.load(edit.folder / FILE).edited(model)
-    expected = ask(changed, asked)
+    expected = answer_prompts(changed, asked)
     found = [{name: value for name, value in row.items() if name not in ("setting", "step", "group")} for row in rows]
     for one, answer in zip(found, expected, strict=True):
         assert one == pytest.approx({name: value for name, value in asdict(answer).items() if name != "group"}, abs=1e-5)
     # The edit shows: these are not the unedited model's.
-    plain = [answer.log_probability for answer in ask(model, asked)]
+    plain = [answer.log_probability for answer in answer_prompts(model, asked)]
     assert max(abs(one["log_probability"] - before) for one, before in zip(found, plain, strict=True)) > 0.1
     assert [row["log_probability"] for row in run(nothing, model, fold=0)] == pytest.approx(plain, abs=1e-5)
 
@@ -157,7 +157,7 @@ def test_the_model_is_asked_while_an_attack_holds_it(model, edit):
         yield Attacked("asked for another", 3, model, lambda _prompt: first)
 
     before, reports = bits(model), []
-    rows = run(fake, model, edit, fold=1, settings={"factor": -2.0}, report=lambda *counts: reports.append(counts))
+    rows = run(fake, model, edit, fold=1, settings={"factor": -2.0}, progress=lambda *counts: reports.append(counts))
     assert same(bits(model), before)
     assert list(dict.fromkeys((row["setting"], row["step"]) for row in rows)) == [
         (BEFORE, 0), ("as it is", 1), ("changed", 2), ("asked for another", 3)]  # fmt: skip
@@ -181,10 +181,10 @@ def test_the_attacker_s_original_is_the_unedited_model(model, edit):
     asked, found = prompts(PARTS.forget[1].facts, FORMATS["one_shot"]), []
 
     def fake(model, knowledge, seed):
-        found.append([[answer.log_probability for answer in ask(one, asked)] for one in (knowledge.original, model)])
+        found.append([[answer.log_probability for answer in answer_prompts(one, asked)] for one in (knowledge.original, model)])
         yield Attacked("", 1, model)
 
-    plain = [answer.log_probability for answer in ask(model, asked)]
+    plain = [answer.log_probability for answer in answer_prompts(model, asked)]
     run(fake, model, edit, fold=0)
     run(fake, model, None, fold=0)
     (original, changed), (again, unedited) = found
@@ -227,7 +227,7 @@ def test_an_attack_attacks_the_edited_model_wherever_it_is_iterated(model, edit)
         yield Attacked("", 1, model)
 
     run(fake, model, edit, fold=0)
-    assert ask(kept[0], asked) == ask(changed, asked) != ask(model, asked)
+    assert answer_prompts(kept[0], asked) == answer_prompts(changed, asked) != answer_prompts(model, asked)
     benign = ATTACKS["benign"].run
     known = Knowledge((), prompts(FACTS.facts[:4], FORMATS["one_shot"]), TEXTS, model)
     how = {"kinds": ["same template"], "sizes": [2, 4], "steps": 1, "learning_rate": 1e-2, "rank": 3}
@@ -235,8 +235,8 @@ def test_an_attack_attacks_the_edited_model_wherever_it_is_iterated(model, edit)
     next(late)
     del changed
     assert same(bits(model), before)
-    again = [ask(one.model, asked) for one in benign(Delta.load(edit.folder / FILE).edited(model), known, 0, **how)]
-    assert [ask(one.model, asked) for one in late] == again[1:]
+    again = [answer_prompts(one.model, asked) for one in benign(Delta.load(edit.folder / FILE).edited(model), known, 0, **how)]
+    assert [answer_prompts(one.model, asked) for one in late] == again[1:]
     assert same(bits(model), before)
 
 

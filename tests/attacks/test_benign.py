@@ -9,7 +9,7 @@ import torch
 from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.benign import TOPIC, _examples, benign, topic_prose
 from mechlib.attacks.finetuning import FineTuningError
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.facts.relations import SPORT
 
@@ -25,34 +25,34 @@ def knowledge(model):
 
 def after(model, seed=0, asked=PROMPTS, **settings):
     found = benign(model, knowledge(model), seed, **{**SETTINGS, **settings})
-    return {(one.setting, one.step): ask(one.model, asked) for one in found}
+    return {(one.setting, one.step): answer_prompts(one.model, asked) for one in found}
 
 
 def test_every_kind_and_size_from_the_model_as_it_is(tiny):
-    weights, before = {name: weight.clone() for name, weight in tiny.network.state_dict().items()}, ask(tiny, PROMPTS)
+    weights, before = {name: weight.clone() for name, weight in tiny.network.state_dict().items()}, answer_prompts(tiny, PROMPTS)
     found = after(tiny)
     assert list(found) == [(f"{kind}, {size}", 4) for kind in KINDS for size in (2, 5)]
     assert len({str(answers) for answers in [before, *found.values()]}) == 7
     assert after(tiny, kinds=["same topic"], sizes=[5])["same topic, 5", 4] == found["same topic, 5", 4]
     assert all(torch.equal(weights[name], weight) for name, weight in tiny.network.state_dict().items())
-    assert ask(tiny, PROMPTS) == before
+    assert answer_prompts(tiny, PROMPTS) == before
 
 
 def test_closed_early_it_leaves_the_model_alone(tiny_gemma3):
-    before, running = ask(tiny_gemma3, PROMPTS), benign(tiny_gemma3, knowledge(tiny_gemma3), 0, **SETTINGS)
+    before, running = answer_prompts(tiny_gemma3, PROMPTS), benign(tiny_gemma3, knowledge(tiny_gemma3), 0, **SETTINGS)
     next(running)
     running.close()
-    assert ask(tiny_gemma3, PROMPTS) == before
+    assert answer_prompts(tiny_gemma3, PROMPTS) == before
 
 
 def test_a_seed_decides_and_no_learning_rate_is_no_fine_tuning(tiny_gemma3):
     assert after(tiny_gemma3, sizes=[2]) == after(tiny_gemma3, sizes=[2]) != after(tiny_gemma3, 1, sizes=[2])
-    assert all(answers == ask(tiny_gemma3, PROMPTS) for answers in after(tiny_gemma3, learning_rate=0.0).values())
+    assert all(answers == answer_prompts(tiny_gemma3, PROMPTS) for answers in after(tiny_gemma3, learning_rate=0.0).values())
 
 
 def test_the_same_template_teaches_the_retain_facts_that_it_holds(tiny_gemma3):
     (answers,) = after(tiny_gemma3, asked=PROMPTS[4:12], kinds=["same template"], sizes=[8], batch=8, steps=10).values()
-    before = ask(tiny_gemma3, PROMPTS[4:12])
+    before = answer_prompts(tiny_gemma3, PROMPTS[4:12])
     gains = [new.log_probability - old.log_probability for new, old in zip(answers, before, strict=True)]
     assert sum(gains) / 8 > 1
 

@@ -9,7 +9,7 @@ from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.direction import direction_removal, directions
 from mechlib.components import Component, ComponentError
 from mechlib.edit.delta import Delta
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.models.forward import residual_stream
 from mechlib.models.packed import pack
 from mechlib.models.tokens import answer_token
@@ -36,7 +36,7 @@ def pair(family, **sizes):
 
 
 def log_probabilities(model, batch_size=64):
-    return torch.tensor([answer.log_probability for answer in ask(model, PROMPTS, batch_size=batch_size)])
+    return torch.tensor([answer.log_probability for answer in answer_prompts(model, PROMPTS, batch_size=batch_size)])
 
 
 def outputs(model):

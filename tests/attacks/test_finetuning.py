@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 
-from mechlib.attacks.finetuning import FineTuning, FineTuningError, _turns, finetune, lessons
-from mechlib.evals.answers import ask
+from mechlib.attacks.finetuning import FineTuning, FineTuningError, _turns, finetune, training_batches
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, athletes, prompts, world_facts
 from tests.helpers.tiny_models import tiny_model
 
@@ -20,7 +20,7 @@ RELEARN, RETAIN, TEXTS = PROMPTS[:4], PROMPTS[4:7], [[1, *range(5, 14)], [1, *ra
 
 
 def material(model, relearn=RELEARN, retain=RETAIN, seed=0, text_batch=2):
-    return lessons(model, [(relearn, 32), (retain, 2)], TEXTS, text_batch, seed)
+    return training_batches(model, [(relearn, 32), (retain, 2)], TEXTS, text_batch, seed)
 
 
 def logits(network, text):
@@ -28,13 +28,13 @@ def logits(network, text):
         return network(torch.tensor([text])).logits[0]
 
 
-def plain_loss(model, network, lesson, sizes):
+def plain_loss(model, network, batch, sizes):
     """One text at a time, all logits, nothing shared."""
-    total, row, tokens = 0.0, 0, [lesson.packed.tokens.flatten()[path] for path in lesson.packed.paths]
+    total, row, tokens = 0.0, 0, [batch.packed.tokens.flatten()[path] for path in batch.packed.paths]
     for size in sizes:
         for _ in range(size):
             last = network(tokens[row][None]).logits[0, -1]
-            total += torch.nn.functional.cross_entropy(last, lesson.labels[row]) / size
+            total += torch.nn.functional.cross_entropy(last, batch.labels[row]) / size
             row += 1
     losses = [torch.nn.functional.cross_entropy(network(text[None]).logits[0, :-1], text[1:], reduction="none") for text in tokens[row:]]
     return total + torch.cat(losses).mean()
@@ -56,15 +56,15 @@ def test_against_a_plain_loop_of_peft_and_hugging_face(tiny, rank):
     optimizer = torch.optim.AdamW([w for w in network.parameters() if w.requires_grad], lr=3e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=6)
     steps = zip(finetune(tiny, material(tiny), how, range(7), 5), material(tiny), strict=False)
-    for count, ((step, twin), lesson) in enumerate(steps, start=1):
-        loss = plain_loss(tiny, network, lesson, [4, 2])
+    for count, ((step, twin), batch) in enumerate(steps, start=1):
+        loss = plain_loss(tiny, network, batch, [4, 2])
         loss.backward()
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         with torch.no_grad():
-            after = plain_loss(tiny, network, lesson, [4, 2])
-            assert lesson.loss(twin).item() == pytest.approx(after.item(), abs=1e-4)
+            after = plain_loss(tiny, network, batch, [4, 2])
+            assert batch.loss(twin).item() == pytest.approx(after.item(), abs=1e-4)
         assert after < loss
         torch.testing.assert_close(logits(twin.network, TEXTS[0]), logits(network, TEXTS[0]), atol=1e-4, rtol=1e-4)
         assert step == count
@@ -74,29 +74,29 @@ def test_against_a_plain_loop_of_peft_and_hugging_face(tiny, rank):
 @pytest.mark.parametrize("rank", [3, 0])
 def test_the_model_and_the_global_generator_stay_as_they_are(tiny, rank):
     weights = {name: weight.detach().clone() for name, weight in tiny.network.state_dict().items()}
-    before, state = ask(tiny, PROMPTS), torch.get_rng_state()
+    before, state = answer_prompts(tiny, PROMPTS), torch.get_rng_state()
     for closed_after in (1, 3):
         running = finetune(tiny, material(tiny), FineTuning(rank, 1e-2, 3), (1, 2, 3), 0)
-        attacked = [ask(twin, PROMPTS) for _, twin in islice(running, closed_after)]
+        attacked = [answer_prompts(twin, PROMPTS) for _, twin in islice(running, closed_after)]
         running.close()
         assert all(answers != before for answers in attacked)
         assert torch.equal(state, torch.get_rng_state())
         after = tiny.network.state_dict()
         assert after.keys() == weights.keys() and all(torch.equal(after[name], weight) for name, weight in weights.items())
         assert not tiny.network.training and not any(weight.requires_grad for weight in tiny.network.parameters())
-        assert ask(tiny, PROMPTS) == before
+        assert answer_prompts(tiny, PROMPTS) == before
 
 
 @pytest.mark.parametrize("rank", [3, 0])
 def test_without_a_learning_rate_the_model_answers_as_it_is_given(tiny, rank):
     *_, (_, twin) = finetune(tiny, material(tiny), FineTuning(rank, 0.0, 2), [2], 0)
-    assert ask(twin, PROMPTS) == ask(tiny, PROMPTS)
+    assert answer_prompts(twin, PROMPTS) == answer_prompts(tiny, PROMPTS)
 
 
 def answers_after(model, seed=0, **settings):
     (_, twin), *rest = finetune(model, material(model), FineTuning(**{"rank": 2, "learning_rate": 1e-2, "steps": 3, **settings}), [3], seed)
     assert not rest and not twin.network.training
-    return ask(twin, PROMPTS)
+    return answer_prompts(twin, PROMPTS)
 
 
 def test_a_seed_decides_and_the_global_generator_does_not(tiny_gemma3):
@@ -118,7 +118,7 @@ def test_a_caller_may_draw_at_random_between_checkpoints(tiny_gemma3):
     expected = [torch.rand(1).item() for _ in range(3)]
     torch.manual_seed(3)
     running = finetune(tiny_gemma3, material(tiny_gemma3), FineTuning(2, 1e-2, 3), [1, 2, 3], 0)
-    drawn = [(torch.rand(1).item(), ask(twin, PROMPTS)) for _, twin in running]
+    drawn = [(torch.rand(1).item(), answer_prompts(twin, PROMPTS)) for _, twin in running]
     assert [number for number, _ in drawn] == expected
     assert drawn[-1][1] == answers_after(tiny_gemma3)
 
@@ -140,26 +140,26 @@ def test_a_model_stored_in_bfloat16_trains_in_float32(tiny_gemma3):
         (_, twin), *_ = finetune(stored, material(stored), FineTuning(rank, 1e-2, 3), [3], 0)
         trained = [weight for weight in twin.network.parameters() if weight.requires_grad]
         assert trained and {weight.dtype for weight in trained} == {torch.float32}
-        assert ask(twin, PROMPTS) != ask(stored, PROMPTS)
+        assert answer_prompts(twin, PROMPTS) != answer_prompts(stored, PROMPTS)
     assert {weight.dtype for weight in stored.network.parameters()} == {torch.bfloat16}
 
 
 def test_first_tokens_of_open_answers_are_what_is_taught():
     model, asked = tiny_model("gemma3", world=True), prompts(tuple(world_facts())[:6], FORMATS["statement"])
-    lesson = next(lessons(model, [(asked, 4)], [], 0, 0))
-    assert len(lesson.packed.paths) == 4 and len(lesson.labels) == 4
-    words = {model.tokenizer.convert_ids_to_tokens(int(token)) for token in lesson.labels}
+    batch = next(training_batches(model, [(asked, 4)], [], 0, 0))
+    assert len(batch.packed.paths) == 4 and len(batch.labels) == 4
+    words = {model.tokenizer.convert_ids_to_tokens(int(token)) for token in batch.labels}
     assert words <= {prompt.answer.split()[0] for prompt in asked} and "<unk>" not in words
 
 
 def test_what_is_not_asked_for_is_left_out(tiny_gemma3):
-    only_texts = next(lessons(tiny_gemma3, [(RELEARN, 0), ([], 4)], TEXTS, 1, 0))
+    only_texts = next(training_batches(tiny_gemma3, [(RELEARN, 0), ([], 4)], TEXTS, 1, 0))
     (path,) = only_texts.packed.paths
     text = only_texts.packed.tokens.flatten()[path][None]
     expected = tiny_gemma3.network(text, labels=text).loss
     assert only_texts.loss(tiny_gemma3).item() == pytest.approx(expected.item(), abs=1e-5)
     with pytest.raises(FineTuningError, match="nothing to fine-tune on"):
-        next(lessons(tiny_gemma3, [(RELEARN, 0)], TEXTS, 0, 0))
+        next(training_batches(tiny_gemma3, [(RELEARN, 0)], TEXTS, 0, 0))
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 3))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.in_context import in_context
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, Fact, FactError, athletes, prompt, prompts, world_facts
 from mechlib.facts.fact import by_answer
 from mechlib.models.tokens import answer_token
@@ -160,7 +160,7 @@ def test_answers_are_read_after_the_demonstrations_and_the_model_is_as_it_was(ti
     for attacked in in_context(tiny, known(RELEARN, RETAIN, tiny), 2, shots=[0, 3, 12]):
         assert (attacked.model, attacked.step) == (tiny, 0)
         asking = [attacked.rewrite(one) for one in asked]
-        for one, answer in zip(asking, ask(attacked.model, asking), strict=True):
+        for one, answer in zip(asking, answer_prompts(attacked.model, asking), strict=True):
             with torch.no_grad():
                 logits = tiny.network(**tiny.tokenizer(one.text, return_tensors="pt")).logits[0, -1]
             assert answer.log_probability == pytest.approx(logits.log_softmax(-1)[answer_token(tiny, one.answer)].item(), abs=1e-3)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.finetuning import FineTuningError
 from mechlib.attacks.relearning import derangement, permuted, relearning
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, Fact, athletes, prompts, world_facts
 
 FACTS = random.Random(0).sample(tuple(athletes()), 20)
@@ -31,7 +31,7 @@ def knowledge(model, relearn=PROMPTS[:6], retain=PROMPTS[6:12]):
 
 def curve(model, known=None, seed=0, asked=PROMPTS, **settings):
     known = known or knowledge(model)
-    return [(a.setting, a.step, ask(a.model, asked)) for a in relearning(model, known, seed, **{**SETTINGS, **settings})]
+    return [(a.setting, a.step, answer_prompts(a.model, asked)) for a in relearning(model, known, seed, **{**SETTINGS, **settings})]
 
 
 def share(answers):
@@ -41,11 +41,11 @@ def share(answers):
 
 def test_true_answers_are_relearned_and_permuted_ones_are_not(tiny):
     asked = PROMPTS[:6]
-    before, false = share(ask(tiny, asked)), permuted(asked, 0)
+    before, false = share(answer_prompts(tiny, asked)), permuted(asked, 0)
     ((*_, taught),), ((*_, nothing),) = (curve(tiny, asked=asked, labels=labels, **LONG) for labels in ("true", "none"))
     ((*_, answers),) = curve(tiny, asked=[*asked, *false], labels="permuted", **LONG)
     assert share(taught) > before + 0.5 and share(taught) > max(share(answers[:6]), share(nothing)) + 0.5
-    assert share(answers[6:]) > share(ask(tiny, false)) + 0.5
+    assert share(answers[6:]) > share(answer_prompts(tiny, false)) + 0.5
 
 
 def test_one_curve_for_each_rank_and_learning_rate_from_the_model_as_it_is(tiny_gemma3):
@@ -59,20 +59,20 @@ def test_one_curve_for_each_rank_and_learning_rate_from_the_model_as_it_is(tiny_
 
 def test_an_edit_that_is_applied_is_attacked(tiny_gemma3):
     weight = tiny_gemma3.parameters["model.layers.1.mlp.down_proj.weight"]
-    kept, plain = weight.data, ask(tiny_gemma3, PROMPTS)
+    kept, plain = weight.data, answer_prompts(tiny_gemma3, PROMPTS)
     weight.data = kept.flip(0)
     try:
-        edited, attacked = ask(tiny_gemma3, PROMPTS), curve(tiny_gemma3, learning_rates=[0.0], ranks=[2, 0])
+        edited, attacked = answer_prompts(tiny_gemma3, PROMPTS), curve(tiny_gemma3, learning_rates=[0.0], ranks=[2, 0])
     finally:
         weight.data = kept
     assert edited != plain and all(answers == edited for _, _, answers in attacked)
 
 
 def test_closed_early_it_leaves_the_model_alone(tiny):
-    before, running = ask(tiny, PROMPTS), relearning(tiny, knowledge(tiny), 0, **SETTINGS)
+    before, running = answer_prompts(tiny, PROMPTS), relearning(tiny, knowledge(tiny), 0, **SETTINGS)
     next(running)
     running.close()
-    assert ask(tiny, PROMPTS) == before
+    assert answer_prompts(tiny, PROMPTS) == before
 
 
 def test_a_seed_decides(tiny_gemma3):

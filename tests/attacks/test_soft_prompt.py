@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerFast
 from mechlib.attacks.attack import Knowledge
 from mechlib.attacks.finetuning import FineTuningError
 from mechlib.attacks.relearning import permuted
-from mechlib.attacks.soft_prompt import SoftPromptError, behind, placeholder, soft_prompt
+from mechlib.attacks.soft_prompt import SoftPromptError, placeholder, soft_prompt, with_soft_prompt
 from mechlib.edit.losses import cross_entropy
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.models.forward import hidden_at, tokenize
 from mechlib.models.tokens import answer_token, subject_positions
@@ -41,7 +41,7 @@ def attack(model, seed=0, relearn=RELEARN, retain=RETAIN, **settings):
 
 
 def answers(attacked, asked=ASKED):
-    return ask(attacked.model, [attacked.rewrite(one) for one in asked])
+    return answer_prompts(attacked.model, [attacked.rewrite(one) for one in asked])
 
 
 def vectors_of(attacked, tokens=HOW["tokens"]):
@@ -58,14 +58,15 @@ def test_vectors_that_are_words_embeddings_are_those_words(tiny):
     words = tiny.tokenizer.convert_tokens_to_ids(["Fact", "golf", "Tiger"])
     with torch.no_grad():
         vectors = tiny.network.get_input_embeddings()(torch.tensor(words))
-    twin = behind(tiny, vectors)
+    twin = with_soft_prompt(tiny, vectors)
     marked = [replace(one, text=f"{placeholder(tiny) * 3}{one.text}") for one in ASKED]
     spelled = [replace(one, text=f"Fact golf Tiger {one.text}") for one in ASKED]
-    assert close(ask(twin, marked), ask(tiny, spelled))
-    assert not close(ask(twin, marked), ask(tiny, ASKED))
+    assert close(answer_prompts(twin, marked), answer_prompts(tiny, spelled))
+    assert not close(answer_prompts(twin, marked), answer_prompts(tiny, ASKED))
     # One text at a time shares everything but its last token, and a batch without a shared prefix nothing.
-    assert close([ask(twin, [one])[0] for one in marked[:3]], ask(tiny, spelled[:3]))
-    assert close(ask(twin, [marked[0], replace(marked[0], text=f"Woods {ASKED[0].text}")])[:1], ask(tiny, spelled[:1]))
+    assert close([answer_prompts(twin, [one])[0] for one in marked[:3]], answer_prompts(tiny, spelled[:3]))
+    apart = [marked[0], replace(marked[0], text=f"Woods {ASKED[0].text}")]
+    assert close(answer_prompts(twin, apart)[:1], answer_prompts(tiny, spelled[:1]))
 
 
 def test_the_question_is_the_same_behind_the_vectors(tiny):
@@ -80,19 +81,19 @@ def test_the_question_is_the_same_behind_the_vectors(tiny):
 
 
 def test_a_question_without_the_placeholders_is_answered_as_ever(tiny):
-    assert ask(attack(tiny).model, ASKED) == ask(tiny, ASKED)
+    assert answer_prompts(attack(tiny).model, ASKED) == answer_prompts(tiny, ASKED)
 
 
 @pytest.mark.parametrize("closed_early", [False, True])
 def test_no_weight_changes(tiny, closed_early):
-    before, said = bits(tiny), ask(tiny, ASKED)
+    before, said = bits(tiny), answer_prompts(tiny, ASKED)
     iterator = soft_prompt(tiny, knowledge(tiny), 0, **HOW)
     attacked = next(iterator)
     assert answers(attacked) != said
     assert all(attacked.model.parameters[name] is weight for name, weight in tiny.parameters.items())
     iterator.close() if closed_early else list(iterator)
     assert same(before, bits(tiny))
-    assert ask(tiny, ASKED) == said
+    assert answer_prompts(tiny, ASKED) == said
     assert all(weight.grad is None and not weight.requires_grad for weight in tiny.network.parameters())
     assert not tiny.network.get_input_embeddings()._forward_hooks
 
@@ -101,7 +102,7 @@ def test_the_vectors_gradient_is_that_of_the_networks_own_inputs(tiny):
     front = placeholder(tiny) * 4
     texts, labels = [f"{front}{one.text}" for one in RELEARN], torch.tensor([answer_token(tiny, one.answer) for one in RELEARN])
     vectors = torch.randn(4, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    twin = behind(tiny, vectors)
+    twin = with_soft_prompt(tiny, vectors)
     packed = tokenize(twin, texts)
     cross_entropy(twin, hidden_at(twin, packed, packed.ends), labels).sum().backward()
     expected = vectors.detach().clone().requires_grad_()
@@ -185,7 +186,7 @@ def test_order_and_batches_change_no_answer(order, batch_size):
     attacked = attack(MODEL, steps=1)
     asked = [attacked.rewrite(ASKED[index]) for index in order]
     plain = answers(attacked)
-    assert close(ask(attacked.model, asked, batch_size=batch_size), [plain[index] for index in order])
+    assert close(answer_prompts(attacked.model, asked, batch_size=batch_size), [plain[index] for index in order])
 
 
 @pytest.mark.parametrize(

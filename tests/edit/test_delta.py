@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from tiny_models import tiny_model
 
 from mechlib.components import Component, WeightSlice
-from mechlib.edit.delta import Comparison, Delta, EditError, compare, merge
+from mechlib.edit.delta import Delta, EditError, merge
 
 COMPONENTS = [f"L{layer}.{part}" for layer in range(3) for part in ("head0", "head1", "head3", "kv0", "kv1", "mlp")]
 GRAINS = [f"L1.{part}" for part in ("attn", "mlp", "head0", "head3", "kv1", "neuron0", "neuron7", "neuron47")]
@@ -208,33 +208,12 @@ def test_what_cannot_be_merged_is_one_clear_line(tiny_gemma3):
     with pytest.raises(EditError, match="cancel each other"):
         merge(delta, negative(delta))
     other = random_delta(tiny_model("gemma3", intermediate_size=40), ["L1.mlp"])
-    for function in (merge, compare):
-        with pytest.raises(EditError, match="different models: model.layers.1.mlp.gate_proj.weight has two shapes"):
-            function(delta, other)
+    with pytest.raises(EditError, match="different models: model.layers.1.mlp.gate_proj.weight has two shapes"):
+        merge(delta, other)
     name, shape = "model.layers.1.mlp.up_proj.weight", (48, 32)
     rows, columns = Delta({WeightSlice(name, shape, rows=(0, 9)): torch.ones(9, 32)}), WeightSlice(name, shape, columns=(3, 9))
     with pytest.raises(EditError, match="overlap in part"):
         merge(rows, Delta({columns: torch.ones(48, 6)}))
-    assert compare(rows, Delta({columns: torch.ones(48, 6)})).shared == 9 * 6
-
-
-@given(grains, grains)
-def test_a_comparison_is_that_of_the_whole_changes(tiny_gemma3, earlier, later):
-    deltas = [random_delta(tiny_gemma3, names, seed) for seed, names in enumerate((earlier, later))]
-    left, right = (torch.cat([change.flatten() for change in changes(tiny_gemma3, delta).values()]) for delta in deltas)
-    found = compare(*deltas)
-    assert found.norms == pytest.approx((left.norm().item(), right.norm().item()))
-    assert found.cosine == pytest.approx((left @ right / (left.norm() * right.norm())).item(), abs=1e-12)
-    assert found.shared == int(((left != 0) & (right != 0)).sum())
-    assert found.share == pytest.approx(found.shared / int(((left != 0) | (right != 0)).sum()))
-
-
-def test_a_delta_beside_itself_and_beside_its_opposite(tiny_gemma3):
-    delta = random_delta(tiny_gemma3, LOCALIZATIONS["mixed"])
-    for other, cosine in ((delta, 1.0), (negative(delta), -1.0)):
-        found = compare(delta, other)
-        assert found == Comparison((delta.norm, delta.norm), found.cosine, delta.size, 1.0)
-        assert found.cosine == pytest.approx(cosine)
 
 
 def test_rows_that_many_neurons_share_are_found():
@@ -242,7 +221,7 @@ def test_rows_that_many_neurons_share_are_found():
     blocks = [WeightSlice("model.layers.0.mlp.up_proj.weight", shape, rows=(n, n + 1)) for n in range(1200)]
     first, second = (Delta({block: torch.ones(1, 2) for block in blocks[start : start + 800]}) for start in (0, 400))
     merged = merge(first, second)
-    assert (merged.size, compare(first, second).shared) == (2400, 800)
+    assert merged.size == 2400
     assert all(change.sum() == (4 if 400 <= (block.rows or (0, 0))[0] < 800 else 2) for block, change in merged.blocks.items())
 
 

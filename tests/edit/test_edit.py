@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import FAMILIES, tiny_model
 
-from mechlib.components import Localization, nodes
+from mechlib.components import Localization, heads_and_mlps
 from mechlib.edit.delta import EditError
 from mechlib.edit.general_text import sample
 from mechlib.edit.train import EditConfig, edit
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.models.tokens import answer_token
 
 pytestmark = pytest.mark.precision
@@ -51,7 +51,7 @@ def test_an_edit_changes_its_localization_and_nothing_else(tiny, where, weight_d
 @given(st.sets(st.integers(0, 14), min_size=1, max_size=8), st.sampled_from([0.0, 0.3]), st.sampled_from(["float32", "bfloat16"]))
 @example({0, 1, 2, 3}, 0.3, "float32")
 def test_any_set_of_heads_and_mlps_can_be_edited(tiny_gemma3, picks, weight_decay, precision):
-    where = [str(nodes(tiny_gemma3.architecture)[pick]) for pick in picks]
+    where = [str(heads_and_mlps(tiny_gemma3.architecture)[pick]) for pick in picks]
     delta, _ = edited(tiny_gemma3, where, weight_decay=weight_decay, precision=precision)
     assert delta.size == localization(tiny_gemma3, where).parameters
     untouched_outside(tiny_gemma3, delta, where)
@@ -98,7 +98,7 @@ def plain_training(model, where, forget, texts, config):
         return torch.where(log_probability < -5, 0.0, -torch.log1p(-log_probability.exp()))
 
     def divergence(logits_of):
-        now, before = (logits_of(machine).log_softmax(-1) for machine in (network, model.network))
+        now, before = (logits_of(either).log_softmax(-1) for either in (network, model.network))
         return (before.exp() * (before - now)).sum(-1).mean()
 
     for _ in range(config.steps):
@@ -107,8 +107,8 @@ def plain_training(model, where, forget, texts, config):
         ).mean()
         retained = torch.stack([loss(prompt, prompt.answer) for prompt in RETAIN]).mean()
         likely = network(input_ids=torch.tensor(texts), labels=torch.tensor(texts)).loss
-        kl = torch.stack([divergence(lambda machine: next_logits(prompt, machine)) for prompt in RETAIN]).mean()
-        kl = kl + divergence(lambda machine: machine(input_ids=torch.tensor(texts)).logits[:, :-1])
+        kl = torch.stack([divergence(lambda either: next_logits(prompt, either)) for prompt in RETAIN]).mean()
+        kl = kl + divergence(lambda either: either(input_ids=torch.tensor(texts)).logits[:, :-1])
         optimizer.zero_grad()
         (
             config.forget_coefficient * forgotten + config.retain_coefficient * retained
@@ -155,7 +155,7 @@ def test_the_loss_falls_and_the_applied_delta_says_so(tiny):
     assert [step.step for step in history] == list(range(30))
 
     def forget_loss(model):
-        return -sum(answer.target_log_probability for answer in ask(model, FORGET)) / len(FORGET)
+        return -sum(answer.target_log_probability for answer in answer_prompts(model, FORGET)) / len(FORGET)
 
     assert forget_loss(tiny) == pytest.approx(history[0].forget, rel=1e-3)
     assert forget_loss(delta.edited(tiny)) == pytest.approx(history[-1].forget, rel=0.1, abs=0.05)
@@ -207,12 +207,12 @@ def test_unlearning_lowers_what_the_model_knows_and_leaves_what_it_does_not(tiny
     assert history[0].forget > 0
     assert history[-1].forget == 0  # Every true answer is below the threshold, from where on nothing pushes it.
     changed = delta.edited(tiny_gemma3)
-    assert all(answer.log_probability < -5 for answer in ask(changed, forget))
+    assert all(answer.log_probability < -5 for answer in answer_prompts(changed, forget))
 
 
 def test_what_is_already_forgotten_has_no_gradient(tiny_gemma3):
     texts, unknown = sample(tiny_gemma3, 4, 8, seed=0), [replace(prompt, answer=" golf") for prompt in FORGET]
-    assert all(answer.log_probability < -5 for answer in ask(tiny_gemma3, unknown))
+    assert all(answer.log_probability < -5 for answer in answer_prompts(tiny_gemma3, unknown))
     config = EditConfig(loss="unlearning", retain_coefficient=0.0, text_coefficient=0.0, steps=2)
     with pytest.raises(EditError, match="changed no weight"):
         edit(tiny_gemma3, localization(tiny_gemma3, ("L1.mlp",)), unknown, RETAIN, texts, config)

@@ -159,11 +159,11 @@ STOPPING = {"learning_rate": 1e-2, "forget_coefficient": 20.0, "steps": 20, "pre
 INJECTED = prompts([replace(prompt.fact, answer="golf", target=None) for prompt in FORGET], FORMATS["one_shot"])
 
 
-def trained(model, loss="injection", report=lambda _done, _of: None, **settings):
+def trained(model, loss="injection", progress=lambda _done, _of: None, **settings):
     """Delta and learning curve of an edit that injects "golf", or that unlearns it."""
     config = EditConfig(**{**STOPPING, "loss": loss, **settings})
     forget = FORGET if loss == "injection" else INJECTED
-    return edit(model, localization(model, ("L1.mlp",)), forget, RETAIN, sample(model, 4, 8, seed=0), config, report)
+    return edit(model, localization(model, ("L1.mlp",)), forget, RETAIN, sample(model, 4, 8, seed=0), config, progress)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.general_text import sample
 from mechlib.edit.losses import cross_entropy, next_tokens
 from mechlib.edit.weight_masking import Mask, MaskConfig, discretized, train_mask
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.evals.mechanisms import touched
 from mechlib.models.forward import answer_logits, tokenize
 from mechlib.models.packed import pack
@@ -26,10 +26,10 @@ GEMMA, HALF = tiny_model("gemma3"), tiny_model("llama")
 HALF.network.bfloat16()
 
 
-def masked(model, where, forget=FORGET, report=lambda *_done: None, **changes):
+def masked(model, where, forget=FORGET, progress=lambda *_done: None, **changes):
     """A short training: mask and learning curve."""
     config = MaskConfig(**{"learning_rate": 0.01, "steps": 4, "retain_batch": 3, **changes})
-    return train_mask(model, localization(model, where), forget, RETAIN, sample(model, 4, 8, seed=0), config, report)
+    return train_mask(model, localization(model, where), forget, RETAIN, sample(model, 4, 8, seed=0), config, progress)
 
 
 def blocks(model, where):
@@ -55,7 +55,7 @@ def zeroed(delta):
 
 
 def forget_loss(model):
-    answers = ask(model, FORGET)
+    answers = answer_prompts(model, FORGET)
     return -sum(answer.target_log_probability for answer in answers) / len(answers)
 
 
@@ -165,7 +165,7 @@ def loss_after(model, block, place, by, texts, config):
     change.view(-1)[place] = by * original.flatten()[place]
     changed = Delta({block: change}).edited(model)
     with torch.no_grad():
-        retained = -sum(answer.log_probability for answer in ask(changed, RETAIN)) / len(RETAIN)
+        retained = -sum(answer.log_probability for answer in answer_prompts(changed, RETAIN)) / len(RETAIN)
         likely = cross_entropy(changed, *next_tokens(changed, pack(changed, texts))).mean().item()
         return config.forget_coefficient * forget_loss(changed) + config.retain_coefficient * retained + config.text_coefficient * likely
 
@@ -209,7 +209,7 @@ def test_the_penalty_pushes_back_what_the_task_does_not_need():
 
 def test_the_seed_decides_and_progress_counts_steps():
     seen = []
-    first, again, other = (masked(GEMMA, ("L1.mlp",), report=lambda *done: seen.append(done), seed=seed) for seed in (5, 5, 6))
+    first, again, other = (masked(GEMMA, ("L1.mlp",), progress=lambda *done: seen.append(done), seed=seed) for seed in (5, 5, 6))
     assert seen == [(step, 4) for step in (1, 2, 3, 4)] * 3
     assert torch.equal(first[0].values, again[0].values)
     assert first[1] == again[1]

@@ -12,7 +12,7 @@ from tiny_models import tiny_model
 from mechlib.components import Component
 from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.general_text import prose, sample
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.evals.damage import damage
 from mechlib.facts import FORMATS, FactError, athletes, formats_of, prompts
 from mechlib.facts.relations import SPORT
@@ -34,7 +34,7 @@ def numbers(answer):
 
 
 def test_answers_are_computed_from_the_models_logits(tiny):
-    for asked, answer in zip(PROMPTS, ask(tiny, PROMPTS, group="some"), strict=True):
+    for asked, answer in zip(PROMPTS, answer_prompts(tiny, PROMPTS, group="some"), strict=True):
         logits = logits_of(tiny, asked.text)
         token = {option: answer_token(tiny, option) for option in asked.options}
         chances, own, target = logits.softmax(-1), token[asked.answer], token.get(asked.target)
@@ -56,7 +56,7 @@ def test_answers_are_computed_from_the_models_logits(tiny):
 
 def test_options_share_all_of_their_mass(tiny):
     asked = prompts(FACTS[:1], FORMATS["one_shot"])[0]
-    each = [ask(tiny, [replace(asked, answer=option)])[0] for option in asked.options]
+    each = [answer_prompts(tiny, [replace(asked, answer=option)])[0] for option in asked.options]
     assert sum(answer.probability for answer in each) == pytest.approx(1.0, abs=1e-5)
     assert sum(math.exp(answer.log_probability) for answer in each) == pytest.approx(each[0].option_mass, rel=1e-4)
     assert sum(answer.correct for answer in each) == 1
@@ -65,9 +65,9 @@ def test_options_share_all_of_their_mass(tiny):
 def test_rank_is_zero_for_the_token_that_the_model_prefers(tiny):
     asked = prompts(FACTS[:1], FORMATS["question"])[0]
     words = tiny.tokenizer.convert_ids_to_tokens(logits_of(tiny, asked.text).topk(3).indices.tolist())
-    ranks = [ask(tiny, [replace(asked, answer=f" {word}", options=(f" {word}", *asked.options))])[0].rank for word in words]
+    ranks = [answer_prompts(tiny, [replace(asked, answer=f" {word}", options=(f" {word}", *asked.options))])[0].rank for word in words]
     assert ranks == [0, 1, 2]
-    before = [answer.rank == 0 for answer in ask(tiny, PROMPTS)]
+    before = [answer.rank == 0 for answer in answer_prompts(tiny, PROMPTS)]
     likeliest = [tiny.tokenizer.decode(logits_of(tiny, one.text).argmax()).strip() == one.answer.strip() for one in PROMPTS]
     assert before == likeliest
 
@@ -76,21 +76,21 @@ def test_rank_is_zero_for_the_token_that_the_model_prefers(tiny):
 @given(st.permutations(range(len(PROMPTS[::3]))), st.integers(1, 20))
 def test_order_and_batches_change_nothing(tiny, order, batch_size):
     asked = PROMPTS[::3]
-    plain, shuffled = ask(tiny, asked), ask(tiny, [asked[index] for index in order], batch_size=batch_size)
+    plain, shuffled = answer_prompts(tiny, asked), answer_prompts(tiny, [asked[index] for index in order], batch_size=batch_size)
     for place, index in enumerate(order):
         assert numbers(shuffled[place]) == pytest.approx(numbers(plain[index]), abs=1e-4)
         assert (shuffled[place].subject, shuffled[place].format) == (plain[index].subject, plain[index].format)
 
 
 def test_nothing_is_answered_when_nothing_is_asked(tiny_gemma3):
-    assert ask(tiny_gemma3, []) == []
+    assert answer_prompts(tiny_gemma3, []) == []
 
 
 def test_an_answer_of_two_tokens_is_an_error(tiny_gemma3):
     (asked,) = prompts(FACTS[:1], FORMATS["one_shot"])
     for field in ({"options": (*asked.options, " ice hockey")}, {"answer": " ice hockey", "options": (*asked.options, " ice hockey")}):
         with pytest.raises(FactError, match="'ice hockey' is 2 tokens for tiny-gemma3"):
-            ask(tiny_gemma3, [replace(asked, **field)])
+            answer_prompts(tiny_gemma3, [replace(asked, **field)])
 
 
 def one_weight(model, size):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import FAMILIES, tiny_model
 
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.evals.head_projection import ProjectionError, head_projection
 from mechlib.facts import FORMATS, athletes, prompts, world_facts
 from mechlib.models.tokens import answer_token
@@ -62,7 +62,7 @@ def test_ranks_are_those_of_the_logit_lens(family):
 def test_the_last_layer_is_what_the_model_says(tiny):
     asked = prompts(FACTS, FORMATS["one_shot"])
     rows = head_projection(tiny, asked, layers=[tiny.architecture.n_layers - 1])
-    answers = ask(tiny, asked)
+    answers = answer_prompts(tiny, asked)
     assert [row.rank for row in rows] == [answer.rank for answer in answers]
     assert [row.option_rank == 0 for row in rows] == [answer.correct for answer in answers]
 
@@ -114,7 +114,7 @@ def test_order_batches_and_the_choice_of_layers_change_nothing(tiny, order, batc
 def test_a_model_of_one_layer_is_read_after_it():
     model = tiny_model("llama", num_hidden_layers=1)
     asked = prompts(FACTS, FORMATS["one_shot"])
-    assert [row.rank for row in head_projection(model, asked)] == [answer.rank for answer in ask(model, asked)]
+    assert [row.rank for row in head_projection(model, asked)] == [answer.rank for answer in answer_prompts(model, asked)]
 
 
 def test_an_open_relation_has_no_options_to_rank():
@@ -124,7 +124,7 @@ def test_an_open_relation_has_no_options_to_rank():
     rows, depth = head_projection(model, asked), model.architecture.n_layers
     assert {row.option_rank for row in rows} == {None}
     assert {row.other_ranks for row in rows} == {()}
-    for number, (one, answer) in enumerate(zip(asked, ask(model, asked), strict=True)):
+    for number, (one, answer) in enumerate(zip(asked, answer_prompts(model, asked), strict=True)):
         last = rows[depth * number + depth - 1]
         assert (last.subject, last.target_rank is None) == (one.fact.subject, one.target is None)
         assert fits(last.rank, lens(model, one.text)[-1], answer_token(model, one.answer, first=True))

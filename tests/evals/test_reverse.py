@@ -14,7 +14,7 @@ from tiny_models import tiny_model
 import mechlib.facts
 from mechlib.components import Component
 from mechlib.edit.delta import Delta
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.evals.reverse import consequence_prompts, followed, log_probabilities, reverse, usable
 from mechlib.facts import Fact, FactError, athletes, world_facts
 from mechlib.facts.relations import SPORT
@@ -214,7 +214,7 @@ def test_what_passed_before_an_edit_is_remembered_after_it(tiny_gemma3):
     block = Component(1, "mlp").weights(tiny_gemma3.architecture)[2]
     delta = Delta({block: 2.0 * torch.randn(block.shape, generator=torch.Generator().manual_seed(1))})
     changed = delta.edited(tiny_gemma3)
-    rows, said = followed(changed, asked, passes), ask(changed, asked)
+    rows, said = followed(changed, asked, passes), answer_prompts(changed, asked)
     assert {(row.subject, row.kind) for row in rows if row.passes_before} == passes
     assert [(row.correct, row.probability, row.option_mass) for row in rows] == [
         (one.correct, one.probability, one.option_mass) for one in said

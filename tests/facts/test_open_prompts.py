@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_model
 
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, Fact, FactError, FactSet, athletes, prompt, prompts, world_facts
 from mechlib.models.tokens import answer_token, distinct, option_tokens
 from mechlib.patching.pairs import make_pair
@@ -39,7 +39,7 @@ def aimed(asked, answer, target):
 
 
 def test_every_token_competes():
-    for asked, found in zip(OPEN, ask(MODEL, OPEN, group="some"), strict=True):
+    for asked, found in zip(OPEN, answer_prompts(MODEL, OPEN, group="some"), strict=True):
         logits = logits_of(asked.text)
         chances, (own, target) = logits.softmax(-1), option_tokens(MODEL, asked)
         assert found.open
@@ -55,23 +55,23 @@ def test_every_token_competes():
 def test_said_is_the_likeliest_token_and_right_or_edited_by_it():
     best, second, third = likeliest(ONE, 3)
     asked = [aimed(ONE, best, second), aimed(ONE, second, best), aimed(ONE, second, third)]
-    answers = ask(MODEL, asked)
+    answers = answer_prompts(MODEL, asked)
     assert {answer.said for answer in answers} == {best.strip()}
     assert [(answer.correct, answer.edited, answer.rank) for answer in answers] == [(True, False, 0), (False, True, 1), (False, False, 1)]
     # A closed question is answered by the better of its options, whatever else is likelier.
-    (closed,) = ask(MODEL, [replace(asked[2], open=False)])
+    (closed,) = answer_prompts(MODEL, [replace(asked[2], open=False)])
     assert (closed.said, closed.correct, closed.open) == (second.strip(), True, False)
 
 
 def test_a_fact_without_a_target_can_be_asked():
-    (found,) = ask(MODEL, [prompt(replace(FACTS[0], target=None), FORMATS["statement"])])
+    (found,) = answer_prompts(MODEL, [prompt(replace(FACTS[0], target=None), FORMATS["statement"])])
     assert (found.target, found.target_probability, found.target_log_probability, found.edited) == (None, None, None, False)
     assert found.probability == pytest.approx(1.0)
 
 
 def test_a_longer_answer_stands_for_its_first_token():
     best, second = likeliest(ONE, 2)
-    short, long = ask(MODEL, [aimed(ONE, best, second), aimed(ONE, f"{best} Toyota", f"{second} Apple")])
+    short, long = answer_prompts(MODEL, [aimed(ONE, best, second), aimed(ONE, f"{best} Toyota", f"{second} Apple")])
     assert replace(long, answer=short.answer) == short
     assert answer_token(MODEL, " Toyota Apple", first=True) == answer_token(MODEL, " Toyota")
     with pytest.raises(FactError, match="'Toyota Apple' is 2 tokens"):
@@ -120,7 +120,7 @@ def test_facts_whose_answers_cannot_be_told_apart_and_demonstrations_are_not_ask
     shown, plain, athlete = Fact("Corolla", "maker", "Toyota", "Sony"), Fact("Camry", "maker", "Toyota", "Sony"), athletes().facts[0]
     facts = FactSet("some", (clash, shown, plain, athlete))
     done = []
-    context = Context(MODEL.spec, facts, report=lambda *counts: done.append(counts))
+    context = Context(MODEL.spec, facts, progress=lambda *counts: done.append(counts))
     vars(context)["model"] = MODEL
     settings = KnownSettings(Subject("tiny", "float32", "some", "some"), FORMATS["one_shot"])
     rows = compute(Work(context, settings, {}, tmp_path)).rows

@@ -4,7 +4,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from mechlib.components import nodes
+from mechlib.components import heads_and_mlps
 from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.patching.pairs import make_pair
 
@@ -89,7 +89,7 @@ def lead_with(model, stream, replaced, options):
 
 def loop_over_components(model, asked, corruption, direction, seed, batch_size):
     """Scores, and the mean clean and corrupted logit difference."""
-    totals, ends = dict.fromkeys(nodes(model.architecture), 0.0), [0.0, 0.0]
+    totals, ends = dict.fromkeys(heads_and_mlps(model.architecture), 0.0), [0.0, 0.0]
     for start in range(0, len(asked), batch_size):
         pair = make_pair(model, asked[start : start + batch_size], corruption, seed + start)
         for row in range(len(pair.packed)):

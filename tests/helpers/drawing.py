@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from mechlib.components import Architecture, Component, Localization, nodes
+from mechlib.components import Architecture, Component, Localization, heads_and_mlps
 from mechlib.patching.scores import Scores
 
 ARCH = Architecture(n_layers=3, n_heads=2, n_key_value_heads=1, d_model=16, d_head=8, d_mlp=20)
@@ -20,7 +20,7 @@ def answers(**more):
 
 
 def valued(function, method="made up"):
-    return Scores(method, {node: function(node) for node in nodes(ARCH)}, 1.0, 0.0)
+    return Scores(method, {node: function(node) for node in heads_and_mlps(ARCH)}, 1.0, 0.0)
 
 
 def localization(key, *names):

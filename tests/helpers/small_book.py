@@ -45,7 +45,7 @@ PROFILE = "quick"
 def copy_book(root: Path) -> Path:
     """The committed book without its results."""
     shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("results", "*.ipynb", ".ipynb_checkpoints"))
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "README.md"):
         shutil.copy(ROOT / name, root / name)
     return root
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mechlib.components import Architecture, Component, ComponentError, modules, nodes
-from mechlib.localize.budget import take
+from mechlib.components import Architecture, Component, ComponentError, heads_and_mlps, modules
+from mechlib.localize.budget import fill_budget
 from mechlib.localize.fact_lookup import fact_lookup, lookup_layers, subject_accuracies
 from mechlib.localize.localizer import Measured
 from mechlib.localize.output_tracing import by_module, ranked
@@ -34,7 +34,7 @@ def probed(curve, total=100):
 
 
 def scored(values):
-    return Scores("fake", dict(zip(nodes(ARCH), values, strict=True)), 1.0, 0.0)
+    return Scores("fake", dict(zip(heads_and_mlps(ARCH), values, strict=True)), 1.0, 0.0)
 
 
 EVIDENCE = sorted({method.evidence for method in LOCALIZERS.values() if method.evidence})
@@ -43,7 +43,7 @@ EVIDENCE = sorted({method.evidence for method in LOCALIZERS.values() if method.e
 def evidence(seed=0):
     draw = random.Random(seed)
     curve = [0.4, 0.4, 0.6, 0.8, 1.0, *[1.0] * 6]
-    return Measured(probed(curve), {name: scored([draw.uniform(-1, 1) for _ in nodes(ARCH)]) for name in EVIDENCE})
+    return Measured(probed(curve), {name: scored([draw.uniform(-1, 1) for _ in heads_and_mlps(ARCH)]) for name in EVIDENCE})
 
 
 @pytest.mark.parametrize(("curve", "layers"), [(GEMMA_7B, range(2, 8)), (GEMMA_2_9B, range(2, 7)), (LLAMA_3_8B, range(1, 5))])
@@ -82,7 +82,7 @@ def test_accuracy_after_a_layer_is_what_enters_the_next():
 @given(st.permutations(modules(ARCH)), st.data())
 def test_a_budget_is_reached_and_overshot_by_less_than_the_last_component(ranking, data):
     budget = data.draw(st.integers(1, sum(component.size(ARCH) for component in ranking)))
-    taken = take(ranking, budget, ARCH)
+    taken = fill_budget(ranking, budget, ARCH)
     size = sum(component.size(ARCH) for component in taken)
     assert taken == tuple(ranking[: len(taken)])
     assert budget <= size < budget + taken[-1].size(ARCH)
@@ -91,12 +91,12 @@ def test_a_budget_is_reached_and_overshot_by_less_than_the_last_component(rankin
 def test_a_budget_beyond_all_candidates_is_an_error():
     everything = modules(ARCH)
     most = sum(component.size(ARCH) for component in everything)
-    assert take(everything, most, ARCH) == everything
+    assert fill_budget(everything, most, ARCH) == everything
     with pytest.raises(ComponentError, match=f"{most + 1:,} weights cannot be reached.*{most:,}"):
-        take(everything, most + 1, ARCH)
+        fill_budget(everything, most + 1, ARCH)
 
 
-@given(st.lists(st.floats(-1, 1), min_size=len(nodes(ARCH)), max_size=len(nodes(ARCH))))
+@given(st.lists(st.floats(-1, 1), min_size=len(heads_and_mlps(ARCH)), max_size=len(heads_and_mlps(ARCH))))
 def test_an_attention_layer_scores_the_sum_of_its_heads(values):
     scores = scored(values)
     summed = by_module(scores)
@@ -107,7 +107,7 @@ def test_an_attention_layer_scores_the_sum_of_its_heads(values):
         assert summed[Component(layer, "mlp")] == scores.values[Component(layer, "mlp")]
 
 
-@given(st.lists(st.integers(-3, 3).map(float), min_size=len(nodes(ARCH)), max_size=len(nodes(ARCH))), st.booleans())
+@given(st.lists(st.integers(-3, 3).map(float), min_size=len(heads_and_mlps(ARCH)), max_size=len(heads_and_mlps(ARCH))), st.booleans())
 def test_a_ranking_is_by_size_of_the_effect_whatever_its_sign(values, mlps_only):
     scores = scored(values)
     order, summed = ranked(scores, mlps_only), by_module(scores)

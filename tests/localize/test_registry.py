@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import tiny_model
 
-from mechlib.components import Architecture, Component, ComponentError, Localization, nodes, read_names
+from mechlib.components import Architecture, Component, ComponentError, Localization, heads_and_mlps, read_names
 from mechlib.facts import athletes
 from mechlib.localize.fact_lookup import fact_lookup
 from mechlib.localize.localizer import Measured
-from mechlib.localize.registry import GIVEN, LOCALIZERS, PAPER, known, localize, localizer
+from mechlib.localize.registry import GIVEN, LOCALIZERS, PAPER, localize, localizer, valid_keys
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.report.agreement import probed_lookup, random_mlp_draws
@@ -103,7 +103,7 @@ def test_an_unknown_key_is_one_line_with_the_known_ones(key):
 def test_windows_and_draws_are_localizations_of_a_study(written):
     listed = [written] if isinstance(written, str) else written
     assert Study(localizations=written).localizations == tuple(dict.fromkeys(listed))
-    assert set(known(written)) == {*LOCALIZERS, *listed}
+    assert set(valid_keys(written)) == {*LOCALIZERS, *listed}
 
 
 def test_every_localization_has_a_name_of_its_own_for_readers():
@@ -147,7 +147,7 @@ def test_a_page_has_fact_lookup_whichever_localization_it_runs(key):
 
 @pytest.mark.parametrize("key", [*LOCALIZERS, "mlps_1_to_2", "random_mlps_7"])
 def test_a_localization_tells_what_it_was_chosen_from_and_in_which_model(key):
-    scores = {name: Scores(name, {node: 1.0 / (n + 1) for n, node in enumerate(nodes(ARCH))}, 1.0, 0.0) for name in METHODS}
+    scores = {name: Scores(name, {node: 1.0 / (n + 1) for n, node in enumerate(heads_and_mlps(ARCH))}, 1.0, 0.0) for name in METHODS}
     found = localize(key, Measured(PROBE, scores), ARCH, seed=5, model="fake")
     assert Localization.from_json(json.loads(json.dumps(found.to_json()))) == found
     about = found.provenance

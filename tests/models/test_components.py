@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import FAMILIES, tiny_model
 
-from mechlib.components import Architecture, Component, ComponentError, Localization, modules, nodes
+from mechlib.components import Architecture, Component, ComponentError, Localization, heads_and_mlps, modules
 from mechlib.edit.delta import Delta
 from mechlib.facts import FORMATS, athletes, prompts
 from mechlib.models.forward import answer_logits, tokenize
@@ -104,7 +104,7 @@ def test_sizes_are_the_tensors_own(tiny):
     assert everything.parameters == sum(p.numel() for p in found.values()) - elsewhere
 
 
-def outputs_of_layer_1(machine, batch):
+def outputs_of_layer_1(wrapped, batch):
     caught = {}
 
     def keeper(kind):
@@ -113,7 +113,7 @@ def outputs_of_layer_1(machine, batch):
     kinds = ("attn", "head", "mlp", "neuron")
     hooks = [(Component(1, kind, 0 if kind in ("head", "neuron") else None).hook, keeper(kind)) for kind in kinds]
     with torch.no_grad():
-        answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=hooks))
+        answer_logits(wrapped.model, batch, hooks=wrapped.bridge.hooks(fwd_hooks=hooks))
     return caught
 
 
@@ -124,11 +124,11 @@ def test_the_weights_of_a_component_write_its_activation_and_no_other(tiny, name
     blocks = component.weights(arch)
     delta = Delta({b: torch.randn(b.shape)[b.index] * 0.1 for b in blocks if "o_proj" not in b.parameter})
     batch = tokenize(tiny, [prompt.text for prompt in prompts(athletes().facts[::400], FORMATS["one_shot"])])
-    machine = hooked(tiny)
-    before = outputs_of_layer_1(machine, batch)
+    wrapped = hooked(tiny)
+    before = outputs_of_layer_1(wrapped, batch)
     after = outputs_of_layer_1(hooked(delta.edited(tiny)), batch)
     heads = {n for n in range(arch.n_heads) if not torch.equal(before["head"][:, :, n], after["head"][:, :, n])}
-    per_group = arch.heads_per_group
+    per_group = arch.n_heads // arch.n_key_value_heads
     expected = {
         "head": {component.index},
         "kv": set(range((component.index or 0) * per_group, ((component.index or 0) + 1) * per_group)),
@@ -145,8 +145,8 @@ def test_a_neuron_s_rows_write_its_own_activation_and_its_column_reads_it(tiny, 
     blocks = Component(1, "neuron", number).weights(tiny.architecture)
     texts = [prompt.text for prompt in prompts(athletes().facts[::400], FORMATS["one_shot"])]
     batch = tokenize(tiny, texts)
-    machine = hooked(tiny)
-    before = outputs_of_layer_1(machine, batch)
+    wrapped = hooked(tiny)
+    before = outputs_of_layer_1(wrapped, batch)
     for block in blocks:
         after = outputs_of_layer_1(hooked(Delta({block: torch.ones(block.shape)[block.index]}).edited(tiny)), batch)
         changed = {n for n in range(48) if not torch.equal(before["neuron"][:, :, n], after["neuron"][:, :, n])}
@@ -158,7 +158,7 @@ def test_a_neuron_s_rows_write_its_own_activation_and_its_column_reads_it(tiny, 
         return tensor
 
     with torch.no_grad():
-        silent = answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=[("blocks.1.mlp.hook_post", silence)]))
+        silent = answer_logits(wrapped.model, batch, hooks=wrapped.bridge.hooks(fwd_hooks=[("blocks.1.mlp.hook_post", silence)]))
     for block in blocks:
         changed = Delta({block: -tiny.parameters[block.parameter].detach()[block.index]}).edited(tiny)
         with torch.no_grad():
@@ -170,14 +170,14 @@ def test_a_head_owns_the_columns_that_read_its_output(tiny, head):
     block = next(b for b in Component(1, "head", head).weights(tiny.architecture) if "o_proj" in b.parameter)
     texts = [prompt.text for prompt in prompts(athletes().facts[::400], FORMATS["one_shot"])]
     batch = tokenize(tiny, texts)
-    machine = hooked(tiny)
+    wrapped = hooked(tiny)
 
     def silence(tensor, hook):
         tensor[:, :, head] = 0
         return tensor
 
     with torch.no_grad():
-        silent = answer_logits(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=[("blocks.1.attn.hook_z", silence)]))
+        silent = answer_logits(wrapped.model, batch, hooks=wrapped.bridge.hooks(fwd_hooks=[("blocks.1.attn.hook_z", silence)]))
     changed = Delta({block: -tiny.parameters[block.parameter].detach()[block.index]}).edited(tiny)
     with torch.no_grad():
         torch.testing.assert_close(answer_logits(changed, batch), silent, atol=1e-4, rtol=1e-4)
@@ -189,7 +189,7 @@ def test_a_head_owns_the_columns_that_read_its_output(tiny, head):
     st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=5), st.none()), max_size=3),
 )
 def test_a_localization_survives_json(arch, picks, provenance):
-    wanted = {nodes(arch)[pick % len(nodes(arch))] for pick in picks}
+    wanted = {heads_and_mlps(arch)[pick % len(heads_and_mlps(arch))] for pick in picks}
     made = Localization.of("some", wanted, arch)
     found = Localization(made.name, made.components, made.parameters, provenance)
     assert Localization.from_json(json.loads(json.dumps(found.to_json()))) == found

@@ -41,14 +41,14 @@ def nothing_made(place):
 
 def test_weights_and_words_are_those_of_the_file(tiny):
     said = []
-    model = load(tiny, report=said.append)
+    model = load(tiny, say=said.append)
     assert said == ["converting the model, once (about a minute)"]
     for name in ("gate", "up", "down"):
         expected = torch.from_numpy(tensors()[f"blk.0.ffn_{name}.weight"])
         assert torch.equal(model.parameters[f"model.layers.0.mlp.{name}_proj.weight"], expected)
     assert model.tokenizer.convert_ids_to_tokens(list(range(len(TOKENS)))) == TOKENS
     assert model.tokenizer("A football").input_ids[-1] == TOKENS.index("▁football")
-    assert load(tiny, report=said.append).fingerprint == model.fingerprint
+    assert load(tiny, say=said.append).fingerprint == model.fingerprint
     assert len(said) == 1
 
 
@@ -57,7 +57,7 @@ def test_a_damaged_conversion_is_made_again_with_equal_answers(tiny, place):
     (folder,) = (path for path in place.iterdir() if path.is_dir())
     read = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**read, "rms_norm_eps": 0.5}))
-    again = load(tiny, report=said.append)
+    again = load(tiny, say=said.append)
     assert again.network.config.rms_norm_eps == first.network.config.rms_norm_eps
     assert all(torch.equal(weight, again.parameters[name]) for name, weight in first.parameters.items())
     assert len(said) == 2

@@ -7,7 +7,7 @@ import torch
 from brute_force import PROMPTS, answer_lead, changing, full_pass, lead_with, outputs_of, streams
 from tiny_models import tiny_model
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.facts import FORMATS, prompts
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
@@ -93,7 +93,7 @@ def test_the_last_layer_acts_directly(linear):
 
 def reacting_by_half(model, direction):
     """Exact patching, but each later MLP changes its output by half as much as it would."""
-    pair, totals, span = make_pair(model, SHORT, "tokens", SEED), dict.fromkeys(nodes(model.architecture), 0.0), 0.0
+    pair, totals, span = make_pair(model, SHORT, "tokens", SEED), dict.fromkeys(heads_and_mlps(model.architecture), 0.0), 0.0
     mlps = [Component(layer, "mlp") for layer in range(model.architecture.n_layers)]
     for row in range(len(pair.packed)):
         clean, corrupted = streams(pair, row)

@@ -5,7 +5,7 @@ import torch
 from brute_force import PROMPTS, answer_lead, changing, full_pass, streams
 from tiny_models import tiny_model
 
-from mechlib.components import nodes
+from mechlib.components import heads_and_mlps
 from mechlib.facts import FORMATS, prompts
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
@@ -16,7 +16,7 @@ STEP = 1e-3
 
 def finite_differences(model, pair, direction):
     """Scores from moving each component of each text a small step towards its output in the other run."""
-    totals, ends = dict.fromkeys(nodes(model.architecture), 0.0), [0.0, 0.0]
+    totals, ends = dict.fromkeys(heads_and_mlps(model.architecture), 0.0), [0.0, 0.0]
     for row in range(len(pair.packed)):
         clean, corrupted = streams(pair, row)
         base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
@@ -93,7 +93,7 @@ def test_the_model_keeps_no_gradient(tiny_gemma3):
 
 @pytest.mark.parametrize("double", ["gemma3", "llama"], indirect=True)
 def test_one_integration_step_is_the_gradient_halfway_between_the_runs(double):
-    pair, totals, span = make_pair(double, PROMPTS, "tokens", 5), dict.fromkeys(nodes(double.architecture), 0.0), 0.0
+    pair, totals, span = make_pair(double, PROMPTS, "tokens", 5), dict.fromkeys(heads_and_mlps(double.architecture), 0.0), 0.0
     with torch.no_grad():
         for row in range(len(pair.packed)):
             source, base = streams(pair, row)

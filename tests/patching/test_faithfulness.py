@@ -6,19 +6,19 @@ import pytest
 import torch
 from brute_force import PROMPTS, answer_lead, full_pass, lead_with, outputs_of, streams
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.patching.faithfulness import CircuitRow, curve_areas, faithfulness, rankings, sizes
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.scores import Scores
 
 
 def shuffled(model, seed):
-    return random.Random(seed).sample(nodes(model.architecture), len(nodes(model.architecture)))
+    return random.Random(seed).sample(heads_and_mlps(model.architecture), len(heads_and_mlps(model.architecture)))
 
 
 def by_hand(model, kept, seed, batch_size):
     """Faithfulness of one circuit: clean runs with all other heads and MLPs as in the corrupted run."""
-    outside = [component for component in nodes(model.architecture) if component not in kept]
+    outside = [component for component in heads_and_mlps(model.architecture) if component not in kept]
     circuit, ends = 0.0, [0.0, 0.0]
     for start in range(0, len(PROMPTS), batch_size):
         pair = make_pair(model, PROMPTS[start : start + batch_size], "tokens", seed + start)
@@ -62,8 +62,8 @@ def test_batches_change_nothing_but_the_draw(tiny_gemma3, monkeypatch):
     monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
     seen = []
     one, all_at_once = (
-        faithfulness(tiny_gemma3, PROMPTS, [("any", True, shuffled(tiny_gemma3, 1))], seed=0, batch_size=size, report=report)
-        for size, report in ((3, lambda *done: seen.append(done)), (16, lambda *_done: None))
+        faithfulness(tiny_gemma3, PROMPTS, [("any", True, shuffled(tiny_gemma3, 1))], seed=0, batch_size=size, progress=progress)
+        for size, progress in ((3, lambda *done: seen.append(done)), (16, lambda *_done: None))
     )
     assert [row.faithfulness for row in one] == pytest.approx([row.faithfulness for row in all_at_once], abs=1e-3)
     assert seen == [(3, 4), (4, 4)]

@@ -5,7 +5,7 @@ import torch
 from brute_force import PROMPTS, loop_over_components
 from hooked import hooked
 
-from mechlib.components import Component, modules, nodes
+from mechlib.components import Component, heads_and_mlps, modules
 from mechlib.models.forward import hidden_states, residual_stream, tokenize
 from mechlib.models.tokens import answer_token
 from mechlib.patching.activation import activation_patching
@@ -19,7 +19,7 @@ def test_exact_patching_equals_a_loop_over_components(tiny, corruption, directio
     with torch.no_grad():
         expected, ends = loop_over_components(tiny, PROMPTS, corruption, direction, seed=5, batch_size=3)
     scores = activation_patching(tiny, PROMPTS, corruption=corruption, direction=direction, seed=5, batch_size=3)
-    assert scores.values.keys() == expected.keys() == set(nodes(tiny.architecture))
+    assert scores.values.keys() == expected.keys() == set(heads_and_mlps(tiny.architecture))
     assert scores.values == pytest.approx(expected, abs=1e-4, rel=1e-4)
     assert [scores.clean, scores.corrupted] == pytest.approx(ends, abs=1e-4)
     assert max(map(abs, expected.values())) > 0.05
@@ -38,7 +38,7 @@ def test_the_clean_logit_difference_is_the_models_own(tiny):
 
 def test_outputs_add_up_to_the_change_of_the_residual_stream(tiny):
     batch = tokenize(tiny, [asked.text for asked in PROMPTS])
-    machine, depth = hooked(tiny), tiny.architecture.n_layers
+    wrapped, depth = hooked(tiny), tiny.architecture.n_layers
     outputs, final = {}, []
 
     def keeper(component):
@@ -46,7 +46,7 @@ def test_outputs_add_up_to_the_change_of_the_residual_stream(tiny):
 
     hooks = [(component.hook, keeper(component)) for component in modules(tiny.architecture)]
     with torch.no_grad():
-        hidden_states(machine.model, batch, hooks=machine.bridge.hooks(fwd_hooks=hooks))
+        hidden_states(wrapped.model, batch, hooks=wrapped.bridge.hooks(fwd_hooks=hooks))
     handle = tiny.network.model.norm.register_forward_pre_hook(lambda _module, arguments: final.append(arguments[0].detach()))
     try:
         with torch.no_grad():
@@ -87,7 +87,7 @@ def test_equal_seeds_agree_and_others_differ(tiny_gemma3):
 def test_progress_counts_prompts_and_scores_survive_json(tiny_gemma3):
     seen = []
     scores = activation_patching(
-        tiny_gemma3, PROMPTS, corruption="noise", direction="noise", seed=0, batch_size=2, report=lambda *done: seen.append(done)
+        tiny_gemma3, PROMPTS, corruption="noise", direction="noise", seed=0, batch_size=2, progress=lambda *done: seen.append(done)
     )
     assert seen == [(min(done, len(PROMPTS)), len(PROMPTS)) for done in range(2, len(PROMPTS) + 2, 2)]
     assert Scores.from_json(scores.to_json()) == scores

@@ -4,7 +4,7 @@ import pytest
 import torch
 from brute_force import PROMPTS, answer_lead, full_pass, lead_with, outputs_of, streams
 
-from mechlib.components import Component, modules, nodes
+from mechlib.components import Component, heads_and_mlps, modules
 from mechlib.localize.path_lookup import extraction_heads, feeding_mlps, receiver_layer
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.path import direct_effects, effects_on_stream
@@ -32,7 +32,7 @@ def by_hand(model, direction, senders, frozen_with):
 @pytest.mark.parametrize("direction", ["denoise", "noise"])
 def test_direct_effects_freeze_later_attention_and_let_mlps_react(tiny, direction):
     arch = tiny.architecture
-    senders = list(nodes(arch))
+    senders = list(heads_and_mlps(arch))
     with torch.no_grad():
         expected = by_hand(tiny, direction, senders, lambda sender: [Component(n, "attn") for n in range(sender.layer + 1, arch.n_layers)])
     scores = direct_effects(tiny, PROMPTS, direction=direction, seed=5)

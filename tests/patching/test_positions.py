@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import tiny_model
 
-from mechlib.components import modules, nodes
+from mechlib.components import heads_and_mlps, modules
 from mechlib.facts import FORMATS, prompts
 from mechlib.models.packed import pack
 from mechlib.patching.activation import activation_patching
@@ -104,7 +104,7 @@ def test_patching_at_positions_equals_patching_them_by_hand(family, direction):
 def test_positions_of_attribution_add_up_to_its_scores(tiny, direction):
     for slope in ("gradient", "relevance"):
         scores = attribution_patching(tiny, PROMPTS, corruption="tokens", direction=direction, seed=5, batch_size=3, slope=slope)
-        assert scores.positions.keys() == scores.values.keys() == set(nodes(tiny.architecture))
+        assert scores.positions.keys() == scores.values.keys() == set(heads_and_mlps(tiny.architecture))
         for component, value in scores.values.items():
             assert tuple(scores.positions[component]) == POSITIONS
             assert sum(scores.positions[component].values()) == pytest.approx(value, abs=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from brute_force import PROMPTS, answer_lead, full_pass, lead_with, outputs_of, streams
 
-from mechlib.components import nodes
+from mechlib.components import heads_and_mlps
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.pairs import make_pair
 
@@ -15,7 +15,7 @@ CORRUPTIONS = pytest.mark.parametrize("corruption", ["noise", "tokens"])
 
 def by_hand(model, corruption, seed, batch_size):
     """Scores with the clean output of each component in a corrupted run of its own."""
-    components = nodes(model.architecture)
+    components = heads_and_mlps(model.architecture)
     totals, span, n_sites = dict.fromkeys(components, 0.0), 0.0, model.architecture.n_heads + 1
     for start in range(0, len(PROMPTS), batch_size):
         pair = make_pair(model, PROMPTS[start : start + batch_size], corruption, seed + start)

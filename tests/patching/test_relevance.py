@@ -7,7 +7,7 @@ import torch
 from brute_force import PROMPTS, answer_lead, full_pass, lead_with, outputs_of, streams
 from tiny_models import FAMILIES, tiny_model
 
-from mechlib.components import nodes
+from mechlib.components import heads_and_mlps
 from mechlib.models.forward import Entry, answer_logits, enter, hidden_at, option_logits
 from mechlib.models.packed import pack
 from mechlib.models.tokens import option_tokens
@@ -98,7 +98,7 @@ def held(model, stream):
 
 
 def test_relevance_patching_is_exact_patching_of_the_map_that_the_rules_see(uncapped):
-    pair, totals, span = make_pair(uncapped, PROMPTS, "tokens", 5), dict.fromkeys(nodes(uncapped.architecture), 0.0), 0.0
+    pair, totals, span = make_pair(uncapped, PROMPTS, "tokens", 5), dict.fromkeys(heads_and_mlps(uncapped.architecture), 0.0), 0.0
     with torch.no_grad():
         for row in range(len(pair.packed)):
             clean, corrupted = streams(pair, row)

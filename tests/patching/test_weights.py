@@ -7,7 +7,7 @@ import torch
 from brute_force import PROMPTS, answer_lead
 from tiny_models import FAMILIES, tiny_model
 
-from mechlib.components import Component, nodes
+from mechlib.components import Component, heads_and_mlps
 from mechlib.models.tokens import option_tokens
 from mechlib.patching.weights import gradient_times_weight
 
@@ -46,7 +46,7 @@ def test_scores_equal_plain_autograd_over_the_whole_network(family):
     model = tiny_model(family)
     batches = [plain_products(model, PROMPTS[start : start + BATCH_SIZE]) for start in range(0, len(PROMPTS), BATCH_SIZE)]
     scores = gradient_times_weight(model, PROMPTS, batch_size=BATCH_SIZE)
-    assert scores.values.keys() == {*nodes(model.architecture), *groups(model.architecture)}
+    assert scores.values.keys() == {*heads_and_mlps(model.architecture), *groups(model.architecture)}
     expected = {component: [summed(products, component) for products, _ in batches] for component in scores.values}
     total = sum(sum(found) for found in expected.values())
     for component, found in expected.items():

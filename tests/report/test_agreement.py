@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechlib.components import Architecture, Component, modules, nodes
+from mechlib.components import Architecture, Component, heads_and_mlps, modules
 from mechlib.patching.pairs import POSITIONS
 from mechlib.patching.scores import Scores
 from mechlib.report.agreement import captured, jaccard, random_mlp_draws, rank_correlation, stability, with_exact
 
 ARCH = Architecture(n_layers=6, n_heads=2, n_key_value_heads=1, d_model=16, d_head=8, d_mlp=20)
-NODES = nodes(ARCH)
+NODES = heads_and_mlps(ARCH)
 MLPS = modules(ARCH, ["mlp"])
 KINDS = pytest.mark.parametrize("kind", ["head", "mlp"])
 numbers = st.floats(-5, 5)

@@ -10,7 +10,7 @@ from small_book import PAGES, ROOT, SMALL, save_facts, save_model
 
 from mechlib.report import agreement
 from mechlib.report import page as module
-from mechlib.report.parameters import parse, read_pages, resolve
+from mechlib.report.parameters import page_values, parse, read_pages
 from mechlib.runs.profiles import PROFILES
 
 BOOK = {page.name: page for page in read_pages(ROOT / "book")}
@@ -40,7 +40,7 @@ def run(folder, monkeypatch):
     def run(name, more=""):
         pages = list(BOOK.values())
         words = f"MODEL={folder / 'tiny'} FACTS={folder / 'facts.csv'} {SMALL} RANDOM_DRAWS=9 {MORE.get(name, '')} {more}"
-        values, space = resolve(pages, parse(words, pages))[name], {}
+        values, space = page_values(pages, parse(words, pages))[name], {}
         for cell in BOOK[name].notebook.cells:
             if cell.cell_type == "code":
                 exec(compile(cell.source, name, "exec"), space)

@@ -61,7 +61,7 @@ def test_nulls_are_lines_of_their_own():
     table = robustness.outcomes([*STUDY, *nulls])
     assert dict(zip(table.null, table.forget, strict=True))["permuted answers"] == 0.2
     assert len(table) == 10
-    assert robustness.under([*STUDY, *nulls], *HARD).null.tolist() == ["", "", ""]
+    assert robustness.outcomes_of_attack([*STUDY, *nulls], *HARD).null.tolist() == ["", "", ""]
 
 
 def test_values_of_a_set_come_in_the_order_of_subjects():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechlib.evals.capability import SIGNAL
+from mechlib.evals.benchmarks import SIGNAL
 from mechlib.report import audits, side_effects
 
 

@@ -220,7 +220,7 @@ def test_texts_count_by_their_content_where_they_are_used(monkeypatch, tmp_path)
 
 @pytest.mark.parametrize(("task", "other", "table"), [
     ("sports-athlete-editing", "world_facts", world_facts), ("counterfact-editing", "athletes", athletes)])  # fmt: skip
-def test_facts_of_the_other_family_count_for_consequences(monkeypatch, task, other, table):
+def test_facts_of_the_other_domain_count_for_consequences(monkeypatch, task, other, table):
     before, fewer = ids(task=task), FactSet("fewer", table().facts[:-1])
     monkeypatch.setattr(f"mechlib.runs.specs.{other}", lambda: fewer)
     assert differing(before, ids(task=task)) == {"consequences"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mechlib
-from mechlib.report.parameters import parse, read_page, read_pages, resolve, same, studies, study
+from mechlib.report.parameters import page_values, parse, read_page, read_pages, same, studies, study
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.study import Study
 
@@ -98,12 +98,12 @@ def test_an_unknown_parameter_is_one_line_with_the_known_ones(pages, text):
 
 
 def test_nothing_given_leaves_every_page_its_own(pages):
-    assert resolve(pages, {}) == {page.name: dict(page.parameters) for page in pages}
+    assert page_values(pages, {}) == {page.name: dict(page.parameters) for page in pages}
 
 
 def test_what_is_given_counts_for_all_pages_that_have_it(pages):
     given = {"SEED": 7, "LEARNING_RATE": 5e-5, "FORMATS": ["cloze"], "RANDOM_DRAWS": 5}
-    values = resolve(pages, given)
+    values = page_values(pages, given)
     for page in pages:
         changed = {name: value for name, value in values[page.name].items() if not same(value, page.parameters[name])}
         assert changed == {name: value for name, value in given.items() if name in page.parameters and name not in page.fixed}
@@ -120,45 +120,45 @@ def test_what_is_given_counts_for_all_pages_that_have_it(pages):
 ])  # fmt: skip
 def test_a_change_in_a_page_s_cell_flows_to_the_later_pages_only(edited, before, after, name, value):
     pages = edited(EDITING, before, after)
-    values = resolve(pages, {})
+    values = page_values(pages, {})
     found = {page.name: values[page.name][name] for page in pages if name in page.parameters and name not in (*page.own, *page.fixed)}
     assert found == {page: value if page >= EDITING else WRITTEN[name] for page in found}
     assert {EDITING, PROMPTING} <= set(found)
 
 
 def test_a_changed_list_flows_too(edited):
-    values = resolve(edited("01_facts", "\nFORMATS = None", '\nFORMATS = ["one_shot", "cloze"]'), {})
+    values = page_values(edited("01_facts", "\nFORMATS = None", '\nFORMATS = ["one_shot", "cloze"]'), {})
     assert values[PROMPTING]["FORMATS"] == values["01_facts"]["FORMATS"] == ["one_shot", "cloze"]
 
 
 def test_a_page_may_differ_from_the_earlier_pages(edited):
     edited("01_facts", "SEED = 0", "SEED = 1")
-    values = resolve(edited(EDITING, "SEED = 0", "SEED = 2"), {})
+    values = page_values(edited(EDITING, "SEED = 0", "SEED = 2"), {})
     assert [values[name]["SEED"] for name in NAMES[:6]] == [1, 1, 1, 1, 2, 2]
 
 
 def test_what_is_given_beats_a_changed_cell(edited):
-    values = resolve(edited(EDITING, "STEPS = None", "STEPS = 7"), {"STEPS": 9})
+    values = page_values(edited(EDITING, "STEPS = None", "STEPS = 7"), {"STEPS": 9})
     assert {values[name]["STEPS"] for name in (EDITING, PROMPTING)} == {9}
 
 
 def test_a_fixed_parameter_does_not_flow_on(pages):
     """The page about world facts is about another task than the pages after it."""
-    values = resolve(pages, {})
+    values = page_values(pages, {})
     assert values[WORLD]["TASK"] == "counterfact-editing" != DEFAULTS.task
     assert values[EDITING]["TASK"] == values[PROMPTING]["TASK"] == DEFAULTS.task
 
 
 @pytest.mark.parametrize(("name", "value"), [("KNOWN_FORMAT", "statement"), ("EDIT_FORMAT", "few_shot")])
 def test_a_change_of_a_fixed_parameter_stays_on_its_page(edited, name, value):
-    values = resolve(edited(WORLD, f"\n{name} = None", f"\n{name} = {value!r}"), {})
+    values = page_values(edited(WORLD, f"\n{name} = None", f"\n{name} = {value!r}"), {})
     assert values[WORLD][name] == value
     assert [page for page, own in values.items() if page != WORLD and name in own and own[name] == value] == []
 
 
 def test_a_fixed_parameter_does_not_come_from_outside(pages):
     world = next(page for page in pages if page.name == WORLD)
-    values = resolve(pages, parse("FORMATS=question KNOWN_FORMAT=cloze EDIT_FORMAT=cloze TASK=sports-unlearning SEED=3", pages))
+    values = page_values(pages, parse("FORMATS=question KNOWN_FORMAT=cloze EDIT_FORMAT=cloze TASK=sports-unlearning SEED=3", pages))
     assert {"TASK", "FORMATS", "KNOWN_FORMAT", "EDIT_FORMAT"} <= set(world.fixed)
     assert {name: values[WORLD][name] for name in world.fixed} == {name: world.parameters[name] for name in world.fixed}
     assert (values[WORLD]["SEED"], values[EDITING]["SEED"]) == (3, 3)
@@ -179,15 +179,15 @@ def test_an_own_parameter_neither_comes_from_earlier_pages_nor_flows_on_but_can_
     pages = edited(WHOLE, "\nFORGET_SETS = 1", "\nFORGET_SETS = 2")
     assert {page.name for page in pages if "FORGET_SETS" in page.own} >= {WHOLE}
     shared = [page.name for page in pages if page.name >= EDITING and "FORGET_SETS" in page.parameters and "FORGET_SETS" not in page.own]
-    values = resolve(pages, {})
+    values = page_values(pages, {})
     assert values[WHOLE]["FORGET_SETS"] == 2
     assert len(shared) > 1
     assert {values[name]["FORGET_SETS"] for name in shared} == {3}
-    assert {own["FORGET_SETS"] for own in resolve(pages, {"FORGET_SETS": 5}).values() if "FORGET_SETS" in own} == {5}
+    assert {own["FORGET_SETS"] for own in page_values(pages, {"FORGET_SETS": 5}).values() if "FORGET_SETS" in own} == {5}
 
 
 def test_a_page_of_several_tasks_has_a_study_of_each_and_other_pages_have_one(pages):
-    values = resolve(pages, {"SEED": 4})
+    values = page_values(pages, {"SEED": 4})
     found = {page.name: studies(page, values[page.name]) for page in pages}
     assert [own.task for own in found[WHOLE]] == ["full-sports-editing", "sports-unlearning"]
     assert found[EDITING] == (study(values[EDITING]),)
@@ -228,7 +228,7 @@ def test_a_plain_value_is_no_error(edited, cell, value):
 
 @pytest.mark.parametrize("value", ["{[1]:2}", "-" * 100_000 + "1", "(" * 500])
 def test_what_python_cannot_read_is_one_line(pages, value):
-    values = resolve(pages, parse(f"RELEARNING={value}", pages))
+    values = page_values(pages, parse(f"RELEARNING={value}", pages))
     with pytest.raises(ParameterError, match="RELEARNING"):
         [studies(page, values[page.name]) for page in pages]
 
@@ -237,7 +237,7 @@ def test_what_python_cannot_read_is_one_line(pages, value):
 def test_one_word_for_a_list_is_a_list_on_every_page(pages, name):
     """Pages loop over what the study made of these: a bare word would be looped over letter by letter."""
     word = getattr(DEFAULTS, name.lower())[0]
-    values = resolve(pages, parse(f"{name}={word}", pages))
+    values = page_values(pages, parse(f"{name}={word}", pages))
     having = [page for page in pages if name in page.parameters and name not in page.fixed]
     found = {page.name: getattr(own, name.lower()) for page in having for own in studies(page, values[page.name])}
     assert len(found) > 1
@@ -246,14 +246,14 @@ def test_one_word_for_a_list_is_a_list_on_every_page(pages, name):
 
 
 def test_a_study_takes_a_page_s_parameters(pages):
-    values = resolve(pages, parse("LEARNING_RATE=5e-5 FORMATS=cloze,question STEPS=20", pages))
+    values = page_values(pages, parse("LEARNING_RATE=5e-5 FORMATS=cloze,question STEPS=20", pages))
     first, third = study(values["01_facts"]), study(values[EDITING])
     assert (first.formats, first.learning_rate) == (("cloze", "question"), None)
     assert (third.learning_rate, third.steps) == (5e-5, 20)
 
 
 def test_the_settings_of_an_attack_can_be_given_and_reach_its_study(pages):
-    values = resolve(pages, parse("RELEARNING={'steps':7} STOP_AT=1 SEEDS=2", pages))
+    values = page_values(pages, parse("RELEARNING={'steps':7} STOP_AT=1 SEEDS=2", pages))
     having = [page for page in pages if "RELEARNING" in page.parameters and "RELEARNING" not in page.fixed]
     assert having
     for own in (own for page in having for own in studies(page, values[page.name])):

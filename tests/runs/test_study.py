@@ -19,7 +19,7 @@ from mechlib.runs.tasks import TASKS
 pytestmark = pytest.mark.precision
 
 SPORT_FORMATS = formats_of(SPORT)
-FAMILY_FORMATS = TASKS["sports-athlete-editing"].family.formats
+DOMAIN_FORMATS = TASKS["sports-athlete-editing"].domain.formats
 QUICK = PROFILES["quick"]
 
 
@@ -35,7 +35,7 @@ def chosen(study):
         "know": study.known,
         "text": study.text("train"),
         "damage text": study.text("damage"),
-        "lookup": study.evidence[study.kind.family.lookup],
+        "lookup": study.evidence[study.kind.domain.lookup],
         "trace": study.evidence["causal_tracing"],
         "attribution": study.evidence["attribution_patching"],
         "circuits": study.circuits,
@@ -159,7 +159,7 @@ def test_the_same_parameters_name_the_same_runs():
 @pytest.mark.parametrize("written", [
     {"steps": QUICK.steps, "forget_sets": QUICK.n_sets, "seeds": QUICK.n_seeds, "stop_at": QUICK.stop_at},
     {"learning_rate": 1e-4, "forget_coefficient": 1.0},
-    {"formats": [form for form in FAMILY_FORMATS if form in QUICK.formats], "localizations": list(QUICK.localizations)},
+    {"formats": [form for form in DOMAIN_FORMATS if form in QUICK.formats], "localizations": list(QUICK.localizations)},
     {name: dict(reversed(plan.settings["quick"].items())) for name, plan in ATTACKS.items()},
     {"known_format": "few_shot", "edit_format": "one_shot", "lookup_rule": "paper", "task": "sports-athlete-editing"},
 ])  # fmt: skip

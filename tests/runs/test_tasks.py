@@ -15,8 +15,8 @@ from mechlib.runs.stages.evidence import SCORED
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import COUNTERFACT, SPORTS, TASKS
 
-WORLDLY = [key for key, task in TASKS.items() if task.family is COUNTERFACT]
-SPORTY = [key for key, task in TASKS.items() if task.family is SPORTS]
+WORLDLY = [key for key, task in TASKS.items() if task.domain is COUNTERFACT]
+SPORTY = [key for key, task in TASKS.items() if task.domain is SPORTS]
 EDITING = Study(task="counterfact-editing")
 
 
@@ -58,7 +58,7 @@ def test_world_facts_are_asked_with_one_demonstration_and_in_other_words():
 def test_a_task_s_own_formats_are_possible(key):
     study, task = Study(task=key), TASKS[key]
     assert {study.known_format, study.edit_format, *study.formats} <= set(task.possible_formats)
-    assert all(set(FORMATS[form].wordings) <= set(task.family.relation.wordings) for form in task.possible_formats)
+    assert all(set(FORMATS[form].wordings) <= set(task.domain.relation.wordings) for form in task.possible_formats)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_format_that_the_relation_lacks_is_one_line_with_those_it_has(keys, la
 
 
 @pytest.mark.parametrize("key", TASKS)
-def test_a_task_starts_from_the_table_of_its_family(key, published):
+def test_a_task_starts_from_the_table_of_its_domain(key, published):
     assert Study(task=key).table == (world_facts() if key in WORLDLY else athletes())
     other = {"facts": published} if key in WORLDLY else {"world_facts": published}
     assert Study(task=key, **other).known.id == Study(task=key).known.id
@@ -145,7 +145,7 @@ def test_a_sequential_edit_has_as_many_parts_as_the_profile_goes(profile, parts)
 
 @pytest.mark.parametrize("key", TASKS)
 def test_a_page_gets_no_more_evidence_than_its_localizations_need(key):
-    lookup = TASKS[key].family.lookup
+    lookup = TASKS[key].domain.lookup
 
     def needed(*localizations):
         return {columns["evidence"] for columns, _ in Study(task=key, localizations=localizations).runs("evidence")}

@@ -14,8 +14,8 @@ from mechlib.stats import (
     Interval,
     compare,
     equivalent,
-    family,
     holm,
+    holm_adjusted,
     paired_difference,
     sign_flip,
 )
@@ -121,9 +121,9 @@ def test_a_family_adjusts_over_all_its_comparisons_and_verdicts_follow():
     clear = compare(*noisy(0.5), "higher")
     assert clear.p == 2 / 256
     same = {f"arm {number}": clear for number in range(6)}
-    assert {one.adjusted for one in family(same).values()} == {12 / 256}
-    assert {one.verdict for one in family(same).values()} == {"supported"}
-    crowded = family({**same, "seventh": clear})
+    assert {one.adjusted for one in holm_adjusted(same).values()} == {12 / 256}
+    assert {one.verdict for one in holm_adjusted(same).values()} == {"supported"}
+    crowded = holm_adjusted({**same, "seventh": clear})
     assert {one.adjusted for one in crowded.values()} == {14 / 256}
     assert {one.verdict for one in crowded.values()} == {"undecided"}
     assert {one.p for one in crowded.values()} == {2 / 256}
@@ -132,13 +132,13 @@ def test_a_family_adjusts_over_all_its_comparisons_and_verdicts_follow():
 def test_a_family_leaves_alone_what_has_no_p_value():
     members = {"clear": compare(*noisy(0.5), "higher"), "few": compare(*noisy(0.5, sets=2), "higher"),
                "none": compare(*noisy(0.0, spread=2.0), "higher")}  # fmt: skip
-    found = family(members)
+    found = holm_adjusted(members)
     assert list(found) == list(members)
     assert found["few"] == members["few"]
     tested = holm({name: members[name].p for name in ("clear", "none")})
     assert {name: found[name].adjusted for name in tested} == tested
-    assert family(found) == found
-    assert family({}) == {}
+    assert holm_adjusted(found) == found
+    assert holm_adjusted({}) == {}
 
 
 def test_what_is_not_a_number_or_not_there_is_refused():

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mechlib.evals.answers import Answer, ask
+from mechlib.evals.answers import Answer, answer_prompts
 from mechlib.facts import Fact, Prompt, PromptFormat, demonstration_subjects, neighbourhood, prompts
-from mechlib.facts.fact import deal
+from mechlib.facts.fact import stratified_order
 from mechlib.models.tokens import distinct
 from mechlib.runs.knowledge import halves, known_facts, unknown_facts
 from mechlib.runs.spec import Stage
@@ -47,19 +47,19 @@ def known(work: Work[KnownSettings]) -> Result:
     """Rows are the answers of the unedited model. Facts whose answers its tokens cannot tell apart are left out."""
     facts = [fact for fact in work.context.facts if fact.subject not in demonstration_subjects()]
     if work.settings.sample is not None:
-        facts = deal(facts, random.Random(0))[: work.settings.sample]
+        facts = stratified_order(facts, random.Random(0))[: work.settings.sample]
     asked = [one for one in prompts(facts, work.settings.format) if not one.open or distinct(work.model, one)]
     rows: list[Answer] = []
     for start in range(0, len(asked), 64):
-        rows += ask(work.model, asked[start : start + 64])
-        work.report(len(rows), len(asked))
+        rows += answer_prompts(work.model, asked[start : start + 64])
+        work.progress(len(rows), len(asked))
     return Result([asdict(row) for row in rows])
 
 
 def answers(work: Work[AnswerSettings]) -> Result:
     """Rows are answers of the edited or unedited model, by ``group``."""
     model = work.edited
-    return Result([asdict(row) for group, asked in grouped(work, work.settings) for row in ask(model, asked, group)])
+    return Result([asdict(row) for group, asked in grouped(work, work.settings) for row in answer_prompts(model, asked, group)])
 
 
 def grouped(work: Work[Any], settings: AnswerSettings, fold: int | None = None) -> Iterator[tuple[Group, list[Prompt]]]:

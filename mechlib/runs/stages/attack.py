@@ -8,7 +8,7 @@ from typing import Any
 
 from mechlib.attacks.attack import Attacked, Knowledge
 from mechlib.attacks.registry import ATTACKS
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import Prompt, prompts
 from mechlib.runs.knowledge import halves
 from mechlib.runs.spec import Stage
@@ -49,12 +49,12 @@ def attacked(work: Work[AttackSettings]) -> Result:
     attack = ATTACKS[settings.attack].run(work.edited, knowledge, settings.asked.seed or 0, **settings.settings)
     for done, one in enumerate(attack, start=1):
         rows += _rows(one, asked)
-        work.report(done, done + 1)
+        work.progress(done, done + 1)
     return Result(rows)
 
 
 def _rows(one: Attacked, asked: Sequence[tuple[Group, Prompt]]) -> list[dict[str, Any]]:
-    answers = ask(one.model, [one.rewrite(prompt) for _, prompt in asked])
+    answers = answer_prompts(one.model, [one.rewrite(prompt) for _, prompt in asked])
     return [
         {"setting": one.setting, "step": one.step, **asdict(answer), "group": group}
         for (group, _), answer in zip(asked, answers, strict=True)

@@ -48,7 +48,7 @@ def edited(work: Work[EditSettings]) -> Result:
         prompts(splits.retained(splits.maintain_train, about.forget_set), about.format),
         [row["tokens"] for row in work.inputs["texts"].rows],
         EditConfig(**{**asdict(work.settings.training), **chosen}),
-        work.context.report,
+        work.context.progress,
     )
     whole = merge(before, delta) if before else delta
     whole.save(work.folder / FILE)
@@ -67,7 +67,7 @@ def masked(work: Work[MaskSettings]) -> Result:
         prompts(splits.retained(splits.maintain_train, about.forget_set), about.format),
         [row["tokens"] for row in work.inputs["texts"].rows],
         work.settings.training,
-        work.context.report,
+        work.context.progress,
     )
     mask.save(work.folder / MASK)
     return Result([asdict(step) for step in history], {"masked": mask.masked, "weights": len(mask.values)})

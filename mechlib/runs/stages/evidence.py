@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from mechlib.components import nodes
+from mechlib.components import heads_and_mlps
 from mechlib.facts import Fact, Prompt, PromptFormat, prompts
 from mechlib.localize.path_lookup import extraction_heads, receiver_layer
 from mechlib.models.precision import Precision, fast_precision
@@ -59,7 +59,7 @@ def localizing(work: Work[EvidenceSettings]) -> list[Prompt]:
 def _scored(work: Work[EvidenceSettings], *, score: Callable[..., Scores]) -> Result:
     settings = work.settings
     precision = settings.precision or fast_precision()
-    scores = score(work.model, localizing(work), seed=settings.seed, precision=precision, report=work.context.report)
+    scores = score(work.model, localizing(work), seed=settings.seed, precision=precision, progress=work.context.progress)
     return Result(value=scores.to_json())
 
 
@@ -73,7 +73,7 @@ def _probed(work: Work[EvidenceSettings]) -> Result:
 def _paths(work: Work[EvidenceSettings]) -> Result:
     """``direct``: heads and MLPs on the answer; ``stream``: MLPs on the stream that the lowest extraction head reads."""
     asked, settings = localizing(work), work.settings
-    how: dict[str, Any] = {"seed": settings.seed, "precision": settings.precision or fast_precision(), "report": work.context.report}
+    how: dict[str, Any] = {"seed": settings.seed, "precision": settings.precision or fast_precision(), "progress": work.context.progress}
     direct = direct_effects(work.model, asked, **how)
     heads = extraction_heads(direct)
     stream = effects_on_stream(work.model, asked, receiver_layer(heads), **how)
@@ -134,8 +134,8 @@ def circuits(work: Work[CircuitSettings]) -> Result:
     scores = {name: Scores.from_json(result.value) for name, result in work.inputs.items() if name != "known"}
     facts = sorted(work.splits(settings.splits).maintain_test.facts[: settings.count], key=lambda fact: fact.relation)
     rows = faithfulness(
-        work.model, prompts(facts, settings.format), rankings(scores, nodes(work.model.architecture)), seed=settings.seed,
-        precision=settings.precision or fast_precision(), report=work.context.report,
+        work.model, prompts(facts, settings.format), rankings(scores, heads_and_mlps(work.model.architecture)), seed=settings.seed,
+        precision=settings.precision or fast_precision(), progress=work.context.progress,
     )  # fmt: skip
     return Result([asdict(row) for row in rows])
 

@@ -11,8 +11,8 @@ from mechlib.components import Component, Localization
 from mechlib.edit.general_text import prose
 from mechlib.edit.weight_masking import FILE as MASK
 from mechlib.edit.weight_masking import Mask, discretized
-from mechlib.evals.answers import ask
-from mechlib.evals.capability import general_facts
+from mechlib.evals.answers import answer_prompts
+from mechlib.evals.general_facts import general_facts
 from mechlib.evals.damage import damage
 from mechlib.evals.depth import Reference, depth, references
 from mechlib.evals.head_projection import head_projection
@@ -20,7 +20,7 @@ from mechlib.evals.latent import latent
 from mechlib.evals.mechanisms import touched
 from mechlib.evals.reverse import consequence_prompts, followed, reverse, usable
 from mechlib.facts import PromptFormat, athletes, prompts, world_facts
-from mechlib.facts.fact import deal
+from mechlib.facts.fact import stratified_order
 from mechlib.localize.path_lookup import extraction_heads, extraction_mlps
 from mechlib.patching.scores import Scores
 from mechlib.runs.spec import Stage
@@ -69,9 +69,9 @@ def read_inside(work: Work[AuditSettings]) -> Result:
     rows: list[dict[str, Any]] = []
     if not asked[0].open:
         rows += [{"audit": "probe", **asdict(row)} for row in latent(model, prompts(others[:TRAIN], about.format), asked, seed)]
-    work.report(1, 3)
+    work.progress(1, 3)
     rows += [{"audit": "projection", **asdict(row)} for row in head_projection(model, asked)]
-    work.report(2, 3)
+    work.progress(2, 3)
     known = _references(work.inputs["unedited"].rows) if "unedited" in work.inputs else references(original, asked, seed, draws=1)
     rows += [{"audit": "depth", **asdict(row)} for row in depth(model, original, asked, known)]
     return Result(rows)
@@ -90,14 +90,14 @@ def consequences(work: Work[AuditSettings]) -> Result:
     about = work.settings.about
     forget = work.splits(about.splits).forget[about.forget_set].facts
     sports, model = forget[0].relation == "sport", work.edited
-    general = deal(world_facts() if sports else athletes(), random.Random(work.settings.seed))[:GENERAL]
+    general = stratified_order(world_facts() if sports else athletes(), random.Random(work.settings.seed))[:GENERAL]
     asked = consequence_prompts(forget, usable(work.model)[0]) if sports else []
     unedited = work.inputs["unedited"].rows if "unedited" in work.inputs else None
     rows: list[dict[str, Any]] = [{"ripple": "reverse", **asdict(row)} for row in (reverse(model, forget) if sports else [])]
-    work.report(1, 3)
+    work.progress(1, 3)
     passes = None if unedited is None else _passes(unedited)
     rows += [{"ripple": "consequence", **asdict(row)} for row in followed(model, asked, passes)]
-    work.report(2, 3)
+    work.progress(2, 3)
     after = general_facts(model, general, about.format, forget)
     before = [row.correct for row in after] if unedited is None else [row["correct"] for row in unedited if row["ripple"] == "general"]
     rows += [{"ripple": "general", **asdict(row), "before": known} for row, known in zip(after, before, strict=True)]
@@ -133,8 +133,8 @@ def zeroed(work: Work[ZeroedSettings]) -> Result:
         model = edit.edited(work.model)
         for group, facts in groups.items():
             for form in settings.formats:
-                rows += [{"size": size, **asdict(row)} for row in ask(model, prompts(facts, form), group)]
-        work.report(done, len(settings.sizes))
+                rows += [{"size": size, **asdict(row)} for row in answer_prompts(model, prompts(facts, form), group)]
+        work.progress(done, len(settings.sizes))
     covered = touched(Localization.from_json(work.inputs["localize"].value), mechanisms, arch)
     return Result(rows, {"covered": [asdict(row) for row in covered], "zeroed": touched_by, "masked": mask.masked})
 

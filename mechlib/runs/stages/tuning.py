@@ -8,7 +8,7 @@ from typing import Any
 
 from mechlib.components import Localization
 from mechlib.edit.train import EditConfig, edit
-from mechlib.evals.answers import ask
+from mechlib.evals.answers import answer_prompts
 from mechlib.evals.damage import damage
 from mechlib.facts import Fact, PromptFormat, prompts
 from mechlib.runs.knowledge import SplitSettings
@@ -41,9 +41,10 @@ def trial(work: Work[TrialSettings]) -> Result:
     forget, maintain = _divided(splits.validate.facts, splits.localize.facts, settings.splits)
     _, retain = _divided(splits.validate.facts, splits.maintain_train.facts, settings.splits)
     texts, others = ([row["tokens"] for row in work.inputs[role].rows] for role in ("texts", "other texts"))
-    delta, _ = edit(work.model, localization, prompts(forget, form), prompts(retain, form), texts, settings.training, work.context.report)
+    delta, _ = edit(work.model, localization, prompts(forget, form), prompts(retain, form), texts, settings.training, work.context.progress)
     model = delta.edited(work.model)
-    rows = [row for group, facts in (("forget", forget), ("maintain", maintain)) for row in ask(model, prompts(facts, form), group)]
+    groups = {"forget": forget, "maintain": maintain}
+    rows = [row for group, facts in groups.items() for row in answer_prompts(model, prompts(facts, form), group)]
     harm = damage(work.model, delta, {"samples": others[: settings.count]})
     change = sum(row.loss_after - row.loss_before for row in harm) / len(harm)
     tried = {"learning_rate": settings.training.learning_rate, "forget_coefficient": settings.training.forget_coefficient}
