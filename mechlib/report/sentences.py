@@ -67,6 +67,8 @@ def success(curves: Rows, stop_at: float) -> str:
     count = sum(map(sum, reached.values()))
     if count == len(runs):
         return f"All {count} edits got there."
+    if not count:
+        return f"None of the {len(runs)} edits got there before its last step: they are not compared at one success."
     short = ", ".join(f"{label(key)} {sum(found)} of {len(found)}" for key, found in reached.items() if not all(found))
     return f"Only {count} of {len(runs)} edits got there before their last step ({short}): the others are not compared at one success."
 
