@@ -76,7 +76,7 @@ test: setup  ## the whole test suite
 	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-precisions: setup  ## the tests about precision, for a machine whose fast one is bfloat16, and for one where it is float32
-	@for precision in bfloat16 float32; do MECHLIB_PRECISION=$$precision $(VENV)/bin/python -m pytest -m precision || exit 1; done
+	@for precision in bfloat16 float32; do MECHLIB_PRECISION=$$precision $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m precision || exit 1; done
 
 check: setup  ## style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/pyright
