@@ -42,16 +42,18 @@ class Difference:
 def sample(kept: Iterable[RunSpec], number: int, seed: int) -> list[RunSpec]:
     """About ``number`` of the kept runs, of every stage, in an order in which runs of one edit stand together.
 
-    Stratified by stage: edits (and the unedited model) are drawn at random, and of each up to two runs of every
-    stage that start from it, until there are enough.
+    Stratified by stage: of the unedited model, then of edits that are drawn at random, up to two runs of every stage that start
+    from it, until there are enough.
     """
     generator, runs = random.Random(seed), {spec.id: spec for spec in kept}
     groups: dict[str, list[RunSpec]] = {}
     for spec in sorted(runs.values(), key=lambda spec: spec.id):
         edit = spec if spec.stage.name == "edit" else spec.inputs.get("edit")
         groups.setdefault(edit.id if edit else "", []).append(spec)
-    order = sorted(groups)
+    # What starts from no edit comes first: it is cheap, and so no stage is left out.
+    order = sorted(key for key in groups if key)
     generator.shuffle(order)
+    order = [*(key for key in groups if not key), *order]
     chosen: dict[str, RunSpec] = {}
     for key in order:
         taken: Counter[str] = Counter()

@@ -108,3 +108,15 @@ def test_a_summary_is_one_line_a_stage():
     # None of two answers and all of six.
     assert (found["answers changed"], found["other number of rows"]) == (0.75, 1)
     assert (lines["edit"]["answers changed"], lines["edit"]["largest difference"]) == (None, 0.5)
+
+
+def test_no_stage_is_left_out_of_a_sample():
+    study = Study(localizations=("random", "all_mlps"), forget_sets=2, steps=2)
+    arms = [(key, number, 0) for key in study.localizations for number in (0, 1)]
+    kept = [study.known, *(study.answers(None, number, 0, "one_shot") for number in (0, 1)), *(study.edit(*arm) for arm in arms),
+            *(study.answers(*arm, "one_shot") for arm in arms), *(study.damage(*arm) for arm in arms),
+            *(study.attack("relearning", *arm, 0) for arm in arms)]  # fmt: skip
+    for seed in range(5):
+        chosen = sample(kept, 8, seed)
+        assert {spec.stage.name for spec in chosen} == {"known", "answers", "edit", "damage", "attack"} and len(chosen) == 8
+        assert any(spec.stage.name == "answers" and "edit" not in spec.inputs for spec in chosen)
