@@ -42,7 +42,8 @@ page.number("n_kept", int(kept.runs.sum()))
 tables.styled(kept)
 
 # %% [markdown]
-# *{glue:text}`n_kept` runs. What a run did not record is said to be so.*
+# *{glue:text}`n_kept` runs. What a run did not record is said to be so. Runs of before this way of finding them recorded neither: for
+# them the commit is the one that kept their rows, and machine and precision are from the notes of whoever computed them.*
 
 # %% [markdown]
 # ## Computed again
