@@ -7,22 +7,22 @@ neighbourhood prompts; our table's come from its relations.
 
 from __future__ import annotations
 
-import ast
 import csv
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from mechlib.facts.fact import Fact, FactError, FactSet
+from mechlib.facts.fact import Fact, FactError, FactSet, LeftOut, composed
+from mechlib.facts.reading import Row, literal, plain, rows, texts
 from mechlib.facts.relations import WORLD
 
 SHIPPED = Path(__file__).with_name("world_facts.csv")
-# A list that was written out by numpy: strings in quotes, without commas.
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+FILES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+COLUMNS = ("subject", "relation", "relation_id", "target_true", "target_false", "requested_rewrite", "paraphrase_prompts",
+           "neighborhood_prompts")  # fmt: skip
 
 
 def world_facts() -> FactSet:
@@ -32,9 +32,9 @@ def world_facts() -> FactSet:
     itself: it does not depend on what else is in the table.
     """
     with SHIPPED.open(encoding="utf-8", newline="") as lines:
-        rows = [Fact(row["subject"], row["relation"], row["answer"]) for row in csv.DictReader(lines)]
-    answers = {relation.key: sorted({fact.answer for fact in rows if fact.relation == relation.key}) for relation in WORLD}
-    return FactSet("world_facts", tuple(replace(fact, target=_target(fact, answers[fact.relation])) for fact in rows))
+        facts = [Fact(row["subject"], row["relation"], row["answer"]) for row in csv.DictReader(lines)]
+    answers = {relation.key: sorted({fact.answer for fact in facts if fact.relation == relation.key}) for relation in WORLD}
+    return FactSet("world_facts", tuple(replace(fact, target=_target(fact, answers[fact.relation])) for fact in facts))
 
 
 def _target(fact: Fact, answers: Sequence[str]) -> str:
@@ -43,66 +43,86 @@ def _target(fact: Fact, answers: Sequence[str]) -> str:
 
 
 def counterfact(source: str) -> FactSet:
-    """The published set: a ``.csv``, ``.parquet`` or ``.json`` file, or a hub data set ``owner/name`` or ``owner/name:split``.
+    """The published set: a file (see :mod:`mechlib.facts.reading`), or a hub data set ``owner/name`` or ``owner/name:split``.
 
-    A subject that a relation holds twice counts once. Raises :class:`FactError` if the source cannot
-    be read or lacks a column.
+    Left out, and listed in ``left_out``, is a subject that a relation holds already, a paraphrase that does not name the subject
+    and a neighbourhood text that does. Raises :class:`FactError`, with the row, if the source or an entry cannot be read or is missing.
     """
     facts: dict[tuple[str, str], Fact] = {}
-    for number, row in enumerate(_rows(source), start=1):
-        fact = _fact(row, f"{source}, row {number}")
-        facts.setdefault((fact.relation, fact.subject), fact)
+    left_out: list[LeftOut] = []
+    for row in _rows(source):
+        try:
+            fact, without = _fact(row)
+        except FactError as error:
+            raise FactError(f"{source}, {row.where}: {error}") from None
+        first = facts.setdefault((fact.relation, fact.subject), fact)
+        if first is not fact:
+            other = "" if fact.answer == first.answer else f", with the answer {first.answer}"
+            without = [LeftOut(str(fact), f"the subject stands in this relation before{other}", row.where)]
+        left_out += without
     if not facts:
         raise FactError(f"{source}: no rows")
-    return FactSet(Path(source).stem, tuple(facts.values()))
+    return FactSet(Path(source).stem, tuple(facts.values()), tuple(left_out))
 
 
-def _rows(source: str) -> Iterable[Mapping[str, Any]]:
-    import pandas as pd
-
-    # Text as it is written: a subject may be called "NA", or by a number.
-    read_csv: Any = partial(pd.read_csv, dtype=str, keep_default_na=False)
-    read_json: Any = pd.read_json
-    readers: dict[str, Any] = {".csv": read_csv, ".parquet": pd.read_parquet, ".json": partial(read_json, dtype=False)}
-    path = Path(source).expanduser()
+def _rows(source: str) -> Iterable[Row]:
     try:
-        if path.suffix in readers:
-            return readers[path.suffix](path).to_dict("records")
+        path = Path(source).expanduser()
+        is_file = path.suffix.lower() in FILES or path.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise FactError(f"{source}: cannot be read: {error}") from None
+    if is_file:
+        return rows(path, COLUMNS)
+    try:
         import datasets
 
         load_dataset: Any = datasets.load_dataset
         name, _, part = source.partition(":")
-        return load_dataset(name, split=part or "train").to_list()
-    except Exception as error:  # a hub or a parser can fail in many ways; all mean the same to a reader
+        listed: list[dict[str, Any]] = load_dataset(name, split=part or "train").to_list()
+        return [Row(f"row {number}", row) for number, row in enumerate(listed, start=1)]
+    except Exception as error:  # a hub can fail in many ways; all mean the same to a reader
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FactError(f"WORLD_FACTS={source}: no .csv, .parquet or .json file and no hub data set that can be read: {reason}") from None
+        raise FactError(f"WORLD_FACTS={source}: no {', '.join(FILES)} file and no hub data set that can be read: {reason}") from None
 
 
-def _fact(row: Mapping[str, Any], where: str) -> Fact:
-    try:
-        asked: Any = row.get("requested_rewrite")
-        asked = ast.literal_eval(_text(asked) or "{}") if asked is None or isinstance(asked, str | float) else asked
-        template = _text(row.get("relation")) or _text(asked["prompt"])
-        subject = (_text(row.get("subject")) or _text(asked["subject"])).strip()
-        true = (_text(row.get("target_true")) or _text(asked["target_true"]["str"])).strip()
-        false = (_text(row.get("target_false")) or _text(asked["target_new"]["str"])).strip()
-        relation = _text(row.get("relation_id")) or _text(asked.get("relation_id")) or template
-    except (AttributeError, KeyError, TypeError, ValueError, SyntaxError) as error:
-        raise FactError(f"{where}: needs subject, relation, target_true and target_false, or requested_rewrite: {error}") from None
-    if "{}" not in template or not (subject and true and false):
-        raise FactError(f"{where}: the relation '{template}' has no {{}} for the subject, or an entry is empty")
-    paraphrases = [text.replace(subject, "{}") for text in _texts(row.get("paraphrase_prompts")) if subject in text]
-    return Fact(subject, relation, true, false, (template, *paraphrases), tuple(_texts(row.get("neighborhood_prompts"))))
+def _fact(row: Row) -> tuple[Fact, list[LeftOut]]:
+    asked = _asked(row)
+
+    def entry(column: str, *keys: str) -> str:
+        inner: Any = asked
+        for key in keys:
+            inner = inner.get(key) if isinstance(inner, Mapping) else None
+        return plain(row.cells.get(column)) or plain(inner)
+
+    template, subject = entry("relation", "prompt"), entry("subject", "subject")
+    true, false = entry("target_true", "target_true", "str"), entry("target_false", "target_new", "str")
+    found = {"subject": subject, "relation": template, "target_true": true, "target_false": false}
+    if missing := [name for name, value in found.items() if not value]:
+        needs = "needs subject, relation, target_true and target_false, or requested_rewrite"
+        raise FactError(f"{needs}: without {' and '.join(missing)}")
+    wordings, near, left_out = [template], list[str](), list[LeftOut]()
+    mention = _mention(composed(subject))
+    for text in map(composed, texts(row.cells.get("paraphrase_prompts"))):
+        if "{}" in (worded := text if "{}" in text else mention.sub("{}", text)):
+            wordings.append(worded)
+        else:
+            left_out.append(LeftOut(text, f"the paraphrase does not name {subject}", row.where))
+    for text in map(composed, texts(row.cells.get("neighborhood_prompts"))):
+        if mention.search(text):
+            left_out.append(LeftOut(text, f"the neighbourhood text names {subject} itself", row.where))
+        else:
+            near.append(text)
+    return Fact(subject, entry("relation_id", "relation_id") or template, true, false, tuple(wordings), tuple(near)), left_out
 
 
-def _text(entry: Any) -> str:
-    """An entry as text. A missing one, which pandas gives as not a number, is empty."""
-    return "" if entry is None or entry != entry else str(entry)
+def _asked(row: Row) -> Mapping[str, Any]:
+    asked: Any = row.cells.get("requested_rewrite")
+    asked = literal(asked) if isinstance(asked, str) and asked.strip() else asked
+    return cast("Mapping[str, Any]", asked) if isinstance(asked, Mapping) else {}
 
 
-def _texts(listed: Any) -> list[str]:
-    if listed is None or isinstance(listed, float):
-        return []
-    if isinstance(listed, str):
-        return [str(ast.literal_eval(quoted)) for quoted in _QUOTED.findall(listed)]
-    return [str(text) for text in listed]
+def _mention(subject: str) -> re.Pattern[str]:
+    """The subject as words of their own, not inside others; in a script without cases words have no such borders."""
+    begins, ends = ("" if one.isalpha() and one.lower() == one.upper() else border for one, border in
+                    ((subject[:1], r"(?<!\w)"), (subject[-1:], r"(?!\w)")))  # fmt: skip
+    return re.compile(begins + r"\s+".join(map(re.escape, subject.split())) + ends)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 # An edit needs other facts to hold on to, however large its forget set is.
@@ -24,7 +25,9 @@ class Fact:
     A published fact brings its own ``wordings`` (a statement, then paraphrases; ``{}`` is the subject)
     and ``neighbourhood`` (texts about other subjects with the same answer); others leave both to their relation.
     With wordings of its own a fact can bring ``options`` (the answers that compete; none: every token does) and
-    ``demonstrations`` (other subjects and their answers). Raises :class:`FactError` if it brings these alone, or demonstrates itself.
+    ``demonstrations`` (other subjects and their answers). All text is kept in Unicode's composed form (NFC), without spaces around it.
+    Raises :class:`FactError` if it brings these alone or demonstrates itself, without a subject or an answer, if the edit target is
+    the answer, and for a wording without a place for the subject.
     """
 
     subject: str
@@ -37,6 +40,16 @@ class Fact:
     demonstrations: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
+        # The same name, however it was typed: as a subject, in a text and among the options.
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, composed(value))
+        if not self.subject or not self.answer:
+            raise FactError(f"a fact needs a subject and an answer: {self.subject or 'nobody'} -> {self.answer or 'nothing'}")
+        if self.target is not None and self.target.casefold() == self.answer.casefold():
+            raise FactError(f"{self.subject}: the edit target is the true answer, {self.answer}: give another")
+        for wording in self.wordings:
+            if "{}" not in wording:
+                raise FactError(f"{self.subject}: the wording '{wording}' has no {{}} for the subject")
         if (self.options or self.demonstrations) and not self.wordings:
             raise FactError(f"{self.subject} brings options or demonstrations: give it wordings, too, for a relation has its own")
         if self.subject in dict(self.demonstrations):
@@ -46,12 +59,32 @@ class Fact:
         return f"{self.subject} -> {self.answer}" + (f" (edit: {self.target})" if self.target else "")
 
 
+def composed(value: Any) -> Any:
+    """Text in NFC, without spaces around it; an entry that is only spaces is none. Tuples of text likewise."""
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value).strip()
+    return tuple(map(composed, value)) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a table holds and no study asks: ``what`` it is, ``why``, and ``where`` in the table it stands (empty: nowhere in particular)."""
+
+    what: str
+    why: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}{': ' if self.where else ''}{self.what}: {self.why}"
+
+
 @dataclass(frozen=True)
 class FactSet:
-    """A named sequence of facts, no (relation, subject) twice."""
+    """A named sequence of facts, no (relation, subject) twice. ``left_out``: what its source held besides; it is no part of the set."""
 
     name: str
     facts: tuple[Fact, ...]
+    left_out: tuple[LeftOut, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str]] = set()

@@ -37,7 +37,9 @@ class Prompt:
     """A text that ends before its answer, with the answers that compete for the next token.
 
     ``open``: every token competes, because the relation has no closed list of answers; ``options``
-    are then the true answer and the edit target.
+    are then the true answer and the edit target. ``behind``: so many characters follow the subject
+    (its last place in the wording); what is put before the text leaves it where it is. Raises
+    :class:`FactError` for a blank text.
     """
 
     text: str
@@ -48,16 +50,28 @@ class Prompt:
     target: str | None
     rotation: int = 0
     open: bool = False
+    behind: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise FactError(f"{self.fact.subject}: the prompt is empty")
 
     @property
     def subject_end(self) -> int:
-        """Character position right after the last mention of the subject."""
+        """Character position right after the subject's last place in the text; errors as of :attr:`subject_start`."""
         return self.subject_start + len(self.fact.subject)
 
     @property
     def subject_start(self) -> int:
-        """Character position of the last mention of the subject."""
-        return self.text.rindex(self.fact.subject)
+        """Character position where the wording puts the subject, the last of several.
+
+        A text that no wording made must hold the subject once: raises :class:`FactError` if it does not.
+        """
+        if self.behind is not None:
+            return len(self.text) - self.behind - len(self.fact.subject)
+        if self.text.count(self.fact.subject) != 1:
+            raise FactError(f"the prompt '{self.text}' does not say where its subject is: it must hold {self.fact.subject} once")
+        return self.text.index(self.fact.subject)
 
 
 FORMATS = {
@@ -98,14 +112,14 @@ def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
         raise FactError(f"the relation '{relation.key}' has no closed list of answers to choose from")
     choices = relation.options or tuple(word for word in (fact.answer, fact.target) if word is not None)
     lines: list[str] = []
+    # Demonstrations rotate differently from the question, so that no letter is given away.
     for number, (subject, answer) in enumerate(relation.demonstrations[: form.shots]):
-        # Demonstrations rotate differently from the question, so that no letter is given away.
         options = _rotated(choices, rotation + 1 + number)
-        lines.append(f"{_line(relation, form, subject, options)} {_spoken(form, answer, options)}")
+        lines.append(f"{_line(relation, form, subject, options)[0]} {_spoken(form, answer, options)}")
     options = _rotated(choices, rotation)
-    lines.append(_line(relation, form, fact.subject, options))
+    line, behind = _line(relation, form, fact.subject, options)
     return Prompt(
-        text="\n".join(lines),
+        text="\n".join([*lines, line]),
         fact=fact,
         format=form.key,
         options=tuple(f" {_spoken(form, option, options)}" for option in choices),
@@ -113,6 +127,7 @@ def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
         target=f" {_spoken(form, fact.target, options)}" if fact.target else None,
         rotation=rotation,
         open=relation.options is None,
+        behind=behind,
     )
 
 
@@ -134,7 +149,8 @@ def neighbourhood(fact: Fact, among: Iterable[Fact], form: PromptFormat) -> list
     """
     if fact.neighbourhood:
         own = prompt(fact, FORMATS["statement"])
-        return [replace(own, text=text, format="neighbourhood") for text in fact.neighbourhood]
+        # Such a text names another subject and does not say which.
+        return [replace(own, text=text, format="neighbourhood", behind=None) for text in fact.neighbourhood]
     others = [other for other in among if (other.relation, other.answer) == (fact.relation, fact.answer) and other.subject != fact.subject]
     return [replace(prompt(replace(other, target=fact.target), form), format="neighbourhood") for other in others]
 
@@ -148,6 +164,16 @@ def _spoken(form: PromptFormat, answer: str, options: tuple[str, ...]) -> str:
     return LETTERS[options.index(answer)] if form.letters else answer
 
 
-def _line(relation: Relation, form: PromptFormat, subject: str, options: tuple[str, ...]) -> str:
+def _line(relation: Relation, form: PromptFormat, subject: str, options: tuple[str, ...]) -> tuple[str, int]:
+    """The question without spaces at its end, where the answer brings its own, and how many characters follow the subject."""
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)) if form.letters else ""
-    return form.line.format(options=listed, **{name: relation.wording(name, subject) for name in form.wordings})
+    text, end = "", 0
+    for literal, name, _, _ in Formatter().parse(form.line):
+        text += literal
+        if name and name != "options":
+            worded, here = relation.worded(name, subject)
+            end = len(text) + here
+            text += worded
+        elif name:
+            text += listed
+    return text.rstrip(), len(text.rstrip()) - end

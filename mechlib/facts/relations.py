@@ -22,11 +22,13 @@ class Relation:
     demonstrations: tuple[tuple[str, str], ...] = ()
     options: tuple[str, ...] | None = None
 
-    def wording(self, name: str, subject: str) -> str:
-        """One wording with the subject in it; raises :class:`FactError` if the relation has no such wording."""
+    def worded(self, name: str, subject: str) -> tuple[str, int]:
+        """One wording with the subject in it, and where its last place ends; raises :class:`FactError` if there is no such wording."""
         if name not in self.wordings:
             raise FactError(f"the relation '{self.key}' has no wording '{name}' (it has: {', '.join(self.wordings)})")
-        return self.wordings[name].replace("{}", subject)
+        before, _, after = self.wordings[name].rpartition("{}")
+        until = before.replace("{}", subject) + subject
+        return until + after, len(until)
 
 
 def _open(key: str, statement: str, first: str, second: str, *demonstrations: tuple[str, str]) -> Relation:

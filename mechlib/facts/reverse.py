@@ -68,11 +68,13 @@ def consequence_prompt(fact: Fact, consequence: Consequence) -> Prompt:
     for word in (fact.answer, fact.target):
         if fact.relation != consequence.relation or (word is not None and word not in consequence.words):
             raise FactError(f"{fact.subject}: the consequence '{consequence.kind}' says nothing about {fact.relation} '{word}'")
+    before, _, after = consequence.wording.rpartition("{}")
     return Prompt(
-        text=consequence.wording.replace("{}", fact.subject),
+        text=before.replace("{}", fact.subject) + fact.subject + after,
         fact=fact,
         format=consequence.kind,
         options=tuple(f" {word}" for word in consequence.words.values()),
         answer=f" {consequence.words[fact.answer]}",
         target=f" {consequence.words[fact.target]}" if fact.target else None,
+        behind=len(after),
     )

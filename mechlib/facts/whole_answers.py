@@ -26,8 +26,8 @@ def split_by_answer(
     """One forget set an answer, in alphabetical order: three quarters of its facts to edit, a quarter held out.
 
     ``target`` is what all of them are edited to (``None``: they are unlearned). Seeded; test and
-    localize parts are balanced over the answers and share no fact with any other part. Raises
-    :class:`FactError` if the model knows too few facts.
+    localize parts are balanced over the answers and share no fact with any other part. Facts whose
+    answer is the target are kept, not edited. Raises :class:`FactError` if the model knows too few facts.
     """
     generator = random.Random(seed)
     order = stratified_order(one_each(known, exclude), generator)
@@ -37,7 +37,7 @@ def split_by_answer(
         order[n_test + n_localize : n_test + n_localize + n_validate],
         order[n_test + n_localize + n_validate :],
     )
-    groups = by_answer(rest)
+    groups = by_answer(fact for fact in rest if fact.answer != target)
     if len(groups) < 2 or min(map(len, groups.values())) < HELD_OUT_EVERY:
         raise FactError(
             f"the model knows {len(order)} facts: too few to forget a whole answer, with {n_localize} facts to localize, {n_test} to test "
@@ -55,6 +55,6 @@ def split_by_answer(
     def part(name: str, facts: Iterable[Fact]) -> FactSet:
         return FactSet(name, tuple(facts))
 
-    aimed = part("validate", (replace(fact, target=target) for fact in validate))
+    aimed = part("validate", (replace(fact, target=target) for fact in validate if fact.answer != target))
     maintain = part("maintain train", rest), part("maintain test", test)
     return Splits(tuple(forget), *maintain, part("localize", localize), aimed, tuple(held_out))

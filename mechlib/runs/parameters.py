@@ -136,7 +136,7 @@ class Parameters(_AttackParameters):
         base = PROFILES[self.profile]
         n_sets = self.forget_sets or (base.n_sets if self.kind.scale == 1 else 1)
         if self.kind.forget == "answers":
-            n_sets = min(n_sets, len({fact.answer for fact in self.table}))
+            n_sets = min(n_sets, len({fact.answer for fact in self.table} - {self.kind.target}))
         # One answer for everybody, or none, is reached in a step, when the facts to keep have lost theirs too: no reason to stop.
         stops = self.kind.forget == "sets" and self.kind.loss == "injection"
         stop_at = self.stop_at or (base.stop_at if stops else 1.0)

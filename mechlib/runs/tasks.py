@@ -10,7 +10,6 @@ from typing import Literal
 from mechlib.facts import FactError, FactSet, athletes, counterfact, formats_of, world_facts
 from mechlib.facts.relations import SPORT, WORLD, Relation
 from mechlib.localize.localizer import Lookup
-from mechlib.runs.checks import NO_LITERAL
 
 
 @dataclass(frozen=True)
@@ -61,20 +60,14 @@ class Task:
 
 
 def _athletes(source: str | None) -> FactSet:
-    return athletes(Path(source).expanduser() if source else None)
+    try:
+        return athletes(Path(source).expanduser() if source else None)
+    except RuntimeError as error:
+        raise FactError(f"FACTS={source}: {error}") from None
 
 
 def _world(source: str | None) -> FactSet:
-    if not source:
-        return world_facts()
-    try:
-        return counterfact(source)
-    except FactError:
-        raise
-    # Lists of prompts may stand in a table as Python literals, written by whoever made the table.
-    except NO_LITERAL as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FactError(f"WORLD_FACTS={source}: a list of prompts or a rewrite in it cannot be read: {reason}") from None
+    return counterfact(source) if source else world_facts()
 
 
 SPORTS = Domain(

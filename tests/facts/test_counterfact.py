@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechlib.facts import FORMATS, Fact, FactError, counterfact, neighbourhood, prompt
-from mechlib.facts.counterfact import _texts
+from mechlib.facts.reading import texts as listed
 
 # The first fact of CounterFact (Meng et al. 2022, MIT licence), written as the paper's authors released it.
 NEAR = """['The mother tongue of Léon Blum is'
@@ -106,10 +106,10 @@ def test_the_same_facts_are_read_from_every_shape(write, hub, kind, shape):
     assert (table.name, table.facts, asked) == ("mine", (ROME, KANT), [])
 
 
-@given(st.lists(st.text(st.characters(categories=["L", "P", "Z"], exclude_characters="{}"), min_size=1), max_size=4))
+@given(st.lists(st.text(st.characters(categories=["L", "P", "Z"], exclude_characters="{}"), min_size=1).filter(str.strip), max_size=4))
 def test_texts_of_any_characters_survive_numpy_s_way_to_write_a_list(texts):
-    assert _texts(quoted(texts)) == texts
-    assert _texts(repr(texts)) == texts
+    assert listed(quoted(texts)) == texts
+    assert listed(repr(texts)) == texts
 
 
 def test_a_subject_that_a_relation_holds_twice_counts_once(write):

@@ -11,7 +11,8 @@ from mechlib.facts.tables import SPORTS
 
 words = st.text(st.characters(categories=["L"]), min_size=1, max_size=6)
 texts = st.lists(words, max_size=2).map(tuple)
-rows = st.tuples(words, st.just("sport"), st.sampled_from(SPORTS), st.one_of(st.none(), st.sampled_from(SPORTS)), texts, texts)
+worded = texts.map(lambda some: tuple(f"{text} {{}}" for text in some))
+rows = st.tuples(words, st.just("sport"), st.sampled_from(SPORTS), st.sampled_from([None, "golf"]), worded, texts)
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(load):
         ("athlete,sport\nA B,golf\nC D,golf\n A B ,golf\n", "line 4: A B appears twice"),
         ("athlete,sport\nA B,golf\nA B,baseball\n", "line 3: A B is in golf and in baseball"),
         ('note,athlete,sport\n"two\nlines",A B,golf\nfine,C D,\n', "line 4: the sport is empty"),
-        ("athlete,sport\nA B,golf\n".encode("utf-16"), "cannot be read"),
+        ("athlete,sport\nA B,golf\n".encode("utf-16-le"), "line 1: cannot be read: it holds a null character"),
+        ("athlete,sport\nA B,golf\nJosé,golf\n".encode("latin-1"), "line 3: cannot be read: it is not utf-8"),
         (b"athlete,sport\n" + b'"' + b"x" * 200_000 + b",golf\n", "cannot be read|line 2"),
     ],
 )

@@ -224,6 +224,6 @@ def test_a_list_in_a_table_of_world_facts_that_is_no_literal_is_one_line(tmp_pat
     row = {"subject": "Rome", "relation": "{} lies in", "target_true": "Italy", "target_false": "Spain"}
     path = tmp_path / "mine.csv"
     pd.DataFrame([row, {**row, "subject": "Kyoto", column: entry}]).to_csv(path, index=False)
-    with pytest.raises(FactError, match="WORLD_FACTS=.*mine.csv: a list of prompts or a rewrite in it cannot be read") as caught:
+    with pytest.raises(FactError, match="mine.csv, row 2, line 3: .* cannot be read") as caught:
         _ = Study(task="counterfact-editing", world_facts=str(path)).table
     assert "\n" not in str(caught.value)
