@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from mechlib.evals.hearing import Heard, first_tokens, whole_answers
 from mechlib.facts import Prompt
-from mechlib.models.forward import answer_logits, tokenize
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.tokens import answer_token
+from mechlib.models.tokens import answer_tokens
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Answer:
     ``log_probability`` and ``target_log_probability`` are natural logarithms over the whole
     vocabulary; ``probability`` and ``target_probability`` are renormalized over the options, as the
     paper does for sports; ``option_mass`` is the share of the vocabulary's probability that the
-    options hold together; ``rank`` (0 is first) counts the tokens preferred to the true answer;
+    options hold together; ``rank`` (0 is first) counts the tokens preferred to the true answer's first;
     ``said`` is the option preferred. Where every token competes (an open relation), ``said`` is the
-    likeliest of all tokens, and ``correct`` and ``edited`` compare with it.
+    likeliest of all tokens, and ``correct`` and ``edited`` compare with it: a longer answer stands for its first token.
     """
 
     relation: str
@@ -44,17 +44,36 @@ class Answer:
     edited: bool
 
 
-@torch.no_grad()
-def answer_prompts(model: LanguageModel, prompts: Sequence[Prompt], group: str = "", batch_size: int = 64) -> list[Answer]:
-    """Answers to ``prompts``, in their order. The result does not depend on the batch size (to rounding)."""
+@dataclass(frozen=True)
+class WholeAnswer(Answer):
+    """An answer by all of its tokens: the log-probabilities are of them together, and ``correct`` and ``edited`` mean the whole answer.
+
+    ``said`` is what :func:`mechlib.evals.hearing.whole_answers` calls so; ``answer_tokens`` counts those of the true answer;
+    ``first_log_probability`` is that of the first of them.
+    """
+
+    answer_tokens: int
+    first_log_probability: float
+
+
+def answer_prompts(
+    model: LanguageModel, prompts: Sequence[Prompt], group: str = "", batch_size: int = 64, *, whole: bool = True
+) -> Sequence[Answer]:
+    """Answers to ``prompts``, in their order. The result does not depend on the batch size (to rounding).
+
+    ``whole``: by all tokens of an answer (:class:`WholeAnswer`), else by the first, as in the paper. Raises
+    :class:`mechlib.facts.FactError` for answers that the model's tokens cannot tell apart.
+    """
     rows: dict[int, Answer] = {}
+    hear = whole_answers if whole else first_tokens
     # Prompts of one relation, format and rotation share their demonstrations: side by side, these are computed once.
     order = sorted(range(len(prompts)), key=lambda index: (_alike(prompts[index]), index))
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
-        logits = answer_logits(model, tokenize(model, [prompts[index].text for index in indices]))
-        for index, row in zip(indices, logits.log_softmax(-1), strict=True):
-            rows[index] = _answer(model, prompts[index], row, group)
+        for index, heard in zip(indices, hear(model, [prompts[index] for index in indices]), strict=True):
+            row, true = _answer(prompts[index], heard, group), prompts[index].answer
+            length, first = len(answer_tokens(model, true)), heard.first[true]
+            rows[index] = WholeAnswer(**vars(row), answer_tokens=length, first_log_probability=first) if whole else row
     return [rows[index] for index in range(len(prompts))]
 
 
@@ -62,14 +81,10 @@ def _alike(prompt: Prompt) -> tuple[str, str, int]:
     return prompt.fact.relation, prompt.format, prompt.rotation
 
 
-def _answer(model: LanguageModel, prompt: Prompt, row: torch.Tensor, group: str) -> Answer:
-    tokens = {option: answer_token(model, option, first=prompt.open) for option in prompt.options}
-    options = {option: float(row[token]) for option, token in tokens.items()}
+def _answer(prompt: Prompt, heard: Heard, group: str) -> Answer:
+    options, target = heard.options, prompt.target
     mass = torch.tensor(list(options.values())).logsumexp(0).item()
     share = {option: torch.tensor(value - mass).exp().item() for option, value in options.items()}
-    target, top = prompt.target, int(row.argmax())
-    said = model.tokenizer.decode([top]) if prompt.open else max(options, key=lambda option: options[option])
-    picked = top if prompt.open else tokens[said]
     return Answer(
         relation=prompt.fact.relation,
         subject=prompt.fact.subject,
@@ -84,8 +99,8 @@ def _answer(model: LanguageModel, prompt: Prompt, row: torch.Tensor, group: str)
         target_log_probability=None if target is None else options[target],
         target_probability=None if target is None else share[target],
         option_mass=torch.tensor(mass).exp().item(),
-        rank=int((row > row[tokens[prompt.answer]]).sum()),
-        said=said.strip(),
-        correct=picked == tokens[prompt.answer],
-        edited=target is not None and picked == tokens[target],
+        rank=heard.rank,
+        said=heard.said,
+        correct=prompt.answer in heard.picked,
+        edited=target in heard.picked,
     )

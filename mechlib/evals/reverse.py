@@ -170,7 +170,7 @@ def followed(model: LanguageModel, prompts: Sequence[Prompt], passes: Collection
 
     ``passes``: (subject, kind) of what the unedited model gets right; not given if ``model`` is that one.
     """
-    answers = answer_prompts(model, prompts)
+    answers = answer_prompts(model, prompts, whole=False)
     passed = {(answer.subject, answer.format) for answer in answers if answer.correct} if passes is None else passes
     return [
         Followed(

@@ -68,7 +68,7 @@ def composed(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What a table holds and no study asks: ``what`` it is, ``why``, and ``where`` in the table it stands (empty: nowhere in particular)."""
+    """What a table holds and no study asks: ``what`` it is, ``why``, and ``where`` in the table it stands, if in one place."""
 
     what: str
     why: str

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from mechlib.facts import FactError, Prompt
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.table import ModelError
+
+
+def answer_tokens(model: LanguageModel, text: str) -> list[int]:
+    """All tokens of an answer; raises :class:`FactError` if there are none."""
+    tokens: list[int] = model.tokenizer(text, add_special_tokens=False).input_ids
+    if not tokens:
+        raise FactError(f"the answer '{text.strip()}' is 0 tokens for {model.name}: there is nothing to ask for")
+    return tokens
 
 
 def answer_token(model: LanguageModel, text: str, first: bool = False) -> int:
@@ -11,8 +20,8 @@ def answer_token(model: LanguageModel, text: str, first: bool = False) -> int:
 
     With ``first`` a longer answer stands for its first token, as in the paper's CounterFact tasks.
     """
-    tokens = model.tokenizer(text, add_special_tokens=False).input_ids
-    if len(tokens) != 1 and not (first and tokens):
+    tokens = answer_tokens(model, text)
+    if len(tokens) != 1 and not first:
         raise FactError(f"the answer '{text.strip()}' is {len(tokens)} tokens for {model.name}; an answer must be one token")
     return int(tokens[0])
 
@@ -36,7 +45,14 @@ def distinct(model: LanguageModel, prompt: Prompt) -> bool:
 
 
 def subject_positions(model: LanguageModel, prompt: Prompt) -> tuple[int, int]:
-    """Token positions of the first and the last token of the subject's last mention."""
+    """Token positions of the first and the last token of the subject, at its last place in the wording.
+
+    Raises :class:`FactError` if the text does not say where that is, and :class:`ModelError` if the tokenizer does not.
+    """
+    if not model.tokenizer.is_fast:
+        raise ModelError(f"{model.name} has a slow tokenizer, which does not say where its tokens stand: convert it to a fast one")
     spans = model.tokenizer(prompt.text, return_offsets_mapping=True).offset_mapping
     inside = [n for n, (left, right) in enumerate(spans) if left < prompt.subject_end and right > prompt.subject_start]
+    if not inside:
+        raise FactError(f"{prompt.fact.subject} has no token for {model.name} in '{prompt.text}'")
     return inside[0], inside[-1]

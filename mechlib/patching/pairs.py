@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.facts import Prompt
+from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import Entry, enter, hidden_at, option_logits
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
@@ -65,12 +65,18 @@ class Pair:
 
 
 def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corruption, seed: int, noise: float = 3.0) -> Pair:
-    """Corrupt the subject's last mention.
+    """Corrupt the subject, where the wording puts it last.
 
     ``noise``: Gaussian noise on its embeddings, ``noise`` times the standard deviation of the
     embeddings of these prompts (causal tracing, Meng et al. 2022; the paper's factor is 3).
-    ``tokens``: random ordinary tokens in its place (the paper's attribution patching).
+    ``tokens``: random ordinary tokens in its place (the paper's attribution patching). Raises :class:`FactError`
+    for facts without a second answer to compare with, or with different numbers of them.
     """
+    chosen = [option_tokens(model, prompt) for prompt in prompts]
+    for prompt, tokens in zip(prompts, chosen, strict=True):
+        if len(tokens) < 2 or len(tokens) != len(chosen[0]):
+            count = f"{len(tokens)} answers, and {prompts[0].fact.subject} {len(chosen[0])}"
+            raise FactError(f"{prompt.fact.subject} has {count}: facts are traced with the same number, 2 or more: give it a target")
     sequences = model.tokenizer([prompt.text for prompt in prompts]).input_ids
     spans = [subject_positions(model, prompt) for prompt in prompts]
     most = min(first for first, _ in spans)
@@ -95,7 +101,7 @@ def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corru
         tokens = packed.tokens.flatten().index_put((changed,), drawn[inside])
         return enter(model, replace(packed, tokens=tokens.view_as(packed.tokens)), 0)
 
-    options = torch.tensor([option_tokens(model, prompt) for prompt in prompts], device=model.device)
+    options = torch.tensor(chosen, device=model.device)
     return Pair(packed, clean, corrupt(0), options, _classes(packed, spans), corrupt)
 
 

@@ -83,6 +83,11 @@ class Specs(Parameters):
         """One forget set, asked in a format or in the one that edits are trained on."""
         return ForgetSet(self.subject, self.splits, FORMATS[form or self.trained_format], forget_set)
 
+    @property
+    def whole(self) -> bool | None:
+        """Whether answers are asked for whole; ``None``, for ids, where all are one token."""
+        return self.kind.domain.whole
+
     def mixed(self, seed: int) -> int:
         """A seed that no other pair of the study's own seed and a repetition's has."""
         return self.seed + 1_000_003 * seed
@@ -94,7 +99,7 @@ class Specs(Parameters):
 
     def asked_of_all(self, form: str, sample: int | None = None) -> RunSpec:
         """Every fact of the table, or a sample of so many, asked in one format."""
-        return RunSpec(KNOWN, f"which facts are known ({form})", KnownSettings(self.subject, FORMATS[form], sample))
+        return RunSpec(KNOWN, f"which facts are known ({form})", KnownSettings(self.subject, FORMATS[form], sample, self.whole))
 
     def text(self, purpose: str) -> RunSpec:
         """General text to ``train`` on, or other text to measure ``damage`` on."""
@@ -164,7 +169,7 @@ class Specs(Parameters):
     def trial(self, key: str, learning_rate: float, coefficient: float) -> RunSpec:
         """One try of hyperparameters, on facts that no result is about."""
         training = replace(self.training(key, 0), learning_rate=learning_rate, forget_coefficient=coefficient)
-        settings = TrialSettings(self.subject, self.splits, FORMATS[self.trained_format], training, self.size.n_damage_texts)
+        settings = TrialSettings(self.subject, self.splits, FORMATS[self.trained_format], training, self.size.n_damage_texts, self.whole)
         inputs = {"known": self.known, "localize": self.localize(key, VALIDATION, 0), "texts": self.text("train"),
                   "other texts": self.text("damage")}  # fmt: skip
         return RunSpec(TRIAL, f"trial: {localizer(key).label}, {learning_rate:g} x {coefficient:g}", settings, inputs)
@@ -202,14 +207,15 @@ class Specs(Parameters):
         inputs = {"known": self.known, "localize": self.localize(key, forget_set, 0), "mask": self.mask(key, forget_set),
                   "lookup": self.localize("fact_lookup", forget_set, 0)}  # fmt: skip
         inputs |= {"paths": self.evidence["paths"]} if "paths" in self.evidence else {}
-        settings = ZeroedSettings(self.about(forget_set), self.size.mask_sizes, formats)
+        settings = ZeroedSettings(self.about(forget_set), self.size.mask_sizes, formats, self.whole)
         return RunSpec(ZEROED, f"zeroed weights: {localizer(key).label}, forget set {forget_set}", settings, inputs)
 
     def answers(self, key: str | None, forget_set: int, seed: int, form: str) -> RunSpec:
         """One forget set asked in one format after an edit, or (``None``) of the unedited model."""
         near = self.kind.domain.lookup == "paths" and form == self.trained_format
         groups = ("forget", "maintain", "held_out", "neighbourhood") if near else ("forget", "maintain", "held_out")
-        settings = AnswerSettings(self.about(forget_set, form), groups, self.size.rotations if FORMATS[form].letters else 1)
+        rotations = self.size.rotations if FORMATS[form].letters else 1
+        settings = AnswerSettings(self.about(forget_set, form), groups, rotations, whole=self.whole)
         return RunSpec(ANSWERS, f"answers ({form}): {_place(key, forget_set, seed)}", settings, self._of(key, forget_set, seed))
 
     def damage(self, key: str, forget_set: int, seed: int) -> RunSpec:
@@ -236,7 +242,7 @@ class Specs(Parameters):
     def _attacked(self, forget_set: int, seed: int, groups: tuple[Any, ...]) -> AnswerSettings:
         """Who is asked before and under attacks."""
         return AnswerSettings(self.about(forget_set), groups, n_maintain=min(self.size.n_test, MAINTAINED),
-                              n_unknown=self.size.n_unknown, seed=self.mixed(seed))  # fmt: skip
+                              n_unknown=self.size.n_unknown, seed=self.mixed(seed), whole=self.whole)  # fmt: skip
 
     def latent(self, key: str | None, forget_set: int, seed: int) -> RunSpec:
         """What can still be read inside one edited or unedited model."""

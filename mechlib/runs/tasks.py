@@ -17,7 +17,8 @@ class Domain:
     """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change.
 
     ``lookup`` is the evidence of fact lookup: probes where all facts have one relation and few
-    answers, path patching where they have many (the paper, section 3).
+    answers, path patching where they have many (the paper, section 3). ``whole``: answers may have several tokens
+    and are asked for whole; ``None``: each is one token, and this is not asked.
     """
 
     table: Callable[[str | None], FactSet]
@@ -26,6 +27,7 @@ class Domain:
     edit_format: str
     formats: tuple[str, ...]
     lookup: Lookup
+    whole: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def _world(source: str | None) -> FactSet:
 SPORTS = Domain(
     _athletes, SPORT, "few_shot", "one_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe"
 )
-COUNTERFACT = Domain(_world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths")
+COUNTERFACT = Domain(
+    _world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths", whole=True
+)
 TASKS = {
     task.key: task
     for task in (

@@ -90,7 +90,7 @@ def test_an_answer_of_two_tokens_is_an_error(tiny_gemma3):
     (asked,) = prompts(FACTS[:1], FORMATS["one_shot"])
     for field in ({"options": (*asked.options, " ice hockey")}, {"answer": " ice hockey", "options": (*asked.options, " ice hockey")}):
         with pytest.raises(FactError, match="'ice hockey' is 2 tokens for tiny-gemma3"):
-            answer_prompts(tiny_gemma3, [replace(asked, **field)])
+            answer_prompts(tiny_gemma3, [replace(asked, **field)], whole=False)
 
 
 def one_weight(model, size):

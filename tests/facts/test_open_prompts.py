@@ -71,7 +71,7 @@ def test_a_fact_without_a_target_can_be_asked():
 
 def test_a_longer_answer_stands_for_its_first_token():
     best, second = likeliest(ONE, 2)
-    short, long = answer_prompts(MODEL, [aimed(ONE, best, second), aimed(ONE, f"{best} Toyota", f"{second} Apple")])
+    short, long = answer_prompts(MODEL, [aimed(ONE, best, second), aimed(ONE, f"{best} Toyota", f"{second} Apple")], whole=False)
     assert replace(long, answer=short.answer) == short
     assert answer_token(MODEL, " Toyota Apple", first=True) == answer_token(MODEL, " Toyota")
     with pytest.raises(FactError, match="'Toyota Apple' is 2 tokens"):

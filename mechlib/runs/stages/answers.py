@@ -24,11 +24,12 @@ NEIGHBOURS = 2
 
 @dataclass(frozen=True)
 class KnownSettings:
-    """Every fact of the table, or a ``sample`` of so many, in one format."""
+    """Every fact of the table, or a ``sample`` of so many, in one format. ``whole``: by all tokens of an answer."""
 
     subject: Subject
     format: PromptFormat
     sample: int | None = None
+    whole: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class AnswerSettings:
     n_maintain: int | None = None
     n_unknown: int | None = None
     seed: int | None = None
+    whole: bool | None = None
 
 
 def known(work: Work[KnownSettings]) -> Result:
@@ -51,15 +53,16 @@ def known(work: Work[KnownSettings]) -> Result:
     asked = [one for one in prompts(facts, work.settings.format) if not one.open or distinct(work.model, one)]
     rows: list[Answer] = []
     for start in range(0, len(asked), 64):
-        rows += answer_prompts(work.model, asked[start : start + 64])
+        rows += answer_prompts(work.model, asked[start : start + 64], whole=bool(work.settings.whole))
         work.progress(len(rows), len(asked))
     return Result([asdict(row) for row in rows])
 
 
 def answers(work: Work[AnswerSettings]) -> Result:
     """Rows are answers of the edited or unedited model, by ``group``."""
-    model = work.edited
-    return Result([asdict(row) for group, asked in grouped(work, work.settings) for row in answer_prompts(model, asked, group)])
+    model, whole = work.edited, bool(work.settings.whole)
+    found = (answer_prompts(model, asked, group, whole=whole) for group, asked in grouped(work, work.settings))
+    return Result([asdict(row) for rows in found for row in rows])
 
 
 def grouped(work: Work[Any], settings: AnswerSettings, fold: int | None = None) -> Iterator[tuple[Group, list[Prompt]]]:

@@ -48,13 +48,13 @@ def attacked(work: Work[AttackSettings]) -> Result:
     rows = [{"setting": BEFORE, "step": 0, **before[one.fact.relation, one.fact.subject], "group": group} for group, one in asked]
     attack = ATTACKS[settings.attack].run(work.edited, knowledge, settings.asked.seed or 0, **settings.settings)
     for done, one in enumerate(attack, start=1):
-        rows += _rows(one, asked)
+        rows += _rows(one, asked, bool(settings.asked.whole))
         work.progress(done, done + 1)
     return Result(rows)
 
 
-def _rows(one: Attacked, asked: Sequence[tuple[Group, Prompt]]) -> list[dict[str, Any]]:
-    answers = answer_prompts(one.model, [one.rewrite(prompt) for _, prompt in asked])
+def _rows(one: Attacked, asked: Sequence[tuple[Group, Prompt]], whole: bool) -> list[dict[str, Any]]:
+    answers = answer_prompts(one.model, [one.rewrite(prompt) for _, prompt in asked], whole=whole)
     return [
         {"setting": one.setting, "step": one.step, **asdict(answer), "group": group}
         for (group, _), answer in zip(asked, answers, strict=True)

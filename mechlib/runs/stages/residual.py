@@ -115,6 +115,7 @@ class ZeroedSettings:
     about: ForgetSet
     sizes: tuple[int, ...]
     formats: tuple[PromptFormat, ...]
+    whole: bool | None = None
 
 
 def zeroed(work: Work[ZeroedSettings]) -> Result:
@@ -133,7 +134,8 @@ def zeroed(work: Work[ZeroedSettings]) -> Result:
         model = edit.edited(work.model)
         for group, facts in groups.items():
             for form in settings.formats:
-                rows += [{"size": size, **asdict(row)} for row in answer_prompts(model, prompts(facts, form), group)]
+                answers = answer_prompts(model, prompts(facts, form), group, whole=bool(settings.whole))
+                rows += [{"size": size, **asdict(row)} for row in answers]
         work.progress(done, len(settings.sizes))
     covered = touched(Localization.from_json(work.inputs["localize"].value), mechanisms, arch)
     return Result(rows, {"covered": [asdict(row) for row in covered], "zeroed": touched_by, "masked": mask.masked})

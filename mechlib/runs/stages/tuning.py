@@ -26,6 +26,7 @@ class TrialSettings:
     format: PromptFormat
     training: EditConfig
     count: int
+    whole: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def trial(work: Work[TrialSettings]) -> Result:
     delta, _ = edit(work.model, localization, prompts(forget, form), prompts(retain, form), texts, settings.training, work.context.progress)
     model = delta.edited(work.model)
     groups = {"forget": forget, "maintain": maintain}
-    rows = [row for group, facts in groups.items() for row in answer_prompts(model, prompts(facts, form), group)]
+    whole = bool(settings.whole)
+    rows = [row for group, facts in groups.items() for row in answer_prompts(model, prompts(facts, form), group, whole=whole)]
     harm = damage(work.model, delta, {"samples": others[: settings.count]})
     change = sum(row.loss_after - row.loss_before for row in harm) / len(harm)
     tried = {"learning_rate": settings.training.learning_rate, "forget_coefficient": settings.training.forget_coefficient}
