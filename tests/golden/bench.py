@@ -40,6 +40,7 @@ STUDIES: dict[str, dict[str, Any]] = {
     "scaling": {"task": "sports-scaling", "forget_set_size": 2, "forget_sets": 1},
     "world": {"task": "counterfact-editing", **ATTACKS},
     "world unlearning": {"task": "counterfact-unlearning", "known_threshold": 0.001, "forget_sets": 1},
+    "long answers": {"task": "counterfact-editing", "world_facts": "long.csv", "forget_sets": 1},
     "sequential": {"task": "sequential-counterfact-editing", "steps": 4},
     "paper rule": {"task": "counterfact-editing", "lookup_rule": "paper"},
     "divergence": {"kl_coefficient": 0.5},
@@ -93,6 +94,8 @@ class Bench:
         lines = "".join(f"{fact.subject},{fact.answer}\n" for fact in chosen)
         (self.folder / "facts.csv").write_text("athlete,sport\n" + lines)
         (self.folder / "given.json").write_text(json.dumps({"components": ["L1.mlp", "L2.head3"]}))
+        long = [f"{fact.subject},{fact.relation},{{}} lies near,{fact.answer} is,{fact.target} is\n" for fact in world_facts().facts[::6]]
+        (self.folder / "long.csv").write_text("subject,relation_id,relation,target_true,target_false\n" + "".join(long))
         sentence = "The next fact is about the sport of {} , who plays in a city that is the capital of a country far from here ."
         texts = [" ".join([sentence.format(fact.subject)] * 2) for fact in chosen[:60]]
         (self.folder / "texts.txt").write_text("\n\n".join(texts))
@@ -101,7 +104,7 @@ class Bench:
         """The runner of a study by its name; all share one model and one store."""
         if name not in self._runners:
             given = {**SMALL, **STUDIES[name], **self.changed}
-            files = {key: str(self.folder / given[key]) for key in ("localization", "texts") if key in given}
+            files = {key: str(self.folder / given[key]) for key in ("localization", "texts", "world_facts") if key in given}
             study = Study(**{**given, **files, "model": str(self.folder / "tiny"), "facts": str(self.folder / "facts.csv")})
             # A folder's name tells where it is.
             vars(study)["model_spec"] = replace(study.model_spec, name="tiny")

@@ -40,6 +40,8 @@ def _answers() -> Iterator[Case]:
         yield Case("world", f"ask edited {form}", lambda study, form=form: study.answers("fact_lookup", 0, 0, form))
     for name in ("sports", "world"):
         yield Case(name, "known", lambda study: study.known)
+    for form in ("one_shot", "statement"):
+        yield Case("long answers", f"known {form}", lambda study, form=form: study.asked_of_all(form, 24))
     # Whole answers: those of the same sport that were not trained on.
     for name in ("whole", "unlearning"):
         yield Case(name, "ask unedited", lambda study: study.answers(None, 0, 0, "one_shot"))
