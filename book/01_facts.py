@@ -24,7 +24,7 @@
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
 PROFILE = "quick"
-FACTS = None  # a CSV with columns athlete and sport; None: the shipped table
+FACTS = None  # a CSV or JSON file with columns athlete and sport; None: the shipped table
 SEED = 0
 KNOWN_FORMAT = None  # how the model is asked which facts it knows; None: as the task does, here with four demonstrations
 KNOWN_THRESHOLD = 0.5  # a fact is known if its answer gets more than this among the options
@@ -37,6 +37,7 @@ from mechlib.facts import FORMATS as ALL_FORMATS
 from mechlib.facts import prompt
 from mechlib.report import sentences
 from mechlib.report.page import figures, open_page, tables
+from mechlib.runs.knowledge import left_out
 
 page = open_page(globals())
 page.banner()
@@ -57,6 +58,7 @@ page.number("n_table", len(page.study.table))
 page.number("known_format", tables.label(page.study.known_format).lower())
 page.number("n_asked", len(asked))
 page.number("n_known", len(known))
+page.number("left_out", sentences.left_out(left_out(page.study.table, asked)))
 page.number("known_share", len(known) / len(asked))
 page.number("right_share", sum(row["correct"] for row in asked) / len(asked))
 figures.known_by_answer(asked, KNOWN_THRESHOLD).show()
@@ -66,9 +68,9 @@ figures.known_by_answer(asked, KNOWN_THRESHOLD).show()
 # dashed line a fact counts as known.*
 #
 # Asked with the {glue:text}`known_format`, the model prefers the right sport for {glue:text}`right_share:.0%` of the
-# {glue:text}`n_asked` athletes (three of the table serve as demonstrations and belong to no set), and gives it more
-# than the threshold for {glue:text}`known_share:.0%`. These {glue:text}`n_known` **known facts** are what the rest of
-# the book is about.
+# {glue:text}`n_asked` athletes, and gives it more than the threshold for {glue:text}`known_share:.0%`. These
+# {glue:text}`n_known` **known facts** are what the rest of the book is about. Left out of the table:
+# {glue:text}`left_out`.
 
 # %% tags=["remove-input"]
 import pandas as pd

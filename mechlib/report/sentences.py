@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mechlib.attacks.registry import ATTACKS
-from mechlib.facts import FORMATS
+from mechlib.facts import FORMATS, LeftOut
 from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.tables import label
 from mechlib.runs.profiles import PROFILES
@@ -32,6 +32,14 @@ def definition(attack: str) -> str:
 def not_asked(study: Study) -> str:
     """The formats in which the task's facts can be asked and were not."""
     return listed([form for form in study.kind.possible_formats if form not in (study.formats or ())])
+
+
+def left_out(found: Sequence[LeftOut]) -> str:
+    """How many entries of a table nobody is asked about, by reason, and the first three of each."""
+    reasons: dict[str, list[str]] = {}
+    for one in found:
+        reasons.setdefault(one.why, []).append(f"{one.what} ({one.where})" if one.where else one.what)
+    return "; ".join(f"{len(some)} ({why}): {', '.join(some[:3])}{' ...' if len(some) > 3 else ''}" for why, some in reasons.items()) or "nothing"
 
 
 def letter_choice(study: Study) -> str:

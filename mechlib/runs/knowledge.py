@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mechlib.facts import Fact, FactSet, Splits, demonstration_subjects, split, split_by_answer
+from mechlib.facts import Fact, FactSet, LeftOut, Splits, demonstration_subjects, split, split_by_answer
 from mechlib.facts.fact import stratified_order
 
 Rows = Sequence[Mapping[str, Any]]
@@ -42,6 +42,15 @@ def known_facts(facts: FactSet, known: Rows, threshold: float) -> FactSet:
     """Facts whose true answer got more than ``threshold``: of the options' probability, or of all tokens' in an open relation."""
     sure = {(row["relation"], row["subject"]) for row in known if certainty(row) > threshold}
     return FactSet("known", tuple(fact for fact in facts if (fact.relation, fact.subject) in sure))
+
+
+def left_out(facts: FactSet, known: Rows) -> tuple[LeftOut, ...]:
+    """What the table's source held and nobody asks: ``known`` are the answers to all facts that were asked."""
+    asked, shown = {(row["relation"], row["subject"]) for row in known}, demonstration_subjects()
+    never = [LeftOut(fact.subject, "serves as a demonstration") for fact in facts if fact.subject in shown]
+    alike = [LeftOut(str(fact), "the model's tokens cannot tell its answers apart")
+             for fact in facts if fact.subject not in shown and (fact.relation, fact.subject) not in asked]  # fmt: skip
+    return (*facts.left_out, *never, *alike)
 
 
 def certainty(row: Mapping[str, Any]) -> float:

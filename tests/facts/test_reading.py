@@ -57,7 +57,7 @@ HEAD = "subject,relation,target_true,target_false\n"
 
 @pytest.mark.parametrize(("content", "name", "says"), [
     ("", "mine.csv", "no rows"), (HEAD, "mine.csv", "no rows"), ("", "mine.json", "cannot be read"), ("", "mine.jsonl", "no rows"),
-    (HEAD + "Rome,{} lies in,Italy,Spain\nRome,{} lies,Paris,Paris\n", "mine.csv", "row 2, line 3: Rome: the edit target is the true answer"),
+    (HEAD + "Rome,{} lies in,Italy,Spain\nRome,{} lies,Paris,Paris\n", "mine.csv", "row 2, line 3: Rome: the edit target is the true"),
     (HEAD + "Rome,{} lies in,Italy,\n", "mine.csv", "row 1, line 2: .*without target_false"),
     (HEAD + "Rome,{} lies in,Italy, of course,Spain\n", "mine.csv", "row 1, line 2: 5 entries for 4 columns"),
     (HEAD + 'Rome,"{} lies in,Italy,Spain\n', "mine.csv", "line 2: cannot be read"),
@@ -87,7 +87,8 @@ def test_what_is_no_file_is_one_line(source):
 
 
 def test_what_is_left_out_is_listed_with_its_place(read):
-    odd = {**ROW, "paraphrase_prompts": ["The town of Rome, in", "Romeo lives in"], "neighborhood_prompts": ["Milan lies in", "In Rome, Milan is in"]}
+    odd = {**ROW, "paraphrase_prompts": ["The town of Rome, in", "Romeo lives in"],
+           "neighborhood_prompts": ["Milan lies in", "In Rome, Milan is in"]}  # fmt: skip
     found = read(json.dumps([odd, {**ROW, "target_true": "Gaul"}]), "mine.json")
     assert found.facts == (ROME,)
     assert [str(one) for one in found.left_out] == [
@@ -115,7 +116,7 @@ def refused(read, content, name):
             assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(8))
 def test_random_truncated_and_altered_files_are_read_or_refused(read, seed, tmp_path):
     generator = random.Random(seed)
     pd.DataFrame(PLAIN).to_parquet(tmp_path / "whole.parquet")
@@ -129,8 +130,9 @@ def test_random_truncated_and_altered_files_are_read_or_refused(read, seed, tmp_
             refused(read, broken, name)
 
 
-values = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)
-                      | st.dictionaries(st.sampled_from([*ROW, "requested_rewrite", "prompt", "str", "a"]), inner, max_size=4), max_leaves=12)  # fmt: skip
+keys = st.sampled_from([*ROW, "requested_rewrite", "prompt", "str", "a"])
+leaves = st.none() | st.booleans() | st.floats() | st.integers() | st.text()
+values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=12)
 
 
 @given(values)

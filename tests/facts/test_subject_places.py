@@ -18,7 +18,7 @@ words = st.text("Urban Yok", min_size=1, max_size=9).filter(str.strip)
 @pytest.mark.parametrize(("subject", "wording", "start"), [
     ("Ur", "The city {} lies where Uralic languages are spoken in", 9),
     ("New York", "{} is home of the New York Times in", 0),
-    ("Ur", "In Ur, {} and Urban {} stand before Urk in", 21),
+    ("Ur", "In Ur, {} and Urban {} stand before Urk in", 20),
 ])  # fmt: skip
 @pytest.mark.parametrize(("form", "before"), [("statement", 0), ("one_shot", 6)])
 def test_the_place_is_the_wording_s_last(subject, wording, start, form, before):
