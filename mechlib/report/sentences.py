@@ -39,7 +39,8 @@ def left_out(found: Sequence[LeftOut]) -> str:
     reasons: dict[str, list[str]] = {}
     for one in found:
         reasons.setdefault(one.why, []).append(f"{one.what} ({one.where})" if one.where else one.what)
-    return "; ".join(f"{len(some)} ({why}): {', '.join(some[:3])}{' ...' if len(some) > 3 else ''}" for why, some in reasons.items()) or "nothing"
+    counted = [f"{len(some)} ({why}): {', '.join(some[:3])}{' ...' if len(some) > 3 else ''}" for why, some in reasons.items()]
+    return "; ".join(counted) or "nothing"
 
 
 def letter_choice(study: Study) -> str:
