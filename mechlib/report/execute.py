@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mechlib.errors import meant, shown
 from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
@@ -73,10 +74,18 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
 def chosen(pages: Sequence[Page], only: str) -> list[Page]:
     """The pages named in ``05_editing,11`` (all of them if it is empty); raises :class:`ParameterError` for one that is not there."""
     names = [name.strip() for name in only.split(",") if name.strip()]
+    if only and not names:
+        raise ParameterError(f"PAGES={shown(only)} names no page (there are: {', '.join(page.name for page in pages)})")
     for name in names:
         if not any(name in (page.name, page.name[:2]) for page in pages):
-            raise ParameterError(f"PAGES={name}: there is no such page (there are: {', '.join(page.name for page in pages)})")
+            there = ", ".join(page.name for page in pages)
+            raise ParameterError(f"PAGES={shown(name)}: there is no such page{meant(name, _names(pages))} (there are: {there})")
     return [page for page in pages if not names or page.name in names or page.name[:2] in names]
+
+
+def _names(pages: Sequence[Page]) -> list[str]:
+    """What a page can be called by."""
+    return [name for page in pages for name in (page.name, page.name[:2], page.name[3:])]
 
 
 def planned(root: Path, given: Mapping[str, Any], parameters: str, only: str = "") -> str:

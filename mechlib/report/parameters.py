@@ -10,6 +10,7 @@ from typing import Any
 
 import jupytext
 
+from mechlib.errors import meant, shown
 from mechlib.runs.checks import NO_LITERAL, ParameterError
 from mechlib.runs.study import Study
 
@@ -73,7 +74,7 @@ def parse(text: str, pages: Sequence[Page]) -> dict[str, Any]:
     for word in text.split():
         name, separator, value = word.partition("=")
         if not separator or name not in known:
-            raise ParameterError(f"unknown parameter '{name}': the pages have {', '.join(known)}")
+            raise ParameterError(f"unknown parameter {shown(name)}{meant(name, known)}: the pages have {', '.join(known)}")
         found = _value(value)
         listed = any(isinstance(page.parameters.get(name), list | tuple) for page in pages)
         values[name] = [found] if listed and not isinstance(found, list | tuple) else found

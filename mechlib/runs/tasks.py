@@ -68,7 +68,7 @@ def _world(source: str | None) -> FactSet:
     if not source:
         return world_facts()
     try:
-        return counterfact(source)
+        return counterfact(str(Path(source).expanduser()) if source.startswith("~") else source)
     except FactError:
         raise
     # Lists of prompts may stand in a table as Python literals, written by whoever made the table.
