@@ -1,4 +1,4 @@
-"""A folder that an environment variable names."""
+"""Paths as users give them, and as they may be kept."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def named_folder(given: str) -> Path | None:
         return folder if nearest.is_dir() else None
     except (OSError, RuntimeError, ValueError):
         return None
+
+
+def without_home(given: str) -> str:
+    """The same path with ``~`` for the user's home, whose name belongs in nothing that is kept; other text as it is."""
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # nobody's
+        return given
+    return f"~{given.removeprefix(home)}" if len(home) > 1 and given.startswith(f"{home}/") else given

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.errors import meant, shown
+from mechlib.folders import without_home
 from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
@@ -86,6 +87,8 @@ def _asked(root: Path, given: Mapping[str, Any], parameters: str, only: str) -> 
     """The values of every page, and the pages that are wanted; raises :class:`ParameterError` for a value that none of these takes."""
     book = read_pages(root / "book")
     asked, pages = {**parse(parameters, book), **given}, chosen(book, only)
+    # Executed pages hold what was asked, and are committed.
+    asked = {name: without_home(value) if isinstance(value, str) else value for name, value in asked.items()}
     for name in asked:
         if not any(name in page.parameters and name not in page.fixed for page in pages):
             raise ParameterError(f"{name} is given and no page of PAGES={shown(only)} takes it: leave it out, or choose other pages")
