@@ -3,17 +3,15 @@ SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
 VENV := .venv
 RUNNER := $(VENV)/bin/python -W ignore -m
-MODEL ?=
-PROFILE ?=
-PARAMS ?=
-PAGES ?=
-JOBS ?=
-PORT ?= 8000
-N ?= 24
-SEED ?= 0
-YES ?=
-RUN ?=
-TO ?=
+
+# What was given on the command line and is no option of every target. Values reach a command through its environment ("$$MODEL"),
+# where neither make nor the shell reads them as code.
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(filter-out PYTHON VENV RUNNER SHELL,$(name))))
+# "$(call only,N SEED)": the options of a target; any other stops make.
+only = $(foreach name,$(filter-out $(1),$(GIVEN)),$(error make $@ has no option $(name)$(if $(1),: it has $(1))))
+# What execute, plan and keep do not know by name are parameters of pages: make execute STEPS=20 is PARAMS="STEPS=20".
+STUDY = --model "$$MODEL" --profile "$$PROFILE" --pages "$$PAGES" --jobs "$$JOBS" \
+	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE PAGES JOBS PARAMS,$(GIVEN)), $(name)=$$$(name))"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock execute plan keep audit store prune export book serve lab test test-precisions check bench clean
@@ -42,32 +40,33 @@ lock:  ## write requirements.lock: all that requirements.txt brings, with hashes
 		$(addprefix --no-emit-package ,torch sympy mpmath networkx) >> requirements.lock
 
 execute: setup  ## run every page for a model, and render the book
-	@$(RUNNER) mechlib execute --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)" --jobs "$(JOBS)"
+	@$(RUNNER) mechlib execute $(STUDY)
 
 plan: setup  ## what execute would run, about how long, and the memory it needs (same options)
-	@$(RUNNER) mechlib plan --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
+	@$(RUNNER) mechlib plan $(STUDY)
 
 keep: setup  ## keep the rows of finished runs with the book, to be committed (same options)
-	@$(RUNNER) mechlib keep --model "$(MODEL)" --profile "$(PROFILE)" --params "$(PARAMS)" --pages "$(PAGES)"
+	@$(RUNNER) mechlib keep $(STUDY)
 
 audit: setup  ## compute a sample of the kept runs again, and keep how far they differ with the book (N=24 SEED=0)
-	@$(RUNNER) mechlib audit --number "$(N)" --seed "$(SEED)" --jobs "$(JOBS)"
+	@$(call only,N SEED JOBS)$(RUNNER) mechlib audit --number "$${N:-24}" --seed "$${SEED:-0}" --jobs "$$JOBS"
 
 store: setup  ## size of stored and kept runs by stage, and what no executed page refers to
-	@$(RUNNER) mechlib store
+	@$(call only)$(RUNNER) mechlib store
 
 prune: setup  ## list the runs that no executed page refers to; YES=1 removes them
-	@$(RUNNER) mechlib prune $(if $(YES),--yes)
+	@$(call only,YES)$(if $(filter-out 1,$(YES)),$(error YES=$(YES): give 1, or leave it out))$(RUNNER) mechlib prune $(if $(YES),--yes)
 
 export: setup  ## write the model after a stored edit as a Hugging Face folder (RUN=<id of an edit> TO=<folder>)
-	@$(RUNNER) mechlib export --model "$(MODEL)" --run "$(RUN)" --to "$(TO)"
+	@$(call only,MODEL RUN TO)$(RUNNER) mechlib export --model "$$MODEL" --run "$$RUN" --to "$$TO"
 
 book: setup  ## render the book from the committed pages, in seconds
-	@$(RUNNER) mechlib book
+	@$(call only,PORT)$(RUNNER) mechlib book
 
 serve: book  ## look at the book in a browser
-	@echo "http://localhost:$(PORT)/book/index.html"
-	@$(VENV)/bin/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+	@[[ "$${PORT:=8000}" =~ ^[0-9]{1,5}$$ ]] || { echo "PORT: give a number, for example 8000" >&2; exit 2; }; \
+	echo "http://localhost:$$PORT/book/index.html"; \
+	$(VENV)/bin/python -m http.server "$$PORT" --bind 127.0.0.1 --directory _build/html
 
 lab: setup  ## open the pages in JupyterLab
 	@$(VENV)/bin/jupyter lab book

@@ -6,15 +6,27 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from mechlib import __version__
+from mechlib.errors import MechlibError, meant, one_line, shown
 
 ROOT = Path(__file__).parents[1]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        # "argument command: invalid choice: 'plam' (choose from ...)"
+        quoted = message.partition("invalid choice: '")[2].partition("'")[0]
+        commands = [name for action in self._actions for name in action.choices or ()]
+        self.exit(2, f"mechlib: {one_line(message)}{meant(quoted, commands)}: {self.prog} --help lists what there is\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors that a user can mend are one line, and the exit code is 2."""
-    parser = argparse.ArgumentParser(prog="mechlib", description="Run and render the book, from a checkout that holds its pages.")
+    parser = _Parser(prog="mechlib", description="Run and render the book, from a checkout that holds its pages.")
     parser.add_argument("--version", action="version", version=f"mechlib {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (("execute", "run every page and render the book"), ("plan", "what execute would run, its time and its memory"),
@@ -23,8 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         run.add_argument("--model", default="", help="a known name, a hub id, a local folder or a .gguf file")
         run.add_argument("--profile", default="", help="quick or full")
         run.add_argument("--pages", default="", help="for example 05,06_prompting; empty: all")
-        if name == "execute":
-            run.add_argument("--jobs", default="", help="runs to compute at once; empty: what suits the machine")
+        run.add_argument("--jobs", default="", help="runs that execute computes at once; empty: what suits the machine")
         run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
     audit = commands.add_parser("audit", help="compute a sample of the kept runs again, and keep how far they differ with the book")
     audit.add_argument("--number", default="24", help="about so many runs")
@@ -51,8 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("stopped; finished runs are kept, and the same command goes on from here")
         return 130
-    except _mendable() as error:
+    except MechlibError as error:
         sys.stderr.write(f"mechlib: {error}\n")
+        return 2
+    except OSError as error:  # a full disk, a file in the place of a folder, no access
+        sys.stderr.write(f"mechlib: {one_line(str(error))}: mend that and run it again\n")
         return 2
     return 0
 
@@ -78,9 +92,9 @@ def _run(chosen: argparse.Namespace) -> None:
     from mechlib.report.parameters import read_pages
 
     if chosen.command in ("execute", "plan", "keep"):
-        given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
+        given, at_once = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}, jobs(chosen.jobs)
         if chosen.command == "execute":
-            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, jobs(chosen.jobs))))
+            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, at_once)))
         elif chosen.command == "plan":
             say(planned(ROOT, given, chosen.params, chosen.pages))
         else:
@@ -104,16 +118,19 @@ def export_edit(model: str, run: str, to: str) -> Path:
     from mechlib.edit.delta import FILE, Delta
     from mechlib.edit.export import export
     from mechlib.models import load, resolve
+    from mechlib.runs import checks
     from mechlib.runs.checks import ParameterError
     from mechlib.runs.parameters import Parameters
     from mechlib.runs.store import default_store
 
     stored = default_store().root / "edit"
-    if not (run.isalnum() and (stored / run / FILE).is_file()):
-        raise ParameterError(f"RUN={run}: no edit with its weights is called so in {stored}")
-    if not to.strip():
-        raise ParameterError("TO is blank: give a new or empty folder")
-    return export(load(resolve(model or Parameters.model)), Delta.load(stored / run / FILE), Path(to).expanduser())
+    if not (run.isalnum() and len(run) < 100 and (stored / run / FILE).is_file()):
+        raise ParameterError(f"RUN={shown(run)}: no edit with its weights is called so in {stored}")
+    try:
+        folder = Path(checks.text("TO", to)).expanduser()
+    except RuntimeError as error:
+        raise ParameterError(f"TO={shown(to)}: {error}: give a new or empty folder") from None
+    return export(load(resolve(model or Parameters.model)), Delta.load(stored / run / FILE), folder)
 
 
 def jobs(given: str) -> int | None:
@@ -125,27 +142,7 @@ def whole(name: str, given: str, least: int) -> int:
     """An option that is a whole number."""
     from mechlib.runs import checks
 
-    return checks.whole(name, int(given) if given.isdecimal() and len(given) < 10 else given, least)
-
-
-def _mendable() -> tuple[type[Exception], ...]:
-    from mechlib.attacks.finetuning import FineTuningError
-    from mechlib.attacks.quantization import SchemeError
-    from mechlib.attacks.soft_prompt import SoftPromptError
-    from mechlib.components import ComponentError
-    from mechlib.edit.delta import EditError
-    from mechlib.facts import FactError
-    from mechlib.models import ModelError
-    from mechlib.report.notebooks import PageError
-    from mechlib.runs.checks import ParameterError
-    from mechlib.runs.places import PlaceError
-    from mechlib.runs.pool import PoolError
-    from mechlib.runs.store import StoreError
-
-    return (
-        ComponentError, EditError, FactError, FineTuningError, ModelError, PageError, ParameterError, PlaceError,
-        PoolError, SchemeError, SoftPromptError, StoreError,
-    )  # fmt: skip
+    return checks.whole(name, int(given) if given.isascii() and given.isdecimal() and len(given) < 12 else given, least)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from mechlib.errors import MechlibError
+
 Kind = Literal["attn", "head", "kv", "mlp", "neuron"]
 
 # The weight matrices of a decoder layer, by what they are: every supported family calls them so.
@@ -25,10 +27,10 @@ MATRICES: Mapping[str, str] = {
     "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj",
 }  # fmt: skip
 _WHOLE: Mapping[Kind, Kind] = {"head": "attn", "kv": "attn", "neuron": "mlp"}
-_NAME = re.compile(r"L(\d+)\.(?:(attn|mlp)|(head|kv|neuron)(\d+))")
+_NAME = re.compile(r"L([0-9]{1,9})\.(?:(attn|mlp)|(head|kv|neuron)([0-9]{1,9}))")
 
 
-class ComponentError(ValueError):
+class ComponentError(MechlibError, ValueError):
     """A component that cannot be read, or that the model does not have."""
 
 
@@ -227,5 +229,5 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return {**data, "components": [str(name) for name in data["components"]], "provenance": dict(data.get("provenance", {}))}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ComponentError(f"{path}: no localization file (needs a JSON object with 'components'): {error}") from None

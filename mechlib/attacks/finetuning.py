@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mechlib.edit.losses import cross_entropy
+from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.forward import hidden_at
 from mechlib.models.language_model import LanguageModel
@@ -35,7 +36,7 @@ MOST_PROMPTS = 32
 _Item = TypeVar("_Item")
 
 
-class FineTuningError(ValueError):
+class FineTuningError(MechlibError, ValueError):
     """A fine-tuning that cannot be done as asked, or that diverged; the message says what to do."""
 
 

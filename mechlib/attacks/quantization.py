@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.components import modules
+from mechlib.errors import MechlibError
 from mechlib.models.language_model import LanguageModel
 
 
-class SchemeError(ValueError):
+class SchemeError(MechlibError, ValueError):
     """A scheme of quantization that this module does not have."""
 
 

@@ -11,6 +11,7 @@ from mechlib.attacks.in_context import IN_CONTEXT
 from mechlib.attacks.quantization import QUANTIZATION
 from mechlib.attacks.relearning import RELEARNING
 from mechlib.attacks.soft_prompt import SOFT_PROMPT
+from mechlib.errors import meant, shown
 
 # A setting's name and its value, sorted by name: hashable, as a study's parameters are.
 Settings = tuple[tuple[str, Any], ...]
@@ -33,7 +34,8 @@ def settings(key: str, profile: str, given: Any) -> Settings:
     except (TypeError, ValueError):
         changed, unknown = {}, [given]
     if unknown:
-        raise ValueError(f"{key.upper()}: '{unknown[0]}' is no setting: give a dictionary of {', '.join(known)}")
+        wrong = f"{key.upper()}: {shown(unknown[0])} is no setting{meant(unknown[0], known)}"
+        raise ValueError(f"{wrong}: give a dictionary of {', '.join(known)}")
     return tuple((name, _fixed(value)) for name, value in sorted({**usual, **changed}.items()))
 
 

@@ -21,13 +21,14 @@ from torch import Tensor
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.attacks.finetuning import training_batches
 from mechlib.attacks.relearning import permuted
+from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 
 Labels = Literal["true", "permuted"]
 
 
-class SoftPromptError(ValueError):
+class SoftPromptError(MechlibError, ValueError):
     """A soft prompt that cannot be learned as asked; the message says what to do."""
 
 

@@ -17,13 +17,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mechlib.components import WeightSlice
+from mechlib.errors import MechlibError
 from mechlib.models.language_model import LanguageModel
 
 # What a stored delta is called.
 FILE = "delta.safetensors"
 
 
-class EditError(RuntimeError):
+class EditError(MechlibError, RuntimeError):
     """An edit that failed, changed nothing, or does not fit the model."""
 
 
@@ -108,7 +109,7 @@ class Delta:
                     for name, place in json.loads(header["blocks"]).items()
                 }
                 provenance = json.loads(header["provenance"])
-        except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise EditError(f"{path} is no delta or is truncated: {error}") from None
         return cls(blocks, provenance)
 

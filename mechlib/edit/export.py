@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mechlib.edit.delta import Delta, EditError
+from mechlib.folders import without_home
 from mechlib.models.language_model import LanguageModel
 
 # What the note beside the weights is called.
@@ -41,7 +42,7 @@ def export(model: LanguageModel, delta: Delta, folder: Path) -> Path:
 def note(model: LanguageModel, delta: Delta) -> dict[str, Any]:
     """What the exported model is made of, which the licence requires to be stated."""
     return {
-        "model": {"name": model.spec.name, "source": model.spec.location, "fingerprint": model.fingerprint},
+        "model": {"name": model.spec.name, "source": without_home(model.spec.location), "fingerprint": model.fingerprint},
         "licence": model.spec.licence or "that of the original model",
         "modified": f"{delta.size:,} weights were edited by mechlib; the original model's licence and terms of use apply to the result",
         "change": {"weights": delta.size, "norm": delta.norm, "parameters": sorted({block.parameter for block in delta.blocks})},

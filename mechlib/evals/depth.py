@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib.errors import MechlibError
 from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import Entry, residual_stream
 from mechlib.models.language_model import LanguageModel
@@ -28,7 +29,7 @@ class Reference:
     corrupted: tuple[float, ...]
 
 
-class DepthError(ValueError):
+class DepthError(MechlibError, ValueError):
     """Settings that make no measure of depth; the message says what to change."""
 
 

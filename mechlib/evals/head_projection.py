@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.forward import hidden_at, residual_stream, tokenize, unembed
 from mechlib.models.language_model import LanguageModel
@@ -21,7 +22,7 @@ from mechlib.models.packed import Packed
 from mechlib.models.tokens import answer_token
 
 
-class ProjectionError(ValueError):
+class ProjectionError(MechlibError, ValueError):
     """Settings that make no head projection; the message says what to change."""
 
 

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from mechlib.errors import MechlibError
+
 # An edit needs other facts to hold on to, however large its forget set is.
 LEAST_MAINTAINED = 32
 
 
-class FactError(ValueError):
+class FactError(MechlibError, ValueError):
     """Facts that cannot be read or divided as asked; the message says what to do."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules
+from mechlib.errors import meant, shown
 from mechlib.localize.budget import fill_budget
 from mechlib.localize.controls import shuffled_mlps, shuffled_modules
 from mechlib.localize.localizer import Choose, Localizer, Measured
@@ -55,16 +56,16 @@ _BEYOND = (
 PAPER = tuple(method.key for method in _PAPER)
 LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND)}
 GIVEN = "given"
-_WINDOW = re.compile(r"mlps_(\d+)_to_(\d+)")
-_DRAW = re.compile(r"random_mlps_(\d+)")
+_WINDOW = re.compile(r"mlps_([0-9]{1,4})_to_([0-9]{1,4})")
+_DRAW = re.compile(r"random_mlps_([0-9]{1,9})")
 
 
 def localizer(key: str) -> Localizer:
     """A method by its key; besides the table: ``mlps_2_to_6``, a window, and ``random_mlps_3``, one draw for all forget sets.
 
-    Raises ``KeyError`` for any other key.
+    Raises :class:`ComponentError` for any other key.
     """
-    if window := _WINDOW.fullmatch(key):
+    if (window := _WINDOW.fullmatch(key)) and _is_window(key):
         first, last = int(window[1]), int(window[2])
         layers = range(first, last + 1)
         return Localizer(key, f"MLPs {first} to {last}", "mlps", None, lambda *_: [Component(n, "mlp") for n in layers], matched=False)
@@ -74,13 +75,21 @@ def localizer(key: str) -> Localizer:
                          lambda _m, arch, budget, _: fill_budget(shuffled_mlps(arch, 1_000_000 + number), budget, arch))  # fmt: skip
     if key == GIVEN:
         return Localizer(GIVEN, "Given by file", "mixed", None, lambda measured, *_: measured.given, matched=False)
+    if key not in LOCALIZERS:
+        raise ComponentError(f"{shown(key)} is no localization{meant(key, LOCALIZERS)}: choose {', '.join(LOCALIZERS)}, or mlps_2_to_6")
     return LOCALIZERS[key]
 
 
 def valid_keys(keys: Any) -> tuple[str, ...]:
     """All keys of the table, and those of ``keys`` (one or several) that name a window or a draw."""
     listed: Iterable[Any] = keys if isinstance(keys, list | tuple) else (keys,)
-    return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and (_WINDOW.fullmatch(key) or _DRAW.fullmatch(key))))
+    return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and (_is_window(key) or _DRAW.fullmatch(key))))
+
+
+def _is_window(key: str) -> bool:
+    """Whether a key names a window that holds a layer."""
+    window = _WINDOW.fullmatch(key)
+    return window is not None and int(window[1]) <= int(window[2])
 
 
 def localize(key: str, measured: Measured, arch: Architecture, seed: int, **provenance: Any) -> Localization:

@@ -14,6 +14,8 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
+from mechlib.errors import shown
+from mechlib.folders import named_folder
 from mechlib.models.table import ModelError
 
 _MANIFEST = "mechlib.json"
@@ -29,13 +31,9 @@ def cache_folder() -> Path:
         return platformdirs.user_cache_path("mechlib")
     if not named.strip():
         raise ModelError("MECHLIB_CACHE is blank: name a folder, or unset it")
-    try:
-        folder = Path(named).expanduser().absolute()
-        if folder.is_dir() or not folder.exists():
-            return folder
-    except (OSError, RuntimeError):  # no access, a name too long, or the home of nobody
-        pass
-    raise ModelError(f"MECHLIB_CACHE={named} is no folder: name one that is, or that can be made")
+    if folder := named_folder(named):
+        return folder
+    raise ModelError(f"MECHLIB_CACHE={shown(named)} is no folder: name one that is, or that can be made")
 
 
 def sha256(path: Path) -> str:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mechlib.errors import MechlibError, meant, shown
+
 Source = Literal["embedded", "hub", "folder", "gguf"]
 Group = Literal["mlps", "mixed", "everything"]
 
 
-class ModelError(RuntimeError):
+class ModelError(MechlibError, RuntimeError):
     """A model that is unknown, cannot be reached or is damaged; the message says what to do."""
 
 
@@ -89,7 +91,7 @@ def resolve(name: str) -> ModelSpec:
     try:
         path = Path(name).expanduser()
         is_file, is_folder = path.is_file(), path.is_dir()
-    except (OSError, RuntimeError):  # no access, a name too long, or the home of nobody
+    except (OSError, RuntimeError, ValueError):  # no access, a name too long, the home of nobody, or a null byte
         raise _unknown(name) from None
     if path.suffix == ".gguf" and not is_file:
         raise ModelError(f"MODEL={name}: no such file")
@@ -113,4 +115,6 @@ def _local(path: Path, stem: str, source: Source) -> ModelSpec:
 
 
 def _unknown(name: str) -> ModelError:
-    return ModelError(f"unknown MODEL {name!r}: choose {', '.join(KNOWN)}, a hub id (owner/name), a local folder or a .gguf file")
+    known = ", ".join(KNOWN)
+    unknown = f"unknown MODEL {shown(name)}{meant(name, KNOWN)}"
+    return ModelError(f"{unknown}: choose {known}, a hub id (owner/name), a local folder or a .gguf file")

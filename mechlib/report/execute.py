@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mechlib.errors import meant, shown
+from mechlib.folders import without_home
 from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
@@ -30,8 +32,7 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
     them, when all of its own are there. ``only``: names or numbers of pages, separated by
     commas, if not all are wanted. ``jobs``: how many runs are computed at once (``None``: what suits the machine).
     """
-    book = read_pages(root / "book")
-    values, pages = page_values(book, {**parse(parameters, book), **given}), chosen(book, only)
+    values, pages = _asked(root, given, parameters, only)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
     needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
@@ -73,16 +74,35 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
 def chosen(pages: Sequence[Page], only: str) -> list[Page]:
     """The pages named in ``05_editing,11`` (all of them if it is empty); raises :class:`ParameterError` for one that is not there."""
     names = [name.strip() for name in only.split(",") if name.strip()]
+    if only and not names:
+        raise ParameterError(f"PAGES={shown(only)} names no page (there are: {', '.join(page.name for page in pages)})")
     for name in names:
         if not any(name in (page.name, page.name[:2]) for page in pages):
-            raise ParameterError(f"PAGES={name}: there is no such page (there are: {', '.join(page.name for page in pages)})")
+            there = ", ".join(page.name for page in pages)
+            raise ParameterError(f"PAGES={shown(name)}: there is no such page{meant(name, _names(pages))} (there are: {there})")
     return [page for page in pages if not names or page.name in names or page.name[:2] in names]
+
+
+def _asked(root: Path, given: Mapping[str, Any], parameters: str, only: str) -> tuple[dict[str, dict[str, Any]], list[Page]]:
+    """The values of every page, and the pages that are wanted; raises :class:`ParameterError` for a value that none of these takes."""
+    book = read_pages(root / "book")
+    asked, pages = {**parse(parameters, book), **given}, chosen(book, only)
+    # Executed pages hold what was asked, and are committed.
+    asked = {name: without_home(value) if isinstance(value, str) else value for name, value in asked.items()}
+    for name in asked:
+        if not any(name in page.parameters and name not in page.fixed for page in pages):
+            raise ParameterError(f"{name} is given and no page of PAGES={shown(only)} takes it: leave it out, or choose other pages")
+    return page_values(book, asked), pages
+
+
+def _names(pages: Sequence[Page]) -> list[str]:
+    """What a page can be called by."""
+    return [name for page in pages for name in (page.name, page.name[:2], page.name[3:])]
 
 
 def planned(root: Path, given: Mapping[str, Any], parameters: str, only: str = "") -> str:
     """What :func:`execute` would compute, about how long it would take, and the memory it would need; nothing is computed."""
-    book = read_pages(root / "book")
-    values, pages = page_values(book, {**parse(parameters, book), **given}), chosen(book, only)
+    values, pages = _asked(root, given, parameters, only)
     wanted = [(page, own) for page in pages for own in studies(page, values[page.name])]
     try:
         return str(plan([(own, _needed(page, own)) for page, own in wanted], default_store()))
@@ -95,9 +115,9 @@ def planned(root: Path, given: Mapping[str, Any], parameters: str, only: str = "
 
 def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: Say) -> None:
     """Put rows and values of the pages' finished runs where they are committed with the book: there, they need no computing again."""
-    book, store = read_pages(root / "book"), default_store()
-    values = page_values(book, {**parse(parameters, book), **given})
-    runs = {spec.id: spec for page in chosen(book, only) for own in studies(page, values[page.name]) for spec in _needed(page, own)}
+    store = default_store()
+    values, pages = _asked(root, given, parameters, only)
+    runs = {spec.id: spec for page in pages for own in studies(page, values[page.name]) for spec in _needed(page, own)}
     done = [spec for spec in runs.values() if store.has(spec)]
     say(f"{sum(store.keep(spec) for spec in done)} runs kept, {len(done)} of {len(runs)} are there")
 

@@ -19,6 +19,7 @@ from nbclient.exceptions import CellControlSignal, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from mechlib.errors import MechlibError
 from mechlib.report.parameters import Page, same
 from mechlib.runs.spec import digest
 
@@ -26,7 +27,7 @@ from mechlib.runs.spec import digest
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}})
 
 
-class PageError(RuntimeError):
+class PageError(MechlibError, RuntimeError):
     """A page that could not be executed or written; finished pages are untouched."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import plotly.io as pio
@@ -16,6 +15,7 @@ from plotly.io._base_renderers import MimetypeRenderer
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
+from mechlib.report import markup
 from mechlib.report import tables as tables
 from mechlib.report.provenance import provenance
 from mechlib.runs.runner import Runner
@@ -27,7 +27,8 @@ class _BookRenderer(MimetypeRenderer):
     """A figure as HTML without the library: the built page loads one local copy of plotly.js."""
 
     def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
-        html = pio.to_html(fig_dict, include_plotlyjs=False, include_mathjax=False, full_html=False, default_width="100%", validate=False)
+        safe = markup.figure(fig_dict)
+        html = pio.to_html(safe, include_plotlyjs=False, include_mathjax=False, full_html=False, default_width="100%", validate=False)
         return {"text/html": html}
 
 
@@ -73,10 +74,10 @@ class OpenPage:
         if size.n_attacked_sets < size.n_sets:
             sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
         changed = " ".join(f"{name}={_written(value)}" for name, value in self.other_than_usual.items())
-        changed = f"<br>Other than usual: {escape(changed)}" if changed else ""
+        changed = f"<br>Other than usual: {markup.text(changed)}" if changed else ""
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
-            f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{self.study.model}</b>, '
+            f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{markup.text(self.study.model)}</b>, '
             f"profile <b>{self.study.profile}</b>: {sets}.{quick}{changed}</div>"
         )
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import jupytext
 
-from mechlib.runs.checks import NO_LITERAL, ParameterError
+from mechlib.errors import meant, shown
+from mechlib.runs.checks import NO_LITERAL, ParameterError, like
 from mechlib.runs.study import Study
 
 
@@ -73,10 +74,12 @@ def parse(text: str, pages: Sequence[Page]) -> dict[str, Any]:
     for word in text.split():
         name, separator, value = word.partition("=")
         if not separator or name not in known:
-            raise ParameterError(f"unknown parameter '{name}': the pages have {', '.join(known)}")
+            raise ParameterError(f"unknown parameter {shown(name)}{meant(name, known)}: the pages have {', '.join(known)}")
         found = _value(value)
         listed = any(isinstance(page.parameters.get(name), list | tuple) for page in pages)
         values[name] = [found] if listed and not isinstance(found, list | tuple) else found
+        if name not in Study.names():  # what only a page knows is checked by its default
+            like("PARAMS", {name: values[name]}, next({name: page.parameters[name]} for page in pages if name in page.parameters))
     return values
 
 

@@ -35,7 +35,8 @@ def void_formats(rows: Rows) -> list[str]:
 def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:
     """A table for readers: air between the cells, text that keeps its lines, a dash for no number, no row numbers unless asked for."""
     # Tables that were put together have row numbers twice, which a style refuses; where they are not shown they may be any.
-    style: Any = (frame if index else frame.reset_index(drop=True)).style.format(dict(formats or {}), na_rep="-")
+    style: Any = (frame if index else frame.reset_index(drop=True)).style.format(dict(formats or {}), na_rep="-", escape="html")
+    style = style.format_index(escape="html", axis=0).format_index(escape="html", axis=1)
     style = style if index else style.hide()
     look = {"white-space": "pre-wrap", "text-align": "left", "padding": "0.2em 1em 0.2em 0", "vertical-align": "top"}
     return style.set_properties(**look)

@@ -20,6 +20,8 @@ from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.tasks import SPORTS, TASKS, Task
 
 RULES, PRECISIONS, OPTIMIZERS = get_args(Rule), get_args(Precision), get_args(Optimizer)
+# Parameters that name a file, with its endings where they may name a data set of a hub instead.
+_FILES = {"facts": (), "world_facts": (".csv", ".parquet", ".json", ".jsonl"), "texts": (".txt", ".jsonl"), "localization": ()}
 
 
 # Every attack has a parameter of its name: its settings.
@@ -72,12 +74,12 @@ class Parameters(_AttackParameters):
         checks.whole("SEED", self.seed, least=0)
         checks.whole("FORGET_SET_SIZE", self.forget_set_size, least=1)
         checks.probability("KNOWN_THRESHOLD", self.known_threshold)
-        for name in ("facts", "world_facts", "texts", "localization"):
+        for name, endings in _FILES.items():
             if getattr(self, name) is not None:
-                checks.text(name.upper(), getattr(self, name))
-        for name in ("forget_sets", "seeds", "steps", "micro_batch"):
+                checks.file(name.upper(), getattr(self, name), endings)
+        for name, most in (("forget_sets", 1_000), ("seeds", 1_000), ("steps", checks.MOST), ("micro_batch", checks.MOST)):
             if getattr(self, name) is not None:
-                checks.whole(name.upper(), getattr(self, name), least=1)
+                checks.whole(name.upper(), getattr(self, name), 1, most)
         for name in ("learning_rate", "forget_coefficient", "stop_at"):
             if getattr(self, name) is not None:
                 checks.positive(name.upper(), getattr(self, name))
@@ -87,9 +89,11 @@ class Parameters(_AttackParameters):
         added = (GIVEN,) if self.given else ()
         for name in ATTACKS:
             try:
-                object.__setattr__(self, name, settings(name, self.profile, getattr(self, name)))
+                found = settings(name, self.profile, getattr(self, name))
             except ValueError as error:
                 raise checks.ParameterError(str(error)) from None
+            checks.like(name.upper(), dict(found), ATTACKS[name].settings["full"])
+            object.__setattr__(self, name, found)
         wanted = PROFILES[self.profile].localizations if self.localizations is None else self.localizations
         chosen = checks.choices("LOCALIZATIONS", wanted, (*valid_keys(wanted), *added))
         object.__setattr__(self, "localizations", tuple(dict.fromkeys((*chosen, *added))))

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import platformdirs
 
+from mechlib.errors import MechlibError, shown
+from mechlib.folders import named_folder
+
 _PACKAGE = Path(__file__).parents[1]
 
 
-class PlaceError(RuntimeError):
+class PlaceError(MechlibError, RuntimeError):
     """A folder that cannot be used; the message says what to do."""
 
 
@@ -23,14 +26,16 @@ def checkout() -> Path | None:
 def runs_folder() -> Path:
     """``MECHLIB_RUNS`` (a relative path counts from the working directory), else ``runs`` in the checkout or in the user's data folder.
 
-    Raises :class:`PlaceError` for a blank.
+    Raises :class:`PlaceError` for a blank and for what is no folder and cannot be one.
     """
     given = os.environ.get("MECHLIB_RUNS")
     if given is None or given == "":
         return (checkout() or platformdirs.user_data_path("mechlib")) / "runs"
     if not given.strip():
         raise PlaceError("MECHLIB_RUNS is blank: give a folder, or leave it out")
-    return Path(given).expanduser().absolute()
+    if folder := named_folder(given):
+        return folder
+    raise PlaceError(f"MECHLIB_RUNS={shown(given)} is no folder: name one that is, or that can be made")
 
 
 def kept_folder() -> Path | None:

@@ -17,6 +17,7 @@ import psutil
 import torch
 from transformers.utils.logging import disable_progress_bar
 
+from mechlib.errors import MechlibError
 from mechlib.runs.memory import memory
 from mechlib.runs.plan import Plan
 from mechlib.runs.progress import Progress, Say
@@ -47,7 +48,7 @@ def room(studies: Sequence[Study], store: Store, free: int) -> int:
     return min(psutil.cpu_count(logical=False) or 1, free // max((_LEAST, *edits)))
 
 
-class PoolError(RuntimeError):
+class PoolError(MechlibError, RuntimeError):
     """A process that computed runs has died; the message says what to do."""
 
 

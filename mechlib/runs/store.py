@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from mechlib.errors import MechlibError
 from mechlib.runs.manifest import host, manifest, started
 from mechlib.runs.places import kept_folder, runs_folder
 from mechlib.runs.spec import RunSpec
@@ -27,7 +28,7 @@ _ROWS, _ABOUT = "rows.jsonl", "run.json"
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error)
 
 
-class StoreError(RuntimeError):
+class StoreError(MechlibError, RuntimeError):
     """The store cannot be read or written; the message says what to do."""
 
 

@@ -69,7 +69,9 @@ def _athletes(source: str | None) -> FactSet:
 
 
 def _world(source: str | None) -> FactSet:
-    return counterfact(source) if source else world_facts()
+    if not source:
+        return world_facts()
+    return counterfact(str(Path(source).expanduser()) if source.startswith("~") else source)
 
 
 SPORTS = Domain(

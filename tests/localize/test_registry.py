@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tiny_models import tiny_model
 
 from mechlib.components import Architecture, Component, ComponentError, Localization, heads_and_mlps, read_names
+from mechlib.errors import MechlibError
 from mechlib.facts import athletes
 from mechlib.localize.fact_lookup import fact_lookup
 from mechlib.localize.localizer import Measured
@@ -59,7 +60,7 @@ def test_a_window_is_its_mlps_the_last_one_included(one, other):
     assert not localizer(found.name).matched
 
 
-@pytest.mark.parametrize(("key", "says"), [("mlps_6_to_2", "is empty"), ("mlps_10_to_12", "L12.mlp: the model has layers 0 to 11")])
+@pytest.mark.parametrize(("key", "says"), [("mlps_6_to_2", "no localization"), ("mlps_10_to_12", "L12.mlp: the model has layers 0 to 11")])
 def test_a_window_without_layers_or_with_some_that_the_model_lacks_is_one_line(key, says):
     with pytest.raises(ComponentError, match=says) as caught:
         localize(key, Measured(PROBE), ARCH, seed=0)
@@ -90,7 +91,7 @@ def test_a_draw_is_one_run_and_a_random_localization_one_a_forget_set_and_seed()
 
 @pytest.mark.parametrize("key", [*MALFORMED, "magic", "", GIVEN.upper()])
 def test_an_unknown_key_is_one_line_with_the_known_ones(key):
-    with pytest.raises(KeyError):
+    with pytest.raises(ComponentError):
         localizer(key)
     for written in (key, ("fact_lookup", key), ("mlps_0_to_1", key)):
         with pytest.raises(ParameterError) as caught:
@@ -187,7 +188,7 @@ def test_a_file_that_is_no_localization_is_one_line(tmp_path, text):
     path = tmp_path / "mine.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ComponentError) as caught:
+    with pytest.raises(MechlibError) as caught:
         Study(localization=str(path)).runs("localize")
     assert "\n" not in str(caught.value)
 
