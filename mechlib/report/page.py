@@ -17,6 +17,7 @@ from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
 from mechlib.report import tables as tables
+from mechlib.report.folders import written
 from mechlib.report.provenance import provenance
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
@@ -47,7 +48,7 @@ class OpenPage:
 
     def of(self, task: str, **changed: Any) -> OpenPage:
         """The same page for another task, and with other parameters, named as in :class:`Study`."""
-        return open_page(self.parameters, **{**self.changed, "task": task, **changed})
+        return open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, **{**self.changed, "task": task, **changed})
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs; see :meth:`mechlib.runs.study.Study.runs`."""
@@ -72,7 +73,7 @@ class OpenPage:
         sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
         if size.n_attacked_sets < size.n_sets:
             sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
-        changed = " ".join(f"{name}={_written(value)}" for name, value in self.other_than_usual.items())
+        changed = " ".join(f"{name}={written(value)}" for name, value in self.other_than_usual.items())
         changed = f"<br>Other than usual: {escape(changed)}" if changed else ""
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
@@ -99,15 +100,11 @@ class OpenPage:
         return self.runner.context.splits(self.runner.result(self.study.known), self.study.splits)
 
 
-def _written(value: Any) -> str:
-    """A value as the command line takes it."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).replace(" ", "")
-
-
 def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:
     """Open a page by the names of its parameter cell (``globals()``); ``changed``: others in their place, named as in :class:`Study`.
 
-    Missing runs are computed on the way, with a line each on stderr.
+    Missing runs are computed on the way, with a line each on stderr; for those in ``IMPOSSIBLE`` (by id, with why)
+    :class:`mechlib.runs.impossible.Impossible` is raised when they are asked for.
     """
     parameters = {name: page[name] for name in Study.names() if name in page}
     study = Study(**{**{name.lower(): value for name, value in parameters.items()}, **changed})
@@ -115,4 +112,4 @@ def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
-    return OpenPage(study, Runner(study, say=say), parameters, changed)
+    return OpenPage(study, Runner(study, say=say, impossible=page.get("IMPOSSIBLE")), parameters, changed)
