@@ -59,8 +59,8 @@ def folder_name(profile: str, changes: Mapping[str, Sequence[Any]]) -> str:
     """``quick``, or ``quick-steps-20-`` and eight digits of all that changed."""
     if not changes:
         return profile
-    words = [re.sub(r"[^a-z0-9_]+", "-", "-".join([name.lower(), *map(_short, values)]).lower()).strip("-") for name, values in changes.items()]
-    return f"{profile}-{'-'.join(words)[:_LONGEST].strip('-_')}-{digest(sorted(changes.items()))[:8]}"
+    words = "-".join(word for name, values in changes.items() for word in (name, *map(_short, values)) if word).lower()
+    return f"{profile}-{re.sub(r'[^a-z0-9_]+', '-', words)[:_LONGEST].strip('-_')}-{digest(sorted(changes.items()))[:8]}"
 
 
 def _short(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -16,7 +17,9 @@ from plotly.io._base_renderers import MimetypeRenderer
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
+from mechlib.report import sentences
 from mechlib.report import tables as tables
+from mechlib.report.aggregation import Rows
 from mechlib.report.folders import written
 from mechlib.report.provenance import provenance
 from mechlib.runs.runner import Runner
@@ -63,8 +66,18 @@ class OpenPage:
         plain = value if isinstance(value, str | int) else float(value)
         glue(name, plain, display=False)
 
-    def banner(self) -> HTML:
-        """Which model and profile the page was made with, and what that allows to conclude."""
+    @cached_property
+    def void(self) -> bool:
+        """Whether the unedited model cannot answer in the format that edits are trained on: then nothing here counts in a verdict."""
+        return self.study.trained_format in tables.void_formats(self.rows("unedited"))
+
+    def banner(self, trainable: Rows = ()) -> HTML:
+        """Which model and profile the page was made with, and what that allows to conclude.
+
+        ``trainable``: the unedited model's answers in formats that edits could be trained on, if the page is to name those that work.
+        """
+        void = "EDIT_FORMAT" in self.parameters and self.void
+        warning = f"<br><b>Void.</b> {escape(sentences.void_training(self.rows('unedited'), trainable))}" if void else ""
         size = self.study.size
         plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
         parts = f"{self.study.parts} x " if self.study.parts > 1 else ""
@@ -78,7 +91,7 @@ class OpenPage:
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
             f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{self.study.model}</b>, '
-            f"profile <b>{self.study.profile}</b>: {sets}.{quick}{changed}</div>"
+            f"profile <b>{self.study.profile}</b>: {sets}.{quick}{changed}{warning}</div>"
         )
 
     @property
@@ -104,7 +117,7 @@ def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:
     """Open a page by the names of its parameter cell (``globals()``); ``changed``: others in their place, named as in :class:`Study`.
 
     Missing runs are computed on the way, with a line each on stderr; for those in ``IMPOSSIBLE`` (by id, with why)
-    :class:`mechlib.runs.impossible.Impossible` is raised when they are asked for.
+    :class:`mechlib.runs.impossible.ImpossibleError` is raised when they are asked for.
     """
     parameters = {name: page[name] for name in Study.names() if name in page}
     study = Study(**{**{name.lower(): value for name, value in parameters.items()}, **changed})

@@ -9,7 +9,7 @@ from mechlib.edit.delta import EditError
 from mechlib.facts import FactError
 
 
-class Impossible(RuntimeError):
+class ImpossibleError(RuntimeError):
     """A run that this model and these facts do not allow; the message says why and what would help."""
 
 
@@ -26,11 +26,12 @@ REASONS = tuple(_HELP)
 
 def why(error: str, message: str) -> str:
     """A reason for readers: the message of an error of one of :data:`REASONS`, named by its class, and what would help."""
-    line = " ".join(message.split()).removesuffix(".")
+    # Where a message says what helps, it knows less than this does.
+    line = " ".join(message.split()).partition(": ask for fewer")[0].removesuffix(".")
     helps = next((text for kind, text in _HELP.items() if kind.__name__ == error), "")
     return f"{line}. {helps}".strip() if helps else message
 
 
 def is_reason(error: str) -> bool:
     """Whether an error of this class says that something is impossible."""
-    return error in (Impossible.__name__, *(kind.__name__ for kind in REASONS))
+    return error in (ImpossibleError.__name__, *(kind.__name__ for kind in REASONS))

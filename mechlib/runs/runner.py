@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mechlib.models import LanguageModel
-from mechlib.runs.impossible import REASONS, Impossible, why
+from mechlib.runs.impossible import REASONS, ImpossibleError, why
 from mechlib.runs.progress import Progress, Say
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import DamagedRun, Store, default_store
@@ -51,7 +51,7 @@ class Runner:
     def compute(self, wanted: Iterable[RunSpec]) -> int:
         """Compute the missing runs, one line each; returns how many. Killed, it goes on where it was.
 
-        Raises :class:`Impossible` if one is known not to be had.
+        Raises :class:`ImpossibleError` if one is known not to be had.
         """
         return self._compute(self.missing(wanted), self.run)
 
@@ -61,7 +61,7 @@ class Runner:
         def run(spec: RunSpec) -> None:
             try:
                 self.run(spec)
-            except (Impossible, *REASONS) as error:
+            except (ImpossibleError, *REASONS) as error:
                 self.impossible[spec.id] = why(type(error).__name__, str(error))
 
         todo = self.missing(wanted)
@@ -111,11 +111,11 @@ class Runner:
     def run(self, spec: RunSpec) -> None:
         """Compute one run whose inputs are there, whether or not its rows are kept somewhere.
 
-        Raises :class:`Impossible` if it, or what it starts from, is known not to be had.
+        Raises :class:`ImpossibleError` if it, or what it starts from, is known not to be had.
         """
         reason = known_reason(spec, self.impossible)
         if reason:
-            raise Impossible(reason)
+            raise ImpossibleError(reason)
         inputs = {role: self.read(needed, needed.stage.files) for role, needed in spec.inputs.items()}
         started = time.monotonic()
         with self.store.writing(spec) as folder:
