@@ -199,6 +199,9 @@ def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[st
         arms = {key: fact_values([row for row in measure.rows if row["localization"] == key], measure.outcome) for key in (first, *others)}
         found |= {(name, key): compare(arms[first], arms[key], measure.better) for key in others if arms[first]}
     adjusted = holm_adjusted({f"{name}, {key}": one for (name, key), one in found.items()}).values()
-    lines = [(name, one.better, label(key), *in_words(one), "void" if void else one.verdict) for (name, key), one in zip(found, adjusted, strict=True)]
+    lines = [
+        (name, one.better, label(key), *in_words(one), "void" if void else one.verdict)
+        for (name, key), one in zip(found, adjusted, strict=True)
+    ]
     columns = ["measure", "expected", f"{label(first)} minus", *IN_WORDS, "verdict"]
     return pd.DataFrame(lines, columns=columns)

@@ -16,8 +16,8 @@ def unedited(**right):
 
 def test_a_format_is_void_by_the_chance_of_its_relation():
     rows = unedited(one_shot=0, question=16, cloze=31)
-    assert tables.void_formats(rows) == ["one_shot", "question"] or tables.void_formats(rows) == ["one_shot"]
-    # Sixteen of 32 are clearly more than next to never, where every token competes.
+    # Sixteen of 32: from .34 on, and guessing with its margin is .35; where every token competes, it is next to never.
+    assert tables.void_formats(rows) == ["one_shot", "question"]
     assert tables.void_formats([{**one, "open": True} for one in rows]) == ["one_shot"]
 
 
@@ -60,7 +60,8 @@ def test_every_verdict_of_a_page_asks_whether_the_study_is_void(page):
 
 
 def test_a_model_that_had_nothing_to_keep_is_broken_and_leaving_it_alone_is_not():
-    rows = [*answers("fact_lookup", ("none", 0), {"forget": 0.1, "maintain": 0.2}), *answers("fact_lookup", HARD, {"forget": 0.9, "maintain": 0.2})]
+    rows = answers("fact_lookup", ("none", 0), {"forget": 0.1, "maintain": 0.2})
+    rows += answers("fact_lookup", HARD, {"forget": 0.9, "maintain": 0.2})
     table = robustness.outcomes(rows)
     assert line(table, "fact_lookup", HARD)["void"]
     assert not line(table, "fact_lookup", ("none", 0))["void"]
