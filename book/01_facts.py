@@ -52,7 +52,6 @@ page.banner()
 
 # %% tags=["remove-input"]
 asked = page.rows("know")
-parts = page.splits
 known = [row for row in asked if row["probability"] > KNOWN_THRESHOLD]
 page.number("n_table", len(page.study.table))
 page.number("known_format", tables.label(page.study.known_format).lower())
@@ -71,10 +70,13 @@ figures.known_by_answer(asked, KNOWN_THRESHOLD).show()
 # {glue:text}`n_asked` athletes, and gives it more than the threshold for {glue:text}`known_share:.0%`. These
 # {glue:text}`n_known` **known facts** are what the rest of the book is about. Left out of the table:
 # {glue:text}`left_out`.
+#
+# ## How they are divided
 
 # %% tags=["remove-input"]
 import pandas as pd
 
+parts = page.splits
 answers = ["baseball", "basketball", "football"]
 tables.styled(pd.DataFrame(
     [{"part": part.name, "facts": len(part), **{sport: sum(fact.answer == sport for fact in part) for sport in answers}} for part in parts]

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, evidence, localize]
+#     needs: [know, unedited, evidence, localize]
 # ---
 
 # %% [markdown]

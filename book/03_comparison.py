@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, methods, redrawn, circuits, localize]
+#     needs: [know, unedited, methods, redrawn, circuits, localize]
 # ---
 
 # %% [markdown]

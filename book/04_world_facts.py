@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, asked, methods, localize]
+#     needs: [know, unedited, asked, methods, localize]
 #     own: [FORGET_SETS]
 #     fixed: [TASK, KNOWN_FORMAT, EDIT_FORMAT, FORMATS]
 # ---

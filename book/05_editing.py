@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, trained, damage]
+#     needs: [know, unedited, trainable, edit, trained, damage]
 # ---
 
 # %% [markdown]
@@ -56,7 +56,7 @@ from mechlib.report.planned import planned_memory
 from mechlib.report.published import published
 
 page = open_page(globals())
-page.banner()
+page.banner(page.rows("trainable"))
 
 # %% [markdown]
 # ## The loss

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, prompting]
+#     needs: [know, unedited, prompting]
 # ---
 
 # %% [markdown]
@@ -117,7 +117,7 @@ tables.interval_table(aggregate(forget, ["localization", "format"], "correct"), 
 # the sets not even unanimous ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.format_verdicts(rows, transfer))
+tables.styled(verdicts.format_verdicts(rows, transfer, void=page.void))
 
 # %% [markdown]
 # Three cautions before anyone quotes this table. A localization with a weaker edit (see the page on editing) has an

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, tuning]
+#     needs: [know, unedited, tuning]
 #     own: [LOCALIZATIONS]
 # ---
 

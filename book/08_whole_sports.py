@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, localize, edit, trained, damage]
+#     needs: [know, unedited, localize, edit, trained, damage]
 #     own: [LOCALIZATIONS, FORGET_SETS]
 #     tasks: [full-sports-editing, sports-unlearning]
 # ---

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, localize, edit, prompting, damage]
+#     needs: [know, unedited, localize, edit, prompting, damage]
 #     own: [LOCALIZATIONS, FORGET_SETS]
 #     fixed: [KNOWN_FORMAT, EDIT_FORMAT]
 #     tasks: [counterfact-editing, counterfact-unlearning, sequential-counterfact-editing]
@@ -57,6 +57,8 @@ from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
 page = open_page(globals(), task="counterfact-editing")
+chain = page.of("sequential-counterfact-editing")
+page.number("n_parts", chain.study.parts)
 page.banner()
 
 # %% [markdown]
@@ -82,7 +84,7 @@ figures.outcome_bars(inside, {"true answer, forget set": ("forget", "correct"), 
 # 95 % Wilson intervals.*
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "edited", "forget", [], trained).show()
+figures.transfer_map(rows, "edited", "forget", tables.void_formats(rows), trained).show()
 
 # %% [markdown]
 # *Share of edited facts for which the false answer is the likeliest token, in other words. Few facts: read it with the
@@ -148,7 +150,6 @@ tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), inde
 # ## Part after part
 
 # %% tags=["remove-input"]
-chain = page.of("sequential-counterfact-editing")
 figures.learning_curves(chain.rows("edit")).show()
 
 # %% [markdown]
@@ -162,7 +163,6 @@ figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "f
 # %% tags=["remove-input"]
 counts = aggregate([row for row in many if row["group"] == "forget"], ["localization"], "edited")
 page.number("n_chain", int(counts.n.max()))
-page.number("n_parts", chain.study.parts)
 moved = pd.DataFrame([{**value, **arm} for arm, value in chain.values("edit")])
 tables.styled(pd.DataFrame([
     {"localization": tables.label(key), **{f"norm after part {row.part + 1}": row.norm for row in part.itertuples()}}

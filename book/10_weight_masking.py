@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, localize, masks, zeroed, baseline]
+#     needs: [know, unedited, localize, masks, zeroed, baseline]
 #     own: [LOCALIZATIONS, FORGET_SETS]
 #     fixed: [TASK, KNOWN_FORMAT, EDIT_FORMAT, FORMATS]
 # ---

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, relearning, relearning_nulls]
+#     needs: [know, unedited, edit, relearning, relearning_nulls]
 # ---
 
 # %% [markdown]
@@ -186,7 +186,7 @@ tables.styled(robustness.strongest_table(robustness.strongest(outcomes)))
 # too many lines for the sets, not even unanimous ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts(rows, [setting]))
+tables.styled(verdicts.verdicts(rows, [setting], void=page.void))
 
 # %% [markdown]
 # ## Beside the paper's figures

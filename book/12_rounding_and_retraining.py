@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, quantization, benign]
+#     needs: [know, unedited, edit, quantization, benign]
 # ---
 
 # %% [markdown]
@@ -144,7 +144,7 @@ tables.styled(robustness.strongest_table(robustness.strongest(benign)))
 # ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts([*rounded, *retrained], settings))
+tables.styled(verdicts.verdicts([*rounded, *retrained], settings, void=page.void))
 
 # %% [markdown]
 # ## Runs behind this page

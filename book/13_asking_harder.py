@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, soft_prompt, soft_prompt_nulls, in_context]
+#     needs: [know, unedited, edit, soft_prompt, soft_prompt_nulls, in_context]
 # ---
 
 # %% [markdown]
@@ -157,7 +157,7 @@ figures.leak_curves(leaks).show()
 # ones could support a line, which is then undecidable.
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts([*soft, *context], settings))
+tables.styled(verdicts.verdicts([*soft, *context], settings, void=page.void))
 
 # %% [markdown]
 # ## Runs behind this page

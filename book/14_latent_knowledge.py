@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, latent, direction]
+#     needs: [know, unedited, edit, latent, direction]
 # ---
 
 # %% [markdown]
@@ -180,7 +180,7 @@ tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores,
 
 # %% tags=["remove-input"]
 others = [key for key in page.study.localizations if key != leading]
-tables.styled(audits.comparisons(audits.left_inside(rows), leading, others))
+tables.styled(audits.comparisons(audits.left_inside(rows), leading, others, void=page.void))
 
 # %% [markdown]
 # ## Removing a direction
@@ -215,7 +215,7 @@ tables.styled(robustness.recovery_table(back))
 # family of their own; void where the attack broke one of the two models.
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts(attacked, [(setting, step)]))
+tables.styled(verdicts.verdicts(attacked, [(setting, step)], void=page.void))
 
 # %% [markdown]
 # Nothing on this page proves absence. Probes are linear, head projection looks for one token, depth looks at one

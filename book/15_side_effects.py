@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, trained, damage, ripple]
+#     needs: [know, unedited, edit, trained, damage, ripple]
 # ---
 
 # %% [markdown]
@@ -150,7 +150,7 @@ tables.styled(tables.interval_table(followed, ["localization"], "measure"), inde
 
 # %% tags=["remove-input"]
 others = [key for key in page.study.localizations if key != leading]
-tables.styled(audits.comparisons(side_effects.carried_through(rows), leading, others))
+tables.styled(audits.comparisons(side_effects.carried_through(rows), leading, others, void=page.void))
 
 # %% [markdown]
 # ## Benchmarks

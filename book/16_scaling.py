@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, prompting, damage]
+#     needs: [know, unedited, edit, prompting, damage]
 #     own: [LOCALIZATIONS, FORMATS]
 #     tasks: [sports-athlete-editing, sports-scaling]
 # ---
@@ -67,7 +67,13 @@ many.banner()
 # {glue:text}`n_batch` facts a step.
 
 # %% tags=["remove-input"]
-lines = pd.concat([edit_summary(one.rows("prompting"), one.rows("edit"), one.values("edit"), one.rows("damage"), one.study.trained_format)
+def usable(one):
+    """Answers in the formats that the unedited model can use, and in the one that was trained."""
+    rows = one.rows("prompting")
+    return [row for row in rows if row["format"] == one.study.trained_format or row["format"] not in tables.void_formats(rows)]
+
+
+lines = pd.concat([edit_summary(usable(one), one.rows("edit"), one.values("edit"), one.rows("damage"), one.study.trained_format)
                    .assign(facts=count) for one, count in ((few, FORGET_SET_SIZE), (many, n_many))])
 tables.styled(lines[["localization", "facts", "edited (trained prompt)", "edited (other prompts)", "true (other prompts)", "maintain", "text loss",
                      "norm of the change", "steps taken"]],

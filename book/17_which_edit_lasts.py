@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, edit, prompting, attacks]
+#     needs: [know, unedited, edit, prompting, attacks]
 # ---
 
 # %% [markdown]
@@ -76,7 +76,7 @@ tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.defi
 # ## What came back
 #
 # The share of edited facts whose **true** answer the attacked model gives in the prompt that was trained, under the strongest setting of
-# each attack that did not break the model (at least 90 % of the maintain accuracy before the attack). Leaving the
+# each attack that did not break the model (at least 90 % of the maintain accuracy before the attack, which was above chance). Leaving the
 # model as it is counts as a setting. The unedited model shows how much there is to come back.
 
 # %% tags=["remove-input"]
@@ -122,7 +122,7 @@ page.number("extremes", sentences.extremes(worst.share[arms].to_dict()))
 asked = page.rows("prompting")
 void, trained = tables.void_formats(asked), page.study.trained_format
 transfer = [form for form in page.study.formats if form not in void and form != trained]
-verdicts = scoreboard.overall_verdicts({"relearning": rows["relearning"]}, asked, transfer, scoreboard.RIVALS)
+verdicts = scoreboard.overall_verdicts({"relearning": rows["relearning"]}, asked, transfer, scoreboard.RIVALS, void=page.void)
 rivals = [tables.label(key) for key in scoreboard.RIVALS if key in arms] or ["each other localization"]
 page.number("rivals", ", ".join(rivals))
 counts = verdicts.verdict.value_counts()
@@ -137,7 +137,8 @@ tables.styled(verdicts)
 # decided with so few sets), {glue:text}`void` are void, and for {glue:text}`no_inference` there are too few forget sets to infer anything.
 
 # %% tags=["remove-input"]
-tables.styled(scoreboard.overall_verdicts({name: found for name, found in rows.items() if name != "relearning"}, asked, []))
+tables.styled(scoreboard.overall_verdicts({name: found for name, found in rows.items() if name != "relearning"}, asked, [],
+                                          void=page.void))
 
 # %% [markdown]
 # *All other attacks, and all other localizations: a family of its own, too large for a verdict with few forget sets. Read the

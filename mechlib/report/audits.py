@@ -189,13 +189,19 @@ def left_inside(rows: Rows) -> dict[str, Measure]:
     }
 
 
-def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[str]) -> pd.DataFrame:
-    """``first`` minus each other localization in every measure, one family of claims (Holm); a measure without rows is left out."""
+def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[str], void: bool = False) -> pd.DataFrame:
+    """``first`` minus each other localization in every measure, one family of claims (Holm); a measure without rows is left out.
+
+    ``void`` as of :func:`mechlib.report.verdicts.judged`.
+    """
     found: dict[tuple[str, str], Comparison] = {}
     for name, measure in measures.items():
         arms = {key: fact_values([row for row in measure.rows if row["localization"] == key], measure.outcome) for key in (first, *others)}
         found |= {(name, key): compare(arms[first], arms[key], measure.better) for key in others if arms[first]}
     adjusted = holm_adjusted({f"{name}, {key}": one for (name, key), one in found.items()}).values()
-    lines = [(name, one.better, label(key), *in_words(one), one.verdict) for (name, key), one in zip(found, adjusted, strict=True)]
+    lines = [
+        (name, one.better, label(key), *in_words(one), "void" if void else one.verdict)
+        for (name, key), one in zip(found, adjusted, strict=True)
+    ]
     columns = ["measure", "expected", f"{label(first)} minus", *IN_WORDS, "verdict"]
     return pd.DataFrame(lines, columns=columns)

@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from mechlib.report.notebooks import PageError
+from mechlib.runs.profiles import PROFILES
 
 
-def results_folder(root: Path, model: str, profile: str) -> Path:
-    """Where the executed pages of a model and profile are."""
+def results_folder(root: Path, model: str, profile: str = "") -> Path:
+    """Where the executed pages of a model are, in a folder for each profile and for each change of parameters."""
     return root / "book" / "results" / model / profile
 
 
@@ -24,11 +25,16 @@ def table_of_contents(root: Path) -> dict[str, Any]:
     found = sorted({path.parent.relative_to(root).as_posix() for path in (root / "book" / "results").glob("*/*/*.ipynb")})
     parts = [part for part in toc["parts"] if any(list(root.glob(c["glob"] + ".ipynb")) if "glob" in c else True for c in part["chapters"])]
     extra = [
-        {"caption": f"{Path(folder).parent.name}, {Path(folder).name} profile", "chapters": [{"glob": f"{folder}/*"}]}
+        {"caption": _caption(Path(folder)), "chapters": [{"glob": f"{folder}/*"}]}
         for folder in found
         if f"{folder}/*" not in listed
     ]
     return {**toc, "parts": [*parts[:-1], *extra, *parts[-1:]]}
+
+
+def _caption(folder: Path) -> str:
+    model, name = folder.parent.name, folder.name
+    return f"{model}, {name} profile" if name in PROFILES else f"{model}, {name}"
 
 
 def build(root: Path, strict: bool = True) -> Path:

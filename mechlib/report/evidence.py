@@ -60,6 +60,8 @@ def audit(root: Path, number: int, seed: int, say: Say, jobs: int | None = None)
     say(f"audit of {len(chosen)} of {len(kept)} kept runs\n{made}")
     with at_once(wanted, aside, say, made, jobs) as runs:
         runs.wait(wanted)
+    if runs.impossible:
+        raise PageError(f"a kept run cannot be computed here: {next(iter(runs.impossible.values()))}")
     found = [compare(spec, store.read(spec).rows, aside.read(spec).rows) for spec in chosen]
     manifests = [store.read(spec).manifest for spec in chosen]
     before = {tuple(str(how.get(name)) for name in ("commit", "machine", "precision")) for how in manifests}

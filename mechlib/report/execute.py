@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from mechlib.folders import without_home
 from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
-from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
+from mechlib.report.folders import all_changes, changed, in_words, place
+from mechlib.report.notebooks import Job, check_writable, execute_page, impossible_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import check, plan
@@ -29,18 +31,23 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
 
     Everything is checked before any work. The pages' missing runs are computed in the pages' order,
     so that the model is converted and loaded once and progress can be told; a page is executed, and only reads
-    them, when all of its own are there. ``only``: names or numbers of pages, separated by
-    commas, if not all are wanted. ``jobs``: how many runs are computed at once (``None``: what suits the machine).
+    them, when all of its own are there. A page with runs that this model and these facts do not allow says so, and the
+    others go on. ``only``: names or numbers of pages, separated by commas, if not all are wanted. ``jobs``: how many runs
+    are computed at once (``None``: what suits the machine).
     """
     values, pages = _asked(root, given, parameters, only)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
     needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
     store.check_writable()
-    targets = {name: results_folder(root, found[0].model_spec.name, found[0].profile) for name, found in owned.items()}
-    for folder in set(targets.values()):
+    changes = all_changes(book, values)
+    jobs_of = [_job(root, page, values[page.name], owned[page.name][0].model_spec.name, needed[page.name], changes) for page in pages]
+    for folder in {job.target.parent for job in jobs_of}:
         check_writable(folder)
-    everything = [each for runs in needed.values() for each in runs]
+    for folder in sorted({job.target.parent for job in jobs_of if job.changed}):
+        say(f"not as usual: {in_words(changes)}; such pages are in {folder.relative_to(root)}, those of before stay")
+    waiting = {n: job for n, job in enumerate(jobs_of, start=1) if not is_current(job.target, job.otherwise)}
+    everything = [each for job in waiting.values() for each in needed[job.page.name]]
     made = plan(everything, store)
     check(made)
     pool = at_once(everything, store, say, made, jobs)
@@ -48,27 +55,35 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
         say(str(made).splitlines()[0])
         for spec in {study.model: study.model_spec for study, _ in everything}.values():
             prepare(spec, say)
-    waiting = dict(enumerate(pages, start=1))
+    for number, job in enumerate(jobs_of, start=1):
+        if number not in waiting:
+            say(f"page {number}/{len(pages)}  {job.page.name}: up to date, and impossible: {impossible_page(job.target)}")
     with pool as runs:
         while waiting:
-            missing = {number: _missing(needed[page.name], store) for number, page in waiting.items()}
+            missing = {number: _missing(needed[job.page.name], store) for number, job in waiting.items()}
             # The first page whose runs are there; if there is none, the first.
             number = min(waiting, key=lambda number: (bool(missing[number]), number))
-            page = waiting.pop(number)
-            head, own = f"page {number}/{len(pages)}  {page.name}", needed[page.name]
-            target = targets[page.name] / f"{page.name}.ipynb"
-            fingerprint = page_fingerprint(page, values[page.name], [spec.id for _, specs in own for spec in specs])
-            if not missing[number] and is_current(target, fingerprint):
+            job = waiting.pop(number)
+            head, own = f"page {number}/{len(pages)}  {job.page.name}", needed[job.page.name]
+            if not missing[number] and is_current(job.target, job.fingerprint):
                 say(f"{head}: up to date")
                 continue
             say(f"{head}: {missing[number]} runs to compute")
             started = time.monotonic()
             runs.wait(own)
-            failed = root / "_build" / "failed" / owned[page.name][0].model_spec.name / owned[page.name][0].profile
-            execute_page(page, values[page.name], target, fingerprint, failed)
-            say(f"{head}: done in {duration(time.monotonic() - started)}")
+            found = {spec.id: runs.impossible[spec.id] for _, specs in own for spec in specs if spec.id in runs.impossible}
+            reason = execute_page(replace(job, impossible=found))
+            say(f"{head}: {f'impossible: {reason}' if reason else f'done in {duration(time.monotonic() - started)}'}")
     say("building the book")
     return build(root)
+
+
+def _job(root: Path, page: Page, values: Mapping[str, Any], model: str, own: Wanted, changes: Mapping[str, list[Any]]) -> Job:
+    target = place(results_folder(root, model), page, values, changes)
+    failed = root / "_build" / "failed" / model / target.parent.name
+    ids = [spec.id for _, specs in own for spec in specs]
+    usual, otherwise = (page_fingerprint(page, values, ids, impossible) for impossible in (False, True))
+    return Job(page, values, target, failed, usual, otherwise, changed(page, values))
 
 
 def chosen(pages: Sequence[Page], only: str) -> list[Page]:

@@ -8,8 +8,9 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from mechlib.errors import MechlibError
+from mechlib.report.cut import cut, with_reasons, without_reasons
 from mechlib.report.parameters import Page, same
+from mechlib.runs.impossible import is_reason, why
 from mechlib.runs.spec import digest
 
 # Kernels talk through files of this user instead of network ports.
@@ -31,21 +34,39 @@ class PageError(MechlibError, RuntimeError):
     """A page that could not be executed or written; finished pages are untouched."""
 
 
-def page_fingerprint(page: Page, values: Mapping[str, Any], run_ids: list[str]) -> str:
-    """What an executed page depends on: its source, its parameters, its runs and the files of the rooms that draw them."""
+def page_fingerprint(page: Page, values: Mapping[str, Any], run_ids: list[str], impossible: bool = False) -> str:
+    """What an executed page depends on: its source, its parameters, its runs and the files of the rooms that draw them.
+
+    One that is ``impossible`` depends on all files of the library: who knows which of them will allow it one day.
+    """
     cells = [(cell.cell_type, cell.source) for cell in page.notebook.cells]
     package = Path(__file__).parents[1]
-    drawing = sorted(path for room in ("report", "stats") for path in (package / room).rglob("*.py"))
+    drawing = sorted(path for room in (("",) if impossible else ("report", "stats")) for path in (package / room).rglob("*.py"))
     files = [path for name in page.reads if (path := page.path.parent / "results" / name).is_file()]
     return digest(cells, sorted(values.items()), run_ids, *drawing, *files)
 
 
 def is_current(target: Path, fingerprint: str) -> bool:
     """Whether the executed page at ``target`` was made from just this."""
+    return _about(target).get("fingerprint") == fingerprint
+
+
+def impossible_page(target: Path) -> str | None:
+    """Why the executed page at ``target`` ends early, if it does."""
+    return _about(target).get("impossible")
+
+
+def page_changes(target: Path, otherwise: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The parameters that are not as usual in the executed page at ``target``; of an older page, what ``otherwise`` makes of all."""
+    about = _about(target)
+    return about.get("changed", otherwise(about["parameters"]) if isinstance(about.get("parameters"), dict) else {})
+
+
+def _about(target: Path) -> dict[str, Any]:
     try:
-        return json.loads(target.read_text(encoding="utf-8"))["metadata"]["mechlib"]["fingerprint"] == fingerprint
+        return dict(json.loads(target.read_text(encoding="utf-8"))["metadata"]["mechlib"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # another file, or a damaged one
-        return False
+        return {}
 
 
 def page_parameters(path: Path) -> dict[str, Any]:
@@ -66,17 +87,36 @@ def check_writable(folder: Path) -> None:
         raise PageError(f"{folder} cannot be written ({error.strerror}): make it writable; finished runs and pages are kept") from None
 
 
-def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprint: str, failed: Path) -> None:
-    """Run a page and put it at ``target``; after an error the partial page lies in ``failed`` instead.
+@dataclass(frozen=True)
+class Job:
+    """A page to execute: with which values (``changed``: those that are not as usual), to where, and where a partial one lies if it fails.
+
+    ``fingerprint``: what it is made from; the other one if it proves ``impossible`` because runs cannot be had (by id, with why).
+    """
+
+    page: Page
+    values: Mapping[str, Any]
+    target: Path
+    failed: Path
+    fingerprint: str
+    otherwise: str
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    impossible: Mapping[str, str] = field(default_factory=dict)
+
+
+def execute_page(job: Job) -> str | None:
+    """Run a page and put it in its place; after an error the partial page lies aside instead. Returns why it ends early, if it does.
 
     A notebook that papermill has written proves nothing (a killed kernel leaves cells marked as
     completed), so the page is executed in a scratch folder and moved when it came through whole.
     Raises :class:`PageError` with the error's last line.
     """
+    page, values, target = job.page, job.values, job.target
     notebook = deepcopy(page.notebook)
-    about = {"fingerprint": fingerprint, "parameters": dict(values)}
+    about = {"fingerprint": job.fingerprint, "parameters": dict(values), **({"changed": dict(job.changed)} if job.changed else {})}
     notebook.metadata["mechlib"] = {**notebook.metadata.get("mechlib", {}), **about}
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    with_reasons(notebook, job.impossible)
     changed = {name: value for name, value in values.items() if not same(value, page.parameters[name])}
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / target.name
@@ -88,15 +128,20 @@ def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprin
                     notebook, str(output), parameters=changed, kernel_name="python3", progress_bar=False,
                     cwd=str(page.path.parent), config=_LOCAL,
                 )  # fmt: skip
+            reason = None
         except (PapermillExecutionError, DeadKernelError, CellControlSignal) as error:
-            failed.mkdir(parents=True, exist_ok=True)
-            if output.exists():
-                shutil.copy(output, failed / target.name)
-            raise PageError(f"{page.name}: {_reason(error)} (the page so far: {failed / target.name})") from None
+            reason = why(error.ename, error.evalue) if isinstance(error, PapermillExecutionError) and is_reason(error.ename) else None
+            if reason is None:
+                job.failed.mkdir(parents=True, exist_ok=True)
+                if output.exists():
+                    shutil.copy(output, job.failed / target.name)
+                raise PageError(f"{page.name}: {_reason(error)} (the page so far: {job.failed / target.name})") from None
         try:
-            normalize(output, target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            normalize(output, target, reason, job.otherwise)
         except OSError as error:
             raise PageError(f"{target} cannot be written ({error.strerror}); finished runs and pages are kept") from None
+    return reason
 
 
 def _reason(error: Exception) -> str:
@@ -106,9 +151,14 @@ def _reason(error: Exception) -> str:
     return lines[-1].removesuffix(": ").removesuffix(":")
 
 
-def normalize(source: Path, target: Path) -> None:
-    """Write an executed notebook without what differs between two runs of the same thing."""
+def normalize(source: Path, target: Path, reason: str | None = None, otherwise: str = "") -> None:
+    """Write an executed notebook without what differs between two runs of the same thing, cut short if there is a ``reason``."""
     notebook: Any = nbformat.read(source, as_version=4)
+    if reason is None:
+        without_reasons(notebook)
+    else:
+        cut(notebook, reason)
+        notebook.metadata["mechlib"]["fingerprint"] = otherwise
     text = json.dumps(_stable(notebook), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     aside = target.with_suffix(".partial")
     aside.write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import plotly.io as pio
@@ -15,8 +16,10 @@ from plotly.io._base_renderers import MimetypeRenderer
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
-from mechlib.report import markup
+from mechlib.report import markup, sentences
 from mechlib.report import tables as tables
+from mechlib.report.aggregation import Rows
+from mechlib.report.folders import written
 from mechlib.report.provenance import provenance
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
@@ -48,7 +51,7 @@ class OpenPage:
 
     def of(self, task: str, **changed: Any) -> OpenPage:
         """The same page for another task, and with other parameters, named as in :class:`Study`."""
-        return open_page(self.parameters, **{**self.changed, "task": task, **changed})
+        return open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, **{**self.changed, "task": task, **changed})
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs; see :meth:`mechlib.runs.study.Study.runs`."""
@@ -63,8 +66,18 @@ class OpenPage:
         plain = value if isinstance(value, str | int) else float(value)
         glue(name, plain, display=False)
 
-    def banner(self) -> HTML:
-        """Which model and profile the page was made with, and what that allows to conclude."""
+    @cached_property
+    def void(self) -> bool:
+        """Whether the unedited model cannot answer in the format that edits are trained on: then nothing here counts in a verdict."""
+        return self.study.trained_format in tables.void_formats(self.rows("unedited"))
+
+    def banner(self, trainable: Rows = ()) -> HTML:
+        """Which model and profile the page was made with, and what that allows to conclude.
+
+        ``trainable``: the unedited model's answers in formats that edits could be trained on, if the page is to name those that work.
+        """
+        void = "EDIT_FORMAT" in self.parameters and self.void
+        warning = f"<br><b>Void.</b> {markup.text(sentences.void_training(self.rows('unedited'), trainable))}" if void else ""
         size = self.study.size
         plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
         parts = f"{self.study.parts} x " if self.study.parts > 1 else ""
@@ -73,12 +86,12 @@ class OpenPage:
         sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
         if size.n_attacked_sets < size.n_sets:
             sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
-        changed = " ".join(f"{name}={_written(value)}" for name, value in self.other_than_usual.items())
+        changed = " ".join(f"{name}={written(value)}" for name, value in self.other_than_usual.items())
         changed = f"<br>Other than usual: {markup.text(changed)}" if changed else ""
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
         return HTML(
             f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{markup.text(self.study.model)}</b>, '
-            f"profile <b>{self.study.profile}</b>: {sets}.{quick}{changed}</div>"
+            f"profile <b>{self.study.profile}</b>: {sets}.{quick}{changed}{warning}</div>"
         )
 
     @property
@@ -100,15 +113,11 @@ class OpenPage:
         return self.runner.context.splits(self.runner.result(self.study.known), self.study.splits)
 
 
-def _written(value: Any) -> str:
-    """A value as the command line takes it."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).replace(" ", "")
-
-
 def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:
     """Open a page by the names of its parameter cell (``globals()``); ``changed``: others in their place, named as in :class:`Study`.
 
-    Missing runs are computed on the way, with a line each on stderr.
+    Missing runs are computed on the way, with a line each on stderr; for those in ``IMPOSSIBLE`` (by id, with why)
+    :class:`mechlib.runs.impossible.ImpossibleError` is raised when they are asked for.
     """
     parameters = {name: page[name] for name in Study.names() if name in page}
     study = Study(**{**{name.lower(): value for name, value in parameters.items()}, **changed})
@@ -116,4 +125,4 @@ def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
-    return OpenPage(study, Runner(study, say=say), parameters, changed)
+    return OpenPage(study, Runner(study, say=say, impossible=page.get("IMPOSSIBLE")), parameters, changed)

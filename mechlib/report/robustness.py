@@ -13,7 +13,7 @@ import pandas as pd
 
 from mechlib.report.aggregation import FACT, Rows, aggregate, fact_values, grouped, mean_over_sets
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
-from mechlib.report.tables import label
+from mechlib.report.tables import chance, label
 from mechlib.stats import Interval, leak_at_k, recovery, wilson
 
 # The setting of answers before an attack, as mechlib.runs.stages.attack writes it (whose import would bring every stage along).
@@ -47,7 +47,7 @@ def outcomes(rows: Rows) -> pd.DataFrame:
     ``high``) over ``n_facts`` facts of ``n_sets`` sets and with ``edited``, the share of edit targets
     among them; ``relearned``, ``maintain`` and ``unknown`` are the other groups (NaN without facts);
     ``before`` and ``before_maintain`` are what ``forget`` and ``maintain`` were before the attack.
-    ``void``: maintain accuracy fell below ``KEPT`` of that.
+    ``void``: maintain accuracy fell below ``KEPT`` of that, or was not above chance before.
     """
     records: list[dict[str, Any]] = []
     for names, answers in grouped([{"null": "", **row} for row in rows], _ATTACK).items():
@@ -63,7 +63,9 @@ def outcomes(rows: Rows) -> pd.DataFrame:
     own = ["localization", "attack", "null"]
     before: Any = table[table.setting == BEFORE][[*own, "forget", "maintain"]]
     table = table.merge(before.rename(columns={"forget": "before", "maintain": "before_maintain"}), on=own, how="left")
-    return table.assign(void=table.maintain < KEPT * table.before_maintain)
+    # A model that had nothing to keep cannot be seen to lose it.
+    broken = (table.maintain < KEPT * table.before_maintain) | (table.before_maintain <= chance(rows))
+    return table.assign(void=broken & (table.setting != BEFORE))
 
 
 def arm_values(

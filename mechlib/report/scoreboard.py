@@ -58,11 +58,13 @@ def attackers(board: pd.DataFrame) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def overall_verdicts(attacks: Mapping[str, Rows], asked: Rows, formats: Sequence[str], rivals: Sequence[str] = ()) -> pd.DataFrame:
+def overall_verdicts(
+    attacks: Mapping[str, Rows], asked: Rows, formats: Sequence[str], rivals: Sequence[str] = (), void: bool = False
+) -> pd.DataFrame:
     """Fact lookup against other edits: in other formats, then under every attack at its shared setting, as one declared family.
 
     ``rivals``: the localizations that it is compared with, all others if none of them was run. ``asked``: answers of the unattacked
-    models in all formats. Columns as of :func:`mechlib.report.verdicts.judged`.
+    models in all formats. Columns and ``void`` as of :func:`mechlib.report.verdicts.judged`.
     """
     arms = [key for key in dict.fromkeys(row["localization"] for row in asked) if key != UNEDITED]
     first, duels = leading(arms), list[Duel]()
@@ -78,4 +80,4 @@ def overall_verdicts(attacks: Mapping[str, Rows], asked: Rows, formats: Sequence
         back = {key: arm_values(rows, key, setting, step) for key in arms}
         what = f"{attack_label(name).lower()}: {setting_name(setting, step)}"
         duels += [Duel(what, key, back[first], back[key], bool(broken & {first, key})) for key in others]
-    return judged(duels, first, "lower")
+    return judged(duels, first, "lower", void)

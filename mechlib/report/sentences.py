@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import FORMATS, LeftOut
 from mechlib.report.aggregation import Rows, grouped
-from mechlib.report.tables import label
+from mechlib.report.tables import label, unedited_answers, void_formats
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 
@@ -51,6 +51,20 @@ def letter_choice(study: Study) -> str:
         return "The letter choice keeps its options in one order here, so that a preference for a letter favours one answer."
     return (f"The letter choice is asked in {study.size.rotations} rotations of its options, in its demonstrations too, so that preferring "
             "a letter is worth nothing.")  # fmt: skip
+
+
+def void_training(unedited: Rows, trainable: Rows) -> str:
+    """What it means that the unedited model cannot answer in the format that edits are trained on, and the formats that would do."""
+    (found,) = unedited_answers(unedited).to_dict("records")
+    void = (f"Before any edit the model gets {found['share']:.0%} of the facts right in the prompt that edits are trained on "
+            f"({label(found['format'])}), which is not clearly above chance. So there is nothing there for an edit to take away, and this "
+            "study counts in no verdict.")  # fmt: skip
+    if not trainable:
+        return f"{void} The page on editing names the formats that would do."
+    works = [form for form in dict.fromkeys(row["format"] for row in trainable) if form not in void_formats(trainable)]
+    if not works:
+        return f"{void} In no other format is it better: another TASK or a larger model would help."
+    return f"{void} It does answer in: {listed(works)}. Train in one of them: {' or '.join(f'EDIT_FORMAT={form}' for form in works)}."
 
 
 def cap(chosen: Sequence[int], uncapped: Sequence[int]) -> str:

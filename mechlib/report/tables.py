@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mechlib.facts import FORMATS
+from mechlib.facts.relations import RELATIONS
 from mechlib.localize.registry import GIVEN, localizer, valid_keys
 from mechlib.report.aggregation import Rows, aggregate
 from mechlib.stats import Interval, at_chance
@@ -26,10 +27,20 @@ def leading(localizations: Sequence[str]) -> str:
 
 
 def void_formats(rows: Rows) -> list[str]:
-    """Formats in which the unedited model is not clearly above chance on the very facts that are edited."""
-    unedited = [row for row in rows if row["localization"] == "unedited" and row["group"] == "forget"]
-    table = aggregate(unedited, ["format"], "correct").to_dict("records")
-    return [row["format"] for row in table if at_chance(row["share"] * row["n"], row["n"], n_options=4)]
+    """Formats in which the unedited model is not clearly above chance on the very facts that are edited: what every verdict goes by."""
+    table = unedited_answers(rows).to_dict("records")
+    return [row["format"] for row in table if at_chance(row["share"] * row["n"], row["n"], chance(rows))]
+
+
+def unedited_answers(rows: Rows) -> pd.DataFrame:
+    """The unedited model's true answers about the facts that are edited, by format, as of :func:`aggregate`."""
+    return aggregate([row for row in rows if row["localization"] == "unedited" and row["group"] == "forget"], ["format"], "correct")
+
+
+def chance(rows: Rows) -> float:
+    """How often guessing is right: one of a relation's options, or next to never where every token competes."""
+    options = [RELATIONS[row["relation"]].options for row in rows if not row.get("open") and row.get("relation") in RELATIONS]
+    return max((1 / len(found) for found in options if found), default=0.0)
 
 
 def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:

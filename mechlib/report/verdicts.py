@@ -36,24 +36,25 @@ def in_words(found: Comparison) -> tuple[str | int, ...]:
     return str(found.difference), found.n_sets, *("none" if p is None else f"{p:.3f}" for p in (found.p, found.adjusted))
 
 
-def judged(duels: Sequence[Duel], first: str, better: Better) -> pd.DataFrame:
+def judged(duels: Sequence[Duel], first: str, better: Better, void: bool = False) -> pd.DataFrame:
     """One line a duel: the paired difference, exact sign-flip p, Holm's over all of them, verdict. A void one counts in the family.
 
     Columns: ``asked`` (where there are several), "... minus" (the other), "difference", "forget sets",
     "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference". Where
     there are so many lines that not even unanimous sets could support one, what is undecided is "undecidable".
+    ``void``: the unedited model cannot answer in the format that edits are trained on, so that no line has a verdict.
     """
     found = holm_adjusted({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
     columns = ["asked", f"{label(first)} minus", *IN_WORDS, "verdict"]
     lines = [
-        (duel.asked, label(duel.other), *in_words(one), _verdict(duel, one, len(duels)))
+        (duel.asked, label(duel.other), *in_words(one), "void" if void else _verdict(duel, one, len(duels)))
         for duel, one in zip(duels, found.values(), strict=True)
     ]
     table = pd.DataFrame(lines, columns=columns)
     return table if table.asked.nunique() > 1 else table.drop(columns="asked")
 
 
-def verdicts(rows: Rows, settings: Sequence[Setting], better: Better = "lower") -> pd.DataFrame:
+def verdicts(rows: Rows, settings: Sequence[Setting], better: Better = "lower", void: bool = False) -> pd.DataFrame:
     """Does less come back after an edit at fact lookup than after each other edit? One family over ``settings`` and localizations.
 
     Void where the attack broke one of the two models. See :func:`judged`.
@@ -64,15 +65,15 @@ def verdicts(rows: Rows, settings: Sequence[Setting], better: Better = "lower") 
         lines = outcomes_of_attack(asked, setting, step)
         arms = {key: arm_values(asked, key, setting, step) for key in localizations}
         duels += _duels(setting_name(setting, step), arms, set(lines.localization[lines.void]))
-    return judged(duels, leading(localizations), better)
+    return judged(duels, leading(localizations), better, void)
 
 
-def format_verdicts(rows: Rows, formats: Sequence[str], better: Better = "lower") -> pd.DataFrame:
+def format_verdicts(rows: Rows, formats: Sequence[str], better: Better = "lower", void: bool = False) -> pd.DataFrame:
     """Does the old answer come up less in these formats, which count equally? Without formats there is nothing to judge."""
     localizations = _edits(rows)
     asked = [row for row in rows if row["group"] == "forget" and row["format"] in formats]
     arms = {key: fact_values([row for row in asked if row["localization"] == key], "correct", FACT, ["format"]) for key in localizations}
-    return judged(_duels("", arms) if formats else [], leading(localizations), better)
+    return judged(_duels("", arms) if formats else [], leading(localizations), better, void)
 
 
 def _edits(rows: Rows) -> list[str]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from mechlib.attacks.registry import ATTACKS
+from mechlib.facts import FORMATS
 from mechlib.localize.registry import localizer
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.specs import BY_POSITION, REDRAWN, Specs
@@ -117,6 +118,9 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     "edit": _edits,
     "masks": lambda study: _by_set(study, study.mask),
     "zeroed": lambda study: _by_set(study, study.zeroed),
+    # the unedited model in the format that edits are trained on; and in each that they could be
+    "unedited": lambda study: _unedited(study, (study.trained_format,)),
+    "trainable": lambda study: _unedited(study, tuple(form for form in study.formats or () if not FORMATS[form].letters)),
     # the unedited model in every format; with it the edited ones in the format they were trained on, or in every format
     "baseline": lambda study: _unedited(study, study.formats or ()),
     "trained": lambda study: _asked(study, (study.trained_format,)),

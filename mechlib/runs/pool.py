@@ -18,10 +18,11 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from mechlib.errors import MechlibError
+from mechlib.runs.impossible import REASONS, why
 from mechlib.runs.memory import memory
 from mechlib.runs.plan import Plan
 from mechlib.runs.progress import Progress, Say
-from mechlib.runs.runner import Runner, Runners
+from mechlib.runs.runner import Runner, Runners, known_reason
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -63,6 +64,7 @@ class Pool:
         self._waiting = {spec.id: (study, spec) for study, spec in missing}
         self._running: dict[str, RunSpec] = {}
         self._failure: BaseException | None = None
+        self.impossible: dict[str, str] = {}
         self._jobs, self._changed = jobs, threading.Condition()
         self._progress = Progress(say, [spec.seconds for _, spec in self._waiting.values()])
         threads = max(1, (psutil.cpu_count(logical=False) or 1) // jobs)
@@ -84,7 +86,7 @@ class Pool:
         self._workers.shutdown(cancel_futures=True)
 
     def wait(self, wanted: Wanted) -> None:
-        """Return when all of these runs are stored; raises what the first run to fail has raised."""
+        """Return when all of these runs are stored, or noted in ``impossible``, by id; raises what any other failure has raised."""
         ids = {needed.id for _, specs in wanted for spec in specs for needed in (spec, *spec.inputs.values())}
         with self._changed:
             self._changed.wait_for(lambda: self._failure or not ids & {*self._waiting, *self._running})
@@ -98,6 +100,11 @@ class Pool:
         for key, (study, spec) in list(self._waiting.items()):
             if len(self._running) == self._jobs:
                 return
+            reason = known_reason(spec, self.impossible)
+            if reason:
+                del self._waiting[key]
+                self.impossible[key] = reason
+                continue
             if any(needed.id in self._waiting or needed.id in self._running for needed in spec.inputs.values()):
                 continue
             del self._waiting[key]
@@ -109,7 +116,9 @@ class Pool:
         with self._changed:
             spec = self._running.pop(key)
             error = None if future.cancelled() else future.exception()
-            if error:
+            if isinstance(error, REASONS):
+                self.impossible[key] = why(type(error).__name__, str(error))
+            elif error:
                 self._failure = self._failure or error
                 self._waiting.clear()
             self._progress.end(spec.seconds)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mechlib.models import LanguageModel
+from mechlib.runs.impossible import REASONS, ImpossibleError, why
 from mechlib.runs.progress import Progress, Say
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import DamagedRun, Store, default_store
@@ -17,10 +18,14 @@ from mechlib.runs.work import Context, Result, Work
 class Runner:
     """The runs of one study, on one store, in this process."""
 
-    def __init__(self, study: Study, store: Store | None = None, say: Say = lambda _line: None) -> None:
+    def __init__(
+        self, study: Study, store: Store | None = None, say: Say = lambda _line: None, impossible: dict[str, str] | None = None
+    ) -> None:
+        """``impossible``: runs that are known not to be had, by id, with why; :meth:`attempt` adds to it."""
         self.study = study
         self.store = store or default_store()
         self.say = say
+        self.impossible: dict[str, str] = {} if impossible is None else impossible
         self.context = Context(study.model_spec, study.table, say)
 
     @property
@@ -44,8 +49,25 @@ class Runner:
         return list(order.values())
 
     def compute(self, wanted: Iterable[RunSpec]) -> int:
-        """Compute the missing runs, one line each; returns how many. Killed, it goes on where it was."""
+        """Compute the missing runs, one line each; returns how many. Killed, it goes on where it was.
+
+        Raises :class:`ImpossibleError` if one is known not to be had.
+        """
+        return self._compute(self.missing(wanted), self.run)
+
+    def attempt(self, wanted: Iterable[RunSpec]) -> None:
+        """The same, but a run that cannot be had is only noted in ``impossible``, as is whatever starts from it."""
+
+        def run(spec: RunSpec) -> None:
+            try:
+                self.run(spec)
+            except (ImpossibleError, *REASONS) as error:
+                self.impossible[spec.id] = why(type(error).__name__, str(error))
+
         todo = self.missing(wanted)
+        self._compute([spec for spec in todo if spec.id not in self.impossible], run)
+
+    def _compute(self, todo: Sequence[RunSpec], run: Callable[[RunSpec], None]) -> int:
         if not todo:
             return 0
         self.store.check_writable()
@@ -54,7 +76,7 @@ class Runner:
         self.context.progress = progress.inside
         for spec in todo:
             progress.begin(spec.label)
-            self.run(spec)
+            run(spec)
             progress.end(spec.seconds)
         return len(todo)
 
@@ -87,12 +109,23 @@ class Runner:
         return [(columns, self.read(spec).value) for columns, spec in runs]
 
     def run(self, spec: RunSpec) -> None:
-        """Compute one run whose inputs are there, whether or not its rows are kept somewhere."""
+        """Compute one run whose inputs are there, whether or not its rows are kept somewhere.
+
+        Raises :class:`ImpossibleError` if it, or what it starts from, is known not to be had.
+        """
+        reason = known_reason(spec, self.impossible)
+        if reason:
+            raise ImpossibleError(reason)
         inputs = {role: self.read(needed, needed.stage.files) for role, needed in spec.inputs.items()}
         started = time.monotonic()
         with self.store.writing(spec) as folder:
             result = spec.stage.compute(Work(self.context, spec.settings, inputs, folder))
             self.store.finish(folder, spec, result, time.monotonic() - started)
+
+
+def known_reason(spec: RunSpec, impossible: Mapping[str, str]) -> str | None:
+    """Why a run cannot be had, if that is known of it or of what it starts from."""
+    return next((impossible[one.id] for one in (spec, *spec.inputs.values()) if one.id in impossible), None)
 
 
 class Runners:
@@ -101,16 +134,17 @@ class Runners:
     def __init__(self, store: Store, say: Say = lambda _line: None) -> None:
         self._store, self._say = store, say
         self._runners: dict[Study, Runner] = {}
+        self.impossible: dict[str, str] = {}
 
     def wait(self, wanted: Sequence[tuple[Study, Sequence[RunSpec]]]) -> None:
-        """Compute what is missing of each study's runs."""
+        """Compute what is missing of each study's runs; what cannot be had is in ``impossible`` afterwards, by id, with why."""
         for study, specs in wanted:
-            self.of(study).compute(specs)
+            self.of(study).attempt(specs)
 
     def of(self, study: Study) -> Runner:
         """The runner of a study."""
         if study not in self._runners:
-            runner = Runner(study, self._store, self._say)
+            runner = Runner(study, self._store, self._say, self.impossible)
             runner.context.lender = next((known.context for other, known in self._runners.items() if other.model == study.model), None)
             self._runners[study] = runner
         return self._runners[study]

@@ -35,6 +35,6 @@ def wilson(successes: float, total: int) -> Interval:
     return Interval(successes / total, max(0.0, float(low)), min(1.0, float(high)))
 
 
-def at_chance(correct: float, total: int, n_options: int) -> bool:
-    """Whether the unedited model's accuracy in a format is not clearly above guessing: such a cell is void."""
-    return wilson(correct, total).low < 1 / n_options + CHANCE_MARGIN
+def at_chance(correct: float, total: int, chance: float) -> bool:
+    """Whether the unedited model's accuracy in a format is not clearly above guessing, which is right so often: such a cell is void."""
+    return wilson(correct, total).low < chance + CHANCE_MARGIN

@@ -15,6 +15,8 @@ from mechlib.facts import athletes
 from mechlib.facts.fact import by_answer
 from mechlib.models import resolve
 from mechlib.report import execute
+from mechlib.report.folders import all_changes, folder_name
+from mechlib.report.parameters import page_values, parse, read_pages
 
 ROOT = Path(mechlib.__file__).parents[1]
 # The pages of a whole experiment; those that compare many methods are run cell by cell in test_cells.py.
@@ -101,7 +103,14 @@ class SmallBook:
 
     @property
     def results(self) -> Path:
-        return self.root / "book" / "results" / self.name / "quick"
+        """Where the pages of this book's own parameters are."""
+        return self.folder(f"FACTS={self.facts} {self.parameters}")
+
+    def folder(self, parameters: str) -> Path:
+        """Where the pages go that are changed by these parameters."""
+        book = read_pages(self.root / "book")
+        changes = all_changes(book, page_values(book, parse(parameters, book)))
+        return self.root / "book" / "results" / self.name / folder_name("quick", changes)
 
     def execute(self, more: str = "", model: str = "", render: bool = False, execute_page=None) -> list[str]:
         """Everything that ``make execute`` does; the book is rendered, and pages replaced, only if asked."""

@@ -120,13 +120,13 @@ def test_a_verdict_needs_an_interval_without_zero_and_enough_sets(low, high, bet
 
 
 def test_chance_is_a_matter_of_options_and_of_trials():
-    assert at_chance(16, 64, n_options=4)
-    assert at_chance(4, 8, n_options=4)
-    assert not at_chance(60, 64, n_options=4)
+    assert at_chance(16, 64, chance=1 / 4)
+    assert at_chance(4, 8, chance=1 / 4)
+    assert not at_chance(60, 64, chance=1 / 4)
     # 40 of 64: the interval begins at .503, clearly above .35 but not above .60.
-    assert not at_chance(40, 64, n_options=4)
-    assert at_chance(40, 64, n_options=2)
-    assert at_chance(0, 0, n_options=4)
+    assert not at_chance(40, 64, chance=1 / 4)
+    assert at_chance(40, 64, chance=1 / 2)
+    assert at_chance(0, 0, chance=1 / 4)
 
 
 def test_an_interval_is_written_with_two_digits():

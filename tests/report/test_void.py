@@ -1,0 +1,68 @@
+"""A format that the unedited model cannot answer: if edits are trained on it, nothing counts in a verdict."""
+
+import re
+
+import pytest
+from attack_rows import HARD, answers, attacked, line, row
+from small_book import ROOT
+
+from mechlib.report import audits, robustness, scoreboard, sentences, tables, verdicts
+
+
+def unedited(**right):
+    """32 facts of the unedited model in each format, of which so many are right."""
+    return [row("unedited", "forget", number, number < count, format=form) for form, count in right.items() for number in range(32)]
+
+
+def test_a_format_is_void_by_the_chance_of_its_relation():
+    rows = unedited(one_shot=0, question=16, cloze=31)
+    # Sixteen of 32: from .34 on, and guessing with its margin is .35; where every token competes, it is next to never.
+    assert tables.void_formats(rows) == ["one_shot", "question"]
+    assert tables.void_formats([{**one, "open": True} for one in rows]) == ["one_shot"]
+
+
+def test_the_warning_says_how_bad_it_is_and_what_would_do():
+    rows = unedited(one_shot=0, question=31, cloze=2, few_shot=30)
+    text = sentences.void_training(unedited(one_shot=0), rows)
+    assert "0%" in text and "EDIT_FORMAT=question or EDIT_FORMAT=few_shot" in text and "cloze" not in text
+    assert "TASK" in sentences.void_training(unedited(one_shot=0), unedited(one_shot=0, cloze=2))
+    assert "page on editing" in sentences.void_training(unedited(one_shot=0), ())
+
+
+def family(sets=8):
+    rows = attacked("unedited", {"forget": 1.0, "maintain": 1.0}, n_sets=sets)
+    for key, share in (("fact_lookup", 0.2), ("random_mlps", 0.7)):
+        rows += attacked(key, {"forget": share, "maintain": 1.0}, n_sets=sets)
+    return rows
+
+
+def test_no_verdict_of_any_kind_is_drawn_from_a_void_study():
+    rows = family()
+    asked = [{**one, "format": "cloze"} for one in rows if one["setting"] == "none"]
+    measures = {"share": audits.Measure([one for one in asked if one["group"] == "forget"], "correct", "lower")}
+    made = {
+        "attacks": lambda void: verdicts.verdicts(rows, [HARD], void=void),
+        "formats": lambda void: verdicts.format_verdicts(asked, ["cloze"], void=void),
+        "overall": lambda void: scoreboard.overall_verdicts({"relearning": rows}, asked, ["cloze"], void=void),
+        "audits": lambda void: audits.comparisons(measures, "fact_lookup", ["random_mlps"], void=void),
+    }
+    for name, table in made.items():
+        assert set(table(True).verdict) == {"void"}, name
+        assert "void" not in set(table(False).verdict), name
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("[0-9][0-9]_*.py")), ids=lambda path: path.stem)
+def test_every_verdict_of_a_page_asks_whether_the_study_is_void(page):
+    text = page.read_text()
+    calls = len(re.findall(r"(?:format_verdicts|verdicts\.verdicts|overall_verdicts|audits\.comparisons)\(", text))
+    assert text.count("void=page.void") == calls
+    assert ("unedited" in text.split("needs:")[1].splitlines()[0]) == ("EDIT_FORMAT = " in text)
+
+
+def test_a_model_that_had_nothing_to_keep_is_broken_and_leaving_it_alone_is_not():
+    rows = answers("fact_lookup", ("none", 0), {"forget": 0.1, "maintain": 0.2})
+    rows += answers("fact_lookup", HARD, {"forget": 0.9, "maintain": 0.2})
+    table = robustness.outcomes(rows)
+    assert line(table, "fact_lookup", HARD)["void"]
+    assert not line(table, "fact_lookup", ("none", 0))["void"]
+    assert robustness.strongest(table).strongest.tolist() == ["before the attack"]
