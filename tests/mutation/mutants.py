@@ -24,8 +24,8 @@ COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
 NAMED = {"min": "max", "max": "min", "any": "all", "all": "any"}
-# Keywords that matter only on other machines (encoding) or once something else is wrong (strict).
-CAUTION = {"encoding", "strict"}
+# Keywords that matter only on other machines (encoding), once something else is wrong (strict), or that a test of the house asks for.
+CAUTION = {"encoding", "strict", "frozen"}
 # Fields that hold no behaviour, and calls whose arguments are for the type checker.
 TYPES = {"annotation", "returns", "type_params"}
 FOR_THE_CHECKER = {"cast", "overload"}
@@ -33,23 +33,29 @@ FOR_THE_CHECKER = {"cast", "overload"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """``change`` says which statement became which; ``source`` is the whole file."""
+    """``change`` says which statement became which; ``source`` is the whole file.
+
+    ``in_function``: the fault lies in the body of a function, and not in what is computed at import.
+    """
 
     line: int
     change: str
     source: str
+    in_function: bool
 
 
 def mutants(source: str) -> Iterator[Mutant]:
     """Every mutant of a file, from its top to its end."""
     tree = ast.parse(source)
     before = ast.unparse(tree)
+    bodies = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for part in function.body
+              for node in ast.walk(part)}  # fmt: skip
     for holder, key, node in list(_places(tree)):
         for variant in _variants(node):
             holder[key] = variant
             after = ast.unparse(ast.fix_missing_locations(tree))
             if after != before:
-                yield Mutant(node.lineno, _change(before, after), after)
+                yield Mutant(node.lineno, _change(before, after), after, id(node) in bodies)
         holder[key] = node
 
 
@@ -66,7 +72,8 @@ def _places(node: ast.AST) -> Iterator[tuple[Any, Any, Any]]:
     for name, value in ast.iter_fields(node):
         if name in TYPES or _is_typing(node) or (isinstance(node, ast.keyword) and node.arg in CAUTION):
             continue
-        for holder, key, child in [(value, n, one) for n, one in enumerate(value)] if isinstance(value, list) else [(vars(node), name, value)]:
+        held = [(value, place, one) for place, one in enumerate(value)] if isinstance(value, list) else [(vars(node), name, value)]
+        for holder, key, child in held:
             if isinstance(child, ast.AST) and not _is_text(child):
                 if hasattr(child, "lineno"):
                     yield holder, key, child

@@ -1,4 +1,9 @@
-"""Run tests against a mutant, each in a process of its own that is forked when all foreign packages are imported."""
+"""Run tests against mutants, each in a process of its own.
+
+Tests are collected once, and for a fault inside a function the collected session is forked: the child
+gives the function its faulty code, and runs the tests until one fails. A fault in what is computed
+at import needs a new import, so that child is forked before the library is imported.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +14,107 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import SourceFileLoader
-from multiprocessing import get_context
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 
-FORK = get_context("fork")
+from tests.mutation.mutants import Mutant
+
+QUIET = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:warnings", "--tb", "no"]
 
 
-class _NoShrinking:
-    """That an example fails is enough: a smaller one takes long to find."""
+def forked(run: Callable[[], int], limit: float) -> int:
+    """The exit code of ``run`` in a child; -1 if it takes more than ``limit`` seconds."""
+    child = os.fork()
+    if not child:
+        os.setpgrp()
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
+        code = 3
+        try:
+            code = int(run())
+        finally:
+            os._exit(code)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return -1
+
+
+class _Session:
+    """Instead of running the tests that pytest collected: hands over a function that runs them once."""
+
+    def __init__(self, use: Callable[[Callable[[], int]], None]) -> None:
+        self._use = use
 
     @staticmethod
     def pytest_configure() -> None:
+        # That an example fails is enough: a smaller one takes long to find.
         settings.register_profile("mutation", settings.default, phases=[Phase.explicit, Phase.generate])
         settings.load_profile("mutation")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        def run() -> int:
+            for number, item in enumerate(session.items):
+                following = session.items[number + 1] if number + 1 < len(session.items) else None
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                if session.testsfailed:
+                    return 1
+            return 0
+
+        self._use(run)
+        return True
+
+
+def in_session(tests: Sequence[str], use: Callable[[Callable[[], int]], None]) -> int:
+    """Collect tests and give what runs them to ``use``; pytest's exit code."""
+    return int(pytest.main([*QUIET, *tests], plugins=[_Session(use)]))
+
+
+def survives_inside(run: Callable[[], int], file: Path, mutant: Mutant, limit: float) -> bool:
+    """Whether the collected tests all pass once the functions of ``file`` have the mutant's code."""
+
+    def child() -> int:
+        graft(file, mutant.source)
+        return run()
+
+    return forked(child, limit) == 0
+
+
+def survives_import(tests: Sequence[str], file: Path, mutant: Mutant, limit: float) -> bool:
+    """Whether all tests pass in a process that imports the mutant."""
+
+    def child() -> int:
+        _instead(file, mutant.source)
+        return int(pytest.main([*QUIET, *tests]))
+
+    return forked(child, limit) == 0
+
+
+def graft(file: Path, source: str) -> None:
+    """Give every living function of a file its code in ``source``."""
+    module = next(one for one in list(sys.modules.values()) if getattr(one, "__file__", None) == str(file))
+    new = dict(_codes(module.__spec__.loader.source_to_code(source.encode(), str(file))))
+    for one in gc.get_objects():
+        if isinstance(one, FunctionType) and one.__code__.co_filename == str(file) and one.__code__.co_qualname in new:
+            one.__code__ = new[one.__code__.co_qualname]
+
+
+def _codes(code: CodeType) -> list[tuple[str, CodeType]]:
+    inner = [part for part in code.co_consts if isinstance(part, CodeType)]
+    return [(part.co_qualname, part) for part in inner] + [found for part in inner for found in _codes(part)]
 
 
 def _instead(file: Path, source: str) -> None:
@@ -41,53 +128,9 @@ def _instead(file: Path, source: str) -> None:
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
 
 
-def _child(tests: Sequence[str], file: Path | None, source: str, report: Any) -> None:
-    os.setpgrp()
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 1), os.dup2(sink, 2)
-    if file:
-        _instead(file, source)
-    arguments = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:warnings", "--tb", "no", *tests]
-    code = int(pytest.main(arguments, plugins=[_NoShrinking]))
-    # Nobody reads what a mutant imports, and a full pipe would wait for that.
-    if not file:
-        report.send(sorted(name for name, module in list(sys.modules.items()) if _foreign(module)))
-    os._exit(code)
-
-
-def _foreign(module: Any) -> bool:
-    return "site-packages" in (getattr(module, "__file__", None) or "")
-
-
-class Trial:
-    """A running child: the tests of a file against one of its mutants, or against the file itself."""
-
-    def __init__(self, tests: Sequence[str], limit: float, file: Path | None = None, source: str = "") -> None:
-        self._report, theirs = FORK.Pipe(duplex=False)
-        self._process = FORK.Process(target=_child, args=(tests, file, source, theirs))
-        self._start, self._limit = time.monotonic(), limit
-        self._process.start()
-        theirs.close()
-
-    @property
-    def running(self) -> bool:
-        """Whether it goes on; beyond its time limit it is ended."""
-        if self._process.is_alive() and time.monotonic() - self._start > self._limit:
-            os.killpg(self._process.pid or 0, signal.SIGKILL)
-            self._process.join()
-        return self._process.is_alive()
-
-    @property
-    def survived(self) -> bool:
-        """Whether every test passed."""
-        self._process.join()
-        return self._process.exitcode == 0
-
-    def imported(self) -> list[str]:
-        """Waits for the end, and says which modules of foreign packages were imported."""
-        found: list[str] = self._report.recv()
-        self._process.join()
-        return found
+def foreign() -> list[str]:
+    """Names of the imported modules of other packages."""
+    return sorted(name for name, module in list(sys.modules.items()) if "site-packages" in (getattr(module, "__file__", None) or ""))
 
 
 def warm(names: Sequence[str]) -> None:
@@ -97,7 +140,7 @@ def warm(names: Sequence[str]) -> None:
         for name in names:
             try:
                 importlib.import_module(name)
-            except Exception:  # noqa: BLE001, S112 - some modules can only be imported by their package
+            except Exception:  # some modules can only be imported by their package
                 continue
     gc.collect()
     gc.freeze()
