@@ -19,3 +19,9 @@ def test_a_ranking_is_taken_until_it_holds_the_budget(budget, number):
 def test_too_few_candidates_are_refused_with_both_numbers():
     with pytest.raises(ComponentError, match="a budget of 209 weights cannot be reached: all candidates hold 208"):
         fill_budget(RANKED, 209, ARCH)
+
+
+def test_a_ranking_is_read_no_further_than_one_beyond_the_budget():
+    ranking = iter(RANKED)
+    assert fill_budget(ranking, 96, ARCH) == RANKED[:1]
+    assert next(ranking) == RANKED[2]

@@ -83,24 +83,24 @@ def in_session(tests: Sequence[str], use: Callable[[Callable[[], int]], None]) -
     return int(pytest.main([*QUIET, *tests], plugins=[_Session(use)]))
 
 
-def survives_inside(run: Callable[[], int], file: Path, mutant: Mutant, limit: float) -> bool:
-    """Whether the collected tests all pass once the functions of ``file`` have the mutant's code."""
+def run_inside(run: Callable[[], int], file: Path, mutant: Mutant, limit: float) -> int:
+    """The exit code of the collected tests once the functions of ``file`` have the mutant's code."""
 
     def child() -> int:
         graft(file, mutant.source)
         return run()
 
-    return forked(child, limit) == 0
+    return forked(child, limit)
 
 
-def survives_import(tests: Sequence[str], file: Path, mutant: Mutant, limit: float) -> bool:
-    """Whether all tests pass in a process that imports the mutant."""
+def run_imported(tests: Sequence[str], file: Path, mutant: Mutant, limit: float) -> int:
+    """The exit code of the tests in a process that imports the mutant."""
 
     def child() -> int:
         _instead(file, mutant.source)
         return int(pytest.main([*QUIET, *tests]))
 
-    return forked(child, limit) == 0
+    return forked(child, limit)
 
 
 def graft(file: Path, source: str) -> None:

@@ -23,3 +23,8 @@ def test_every_part_survives_json_with_its_type():
     read = Scores.from_json(written)
     assert read == scores
     assert isinstance(read.effects[HEAD], tuple) and isinstance(read.positions[HEAD], dict)
+
+
+def test_what_a_method_cannot_tell_is_empty():
+    scores = Scores("some", {MLP: 1.0}, 3.0, 1.0)
+    assert (scores.effects, scores.spans, scores.positions) == ({}, (), {})
