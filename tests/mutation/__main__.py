@@ -15,7 +15,7 @@ from typing import TextIO
 
 from tests.mutation.covering import COVERING
 from tests.mutation.mutants import Mutant, mutants
-from tests.mutation.trial import foreign, forked, in_session, run_imported, run_inside, warm
+from tests.mutation.trial import BROKEN, foreign, forked, in_session, run_imported, run_inside, warm
 
 ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
@@ -55,6 +55,8 @@ def tried(file: str, most: int, seed: int) -> str:
         names, codes, limits = pickle.loads(Path(folder, "found").read_bytes())
     warm(names)
     codes += [(mutant, run_imported(tests, path, mutant, limits[0])) for mutant in chosen if not mutant.in_function]
+    if broken := [mutant for mutant, code in codes if code == BROKEN]:
+        sys.exit(f"{file}:{broken[0].line}: this mutant cannot be tried: {broken[0].change}")
     # A fault that makes a loop endless is found as well, but on a busy machine so is what is merely slow.
     for mutant, word in ((mutant, WORDS[code]) for mutant, code in codes if code in WORDS):
         _say(f"{word}: {file}:{mutant.line}: {mutant.change}", sys.stderr)

@@ -25,6 +25,8 @@ from hypothesis import Phase, settings
 
 from tests.mutation.mutants import Mutant
 
+# What a child ends with if not the tests but the trial itself fails: no mutant is killed by that.
+BROKEN = 70
 QUIET = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:warnings", "--tb", "no"]
 
 
@@ -36,7 +38,7 @@ def forked(run: Callable[[], int], limit: float) -> int:
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, 1)
         os.dup2(sink, 2)
-        code = 3
+        code = BROKEN
         try:
             code = int(run())
         finally:
