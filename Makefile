@@ -14,7 +14,7 @@ STUDY = --model "$$MODEL" --profile "$$PROFILE" --pages "$$PAGES" --jobs "$$JOBS
 	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE PAGES JOBS PARAMS,$(GIVEN)), $(name)=$$$(name))"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock execute plan keep audit store prune export book serve lab test test-precisions check bench clean
+.PHONY: help setup lock execute plan keep audit store prune export book serve lab test test-precisions check bench mutate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -82,6 +82,9 @@ check: setup  ## style and types
 
 bench: setup  ## time of each stage and of the fast paths, as ratios within one run
 	@TQDM_DISABLE=1 $(RUNNER) tests.bench
+
+mutate: setup  ## how many small faults in a file the tests find, and which they do not (FILES=mechlib/stats/interval.py  MOST=60  SEED=0)
+	@$(call only,FILES MOST SEED)OMP_NUM_THREADS=1 $(RUNNER) tests.mutation $$FILES --most "$${MOST:-60}" --seed "$${SEED:-0}"
 
 clean:  ## remove what was built (not the runs)
 	@rm -rf _build

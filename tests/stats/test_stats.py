@@ -127,6 +127,9 @@ def test_chance_is_a_matter_of_options_and_of_trials():
     assert not at_chance(40, 64, chance=1 / 4)
     assert at_chance(40, 64, chance=1 / 2)
     assert at_chance(0, 0, chance=1 / 4)
+    # 29 and 30 of 64: the intervals begin at .337 and .352, on either side of 1/4 + .10.
+    assert at_chance(29, 64, chance=1 / 4)
+    assert not at_chance(30, 64, chance=1 / 4)
 
 
 def test_an_interval_is_written_with_two_digits():

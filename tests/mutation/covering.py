@@ -1,0 +1,24 @@
+"""Which tests a mutant of a file has to survive: the fast ones that are about it."""
+
+from __future__ import annotations
+
+COVERING: dict[str, tuple[str, ...]] = {
+    "mechlib/components.py": ("tests/models/test_components.py",),
+    "mechlib/edit/delta.py": ("tests/edit/test_delta.py",),
+    "mechlib/edit/trainable.py": ("tests/edit/test_train_weights.py", "tests/edit/test_less_memory.py"),
+    "mechlib/edit/weight_masking.py": ("tests/edit/test_weight_masking.py",),
+    "mechlib/localize/budget.py": ("tests/localize/test_budget.py",),
+    "mechlib/localize/controls.py": ("tests/localize/test_controls.py",),
+    "mechlib/patching/scores.py": ("tests/patching/test_scores.py",),
+    "mechlib/evals/answers.py": ("tests/evals/test_evals.py",),
+    "mechlib/evals/damage.py": ("tests/evals/test_evals.py",),
+    "mechlib/evals/latent.py": ("tests/evals/test_latent.py",),
+    "mechlib/evals/depth.py": ("tests/evals/test_depth.py",),
+    "mechlib/evals/mechanisms.py": ("tests/edit/test_weight_masking.py",),
+    "mechlib/stats/bootstrap.py": ("tests/stats/test_stats.py", "tests/stats/test_stats_comparison.py"),
+    "mechlib/stats/comparison.py": ("tests/stats/test_stats.py", "tests/stats/test_stats_comparison.py"),
+    "mechlib/stats/interval.py": ("tests/stats/test_stats.py",),
+    "mechlib/stats/leakage.py": ("tests/stats/test_stats_p_values.py",),
+    "mechlib/stats/p_values.py": ("tests/stats/test_stats_p_values.py",),
+    "mechlib/stats/recovery.py": ("tests/stats/test_stats_recovery.py",),
+}
