@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mechlib.facts import FactError, Prompt
 from mechlib.models.language_model import LanguageModel
+
+
+def beginning(model: LanguageModel) -> list[int]:
+    """The tokens that every text begins with: those that the tokenizer puts before a text, often the beginning token or none."""
+    whole, plain = model.tokenizer("A").input_ids, _plain(model, "A")
+    return whole[: next((n for n in range(len(whole)) if whole[n : n + len(plain)] == plain), 0)]
+
+
+def encode(model: LanguageModel, texts: Sequence[str], at_most: int | None = None) -> list[list[int]]:
+    """Tokens of texts that a model is to go on from: :func:`beginning`, then their own, and no end token even if the tokenizer adds one.
+
+    ``at_most``: so many tokens of each, the beginning with them. Raises :class:`FactError` for a text without any token.
+    """
+    start = beginning(model)
+    cut = {} if at_most is None else {"truncation": True, "max_length": max(1, at_most - len(start))}
+    found = [[*start, *own][:at_most] for own in model.tokenizer(list(texts), add_special_tokens=False, **cut).input_ids] if texts else []
+    if empty := [text for text, tokens in zip(texts, found, strict=True) if not tokens]:
+        raise FactError(f"{model.name} reads no token in the text {empty[0]!r}: give it words")
+    return found
+
+
+def continuation(model: LanguageModel, text: str) -> list[int]:
+    """Tokens of a text that goes on from another one: some tokenizers read the first word of a text differently."""
+    before = "A" if text.startswith(" ") else "\n"
+    start, whole = _plain(model, before), _plain(model, before + text)
+    return whole[len(start) :] if whole[: len(start)] == start else _plain(model, text)
 
 
 def answer_token(model: LanguageModel, text: str, first: bool = False) -> int:
@@ -11,7 +39,7 @@ def answer_token(model: LanguageModel, text: str, first: bool = False) -> int:
 
     With ``first`` a longer answer stands for its first token, as in the paper's CounterFact tasks.
     """
-    tokens = model.tokenizer(text, add_special_tokens=False).input_ids
+    tokens = continuation(model, text)
     if len(tokens) != 1 and not (first and tokens):
         raise FactError(f"the answer '{text.strip()}' is {len(tokens)} tokens for {model.name}; an answer must be one token")
     return int(tokens[0])
@@ -36,7 +64,16 @@ def distinct(model: LanguageModel, prompt: Prompt) -> bool:
 
 
 def subject_positions(model: LanguageModel, prompt: Prompt) -> tuple[int, int]:
-    """Token positions of the first and the last token of the subject's last mention."""
-    spans = model.tokenizer(prompt.text, return_offsets_mapping=True).offset_mapping
-    inside = [n for n, (left, right) in enumerate(spans) if left < prompt.subject_end and right > prompt.subject_start]
+    """Positions, in :func:`encode`'s tokens, of the first and the last token of the subject's last mention.
+
+    Raises :class:`FactError` if the tokenizer reads nothing in the subject.
+    """
+    spans = model.tokenizer(prompt.text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    inside = [n for n, (left, right) in enumerate(spans, len(beginning(model))) if left < prompt.subject_end and right > prompt.subject_start]
+    if not inside:
+        raise FactError(f"{model.name} reads no token in the subject '{prompt.fact.subject}'")
     return inside[0], inside[-1]
+
+
+def _plain(model: LanguageModel, text: str) -> list[int]:
+    return list(model.tokenizer(text, add_special_tokens=False).input_ids)

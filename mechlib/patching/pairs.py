@@ -15,7 +15,7 @@ from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, enter, hidden_at, option_logits
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
-from mechlib.models.tokens import option_tokens, subject_positions
+from mechlib.models.tokens import encode, option_tokens, subject_positions
 
 Corruption = Literal["noise", "tokens"]
 Position = Literal["subject first", "subject middle", "subject last", "after subject", "prompt end"]
@@ -71,7 +71,7 @@ def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corru
     embeddings of these prompts (causal tracing, Meng et al. 2022; the paper's factor is 3).
     ``tokens``: random ordinary tokens in its place (the paper's attribution patching).
     """
-    sequences = model.tokenizer([prompt.text for prompt in prompts]).input_ids
+    sequences = encode(model, [prompt.text for prompt in prompts])
     spans = [subject_positions(model, prompt) for prompt in prompts]
     most = min(first for first, _ in spans)
     packed = pack(model, sequences, share_at_most=most)
