@@ -10,7 +10,7 @@ from mechlib.models.language_model import LanguageModel
 
 def beginning(model: LanguageModel) -> list[int]:
     """The tokens that every text begins with: those that the tokenizer puts before a text, often the beginning token or none."""
-    whole, plain = model.tokenizer("A").input_ids, _plain(model, "A")
+    whole, plain = model.tokenizer(["A"]).input_ids[0], _plain(model, "A")
     return whole[: next((n for n in range(len(whole)) if whole[n : n + len(plain)] == plain), 0)]
 
 
@@ -76,4 +76,4 @@ def subject_positions(model: LanguageModel, prompt: Prompt) -> tuple[int, int]:
 
 
 def _plain(model: LanguageModel, text: str) -> list[int]:
-    return list(model.tokenizer(text, add_special_tokens=False).input_ids)
+    return model.tokenizer([text], add_special_tokens=False).input_ids[0]
