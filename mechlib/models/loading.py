@@ -31,12 +31,10 @@ def fingerprint(spec: ModelSpec) -> str:
     if spec.source == "embedded":
         return embedded_fingerprint()
     if spec.source == "hub":
-        from transformers import AutoConfig
+        from huggingface_hub import hf_hub_download
 
-        config: Any = _from_hub(spec, lambda: AutoConfig.from_pretrained(spec.location, revision=spec.revision))
-        if not config._commit_hash:
-            raise ModelError(f"{spec.location}: the hub does not say which commit this is: download it and give the folder")
-        return str(config._commit_hash)
+        # The cache keeps the files of a commit in a folder that is called so.
+        return Path(_from_hub(spec, lambda: hf_hub_download(spec.location, "config.json", revision=spec.revision))).parent.name
     path, digest = Path(spec.location), hashlib.sha256()
     try:
         for name in [path.name] if spec.source == "gguf" else _read_of(path):
@@ -98,7 +96,7 @@ def _hub_fault(spec: ModelSpec, whole: str, line: str) -> str:
     """What is wrong with a model of the hub, in one line."""
     if "gated" in whole.lower() or "401" in whole or "403" in whole:
         return f"{spec.location} is gated: accept its licence on the hub, then set HF_TOKEN (or run 'hf auth login')"
-    if "not a valid git identifier" in whole or "Revision Not Found" in whole:
+    if "not a valid git identifier" in whole or "revision not found" in whole.lower():
         return f"{spec.location} has no revision {spec.revision}: give a branch, tag or commit that it has"
     if "not a valid model identifier" in whole or any(word in whole.lower() for word in ("connect", "offline", "reach", "resolve", "cached")):
         return f"{spec.location} cannot be reached: check the name and the network, or give a local folder{did_you_mean(spec.location).removesuffix(' Or')}"

@@ -124,12 +124,6 @@ def test_a_damaged_index_is_one_line(sharded, text):
     refused(sharded, str(sharded))
 
 
-def test_quantized_weights_are_refused(folder):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "fp8"}}))
-    refused(folder, str(folder))
-
-
 def test_a_folder_is_loaded_in_the_format_in_which_it_is_stored(tmp_path):
     model = tiny_model("llama")
     model.network.to(torch.bfloat16).save_pretrained(tmp_path)
