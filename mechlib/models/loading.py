@@ -98,6 +98,8 @@ def _hub_fault(spec: ModelSpec, whole: str, line: str) -> str:
         return f"{spec.location} is gated: accept its licence on the hub, then set HF_TOKEN (or run 'hf auth login')"
     if "not a valid git identifier" in whole or "revision not found" in whole.lower():
         return f"{spec.location} has no revision {spec.revision}: give a branch, tag or commit that it has"
-    if "not a valid model identifier" in whole or any(word in whole.lower() for word in ("connect", "offline", "reach", "resolve", "cached")):
-        return f"{spec.location} cannot be reached: check the name and the network, or give a local folder{did_you_mean(spec.location).removesuffix(' Or')}"
+    # "cannot find ... in the cached files", "not a valid model identifier"
+    if any(word in whole.lower() for word in ("model identifier", "connect", "offline", "reach", "resolve", "cached", "not found")):
+        meant = did_you_mean(spec.location).removesuffix(" Or")
+        return f"{spec.location} cannot be reached: check the name and the network, or give a local folder{meant}"
     return f"{spec.location} cannot be loaded: {line}"

@@ -44,7 +44,8 @@ def _scaling(source: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Rotary parameters of ``*.rope.scaling.*``; none if nothing is scaled."""
     said = {name.split(_SCALING)[1]: value for name, value in fields.items() if _SCALING in name}
     # An earlier name, and what llama.cpp takes a factor without a kind for.
-    said |= {"factor": value for name, value in fields.items() if name.endswith(".rope.scale_linear") and "factor" not in said}
+    earlier = [value for name, value in fields.items() if name.endswith(".rope.scale_linear")]
+    said = {"factor": earlier[0], **said} if earlier else said
     said.pop("finetuned", None)
     kind, factor = said.pop("type", "linear"), said.get("factor") or 1.0
     if kind == "none" or (factor == 1.0 and not set(said) - {"factor"} and kind in _KEYS):

@@ -69,7 +69,8 @@ def subject_positions(model: LanguageModel, prompt: Prompt) -> tuple[int, int]:
     Raises :class:`FactError` if the tokenizer reads nothing in the subject.
     """
     spans = model.tokenizer(prompt.text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
-    inside = [n for n, (left, right) in enumerate(spans, len(beginning(model))) if left < prompt.subject_end and right > prompt.subject_start]
+    start = len(beginning(model))
+    inside = [n for n, (left, right) in enumerate(spans, start) if left < prompt.subject_end and right > prompt.subject_start]
     if not inside:
         raise FactError(f"{model.name} reads no token in the subject '{prompt.fact.subject}'")
     return inside[0], inside[-1]

@@ -28,7 +28,9 @@ def tensors(layers: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
     return {name: draw.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def write_gguf(path: Path, weights: dict[str, np.ndarray] | None = None, tokens: list[str] = TOKENS, kind: str = "llama", **fields: Any) -> Path:
+def write_gguf(
+    path: Path, weights: dict[str, np.ndarray] | None = None, tokens: list[str] = TOKENS, kind: str = "llama", **fields: Any
+) -> Path:
     """Write the model; ``fields`` are further values of the header: texts, whole numbers or floats."""
     writer = gguf.GGUFWriter(path, kind)
     writer.add_context_length(64)

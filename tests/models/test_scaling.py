@@ -74,8 +74,10 @@ def test_a_scaled_file_answers_as_the_folder_with_that_scaling(tmp_path, case):
 
 
 @pytest.mark.parametrize(("more", "fields"), [
-    ({"rope_freqs.weight": np.ones(HEAD // 2, np.float32)}, {}), ({}, {"llama__rope__scaling__type": "none", "llama__rope__scaling__factor": 8.0}),
-    ({}, {"llama__rope__scaling__factor": 1.0}), ({}, {"llama__rope__scaling__factor": 0.0}), ({}, {"llama__rope__scaling__type": "linear"}),
+    ({"rope_freqs.weight": np.ones(HEAD // 2, np.float32)}, {}),
+    ({}, {"llama__rope__scaling__type": "none", "llama__rope__scaling__factor": 8.0}),
+    ({}, {"llama__rope__scaling__factor": 1.0}), ({}, {"llama__rope__scaling__factor": 0.0}),
+    ({}, {"llama__rope__scaling__type": "linear"}),
 ])  # fmt: skip
 def test_a_file_that_names_a_scaling_of_nothing_is_not_scaled(tmp_path, more, fields):
     model = load(resolve(str(write_gguf(tmp_path / "plain.gguf", tensors() | more, **fields))))
@@ -104,8 +106,8 @@ def test_any_other_scaling_is_refused(tmp_path, more, fields, word):
 
 def gemma3(**more):
     return Gemma3TextConfig(**{
-        "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "head_dim": 8, "sliding_window": 16, **more,
+        "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 6, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 16, **more,
     })  # fmt: skip
 
 
@@ -114,7 +116,8 @@ def test_gemma_3_scales_the_layers_that_attend_to_everything(tmp_path):
     source = write_gguf(tmp_path / "scaled.gguf", kind="gemma3", gemma3__rope__scaling__type="linear", gemma3__rope__scaling__factor=8.0)
     torch.manual_seed(0)
     plain = Gemma3ForCausalLM(gemma3()).eval()
-    scaled, wanted = gemma3(), gemma3(rope_scaling={"rope_type": "linear", "factor": 8.0}, rope_theta=1_000_000.0, rope_local_base_freq=10_000.0)
+    scaled = gemma3()
+    wanted = gemma3(rope_scaling={"rope_type": "linear", "factor": 8.0}, rope_theta=1_000_000.0, rope_local_base_freq=10_000.0)
     apply_scaling(source, scaled)
     answers = []
     for config in (scaled, wanted):

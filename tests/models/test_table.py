@@ -66,9 +66,9 @@ def test_a_place_without_a_model_is_one_line_that_says_so(tmp_path, name, word):
 # As their owners publish them, without what decides nothing.
 CONFIGS = {
     "llama-3-8b": {"model_type": "llama", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096,
-                   "intermediate_size": 14336, "vocab_size": 128256, "rope_scaling": None, "rope_theta": 500000.0, "torch_dtype": "bfloat16"},
-    "gemma-2-9b": {"model_type": "gemma2", "num_hidden_layers": 42, "num_attention_heads": 16, "num_key_value_heads": 8, "hidden_size": 3584,
-                   "head_dim": 256, "intermediate_size": 14336, "vocab_size": 256000, "torch_dtype": "bfloat16"},
+                   "intermediate_size": 14336, "vocab_size": 128256, "rope_scaling": None, "torch_dtype": "bfloat16"},
+    "gemma-2-9b": {"model_type": "gemma2", "num_hidden_layers": 42, "num_attention_heads": 16, "num_key_value_heads": 8,
+                   "hidden_size": 3584, "head_dim": 256, "intermediate_size": 14336, "vocab_size": 256000, "torch_dtype": "bfloat16"},
     "gemma-7b": {"model_type": "gemma", "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 16, "hidden_size": 3072,
                  "head_dim": 256, "intermediate_size": 24576, "vocab_size": 256000, "torch_dtype": "bfloat16"},
 }  # fmt: skip
@@ -83,7 +83,8 @@ def folder_with(path, config):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_known_model_is_edited_alike_by_name_by_hub_id_by_revision_and_by_folder(tmp_path, name):
     known = KNOWN[name]
-    others = [resolve(known.location), resolve(f"{known.location}@main"), resolve(f"{name}@0123abc"), folder_with(tmp_path / "any", CONFIGS[name])]
+    others = [resolve(each) for each in (known.location, f"{known.location}@main", f"{name}@0123abc")]
+    others = [*others, folder_with(tmp_path / "any", CONFIGS[name])]
     for spec in others:
         assert (spec.editing, spec.dtype, spec.licence) == (known.editing, "bfloat16", known.licence)
     assert len({spec.name for spec in [known, *others]}) == 4
@@ -126,7 +127,8 @@ def test_a_revision_that_cannot_be_is_one_line(name):
 
 
 @pytest.mark.parametrize(("name", "meant"), [
-    ("llama3-8b", "llama-3-8b"), ("Gemma-7B", "gemma-7b"), ("gemma-2-9", "gemma-2-9b"), ("meta-llama/Meta-Llama-3-8B/", "meta-llama/Meta-Llama-3-8B"),
+    ("llama3-8b", "llama-3-8b"), ("Gemma-7B", "gemma-7b"), ("gemma-2-9", "gemma-2-9b"),
+    ("meta-llama/Meta-Llama-3-8B/", "meta-llama/Meta-Llama-3-8B"),
 ])  # fmt: skip
 def test_a_slip_of_the_pen_is_answered_with_the_name_that_was_meant(name, meant):
     with pytest.raises(ModelError, match=f"did you mean {re.escape(meant)}\\?"):

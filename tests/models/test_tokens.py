@@ -149,7 +149,8 @@ def test_a_slow_tokenizer_is_refused(tmp_path, monkeypatch):
 
 def test_a_tokenizer_without_vocabulary_or_merges_is_refused(tmp_path):
     empty = Tokenizer(models.WordLevel({"<unk>": 0, "<bos>": 1}, unk_token="<unk>"))
-    refused(saved(tmp_path / "empty", PreTrainedTokenizerFast(tokenizer_object=empty, unk_token="<unk>", bos_token="<bos>")), 99, "no vocabulary")
+    fast = PreTrainedTokenizerFast(tokenizer_object=empty, unk_token="<unk>", bos_token="<bos>")
+    refused(saved(tmp_path / "empty", fast), 99, "no vocabulary")
     vocabulary = {piece: number for number, piece in enumerate([*"abcdefgolt", "go", "lf", "golf"])}
     for merges, whole in (([("g", "o"), ("l", "f"), ("go", "lf")], True), ([], False)):
         inner = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
