@@ -23,6 +23,7 @@
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
+DTYPE = None  # of the weights, "float32" or "bfloat16"; None: as a folder stores them, bfloat16 from the hub, float32 from a GGUF file
 PROFILE = "quick"
 FACTS = None  # a CSV or JSON file with columns athlete and sport; None: the shipped table
 SEED = 0

@@ -25,6 +25,7 @@
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
+DTYPE = None  # of the weights, "float32" or "bfloat16"; None: as a folder stores them, bfloat16 from the hub, float32 from a GGUF file
 PROFILE = "quick"
 TASK = "counterfact-editing"
 WORLD_FACTS = None  # a CounterFact file (.csv, .parquet, .json) or hub data set; None: the shipped table

@@ -16,6 +16,7 @@ from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.attacks.finetuning import FineTuning, FineTuningError, finetune, training_batches
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.tokens import encode
 
 Kind = Literal["unrelated", "same template", "same topic"]
 
@@ -59,7 +60,7 @@ def benign(
 def topic_prose(model: LanguageModel, length: int) -> list[list[int]]:
     """The first ``length`` tokens (with the beginning token) of every paragraph about sport."""
     paragraphs = TOPIC.read_text(encoding="utf-8").strip().split("\n\n")
-    return [model.tokenizer(paragraph).input_ids[:length] for paragraph in paragraphs]
+    return encode(model, paragraphs, at_most=length)
 
 
 def _examples(model: LanguageModel, knowledge: Knowledge, kind: Kind, seed: int) -> tuple[list[Prompt], list[Sequence[int]]]:

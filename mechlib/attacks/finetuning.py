@@ -28,7 +28,7 @@ from mechlib.models.forward import hidden_at
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
 from mechlib.models.precision import in_precision
-from mechlib.models.tokens import answer_token
+from mechlib.models.tokens import answer_token, encode
 
 # Prompts of one kind that a step sees at most (the authors' batch).
 MOST_PROMPTS = 32
@@ -167,7 +167,7 @@ def _generators(seed: int) -> Generator[None]:
 
 def _with_answers(model: LanguageModel, prompts: Sequence[Prompt]) -> list[tuple[list[int], int]]:
     """Each prompt's tokens and the first token of its answer."""
-    tokens = model.tokenizer([prompt.text for prompt in prompts]).input_ids
+    tokens = encode(model, [prompt.text for prompt in prompts])
     return [(row, answer_token(model, prompt.answer, first=prompt.open)) for row, prompt in zip(tokens, prompts, strict=True)]
 
 

@@ -24,6 +24,7 @@ from mechlib.attacks.relearning import permuted
 from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.tokens import beginning, encode
 
 Labels = Literal["true", "permuted"]
 
@@ -98,7 +99,9 @@ def placeholder(model: LanguageModel) -> str:
     """
     tokenizer = model.tokenizer
     taken = {tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token}
-    added = [token for _, token in sorted(tokenizer.added_tokens_decoder.items()) if token.content not in taken]
+    # Some tokenizers have tokens, of images for example, that the text model has no embedding for.
+    rows = model.network.get_input_embeddings().num_embeddings
+    added = [token for number, token in sorted(tokenizer.added_tokens_decoder.items()) if number < rows and token.content not in taken]
     named = [token.content for token in added if "unused" in token.content or "reserved" in token.content]
     spare = [*named, *(token.content for token in added if token.special)]
     if not spare:
@@ -128,9 +131,9 @@ def with_soft_prompt(model: LanguageModel, vectors: Float[Tensor, "token d_model
 def _check_tokens(model: LanguageModel, prompts: Sequence[Prompt], rewritten: Sequence[Prompt], tokens: int) -> None:
     """The placeholders must come right after the beginning token and leave the tokens of the question alone."""
     token = model.tokenizer.convert_tokens_to_ids(placeholder(model))
-    plain, changed = (model.tokenizer([prompt.text for prompt in asked]).input_ids for asked in (prompts, rewritten))
+    plain, changed = (encode(model, [prompt.text for prompt in asked]) for asked in (prompts, rewritten))
+    start = len(beginning(model))
     for before, after in zip(plain, changed, strict=True):
-        start = int(before[0] == model.tokenizer.bos_token_id)
         if after != [*before[:start], *[token] * tokens, *before[start:]] or token in before:
             raise SoftPromptError(f"the tokenizer of {model.name} reads a question differently behind '{placeholder(model)}'")
 

@@ -24,7 +24,7 @@ from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, enter, hidden_at
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, join, moved, pack
-from mechlib.models.tokens import answer_token
+from mechlib.models.tokens import answer_token, encode
 
 _Item = TypeVar("_Item")
 
@@ -105,7 +105,7 @@ def _prompts(
     train: Trainable, asked: Sequence[tuple[Prompt, str, bool]], counts: dict[bool, int], config: EditConfig, rows: int | None
 ) -> Batch:
     model = train.model
-    packed = pack(model, model.tokenizer([prompt.text for prompt, _, _ in asked]).input_ids, rows)
+    packed = pack(model, encode(model, [prompt.text for prompt, _, _ in asked]), rows)
     labels = torch.tensor([answer_token(model, word, first=prompt.open) for prompt, word, _ in asked], device=model.device)
     forget = torch.tensor([lost for _, _, lost in asked], device=model.device)
     lost = LossTokens("forget", packed.ends[forget], labels[forget], counts[True])

@@ -10,6 +10,7 @@ from typing import Any
 
 from mechlib.edit.delta import EditError
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.tokens import encode
 
 # Documents to look at for each text that is wanted: many are too short.
 _LOOKED_AT = 50
@@ -24,7 +25,7 @@ def corpus(model: LanguageModel, source: str, count: int, length: int, skip: int
     """
     found: list[list[int]] = []
     for text in islice(_documents(source), _LOOKED_AT * (skip + count)):
-        tokens = model.tokenizer(text, truncation=True, max_length=length + 1).input_ids
+        tokens = encode(model, [text], at_most=length + 1)[0] if text.strip() else []
         if len(tokens) == length + 1:
             found.append(tokens)
         if len(found) == skip + count:

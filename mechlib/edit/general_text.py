@@ -10,26 +10,40 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from transformers import GenerationConfig
 
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.tokens import beginning, encode
 
 PROSE = Path(__file__).parents[1] / "facts" / "prose.txt"
 
 
 @torch.no_grad()
 def sample(model: LanguageModel, count: int, length: int, seed: int, temperature: float = 1.0) -> list[list[int]]:
-    """``count`` texts of ``length`` tokens after the beginning-of-sequence token, seeded."""
-    start = torch.full((count, 1), model.tokenizer.bos_token_id, device=model.device)
+    """``count`` texts of ``length`` tokens after what all texts begin with, or of one more if they begin with nothing; seeded."""
+    start = beginning(model)
+    first = torch.tensor([start or [_before_text(model)]] * count, device=model.device)
+    new = length + (not start)
+    plain = model.shared_copy().network
+    # A model's own settings (penalties, lists of words) are for chatting.
+    plain.generation_config = GenerationConfig(eos_token_id=plain.generation_config.eos_token_id)
     with torch.random.fork_rng(devices=range(torch.accelerator.device_count())):
         torch.manual_seed(seed)
-        tokens = model.network.generate(
-            start, attention_mask=torch.ones_like(start), do_sample=True, temperature=temperature, top_k=0, top_p=1.0,
-            min_new_tokens=length, max_new_tokens=length, pad_token_id=model.tokenizer.bos_token_id,
+        tokens = plain.generate(
+            first, attention_mask=torch.ones_like(first), do_sample=True, temperature=temperature, top_k=0, top_p=1.0,
+            min_new_tokens=new, max_new_tokens=new, pad_token_id=int(first[0, 0]),
         )  # fmt: skip
-    return tokens.tolist()
+    return tokens[:, 0 if start else 1 :].tolist()
+
+
+def _before_text(model: LanguageModel) -> int:
+    """Where sampling starts if texts begin with their own words: the token that stood between documents in training."""
+    tokenizer = model.tokenizer
+    known = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return next((token for token in known if token is not None), 0)
 
 
 def prose(model: LanguageModel, count: int, length: int) -> list[list[int]]:
     """The first ``length`` tokens (after the beginning token) of ``count`` paragraphs of prose."""
     paragraphs = PROSE.read_text(encoding="utf-8").split("\n\n")[:count]
-    return [model.tokenizer(paragraph).input_ids[: length + 1] for paragraph in paragraphs]
+    return encode(model, paragraphs, at_most=length + 1)

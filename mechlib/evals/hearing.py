@@ -15,7 +15,7 @@ from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import answer_logits, hidden_at, tokenize, unembed
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import pack
-from mechlib.models.tokens import answer_token, answer_tokens
+from mechlib.models.tokens import answer_token, answer_tokens, encode
 
 # Logits over the vocabulary that are held at once.
 _ROWS = 64
@@ -97,7 +97,7 @@ class _Tree:
 
     def __init__(self, model: LanguageModel, prompts: Sequence[Prompt], options: Sequence[Mapping[str, Tokens]]) -> None:
         self.model, self.prompts, self.options = model, prompts, options
-        self.starts: list[list[int]] = model.tokenizer([prompt.text for prompt in prompts]).input_ids
+        self.starts: list[list[int]] = encode(model, [prompt.text for prompt in prompts])
         branches = [(number, tokens) for number, own in enumerate(options) for tokens in own.values()]
         # In a closed list nothing is read behind an answer's last token.
         kept = [tokens if prompts[number].open else tokens[:-1] for number, tokens in branches]

@@ -19,7 +19,7 @@ from mechlib.facts.reverse import CONSEQUENCES, Consequence, consequence_prompt,
 from mechlib.models.forward import hidden_at, unembed
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import pack
-from mechlib.models.tokens import answer_token
+from mechlib.models.tokens import answer_token, answer_tokens, encode
 
 # Subjects at a time: logits over the vocabulary at each of their tokens are the memory this takes.
 _BATCH = 16
@@ -110,8 +110,8 @@ def _row(
 @torch.no_grad()
 def log_probabilities(model: LanguageModel, text: str, names: Sequence[str]) -> list[float]:
     """Log-probability (nats) that ``text`` goes on with a space and each name, summed over the name's tokens."""
-    start = model.tokenizer(text).input_ids
-    sequences = [[*start, *model.tokenizer(f" {name}", add_special_tokens=False).input_ids] for name in names]
+    start = encode(model, [text])[0]
+    sequences = [[*start, *answer_tokens(model, f" {name}")] for name in names]
     found: list[float] = []
     for first in range(0, len(sequences), _BATCH):
         packed = pack(model, sequences[first : first + _BATCH])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -14,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from mechlib.models.cache import cache_folder, kept
-from mechlib.models.scaling import check_scaling
+from mechlib.models.scaling import apply_scaling
 from mechlib.models.table import ModelError
 from mechlib.models.vocabulary import check_vocabulary
-from mechlib.models.weights import read_network
+from mechlib.models.weights import quiet, read_network
 
-CONVERTER = 1  # raise it when this file writes something else: every model is converted again
+CONVERTER = 2  # raise it when this file writes something else: every model is converted again
+_CONVERTED = re.compile(r"[0-9a-f]{16}(-\d+(-[a-z]+-[\w.]+)+)?")  # all that this converter and earlier ones called their folders
 _ROOM = 9  # bytes of a conversion for each of the file: 4 to 7 are written, and some to spare
 
 
@@ -27,6 +29,16 @@ def converted_folder(digest: str) -> Path:
     """Cache folder of the GGUF file with this SHA-256, as the installed versions of the packages convert it."""
     packages = "-".join(f"{name}-{version(name).split('+')[0]}" for name in ("transformers", "gguf", "torch"))
     return cache_folder() / f"{digest[:16]}-{CONVERTER}-{packages}"
+
+
+def outdated() -> list[Path]:
+    """Folders in the cache that another converter, or other versions of the packages, made, each with its lock; nobody reads them.
+
+    Only what a converter made is among them, whatever else ``MECHLIB_CACHE`` holds.
+    """
+    current = converted_folder("").name
+    found = [path for path in cache_folder().glob("*") if _CONVERTED.fullmatch(path.name) and (path / "mechlib.json").is_file()]
+    return sorted(path for path in found if not path.name.endswith(current))
 
 
 def converted(digest: str, fetch: Callable[[Path], Path], say: Callable[[str], None]) -> Path:
@@ -66,15 +78,16 @@ def _dequantize(source: Path, target: Path) -> Path:
     network.is_quantized = False
     if hasattr(network.config, "quantization_config"):
         del network.config.quantization_config
+    apply_scaling(source, network.config)
     network.config.architectures = [type(network).__name__]
     try:
-        network.save_pretrained(target)
+        with quiet():
+            network.save_pretrained(target)
         tokenizer.save_pretrained(target)
         saved = AutoTokenizer.from_pretrained(str(target))
     except Exception as error:  # a full disk is another kind in each of the libraries that write
         raise ModelError(f"{target.parent.parent} cannot be written ({_line(error)}): make room, or set MECHLIB_CACHE") from None
     check_vocabulary(source, saved)
-    check_scaling(source, network.config)
     return target
 
 
@@ -84,23 +97,26 @@ def _line(error: Exception) -> str:
 
 @contextmanager
 def _read_once() -> Generator[None]:
-    """Within the block, a GGUF file is read once, as a plain array.
+    """Within the block, a GGUF file is read once, as a plain array, and without a bar.
 
     transformers would read it three times, for configuration, tokenizer and weights: most of the time of a
     conversion. And numpy would make a memory map of every string of the vocabulary: most of the rest.
     """
     import gguf
     from gguf import gguf_reader
+    from transformers import modeling_gguf_pytorch_utils
 
     files: Any = gguf
     module: Any = gguf_reader
-    reader, arrays = files.GGUFReader, module.np
+    converter: Any = modeling_gguf_pytorch_utils
+    reader, arrays, bar = files.GGUFReader, module.np, converter.tqdm
     files.GGUFReader = cache(reader)
     module.np = SimpleNamespace(**{**vars(np), "memmap": _plain})
+    converter.tqdm = lambda items, **_: items
     try:
         yield
     finally:
-        files.GGUFReader, module.np = reader, arrays
+        files.GGUFReader, module.np, converter.tqdm = reader, arrays, bar
 
 
 def _plain(path: Any, mode: Any) -> np.ndarray:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
+from mechlib.models.tokens import encode
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Entry:
 
 
 def tokenize(model: LanguageModel, texts: Sequence[str]) -> Packed:
-    """Texts packed together, with the tokenizer's own special tokens."""
-    return pack(model, model.tokenizer(list(texts)).input_ids)
+    """Texts packed together, each as :func:`mechlib.models.tokens.encode` begins it."""
+    return pack(model, encode(model, texts))
 
 
 def hidden_states(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from mechlib.models.cache import sha256
 from mechlib.models.embedded import embedded_fingerprint
 from mechlib.models.language_model import LanguageModel, wrap
 from mechlib.models.prepare import prepare
-from mechlib.models.table import ModelError, ModelSpec
+from mechlib.models.reading import read_tokenizer
+from mechlib.models.table import ModelError, ModelSpec, did_you_mean
 from mechlib.models.weights import read_network
 
 # Weights, configuration and tokenizer: what transformers may read of a folder.
@@ -21,25 +23,36 @@ _READ = frozenset({".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktok
 
 
 def fingerprint(spec: ModelSpec) -> str:
-    """What identifies the weights: a content hash, or the commit of a hub repository.
+    """What identifies the weights: a content hash, or the commit of a hub repository at the spec's revision.
 
-    That of a folder covers every file directly in it that a model is read from, that of a GGUF file is
-    the file's, whatever converts it. Raises :class:`ModelError` if something cannot be read.
+    That of a folder covers every file directly in it that a model is read from and every shard that its index names, that of a
+    GGUF file is the file's, whatever converts it. Raises :class:`ModelError` if something cannot be read.
     """
     if spec.source == "embedded":
         return embedded_fingerprint()
     if spec.source == "hub":
-        from transformers import AutoConfig
+        from huggingface_hub import hf_hub_download
 
-        config: Any = _from_hub(spec, lambda: AutoConfig.from_pretrained(spec.location))
-        return str(config._commit_hash)
+        # The cache keeps the files of a commit in a folder that is called so.
+        return Path(_from_hub(spec, lambda: hf_hub_download(spec.location, "config.json", revision=spec.revision))).parent.name
     path, digest = Path(spec.location), hashlib.sha256()
     try:
-        for file in [path] if spec.source == "gguf" else sorted(filter(_is_read, path.iterdir())):
-            digest.update(f"{file.name} {sha256(file)}".encode())
+        for name in [path.name] if spec.source == "gguf" else _read_of(path):
+            digest.update(f"{name} {sha256(path if spec.source == 'gguf' else path / name)}".encode())
     except OSError as error:
         raise ModelError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()
+
+
+def _read_of(folder: Path) -> list[str]:
+    """Files directly in a folder, and what the index of its weights names elsewhere."""
+    found = {path.name for path in folder.iterdir() if _is_read(path)}
+    try:
+        index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+        found |= {str(name) for name in index["weight_map"].values() if (folder / str(name)).is_file()}
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass  # no index, or one that is refused when the weights are read
+    return sorted(found)
 
 
 def _is_read(path: Path) -> bool:
@@ -48,13 +61,13 @@ def _is_read(path: Path) -> bool:
 
 def load(spec: ModelSpec, device: torch.device | None = None, say: Callable[[str], None] = lambda _: None) -> LanguageModel:
     """Load weights and tokenizer in the spec's dtype; raises :class:`ModelError` with one clear line."""
-    from transformers import AutoTokenizer
-
     identity, location = fingerprint(spec), prepare(spec, say)
+    # The very commit: a branch may have moved since, and what is on the disk needs no hub.
+    commit = {"revision": identity} if spec.source == "hub" else {}
 
     def read() -> tuple[Any, Any]:
-        network = read_network(location, dtype=getattr(torch, spec.dtype), use_safetensors=True)
-        return network, AutoTokenizer.from_pretrained(location)
+        network = read_network(location, dtype=getattr(torch, spec.dtype), use_safetensors=True, **commit)
+        return network, read_tokenizer(location, network.get_input_embeddings().num_embeddings, **commit)
 
     network, tokenizer = _from_hub(spec, read)
     return wrap(network.to(device or default_device()), tokenizer, spec, identity)
@@ -70,12 +83,23 @@ def _from_hub(spec: ModelSpec, read: Callable[[], Any]) -> Any:
         return read()
     except ModelError:
         raise
-    except Exception as error:
-        text = str(error) or type(error).__name__
-        if spec.source == "hub" and ("gated" in text.lower() or "401" in text or "403" in text):
-            raise ModelError(
-                f"{spec.location} is gated: accept its licence on the hub, then set HF_TOKEN (or run 'hf auth login')"
-            ) from None
-        if spec.source == "hub":
-            raise ModelError(f"{spec.location} cannot be reached: check the name and the network, or give a local folder") from None
-        raise ModelError(f"{spec.location} cannot be loaded (truncated or altered?): {text.splitlines()[0]}") from None
+    except Exception as error:  # the readers raise many kinds
+        text = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelError(_hub_fault(spec, str(error), text) if spec.source == "hub" else _fault(spec, text)) from None
+
+
+def _fault(spec: ModelSpec, text: str) -> str:
+    return f"{spec.location} cannot be loaded (truncated or altered?): {text}"
+
+
+def _hub_fault(spec: ModelSpec, whole: str, line: str) -> str:
+    """What is wrong with a model of the hub, in one line."""
+    if "gated" in whole.lower() or "401" in whole or "403" in whole:
+        return f"{spec.location} is gated: accept its licence on the hub, then set HF_TOKEN (or run 'hf auth login')"
+    if "not a valid git identifier" in whole or "revision not found" in whole.lower():
+        return f"{spec.location} has no revision {spec.revision}: give a branch, tag or commit that it has"
+    # "cannot find ... in the cached files", "not a valid model identifier"
+    if any(word in whole.lower() for word in ("model identifier", "connect", "offline", "reach", "resolve", "cached", "not found")):
+        meant = did_you_mean(spec.location)
+        return f"{spec.location} cannot be reached: check the name and the network, or give a local folder{meant}"
+    return f"{spec.location} cannot be loaded: {line}"

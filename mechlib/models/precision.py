@@ -6,16 +6,17 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.recognize import Dtype
 from mechlib.models.table import ModelError
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Dtype
 
 
 def fast_precision() -> Precision:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from mechlib.errors import MechlibError, meant, shown
+from mechlib.models.recognize import Dtype, known_as, stored_dtype
 
 Source = Literal["embedded", "hub", "folder", "gguf"]
 Group = Literal["mlps", "mixed", "everything"]
@@ -33,15 +37,16 @@ class ModelSpec:
     ``editing`` holds the paper's choices, by task (``athletes``, ``full sports``, ``counterfact 16``,
     ``counterfact 64``) and in three groups: ``mlps`` (fact lookup, random MLPs, MLP-only tracing),
     ``mixed`` (causal tracing, attribution patching, random components), ``everything`` (all MLPs,
-    nonlocalized).
+    nonlocalized). ``revision``: the branch, tag or commit of a hub repository; ``None``: its main branch.
     """
 
     name: str
     source: Source
     location: str
-    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    dtype: Dtype = "bfloat16"
     licence: str = ""
     editing: Mapping[str, Mapping[Group, Hyperparameters]] = field(default_factory=dict)
+    revision: str | None = None
 
     def hyperparameters(self, group: Group, setting: str = "athletes") -> Hyperparameters:
         """What the paper used for this model and task, or a default for models it did not edit."""
@@ -83,8 +88,10 @@ _BY_HUB_ID = {spec.location.lower(): spec for spec in KNOWN.values() if spec.sou
 def resolve(name: str) -> ModelSpec:
     """A known name, a ``.gguf`` file, a local folder or a hub id (``owner/name``, also of a known model).
 
-    Local models are called ``<stem>-<8 hex digits>``: two of the same name never share
-    results, nor does one with a known model. Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
+    A known model of the hub and a hub id may end in ``@revision`` (branch, tag or commit). A folder is in the format that its
+    configuration says, and with a known model's sizes it is edited as that. Local models and revisions are called
+    ``<stem>-<8 hex digits>``: two of the same name never share results, nor does one with a known model.
+    Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
     """
     if name in KNOWN:
         return KNOWN[name]
@@ -96,25 +103,64 @@ def resolve(name: str) -> ModelSpec:
     if path.suffix == ".gguf" and not is_file:
         raise ModelError(f"MODEL={name}: no such file")
     if path.suffix == ".gguf":
-        return _local(path, path.stem, "gguf")
+        return _local(path, path.stem, ModelSpec("", "gguf", "", "float32"))
     if name and is_folder:
-        if not (path / "config.json").is_file():
-            raise ModelError(f"MODEL={name}: the folder has no config.json, so it holds no Hugging Face model")
-        return _local(path, path.resolve().name, "folder")
-    if name.lower() in _BY_HUB_ID:
-        return _BY_HUB_ID[name.lower()]
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/")):
-        return ModelSpec(name.replace("/", "--"), "hub", name)
-    raise _unknown(name)
+        return _local(path, path.resolve().name, _folder(name, path))
+    return _hub(name)
 
 
-def _local(path: Path, stem: str, source: Source) -> ModelSpec:
+def _hub(name: str) -> ModelSpec:
+    location, marked, revision = name.partition("@")
+    known = KNOWN.get(location) or _BY_HUB_ID.get(location.lower())
+    if known and not marked:
+        return known
+    if (known and known.source != "hub") or (marked and not _is_revision(revision)):
+        raise ModelError(f"MODEL={name!r}: after @ comes the branch, tag or commit of a hub model, as in google/gemma-7b@main")
+    if not known:
+        try:
+            validate_repo_id(location)
+        except HFValidationError:
+            raise _unknown(name) from None
+        if location.count("/") != 1:
+            raise _unknown(name)
+    spec = known or ModelSpec(location.replace("/", "--"), "hub", location)
+    return replace(spec, name=f"{spec.name}-{_digits(revision)}", revision=revision) if marked else spec
+
+
+def _is_revision(text: str) -> bool:
+    return 0 < len(text) <= 200 and text.isprintable() and " " not in text
+
+
+def _folder(name: str, path: Path) -> ModelSpec:
+    """What the configuration of a folder says; one that cannot be read is left to whoever loads it."""
+    if (path / "adapter_config.json").is_file():
+        raise ModelError(f"MODEL={name}: the folder holds an adapter: merge it into its model (merge_and_unload) and save that")
+    if not (path / "config.json").is_file():
+        raise ModelError(f"MODEL={name}: the folder has no config.json, so it holds no Hugging Face model")
+    try:
+        config: Any = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        config = {}
+    config = config if isinstance(config, dict) else {}
+    known = KNOWN.get(known_as(config) or "", ModelSpec("", "folder", ""))
+    return replace(known, source="folder", dtype=stored_dtype(config))
+
+
+def _local(path: Path, stem: str, spec: ModelSpec) -> ModelSpec:
     # Digits of the place, not of the contents: a name is asked for often, and gigabytes would be read for it.
     place = str(path.resolve())
-    return ModelSpec(f"{stem}-{hashlib.sha256(place.encode()).hexdigest()[:8]}", source, place, "float32")
+    return replace(spec, name=f"{stem}-{_digits(place)}", location=place)
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def did_you_mean(name: str) -> str:
+    """The known name or hub id that is written much like this one, as a question; empty if there is none."""
+    return meant(name, [spelling for spec in KNOWN.values() for spelling in (spec.name, spec.location)])
 
 
 def _unknown(name: str) -> ModelError:
-    known = ", ".join(KNOWN)
-    unknown = f"unknown MODEL {shown(name)}{meant(name, KNOWN)}"
-    return ModelError(f"{unknown}: choose {known}, a hub id (owner/name), a local folder or a .gguf file")
+    choices = f"{', '.join(KNOWN)}, a hub id (owner/name), a local folder or a .gguf file"
+    return ModelError(f"unknown MODEL {shown(name)}{did_you_mean(name)}: choose {choices}")

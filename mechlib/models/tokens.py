@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mechlib.facts import FactError, Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.table import ModelError
 
 
+def beginning(model: LanguageModel) -> list[int]:
+    """The tokens that every text begins with: those that the tokenizer puts before a text, often the beginning token or none."""
+    whole, plain = model.tokenizer(["A"]).input_ids[0], _plain(model, "A")
+    return whole[: next((n for n in range(len(whole)) if whole[n : n + len(plain)] == plain), 0)]
+
+
+def encode(model: LanguageModel, texts: Sequence[str], at_most: int | None = None) -> list[list[int]]:
+    """Tokens of texts that a model is to go on from: :func:`beginning`, then their own, and no end token even if the tokenizer adds one.
+
+    ``at_most``: so many tokens of each, the beginning with them. Raises :class:`FactError` for a text without any token.
+    """
+    start = beginning(model)
+    cut = {} if at_most is None else {"truncation": True, "max_length": max(1, at_most - len(start))}
+    found = [[*start, *own][:at_most] for own in model.tokenizer(list(texts), add_special_tokens=False, **cut).input_ids] if texts else []
+    if empty := [text for text, tokens in zip(texts, found, strict=True) if not tokens]:
+        raise FactError(f"{model.name} reads no token in the text {empty[0]!r}: give it words")
+    return found
+
+
 def answer_tokens(model: LanguageModel, text: str) -> list[int]:
-    """All tokens of an answer; raises :class:`FactError` if there are none."""
-    tokens: list[int] = model.tokenizer(text, add_special_tokens=False).input_ids
+    """All tokens of an answer that goes on from a prompt: some tokenizers read the first word of a text differently.
+
+    Raises :class:`FactError` if there are none.
+    """
+    before = "A" if text.startswith(" ") else "\n"
+    start, whole = _plain(model, before), _plain(model, before + text)
+    tokens = whole[len(start) :] if whole[: len(start)] == start else _plain(model, text)
     if not tokens:
         raise FactError(f"the answer '{text.strip()}' is 0 tokens for {model.name}: there is nothing to ask for")
     return tokens
@@ -45,14 +71,19 @@ def distinct(model: LanguageModel, prompt: Prompt) -> bool:
 
 
 def subject_positions(model: LanguageModel, prompt: Prompt) -> tuple[int, int]:
-    """Token positions of the first and the last token of the subject, at its last place in the wording.
+    """Positions, in :func:`encode`'s tokens, of the first and the last token of the subject, at its last place in the wording.
 
     Raises :class:`FactError` if the text does not say where that is, and :class:`ModelError` if the tokenizer does not.
     """
     if not model.tokenizer.is_fast:
         raise ModelError(f"{model.name} has a slow tokenizer, which does not say where its tokens stand: convert it to a fast one")
-    spans = model.tokenizer(prompt.text, return_offsets_mapping=True).offset_mapping
-    inside = [n for n, (left, right) in enumerate(spans) if left < prompt.subject_end and right > prompt.subject_start]
+    spans = model.tokenizer(prompt.text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    start = len(beginning(model))
+    inside = [n for n, (left, right) in enumerate(spans, start) if left < prompt.subject_end and right > prompt.subject_start]
     if not inside:
         raise FactError(f"{prompt.fact.subject} has no token for {model.name} in '{prompt.text}'")
     return inside[0], inside[-1]
+
+
+def _plain(model: LanguageModel, text: str) -> list[int]:
+    return model.tokenizer([text], add_special_tokens=False).input_ids[0]

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechlib.facts import FactError, Prompt
+from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, enter, hidden_at, option_logits
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
-from mechlib.models.tokens import option_tokens, subject_positions
+from mechlib.models.tokens import encode, subject_positions
 
 Corruption = Literal["noise", "tokens"]
 Position = Literal["subject first", "subject middle", "subject last", "after subject", "prompt end"]
@@ -72,12 +72,7 @@ def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corru
     ``tokens``: random ordinary tokens in its place (the paper's attribution patching). Raises :class:`FactError`
     for facts without a second answer to compare with, or with different numbers of them.
     """
-    chosen = [option_tokens(model, prompt) for prompt in prompts]
-    for prompt, tokens in zip(prompts, chosen, strict=True):
-        if len(tokens) < 2 or len(tokens) != len(chosen[0]):
-            count = f"{len(tokens)} answers, and {prompts[0].fact.subject} {len(chosen[0])}"
-            raise FactError(f"{prompt.fact.subject} has {count}: facts are traced with the same number, 2 or more: give it a target")
-    sequences = model.tokenizer([prompt.text for prompt in prompts]).input_ids
+    sequences = encode(model, [prompt.text for prompt in prompts])
     spans = [subject_positions(model, prompt) for prompt in prompts]
     most = min(first for first, _ in spans)
     packed = pack(model, sequences, share_at_most=most)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from mechlib.models.convert import outdated
 from mechlib.report.notebooks import PageError, page_parameters
 from mechlib.report.parameters import read_pages, studies
 from mechlib.report.provenance import provenance
@@ -157,22 +158,35 @@ def stored(root: Path) -> str:
         table = table.assign(MB=table.bytes / 1e6, unreferred=~table.referred)
         stages: Any = table.groupby("stage").agg(runs=("MB", "size"), MB=("MB", "sum"), unreferred=("unreferred", "sum"))
         lines += [f"{name}: {len(table)} runs, {table.MB.sum():.1f} MB", stages.round(2).to_string()]
+    lines += [f"{path}: {_size(path) / 1e6:.1f} MB, an earlier conversion of a model (make prune)" for path in outdated()]
     return "\n".join(lines)
 
 
 def prune(root: Path, remove: bool, say: Say) -> None:
-    """List the runs of this machine that no executed page refers to, and what was set aside; ``remove`` them only if that is asked."""
+    """List the runs of this machine that no executed page refers to, what was set aside, and earlier conversions of models.
+
+    ``remove`` them only if that is asked.
+    """
     store, wanted = default_store(), _with_inputs(root)
     gone = [path for path in _runs(store.root) if path.name not in wanted]
     for path in gone:
         say(f"  {path.relative_to(store.root)}  {_size(path) / 1e6:.1f} MB")
-    total = sum(map(_size, gone)) / 1e6
+    old = outdated()
+    for path in old:
+        say(f"  {path}  {_size(path) / 1e6:.1f} MB")
+    total, converted = (sum(map(_size, paths)) / 1e6 for paths in (gone, old))
     if not remove:
         say(f"{len(gone)} runs, {total:.1f} MB, are referred to by no executed page: make prune YES=1 removes them")
+        if old:
+            say(f"{len(old)} earlier conversions of models, {converted:.1f} MB, are read by nobody: it removes them, too")
         return
-    for path in gone:
+    for path in (*gone, *old):
         shutil.rmtree(path)
+    for path in old:
+        path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     say(f"{len(gone)} runs removed, {total:.1f} MB")
+    if old:
+        say(f"{len(old)} earlier conversions of models removed, {converted:.1f} MB")
 
 
 def _with_inputs(root: Path) -> set[str]:

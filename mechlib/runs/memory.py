@@ -20,6 +20,7 @@ from mechlib.models import ModelError, ModelSpec
 from mechlib.models.cache import sha256
 from mechlib.models.convert import converted_folder
 from mechlib.models.language_model import architecture
+from mechlib.models.recognize import SIZES, known_as
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.specs import TEXT_LENGTH
 from mechlib.runs.store import Store
@@ -62,12 +63,9 @@ class Sizes:
         return self.localizable + (1 if self.tied else 2) * self.unembedding
 
 
-# The models' own config.json on the hub: google/gemma-7b, google/gemma-2-9b, meta-llama/Meta-Llama-3-8B, google/gemma-3-270m.
 _KNOWN = {
-    "gemma-7b": Sizes(Architecture(28, 16, 16, 3072, 256, 24576), 256_000, tied=True, lookup=6),
-    "gemma-2-9b": Sizes(Architecture(42, 16, 8, 3584, 256, 14336), 256_000, tied=True, lookup=5),
-    "llama-3-8b": Sizes(Architecture(32, 32, 8, 4096, 128, 14336), 128_256, tied=False, lookup=4),
-    "gemma-3-270m": Sizes(Architecture(18, 4, 1, 640, 256, 2048), 262_144, tied=True),
+    name: Sizes(*SIZES[name][1:], tied=name != "llama-3-8b", lookup=lookup)
+    for name, lookup in {"gemma-7b": 6, "gemma-2-9b": 5, "llama-3-8b": 4, "gemma-3-270m": None}.items()
 }
 
 
@@ -85,11 +83,11 @@ def sizes(spec: ModelSpec) -> Sizes:
             where: dict[str, Any] = {} if (done / "config.json").is_file() else {"gguf_file": path.name}
             config: Any = AutoConfig.from_pretrained(str(path.parent if where else done), **where)
         else:
-            config = AutoConfig.from_pretrained(spec.location)
+            config = AutoConfig.from_pretrained(spec.location, revision=spec.revision)
     except Exception as error:  # the reader raises many kinds: all of them mean that there is no configuration
         raise ModelError(f"{spec.location}: its configuration cannot be read: {str(error).splitlines()[0]}") from None
     text = config.get_text_config()
-    return Sizes(architecture(config), text.vocab_size, bool(text.tie_word_embeddings))
+    return _KNOWN.get(known_as(text.to_dict()) or "") or Sizes(architecture(config), text.vocab_size, bool(text.tie_word_embeddings))
 
 
 @dataclass(frozen=True)

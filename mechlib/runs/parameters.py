@@ -15,6 +15,7 @@ from mechlib.localize.path_lookup import Rule
 from mechlib.localize.registry import GIVEN, valid_keys
 from mechlib.models import ModelSpec, resolve
 from mechlib.models.precision import Precision
+from mechlib.models.recognize import Dtype
 from mechlib.runs import checks
 from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.tasks import SPORTS, TASKS, Task
@@ -33,6 +34,7 @@ class Parameters(_AttackParameters):
     """Every parameter that a page may set, by the lower-case name of its variable. ``None``: the default of the model or profile."""
 
     model: str = "gemma-3-270m"
+    dtype: Dtype | None = None
     profile: str = "quick"
     task: str = "sports-athlete-editing"
     facts: str | None = None
@@ -63,8 +65,9 @@ class Parameters(_AttackParameters):
     def __post_init__(self) -> None:
         checks.choice("PROFILE", self.profile, PROFILES)
         checks.choice("TASK", self.task, TASKS)
-        if self.precision is not None:
-            checks.choice("PRECISION", self.precision, PRECISIONS)
+        for name, value in (("PRECISION", self.precision), ("DTYPE", self.dtype)):
+            if value is not None:
+                checks.choice(name, value, PRECISIONS)
         checks.choice("OPTIMIZER", self.optimizer, OPTIMIZERS)
         checks.switch("TUNE", self.tune)
         checks.switch("CHECKPOINTING", self.checkpointing)
@@ -131,8 +134,9 @@ class Parameters(_AttackParameters):
 
     @cached_property
     def model_spec(self) -> ModelSpec:
-        """The model's entry in the table; raises :class:`mechlib.models.ModelError` if there is none."""
-        return resolve(self.model)
+        """The model's entry in the table, in the format that is asked for; raises :class:`mechlib.models.ModelError` if there is none."""
+        spec = resolve(self.model)
+        return replace(spec, dtype=self.dtype or spec.dtype)
 
     @cached_property
     def size(self) -> Profile:

@@ -28,9 +28,11 @@ def tensors(layers: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
     return {name: draw.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def write_gguf(path: Path, weights: dict[str, np.ndarray] | None = None, tokens: list[str] = TOKENS, **fields: Any) -> Path:
-    """Write the model; ``fields`` are further float values of the header."""
-    writer = gguf.GGUFWriter(path, "llama")
+def write_gguf(
+    path: Path, weights: dict[str, np.ndarray] | None = None, tokens: list[str] = TOKENS, kind: str = "llama", **fields: Any
+) -> Path:
+    """Write the model; ``fields`` are further values of the header: texts, whole numbers or floats."""
+    writer = gguf.GGUFWriter(path, kind)
     writer.add_context_length(64)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(1)
@@ -50,7 +52,8 @@ def write_gguf(path: Path, weights: dict[str, np.ndarray] | None = None, tokens:
     writer.add_add_bos_token(True)
     writer.add_add_space_prefix(False)
     for name, value in fields.items():
-        writer.add_float32(name.replace("__", "."), value)
+        add = {str: writer.add_string, int: writer.add_uint32, float: writer.add_float32}[type(value)]
+        add(name.replace("__", "."), value)
     for name, weight in (tensors() if weights is None else weights).items():
         writer.add_tensor(name, weight)
     for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):

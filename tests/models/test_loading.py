@@ -1,5 +1,8 @@
 """A folder is loaded with all of its weights or not at all, and its fingerprint covers all that is read."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -60,6 +63,83 @@ def test_weights_under_other_names_are_counted_and_the_first_named(folder):
     refused(folder, f"{many} missing (", f"{many} unexpected (_orig_mod.lm_head.weight, _orig_mod.model", ", ...)")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_weight_that_is_no_number_is_named(folder, value):
+    def change(weights):
+        weights["model.layers.2.mlp.up_proj.weight"][3, 1] = value
+        return weights
+
+    rewrite(folder, change)
+    refused(folder, "1 of its weights are not all finite numbers (model.layers.2.mlp.up_proj.weight)")
+
+
+def test_weights_of_a_parallel_model_are_named(folder):
+    rewrite(folder, lambda weights: {f"module.{key}": weight for key, weight in weights.items()})
+    refused(folder, " missing (", " unexpected (module.lm_head.weight, module.model")
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    model = tiny_model("llama")
+    model.network.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
+    model.tokenizer.save_pretrained(tmp_path / "shards")
+    assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 2
+    return tmp_path / "shards"
+
+
+def moved(folder):
+    """One of the shards in a folder of its own, as the index says."""
+    index = folder / "model.safetensors.index.json"
+    read = json.loads(index.read_text())
+    name = sorted(set(read["weight_map"].values()))[0]
+    read["weight_map"] = {key: f"parts/{name}" if file == name else file for key, file in read["weight_map"].items()}
+    index.write_text(json.dumps(read))
+    (folder / "parts").mkdir()
+    return (folder / name).rename(folder / "parts" / name)
+
+
+def test_shards_are_loaded_wherever_the_index_says_and_all_of_them_count(sharded):
+    whole = load(resolve(str(sharded)))
+    shard = moved(sharded)
+    before, again = fingerprint(resolve(str(sharded))), load(resolve(str(sharded)))
+    assert all(torch.equal(weight, again.parameters[name]) for name, weight in whole.parameters.items())
+    weights = load_file(shard)
+    save_file({key: weight + 1 for key, weight in weights.items()}, shard, metadata={"format": "pt"})
+    assert fingerprint(resolve(str(sharded))) != before
+
+
+def test_a_missing_shard_or_a_weight_that_no_shard_has_is_one_line(sharded):
+    shard = sorted(sharded.glob("*.safetensors"))[1]
+    weights = load_file(shard)
+    name = sorted(weights)[0]
+    save_file({key: weight for key, weight in weights.items() if key != name} or {"odd": torch.ones(1)}, shard, metadata={"format": "pt"})
+    refused(sharded, name)
+    shard.unlink()
+    refused(sharded, str(sharded))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": 3}'])
+def test_a_damaged_index_is_one_line(sharded, text):
+    (sharded / "model.safetensors.index.json").write_text(text)
+    refused(sharded, str(sharded))
+
+
+def test_a_folder_is_loaded_in_the_format_in_which_it_is_stored(tmp_path):
+    model = tiny_model("llama")
+    model.network.to(torch.bfloat16).save_pretrained(tmp_path)
+    model.tokenizer.save_pretrained(tmp_path)
+    spec = resolve(str(tmp_path))
+    assert {weight.dtype for weight in load(spec).parameters.values()} == {torch.bfloat16}
+    assert {weight.dtype for weight in load(replace(spec, dtype="float32")).parameters.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer.json with the rest"])
+def test_a_folder_without_its_tokenizer_is_one_line(folder, name):
+    for path in folder.glob("tokenizer*" if "rest" in name else name):
+        path.unlink()
+    refused(folder, str(folder))
+
+
 def test_a_weight_too_many_is_named(folder):
     rewrite(folder, lambda weights: weights | {"model.layers.1.mlp.odd.weight": torch.ones(2)})
     refused(folder, "1 unexpected (model.layers.1.mlp.odd.weight)")
@@ -78,7 +158,7 @@ def test_a_truncated_folder_is_one_line(folder):
 
 @pytest.mark.parametrize("name", [
     "model.safetensors", "config.json", "tokenizer.json", "tokenizer.model", "merges.txt", "vocab.txt", "chat_template.jinja",
-    "special_tokens_map.json", "vocab.bpe", "qwen.tiktoken",
+    "special_tokens_map.json", "vocab.bpe", "qwen.tiktoken", "generation_config.json", "model.safetensors.index.json",
 ])  # fmt: skip
 def test_the_fingerprint_covers_every_file_that_is_read(tmp_path, name):
     (tmp_path / "config.json").write_text("{}")

@@ -1,5 +1,6 @@
 """What a name stands for: known models by either of their names, and local ones that take nobody's results."""
 
+import json
 import os
 import re
 
@@ -60,3 +61,88 @@ def test_a_place_without_a_model_is_one_line_that_says_so(tmp_path, name, word):
     (tmp_path / "empty.gguf").mkdir()
     with pytest.raises(ModelError, match=f"{name}: .*{word}"):
         resolve(str(tmp_path / name))
+
+
+# As their owners publish them, without what decides nothing.
+CONFIGS = {
+    "llama-3-8b": {"model_type": "llama", "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096,
+                   "intermediate_size": 14336, "vocab_size": 128256, "rope_scaling": None, "torch_dtype": "bfloat16"},
+    "gemma-2-9b": {"model_type": "gemma2", "num_hidden_layers": 42, "num_attention_heads": 16, "num_key_value_heads": 8,
+                   "hidden_size": 3584, "head_dim": 256, "intermediate_size": 14336, "vocab_size": 256000, "torch_dtype": "bfloat16"},
+    "gemma-7b": {"model_type": "gemma", "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 16, "hidden_size": 3072,
+                 "head_dim": 256, "intermediate_size": 24576, "vocab_size": 256000, "torch_dtype": "bfloat16"},
+}  # fmt: skip
+
+
+def folder_with(path, config):
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    return resolve(str(path))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_known_model_is_edited_alike_by_name_by_hub_id_by_revision_and_by_folder(tmp_path, name):
+    known = KNOWN[name]
+    others = [resolve(each) for each in (known.location, f"{known.location}@main", f"{name}@0123abc")]
+    others = [*others, folder_with(tmp_path / "any", CONFIGS[name])]
+    for spec in others:
+        assert (spec.editing, spec.dtype, spec.licence) == (known.editing, "bfloat16", known.licence)
+    assert len({spec.name for spec in [known, *others]}) == 4
+
+
+@pytest.mark.parametrize("change", [
+    {"num_hidden_layers": 31}, {"vocab_size": 128_300}, {"model_type": "qwen2"}, {"head_dim": 64}, {"intermediate_size": 8192},
+    {"num_key_value_heads": None}, {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+    {"rope_parameters": {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0}},
+])  # fmt: skip
+def test_a_folder_of_any_other_model_is_none_of_the_known(tmp_path, change):
+    """Llama 3.1 8B has all sizes of Llama 3 8B."""
+    assert folder_with(tmp_path / "llama-3-8b", CONFIGS["llama-3-8b"] | change).editing == {}
+
+
+@pytest.mark.parametrize(("config", "dtype"), [
+    ({"dtype": "bfloat16"}, "bfloat16"), ({"torch_dtype": "bfloat16"}, "bfloat16"), ({"text_config": {"dtype": "bfloat16"}}, "bfloat16"),
+    ({"dtype": "float32"}, "float32"), ({"torch_dtype": "float16"}, "float32"), ({}, "float32"), ("{", "float32"), ("[]", "float32"),
+    ({"text_config": 3}, "float32"), ("[" * 100_000, "float32"),
+])  # fmt: skip
+def test_a_folder_is_in_the_format_that_it_says(tmp_path, config, dtype):
+    assert folder_with(tmp_path / "model", config).dtype == dtype
+
+
+def test_revisions_have_results_of_their_own():
+    names = ["a/b", "a/b@main", "a/b@refs/pr/1", "a/b@v1", "llama-3-8b", "llama-3-8b@main", "meta-llama/Meta-Llama-3-8B@v1"]
+    specs = [resolve(name) for name in names]
+    assert len({spec.name for spec in specs}) == len(names)
+    assert all(re.fullmatch(r"[\w.-]+", spec.name) for spec in specs)
+    assert [spec.revision for spec in specs] == [None, "main", "refs/pr/1", "v1", None, "main", "v1"]
+    # The same revision, by either name.
+    assert resolve("meta-llama/meta-llama-3-8b@v1") == resolve("llama-3-8b@v1")
+
+
+@pytest.mark.parametrize("name", ["gemma-3-270m@main", "a/b@", "llama-3-8b@", "a/b@two words", "a/b@x\ny", "a/b@" + "x" * 240])
+def test_a_revision_that_cannot_be_is_one_line(name):
+    with pytest.raises(ModelError, match="branch, tag or commit") as caught:
+        resolve(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("llama3-8b", "llama-3-8b"), ("Gemma-7B", "gemma-7b"), ("gemma-2-9", "gemma-2-9b"),
+    ("meta-llama/Meta-Llama-3-8B/", "meta-llama/Meta-Llama-3-8B"),
+])  # fmt: skip
+def test_a_slip_of_the_pen_is_answered_with_the_name_that_was_meant(name, meant):
+    with pytest.raises(ModelError, match=f"did you mean {re.escape(meant)}\\?"):
+        resolve(name)
+
+
+@pytest.mark.parametrize("name", ["a/b--c", "a/.b", "a b/c", "a/b.git", "-a/b"])
+def test_what_the_hub_allows_nobody_is_no_hub_id(name):
+    """Two dashes join owner and name in a folder of results: no name may have them."""
+    with pytest.raises(ModelError, match="unknown MODEL"):
+        resolve(name)
+
+
+def test_an_adapter_is_told_from_a_model(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="merge"):
+        resolve(str(tmp_path))

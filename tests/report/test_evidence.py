@@ -8,6 +8,7 @@ import pytest
 from planning import finish, offline
 from small_book import HEADER, ROOT, tree
 
+from mechlib.models.convert import converted_folder
 from mechlib.report import evidence
 from mechlib.report.evidence import audit, audits, prune, referred, stored
 from mechlib.report.notebooks import PageError
@@ -29,6 +30,7 @@ def study():
 def store(tmp_path, monkeypatch):
     """Where runs and kept rows are."""
     offline(tmp_path, monkeypatch)
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "cache"))
     store = Store(tmp_path / "runs", tmp_path / "rows")
     monkeypatch.setattr(evidence, "default_store", lambda: store)
     return store
@@ -119,6 +121,27 @@ def test_prune_removes_what_was_set_aside_and_leaves_kept_rows_and_other_files(r
     assert tree(store.kept) == kept
     assert not store.folder(spec).with_name(f"{spec.id}.damaged-1").exists()
     assert {".scratch-of-another-machine", "notes.txt"} <= {path.name for path in store.root.iterdir()}
+
+
+def test_earlier_conversions_of_models_are_listed_and_removed_and_nothing_else_of_the_cache(root, store, filled, tmp_path):
+    digest, cache = "0123456789abcdef", tmp_path / "cache"
+    current, old = converted_folder(digest), [cache / digest, cache / f"{digest}-1-transformers-4.9.0-gguf-0.1.0-torch-2.0.0"]
+    others = [cache / "my models", cache / f"{digest}-notes", cache / f"{digest[:-1]}g", cache / "fedcba9876543210"]
+    for folder in (current, *old, *others):
+        folder.mkdir(parents=True)
+        (folder / "weights").write_bytes(bytes(2_000_000))
+        folder.with_name(f"{folder.name}.lock").touch()
+        if folder != others[-1]:  # one that no converter finished
+            (folder / "mechlib.json").write_text("{}")
+    said = []
+    prune(root, False, said.append)
+    assert all(sum(str(folder) == line.split("  ")[1] for line in said if line.startswith("  /")) == 1 for folder in old)
+    assert all(f"{folder}: 2.0 MB" in stored(root) for folder in old)
+    assert "2 earlier conversions of models, 4.0 MB" in said[-1]
+    assert {path for path in cache.iterdir() if path.is_dir()} == {current, *old, *others}
+    prune(root, True, said.append)
+    assert {path for path in cache.iterdir() if path.is_dir()} == {current, *others}
+    assert not any(folder.with_name(f"{folder.name}.lock").exists() for folder in old)
 
 
 def test_stored_counts_runs_by_stage_and_those_that_no_page_refers_to(root, store, filled, study):

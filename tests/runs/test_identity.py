@@ -273,3 +273,12 @@ def test_the_embedded_model_is_the_one_of_these_ids():
     from mechlib.models import fingerprint, resolve
 
     assert fingerprint(resolve("gemma-3-270m")) == FINGERPRINT
+
+
+def test_a_format_that_is_asked_for_counts_where_it_is_another_than_the_model_s_own():
+    before = ids()
+    assert ids(dtype="float32") == before
+    assert differing(before, ids(dtype="bfloat16")) == set(before)
+    own = ids(model="llama-3-8b")
+    assert ids(model="llama-3-8b", dtype="bfloat16") == own
+    assert differing(own, ids(model="llama-3-8b", dtype="float32")) == set(own)
