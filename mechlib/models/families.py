@@ -102,9 +102,13 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-# Settings that say why a model is refused.
-_EXPERTS = "it is a mixture of experts, and a component here is one matrix for all tokens"
-_REASONS = dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), _EXPERTS)
+# Well-known kinds that are refused, and why.
+_FUSED = "queries, keys and values are one matrix there, and a component here has matrices of its own"
+_UNGATED = f"{_FUSED}; its MLPs have no gate"
+REFUSED: Mapping[str, str] = {"phi3": _FUSED, "gpt_neox": _UNGATED, "gpt2": _UNGATED}
+# Settings of a mixture of experts.
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+MIXTURE = "a mixture of experts has several MLPs a layer, and a component here is one for all tokens"
 
 
 def family(config: Any) -> Family:
@@ -112,8 +116,9 @@ def family(config: Any) -> Family:
     text = config.get_text_config()
     if text.model_type in FAMILIES:
         return FAMILIES[text.model_type]
-    why = next((f": {reason}" for setting, reason in _REASONS.items() if (getattr(text, setting, None) or 0)), "")
-    raise ModelError(f"models of type '{text.model_type}' are not supported{why} (supported: {', '.join(FAMILIES)})")
+    mixture = any(getattr(text, setting, None) for setting in _EXPERTS)
+    why = MIXTURE if mixture else REFUSED.get(text.model_type, "it has not been tried")
+    raise ModelError(f"models of type '{text.model_type}' are not supported: {why} (supported: {', '.join(FAMILIES)})")
 
 
 def architecture(config: Any) -> Architecture:
