@@ -112,7 +112,7 @@ def differences(model: LanguageModel, texts: Sequence[Sequence[int]], expected: 
 def _keeping(model: LanguageModel, outputs: dict[Place, Tensor]) -> AbstractContextManager[None]:
     """Hooks on all heads, attention layers and MLPs that change nothing and keep everything."""
     parts: tuple[Output, ...] = ("heads", "attn", "mlp")
-    places = [(layer, part) for layer in range(model.architecture.n_layers) for part in parts]
+    places: list[Place] = [(layer, part) for layer in range(model.architecture.n_layers) for part in parts]
 
     def keeping(place: Place) -> Callable[[Tensor], None]:
         return lambda tensor: outputs.update({place: tensor})
