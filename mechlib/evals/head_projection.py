@@ -85,7 +85,7 @@ def _read(model: LanguageModel, packed: Packed, layers: Sequence[int]) -> Iterat
     entries = residual_stream(model, packed, sorted({min(layer + 1, depth - 1) for layer in layers}))
     for entry in entries:
         if entry.layer - 1 in layers:
-            yield entry.layer - 1, model.network.model.norm(entry.at(packed.ends))
+            yield entry.layer - 1, model.final_norm(entry.at(packed.ends))
     if depth - 1 in layers:
         yield depth - 1, hidden_at(model, packed, packed.ends, entries[-1])
 

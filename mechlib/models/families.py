@@ -27,13 +27,15 @@ class Family:
 
     ``written_by``: the module that writes each output to the residual stream (Gemma 2 and 3 norm it
     first). ``norms``: a layer's norms over the residual stream or what is added to it.
-    ``soft_cap``: the setting with the cap of the logits. ``mixed``: layers differ in how far they attend.
+    ``soft_cap``: the setting with the cap of the logits. ``mixed``: layers differ in how far they attend, and the
+    network takes a mask for each kind. ``windowed``: all layers attend as far back as ``sliding_window`` says.
     """
 
     norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm")
     written_by: Mapping[Output, str] = field(default_factory=lambda: {"attn": MATRICES["output"], "mlp": "mlp"})
     soft_cap: str | None = None
     mixed: bool = False
+    windowed: bool = False
 
     def writer(self, block: Any, output: Literal["attn", "mlp"]) -> nn.Module:
         """The module of a decoder layer whose output is added to the residual stream."""
@@ -64,19 +66,26 @@ class Family:
 
         ``form`` turns each into the format of the attention.
         """
-        if not self.mixed:
-            return form(visible)
-        kinds = set(config.layer_types)
-        near = visible
-        if "sliding_attention" in kinds:
+        kinds, near = set(config.layer_types) if self.mixed else set[str](), visible
+        if "sliding_attention" in kinds or (self.windowed and config.sliding_window is not None):
             # A window is one of positions, not of nodes.
             near = visible & (positions[:, :, None] - positions[:, None] < config.sliding_window)
+        if not self.mixed:
+            return form(near)
         return {kind: form(near if kind == "sliding_attention" else visible) for kind in kinds}
 
+    def most_tokens(self, config: Any) -> int | None:
+        """How long a text may be so that its positions do not depend on the length of another one in the same pass."""
+        rope = getattr(config, "rope_parameters", None) or {}
+        parts = [part for part in (rope, *rope.values()) if isinstance(part, dict) and part.get("rope_type") in ("dynamic", "longrope")]
+        limits = [part.get("original_max_position_embeddings") or config.max_position_embeddings for part in parts]
+        return min(limits, default=None)
 
+
+_AFTER = ("post_attention_layernorm", "post_feedforward_layernorm")
 _NORMED_OUTPUTS = Family(
-    norms=("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"),
-    written_by={"attn": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"},
+    norms=("input_layernorm", "pre_feedforward_layernorm", *_AFTER),
+    written_by={"attn": _AFTER[0], "mlp": _AFTER[1]},
     soft_cap="final_logit_softcapping",
     mixed=True,
 )
@@ -85,16 +94,31 @@ FAMILIES: Mapping[str, Family] = {
     "gemma2": _NORMED_OUTPUTS,
     "gemma3_text": _NORMED_OUTPUTS,
     "llama": Family(),
+    "mistral": Family(windowed=True),
+    "olmo2": Family(norms=_AFTER, written_by={"attn": _AFTER[0], "mlp": _AFTER[1]}),
     "qwen2": Family(mixed=True),
+    "qwen3": Family(mixed=True),
+    "smollm3": Family(mixed=True),
 }
+
+
+# Well-known kinds that are refused, and why.
+_FUSED = "queries, keys and values are one matrix there, and a component here has matrices of its own"
+_UNGATED = f"{_FUSED}; its MLPs have no gate"
+REFUSED: Mapping[str, str] = {"phi3": _FUSED, "gpt_neox": _UNGATED, "gpt2": _UNGATED}
+# Settings of a mixture of experts.
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+MIXTURE = "a mixture of experts has several MLPs a layer, and a component here is one for all tokens"
 
 
 def family(config: Any) -> Family:
     """The adapter of a Hugging Face configuration; raises :class:`ModelError` for an untested family."""
-    kind = config.get_text_config().model_type
-    if kind not in FAMILIES:
-        raise ModelError(f"models of type '{kind}' are not supported (supported: {', '.join(FAMILIES)})")
-    return FAMILIES[kind]
+    text = config.get_text_config()
+    if text.model_type in FAMILIES:
+        return FAMILIES[text.model_type]
+    mixture = any(getattr(text, setting, None) for setting in _EXPERTS)
+    why = MIXTURE if mixture else REFUSED.get(text.model_type, "it has not been tried")
+    raise ModelError(f"models of type '{text.model_type}' are not supported: {why} (supported: {', '.join(FAMILIES)})")
 
 
 def architecture(config: Any) -> Architecture:

@@ -52,7 +52,7 @@ def hidden_states(
     """Final hidden states (after the last norm) at all nodes; ``entry``, if given, is where the pass starts."""
     masks = model.family.masks(model.config, packed.visible, packed.positions, partial(_mask, model))
     with hooks or nullcontext(), entering(model, entry):
-        output = model.network.model(
+        output = model.network.base_model(
             input_ids=packed.tokens, position_ids=packed.positions, attention_mask=masks, use_cache=False
         )
     return output.last_hidden_state

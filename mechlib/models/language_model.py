@@ -48,7 +48,12 @@ class LanguageModel:
     @property
     def layers(self) -> Any:
         """The decoder layers, in order."""
-        return self.network.model.layers
+        return self.network.base_model.layers
+
+    @property
+    def final_norm(self) -> Any:
+        """The norm over the residual stream after the last layer."""
+        return self.network.base_model.norm
 
     @property
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -61,9 +66,9 @@ class LanguageModel:
         return replace(self, network=copy.deepcopy(self.network, kept))
 
 
-def wrap(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> LanguageModel:
-    """A :class:`LanguageModel` around a loaded network, checked against what components expect of it."""
-    network.eval()
+def unchecked(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> LanguageModel:
+    """A :class:`LanguageModel` around a loaded network, of which only sizes are checked; see :func:`mechlib.models.wrap`."""
+    network = _text_part(network).eval()
     network.requires_grad_(False)
     model = LanguageModel(spec, network, tokenizer, architecture(network.config), fingerprint)
     found = model.parameters
@@ -73,3 +78,18 @@ def wrap(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> Lan
             if shape != block.shape:
                 raise ModelError(f"{spec.name}: {block.parameter} should be {block.shape} and is {shape}")
     return model
+
+
+def _text_part(network: Any) -> Any:
+    """A multimodal network's language model and unembedding as a causal language model of its own, on the very same weights."""
+    if network.config.get_text_config() is network.config:
+        return network
+    from transformers import AutoModelForCausalLM
+
+    text = network.base_model.language_model
+    with torch.device("meta"):
+        part: Any = AutoModelForCausalLM.from_config(text.config, dtype=network.dtype)
+    setattr(part, part.base_model_prefix, text)
+    part.set_output_embeddings(network.get_output_embeddings())
+    part.config = text.config
+    return part

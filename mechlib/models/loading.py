@@ -12,9 +12,10 @@ import torch
 
 from mechlib.models.cache import sha256
 from mechlib.models.embedded import embedded_fingerprint
-from mechlib.models.language_model import LanguageModel, wrap
+from mechlib.models.language_model import LanguageModel
 from mechlib.models.prepare import prepare
 from mechlib.models.reading import read_tokenizer
+from mechlib.models.self_check import wrap
 from mechlib.models.table import ModelError, ModelSpec, did_you_mean
 from mechlib.models.weights import read_network
 

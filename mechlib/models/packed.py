@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.table import ModelError
 
 # Attention of every node with every node of its row is to stay a small part of the work.
 _WIDTH = 256
@@ -51,8 +52,10 @@ def pack(
 ) -> Packed:
     """Pack token sequences, none of them empty, into rows (by default as many as keep attention cheap).
 
-    With ``share_at_most`` each text has nodes of its own from that position on.
+    With ``share_at_most`` each text has nodes of its own from that position on. Raises
+    :class:`ModelError` for a text so long that its positions are scaled by its length.
     """
+    _check_lengths(model, max(map(len, sequences)))
     order = sorted(range(len(sequences)), key=lambda n: tuple(sequences[n]))
     limit = max(map(len, sequences)) if share_at_most is None else share_at_most
     # How many nodes each text adds to those before it: rows get equal shares of them.
@@ -73,6 +76,12 @@ def pack(
             path.append(shares[row].setdefault(key, len(shares[row])))
         paths[n] = row, path
     return _packed(model, shares, [paths[n] for n in range(len(sequences))])
+
+
+def _check_lengths(model: LanguageModel, longest: int) -> None:
+    limit = model.family.most_tokens(model.config)
+    if limit is not None and longest > limit:
+        raise ModelError(f"a text has {longest} tokens: beyond {limit}, {model.name} scales positions by a text's length; shorten it")
 
 
 def _packed(model: LanguageModel, shares: Sequence[dict[tuple[int, int, int], int]], paths: Sequence[tuple[int, list[int]]]) -> Packed:

@@ -23,7 +23,7 @@ _Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 @contextmanager
 def relevance_rules(model: LanguageModel) -> Generator[None]:
     """Within the block, backward passes through the model propagate relevance instead of gradients."""
-    rules = [(model.network.model.norm, "norm"), *(found for block in model.layers for found in model.family.rules(block))]
+    rules = [(model.final_norm, "norm"), *(found for block in model.layers for found in model.family.rules(block))]
     with ExitStack() as stack:
         for module, rule in rules:
             stack.callback(module.register_forward_hook(_HOOKS[rule]).remove)

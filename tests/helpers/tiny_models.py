@@ -17,9 +17,17 @@ from transformers import (
     GemmaForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
 )
 
 from mechlib.facts import FORMATS, athletes, formats_of, prompt, world_facts
@@ -34,7 +42,11 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "llama": (LlamaConfig, LlamaForCausalLM, {"head_dim": 8}),
     "gemma2": (Gemma2Config, Gemma2ForCausalLM, {"sliding_window": 64, "head_dim": 8}),
     "gemma": (GemmaConfig, GemmaForCausalLM, {"head_dim": 8}),
+    "mistral": (MistralConfig, MistralForCausalLM, {"head_dim": 8, "sliding_window": 16}),
+    "olmo2": (Olmo2Config, Olmo2ForCausalLM, {}),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {}),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 8}),
+    "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, {"no_rope_layer_interval": 2}),
 }
 
 

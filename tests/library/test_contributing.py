@@ -37,7 +37,7 @@ import tiny_models
 family = {}
 exec(Path(sys.argv[4]).read_text(), family)
 tiny_models.FAMILIES |= family["TINY"]
-model = tiny_models.tiny_model("qwen3")
+model = tiny_models.tiny_model("ernie4_5")
 texts = model.tokenizer([one.text for one in prompts(athletes().facts[:5], FORMATS["one_shot"])]).input_ids
 with torch.no_grad():
     packed = answer_logits(model, pack(model, texts))
@@ -73,7 +73,7 @@ def outcome(tmp_path_factory):
         path.write_text(text.replace(before, after).replace("from mechlib.", line + "from mechlib.", 1))
     families = package / "models" / "families.py"
     known = '    "gemma": Family(),\n'
-    families.write_text(families.read_text().replace(known, known + '    "qwen3": Family(mixed=True),\n'))
+    families.write_text(families.read_text().replace(known, known + '    "ernie4_5": Family(),\n'))
     (folder / "family.py").write_text(example("family"))
     given = {"model": str(save_model(folder / "tiny")), "facts": str(save_facts(folder / "facts.csv")), "known_threshold": 0.0,
              "forget_set_size": 4, "forget_sets": 1, "steps": 2, "precision": "float32"}  # fmt: skip

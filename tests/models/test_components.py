@@ -135,7 +135,8 @@ def test_the_weights_of_a_component_write_its_activation_and_no_other(tiny, name
         "attn": set(range(arch.n_heads)),
         "mlp": set(),
     }[component.kind]
-    assert heads == expected
+    # OLMo 2 norms the queries of all heads together, and the keys: there each of them scales the others.
+    assert heads == (set(range(arch.n_heads)) if tiny.config.model_type == "olmo2" and expected else expected)
     assert torch.equal(before["attn"], after["attn"]) == (component.kind == "mlp")
     assert not torch.equal(before["mlp"], after["mlp"])
 
