@@ -37,7 +37,7 @@ def test_a_circuit_equals_replacing_everything_else_by_hand(tiny):
     rows = faithfulness(tiny, PROMPTS, [("any", True, ranked)], seed=5, batch_size=3)
     found = {row.size: row.faithfulness for row in rows}
     assert {size: found[size] for size in expected} == pytest.approx(expected, abs=1e-3, rel=1e-3)
-    assert max(abs(value) for value in expected.values()) > 0.05
+    assert max(abs(value) for value in expected.values()) > 0.01
 
 
 def test_all_components_do_what_the_model_does_and_none_what_the_corrupted_run_does(tiny):
