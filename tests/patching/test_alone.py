@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,12 +55,11 @@ def same(found, expected):
 def test_a_fact_has_its_effects_alone_and_in_any_company(tiny_gemma3, name):
     score = METHODS[name]
     together = effects(score, tiny_gemma3, EIGHT)
-    alone = {}
-    for one in EIGHT:
-        alone |= effects(score, tiny_gemma3, [one])
+    for one in EIGHT[::5]:
+        same(effects(score, tiny_gemma3, [one]), {one.text: together[one.text]})
     beside = effects(score, tiny_gemma3, [*LONGER, *EIGHT])
     del beside[LONGER[0].text]
-    for found in (alone, beside, effects(score, tiny_gemma3, EIGHT[::-1])):
+    for found in (beside, effects(score, tiny_gemma3, EIGHT[::-1])):
         same(found, together)
     if name != "weights":
         same(effects(score, tiny_gemma3, EIGHT, batch_size=3), together)
@@ -108,7 +108,7 @@ print(json.dumps(effects(METHODS["noise"], tiny_model("gemma3"), EIGHT)))
 def test_threads_change_nothing():
     found = []
     for count in (1, 2):
-        paths = os.pathsep.join(["tests/helpers", "tests/patching", os.getcwd(), os.environ.get("PYTHONPATH", "")])
+        paths = os.pathsep.join(["tests/helpers", "tests/patching", str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(count), "OMP_WAIT_POLICY": "PASSIVE"}
         done = subprocess.run([sys.executable, "-c", THREADS, str(count)], env=environment, capture_output=True, text=True, check=True)
         found.append(json.loads(done.stdout.splitlines()[-1]))
