@@ -23,6 +23,7 @@ from functools import partial
 from math import log
 
 import pytest
+import torch
 from tiny_models import tiny_model
 
 from mechlib.components import Component
