@@ -108,7 +108,8 @@ def test_without_a_reference_there_is_no_depth(tiny_gemma3):
 
 def test_an_answer_needs_others_to_compare_with(tiny_gemma3):
     fact = world_facts().facts[0]
-    (lonely,), (pair,) = (prompts([replace(fact, target=target)], FORMATS["statement"]) for target in (None, "Paris"))
+    (lonely,) = prompts([replace(fact, target=None)], FORMATS["statement"])
+    pair = replace(PROMPTS[1], options=(PROMPTS[1].answer, next(one for one in PROMPTS[1].options if one != PROMPTS[1].answer)))
     with pytest.raises(FactError, match="no other answer to compare with"):
         references(tiny_gemma3, [lonely], 0)
     with pytest.raises(FactError, match="no other answer to compare with"):
