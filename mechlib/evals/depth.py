@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mechlib.errors import MechlibError
-from mechlib.facts import FactError, Prompt
+from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, residual_stream
 from mechlib.models.language_model import LanguageModel
-from mechlib.patching.pairs import Corruption, Pair, make_pair
+from mechlib.patching.pairs import Corruption, Pair, check_prompts, make_pair
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ def references(
 ) -> list[Reference]:
     """Clean and corrupted runs of the unedited model: the same for all edits of a fact. One a prompt, in their order.
 
-    Raises :class:`FactError` if a prompt has no other option than its answer or more options than the
-    next prompt, and :class:`DepthError` if there is no draw.
+    Each prompt has draws of its own, whatever stands beside it. Raises :class:`mechlib.facts.FactError` if
+    there are no prompts or one has no other option than its answer, and :class:`DepthError` if there is no draw.
     """
-    _check(prompts)
+    check_prompts(prompts)
     if draws < 1:
         raise DepthError(f"the reference needs at least 1 draw, not {draws}")
     found: list[Reference] = []
     for start in range(0, len(prompts), batch_size):
-        pair = make_pair(original, prompts[start : start + batch_size], corruption, seed + start)
+        pair = make_pair(original, prompts[start : start + batch_size], corruption, seed)
         after = range(1, original.architecture.n_layers)
         drawn = [_patched(original, pair, residual_stream(original, pair.packed, after, pair.corrupt(draw))) for draw in range(draws)]
         corrupted = torch.stack(drawn).mean(0).tolist()
@@ -90,10 +90,10 @@ def depth(
     are its :func:`references`. Above the patched layer it still sees the clean subject: in layers too
     low to hold the answer there, corruption takes less than ``least_drop`` logits, and nothing is
     claimed. The weight of a row in a mean is ``clean - corrupted``. One row a prompt and layer, in this
-    order. Raises :class:`FactError` as :func:`references` does, and :class:`DepthError` if they are not
+    order. Raises :class:`mechlib.facts.FactError` as :func:`references` does, and :class:`DepthError` if they are not
     those of the prompts or ``least_drop`` is not above 0.
     """
-    _check(prompts)
+    check_prompts(prompts)
     depths = original.architecture.n_layers - 1
     if not least_drop > 0 or [len(one.corrupted) for one in references] != [depths] * len(prompts):
         raise DepthError(f"depth needs a least drop above 0 and a reference of {depths} layers for each of {len(prompts)} prompts")
@@ -101,23 +101,13 @@ def depth(
     for start in range(0, len(prompts), batch_size):
         part = prompts[start : start + batch_size]
         # Of this pair only the clean run is used.
-        pair = make_pair(original, part, "noise", seed=0)
+        pair = make_pair(original, part, "tokens", seed=0)
         edited = _patched(original, pair, residual_stream(model, pair.packed, range(1, depths + 1))).tolist()
         for prompt, after, known in zip(part, edited, references[start : start + batch_size], strict=True):
             for layer, (patched, corrupted) in enumerate(zip(after, known.corrupted, strict=True)):
                 erased = _erased(known.clean, patched, corrupted, least_drop)
                 rows.append(DepthRow(prompt.fact.subject, layer, known.clean, patched, corrupted, erased))
     return rows
-
-
-def _check(prompts: Sequence[Prompt]) -> None:
-    for prompt in prompts:
-        if len(prompt.options) < 2:
-            raise FactError(f"{prompt.fact.subject}: there is no other answer to compare with; give the fact an edit target")
-        if len(prompt.options) != len(prompts[0].options):
-            raise FactError(
-                f"{prompt.fact.subject} has {len(prompt.options)} options and {prompts[0].fact.subject} has {len(prompts[0].options)}"
-            )
 
 
 def _patched(original: LanguageModel, pair: Pair, donors: Sequence[Entry]) -> Float[Tensor, "text layer"]:

@@ -11,8 +11,11 @@ def fill_budget(ranked: Iterable[Component], budget: int, arch: Architecture) ->
     """The first components of a ranking until they hold at least ``budget`` weights.
 
     This is the paper's rule: the last component may overshoot, by less than its own size. The exact
-    count is in the :class:`Localization`. Raises :class:`ComponentError` if all together are too few.
+    count is in the :class:`Localization`. Raises :class:`ComponentError` if all together are too few or
+    the budget is not above 0.
     """
+    if budget < 1:
+        raise ComponentError(f"a budget of {budget:,} weights holds no component: give one above 0")
     taken: list[Component] = []
     count = 0
     for component in ranked:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mechlib.components import Architecture, Component
+from mechlib.components import Architecture, Component, ComponentError
 from mechlib.localize.fact_lookup import fact_lookup
 from mechlib.localize.path_lookup import Rule, feeding_mlps
 from mechlib.models.table import Group
@@ -30,10 +30,23 @@ class Measured:
     given: Sequence[Component] = ()
 
     def lookup(self, arch: Architecture) -> tuple[Component, ...]:
-        """Fact lookup: by probes where there are some, else by path patching. Raises :class:`ComponentError` if these find none."""
+        """Fact lookup: by probes where there are some, else by path patching.
+
+        Raises :class:`ComponentError` if these find none or there are neither.
+        """
         if self.probe:
             return fact_lookup(self.probe, arch)
+        if "paths" not in self.scores:
+            raise ComponentError("fact lookup needs probes or path patching, and nothing of both was measured: give Measured a probe or "
+                                 "scores['paths'], or a budget to methods that only match its size")  # fmt: skip
         return feeding_mlps(self.scores["paths"].values, arch.n_layers, self.rule)
+
+
+    def of(self, evidence: str) -> Scores:
+        """The scores of one method; raises :class:`ComponentError` if they were not measured."""
+        if evidence not in self.scores:
+            raise ComponentError(f"there are no scores of '{evidence}' to localize by (there are: {', '.join(self.scores) or 'none'})")
+        return self.scores[evidence]
 
 
 Choose = Callable[[Measured, Architecture, int, int], Sequence[Component]]

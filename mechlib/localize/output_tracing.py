@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from mechlib.components import Component
+import math
+
+from mechlib.components import Component, ComponentError
 from mechlib.patching.scores import Scores
 
 
 def by_module(scores: Scores) -> dict[Component, float]:
-    """Scores of whole attention layers (sum over their heads, as in the released code) and of MLPs."""
+    """Scores of whole attention layers (sum over their heads, as in the released code) and of MLPs.
+
+    Raises :class:`ComponentError` for a score that is not finite.
+    """
     summed: dict[Component, float] = {}
-    for component, value in scores.values.items():
+    # In layer order, so that sums have the same bits whichever way scores are ordered.
+    for component, value in sorted(scores.values.items()):
+        if not math.isfinite(value):
+            raise ComponentError(f"{scores.method}: the score of {component} is {value}; measure it again on facts whose answers differ")
         module = Component(component.layer, "mlp" if component.kind == "mlp" else "attn")
         summed[module] = summed.get(module, 0.0) + value
     return summed

@@ -19,7 +19,7 @@ def _traced(evidence: str, label: str) -> tuple[Localizer, Localizer]:
     """A method that scores components, over all modules and over MLPs alone."""
 
     def chooser(mlps_only: bool) -> Choose:
-        return lambda measured, arch, budget, _: fill_budget(ranked(measured.scores[evidence], mlps_only), budget, arch)
+        return lambda measured, arch, budget, _: fill_budget(ranked(measured.of(evidence), mlps_only), budget, arch)
 
     return (
         Localizer(evidence, label, "mixed", evidence, chooser(False)),
@@ -92,19 +92,22 @@ def _is_window(key: str) -> bool:
     return window is not None and int(window[1]) <= int(window[2])
 
 
-def localize(key: str, measured: Measured, arch: Architecture, seed: int, **provenance: Any) -> Localization:
-    """A localization by its key, at the parameter count of fact lookup where the method is ``matched``.
+def localize(
+    key: str, measured: Measured, arch: Architecture, seed: int, *, budget: int | None = None, **provenance: Any
+) -> Localization:
+    """A localization by its key, at a parameter count where the method is ``matched``: ``budget``, or else that of fact lookup.
 
-    Its provenance holds that count as ``budget``. Where there is no fact lookup it is ``None``, and
-    matched methods raise :class:`ComponentError`.
+    Its provenance holds that count as ``budget``. Where there is neither it is ``None``, and
+    matched methods raise :class:`ComponentError`, as do all whose evidence was not measured.
     """
     method = localizer(key)
-    try:
-        budget = sum(component.size(arch) for component in measured.lookup(arch))
-    except ComponentError:
-        if method.matched:
-            raise
-        budget = None
-    components = method.choose(measured, arch, budget or 0, seed)
+    if budget is None:
+        try:
+            budget = sum(component.size(arch) for component in measured.lookup(arch))
+        except ComponentError:
+            if method.matched:
+                raise
+    # What is not matched reads no budget.
+    components = method.choose(measured, arch, 0 if budget is None else budget, seed)
     about = {"budget": budget, "seed": seed, "evidence": method.evidence, "architecture": asdict(arch), **provenance}
     return Localization.of(key, components, arch, **about)

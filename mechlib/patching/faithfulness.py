@@ -11,11 +11,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from mechlib.components import Component, heads_and_mlps
-from mechlib.facts import Prompt
+from mechlib.facts import FactError, Prompt
 from mechlib.models.hooks import Place, hooks
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
-from mechlib.patching.pairs import make_pair
+from mechlib.patching.pairs import check_prompts, make_pair
 from mechlib.patching.scores import Scores
 from mechlib.patching.sweep import OnProgress, component_outputs, patching, silent
 
@@ -52,14 +52,19 @@ def faithfulness(
     batch_size: int = 32,
     progress: OnProgress = silent,
 ) -> list[CircuitRow]:
-    """Faithfulness of every prefix (in :func:`sizes`) of each ranking ``(method, signed, heads and MLPs)``."""
+    """Faithfulness of every prefix (in :func:`sizes`) of each ranking ``(method, signed, heads and MLPs)``.
+
+    Raises :class:`mechlib.facts.FactError` if there are no prompts, one has no other answer to compare with, or the
+    corruption changes nothing.
+    """
+    check_prompts(prompts)
     working, everything = in_precision(model, precision), heads_and_mlps(model.architecture)
     circuits = [(name, signed, size, frozenset(ranked[:size])) for name, signed, ranked in rankings for size in sizes(len(everything))]
     # Methods can agree: each circuit is run once.
     outside = {kept: _outside(model, kept) for *_, kept in circuits}
     totals: list[Tensor] = []
     for start in range(0, len(prompts), batch_size):
-        pair = make_pair(working, prompts[start : start + batch_size], "tokens", seed + start)
+        pair = make_pair(working, prompts[start : start + batch_size], "tokens", seed)
         with computing(working, precision):
             outputs, corrupted = component_outputs(working, pair, pair.corrupted)
             runs = [pair.logit_difference(working, pair.clean), corrupted]
@@ -69,6 +74,8 @@ def faithfulness(
             totals.append(torch.stack(runs).double().sum(1))
         progress(min(start + batch_size, len(prompts)), len(prompts))
     clean, corrupted, *found = torch.stack(totals).sum(0).tolist()
+    if clean == corrupted:
+        raise FactError("corrupting the subjects changes no answer, so no circuit can be told from another; ask about other facts")
     shares = {kept: (total - corrupted) / (clean - corrupted) for kept, total in zip(outside, found, strict=True)}
     return [CircuitRow(name, signed, size, len(everything), shares[kept]) for name, signed, size, kept in circuits]
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from mechlib.facts import Prompt
+from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import Entry, enter, hidden_at, option_logits
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
-from mechlib.models.tokens import encode, subject_positions
+from mechlib.models.tokens import encode, option_tokens, subject_positions
+from mechlib.patching.draws import embedding_deviation, generator, ordinary_tokens
 
 Corruption = Literal["noise", "tokens"]
 Position = Literal["subject first", "subject middle", "subject last", "after subject", "prompt end"]
@@ -27,23 +30,30 @@ class Pair:
     """The same texts in a clean and a corrupted run, differing only in the subject's embeddings.
 
     From the first subject on, no two texts share a node. ``options`` are token ids, the true answer
-    first. ``classes`` gives each node's index into ``POSITIONS``; it is -1 before the subject and for
-    padding. ``corrupt(n)`` is the n-th corrupted run; ``corrupted`` is the first.
+    first; -1 where a text has fewer than another. ``classes`` gives each node's index into ``POSITIONS``; it is -1 before the
+    subject and for padding. ``corrupt(n)`` is the n-th corrupted run. ``noise`` is the standard deviation
+    of the noise in it, in units of what enters the first layer; ``None`` where other tokens corrupt.
     """
 
     packed: Packed
     clean: Entry
-    corrupted: Entry
     options: Int[Tensor, "text option"]
     classes: Int[Tensor, "row node"]
     corrupt: Callable[[int], Entry]
+    noise: float | None
+
+    @cached_property
+    def corrupted(self) -> Entry:
+        """The first corrupted run."""
+        return self.corrupt(0)
 
     def logit_difference(
         self, model: LanguageModel, entry: Entry, hooks: AbstractContextManager[Any] | None = None
     ) -> Float[Tensor, " text"]:
         """Logit of the true answer minus the mean logit of the other options, of each text in the run that starts at ``entry``."""
-        logits = option_logits(model, hidden_at(model, self.packed, self.packed.ends, entry, hooks), self.options)
-        return logits[:, 0] - logits[:, 1:].mean(1)
+        logits = option_logits(model, hidden_at(model, self.packed, self.packed.ends, entry, hooks), self.options.clamp(min=0))
+        others = self.options[:, 1:] >= 0
+        return logits[:, 0] - (logits[:, 1:] * others).sum(1) / others.sum(1)
 
     def repeated(self, times: int) -> Pair:
         """All texts ``times`` times, one copy after the other, to patch something else in each."""
@@ -52,7 +62,7 @@ class Pair:
             return self.corrupt(number).repeated(times)
 
         options, classes = self.options.repeat(times, 1), self.classes.repeat(times, 1)
-        return Pair(self.packed.repeated(times), self.clean.repeated(times), self.corrupted.repeated(times), options, classes, corrupt)
+        return Pair(self.packed.repeated(times), self.clean.repeated(times), options, classes, corrupt, self.noise)
 
     def by_class(self, values: Float[Tensor, "row node score"]) -> Float[Tensor, "score text position"]:
         """Sums of ``values`` over each text's nodes of each class."""
@@ -64,54 +74,51 @@ class Pair:
         return torch.stack([(own * (classes == index)[..., None]).sum(1).T for index in range(len(POSITIONS))], 2)
 
 
+def check_prompts(prompts: Sequence[Prompt]) -> None:
+    """Raises :class:`FactError` if there is no prompt, or one whose answer has no other to compare with."""
+    if not prompts:
+        raise FactError("there are no facts to ask about: give at least one prompt")
+    for prompt in prompts:
+        if len({prompt.answer, *prompt.options}) < 2:
+            raise FactError(f"{prompt.fact.subject}: there is no other answer to compare with; give the fact an edit target or options")
+
+
 def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corruption, seed: int, noise: float = 3.0) -> Pair:
-    """Corrupt the subject, where the wording puts it last.
+    """Corrupt the subject, where the wording puts it last. Each prompt has draws of its own (:func:`mechlib.patching.draws.generator`).
 
-    ``noise``: Gaussian noise on its embeddings, ``noise`` times the standard deviation of the
-    embeddings of these prompts (causal tracing, Meng et al. 2022; the paper's factor is 3).
-    ``tokens``: random ordinary tokens in its place (the paper's attribution patching). Raises :class:`FactError`
-    for facts without a second answer to compare with, or with different numbers of them.
+    ``noise``: Gaussian noise on its embeddings, ``noise`` times the model's own scale
+    (:func:`mechlib.patching.draws.embedding_deviation`; causal tracing, Meng et al. 2022; the paper's factor is 3 too).
+    ``tokens``: random ordinary tokens in its place (the paper's attribution patching).
+    Raises :class:`FactError` as :func:`check_prompts` does and if options begin with the same token, and
+    :class:`mechlib.models.ModelError` if the vocabulary has no ordinary tokens.
     """
-    sequences = encode(model, [prompt.text for prompt in prompts])
+    check_prompts(prompts)
     spans = [subject_positions(model, prompt) for prompt in prompts]
-    most = min(first for first, _ in spans)
-    packed = pack(model, sequences, share_at_most=most)
-    shared = _common(sequences, most)
-    clean, table = enter(model, packed, 0), _table(packed, shared)
-    real = table >= 0
-    after = torch.arange(shared, shared + table.shape[1], device=model.device)
-    first, last = torch.tensor(spans, device=model.device).T[:, :, None]
-    inside = (after >= first) & (after <= last)
-    changed, scale = table[inside], clean.at(table[real]).std()
-    ordinary = torch.tensor(_ordinary_tokens(model)) if corruption == "tokens" else torch.empty(0)
+    packed = pack(model, encode(model, [prompt.text for prompt in prompts]), share_at_most=min(first for first, _ in spans))
+    clean = enter(model, packed, 0)
+    subjects = [path[first : last + 1] for path, (first, last) in zip(packed.paths, spans, strict=True)]
+    changed, width = torch.cat(subjects), clean.stream.shape[-1]
+    deviation = noise * embedding_deviation(model) if corruption == "noise" else None
 
-    def corrupt(number: int) -> Entry:
-        # Draws of one batch lie far apart, so that those of two batches (seed, seed + 16, ...) never meet.
-        generator = torch.Generator().manual_seed(seed + 1_000_003 * number)
-        if corruption == "noise":
-            drawn = torch.randn((*table.shape, clean.stream.shape[-1]), generator=generator).to(clean.stream)[inside]
-            noised = clean.stream.flatten(0, 1).index_add(0, changed, drawn * (noise * scale))
-            return Entry(0, noised.view_as(clean.stream))
-        drawn = ordinary[torch.randint(len(ordinary), table.shape, generator=generator)].to(model.device)
-        tokens = packed.tokens.flatten().index_put((changed,), drawn[inside])
+    def noised(number: int, deviation: float) -> Entry:
+        drawn = [torch.randn(len(nodes), width, generator=generator(seed, prompt, number))
+                 for prompt, nodes in zip(prompts, subjects, strict=True)]  # fmt: skip
+        stream = clean.stream.flatten(0, 1).index_add(0, changed, (deviation * torch.cat(drawn)).to(clean.stream))
+        return Entry(0, stream.view_as(clean.stream))
+
+    def replaced(number: int) -> Entry:
+        ordinary = ordinary_tokens(model)
+        drawn = [ordinary[torch.randint(len(ordinary), (len(nodes),), generator=generator(seed, prompt, number))]
+                 for prompt, nodes in zip(prompts, subjects, strict=True)]  # fmt: skip
+        tokens = packed.tokens.flatten().index_put((changed,), torch.cat(drawn).to(model.device))
         return enter(model, replace(packed, tokens=tokens.view_as(packed.tokens)), 0)
 
-    options = torch.tensor(chosen, device=model.device)
-    return Pair(packed, clean, corrupt(0), options, _classes(packed, spans), corrupt)
+    def corrupt(number: int) -> Entry:
+        return replaced(number) if deviation is None else noised(number, deviation)
 
-
-def _common(sequences: Sequence[Sequence[int]], most: int) -> int:
-    """Length of the beginning that all texts share, at most ``most`` and shorter than every text."""
-    limit = min(most, min(map(len, sequences)) - 1)
-    return next((n for n in range(limit) if len({sequence[n] for sequence in sequences}) > 1), limit)
-
-
-def _table(packed: Packed, shared: int) -> Int[Tensor, "text position"]:
-    """Each text's nodes from position ``shared`` on; -1 behind its end. Draws have this shape."""
-    table = torch.full((len(packed), max(map(len, packed.paths)) - shared), -1, device=packed.tokens.device)
-    for row, path in zip(table, packed.paths, strict=True):
-        row[: len(path) - shared] = path[shared:]
-    return table
+    options = [torch.tensor(option_tokens(model, prompt), device=model.device) for prompt in prompts]
+    padded = pad_sequence(options, batch_first=True, padding_value=-1)
+    return Pair(packed, clean, padded, _classes(packed, spans), corrupt, deviation)
 
 
 def _classes(packed: Packed, spans: Sequence[tuple[int, int]]) -> Int[Tensor, "row node"]:
@@ -123,15 +130,3 @@ def _classes(packed: Packed, spans: Sequence[tuple[int, int]]) -> Int[Tensor, "r
             named = named.masked_fill(where, index)
         found[path] = named
     return found.view_as(packed.tokens)
-
-
-def _ordinary_tokens(model: LanguageModel, count: int = 2000) -> list[int]:
-    """Tokens that are plain ASCII letters when decoded, from the front of the vocabulary."""
-    chosen: list[int] = []
-    for token in range(min(len(model.tokenizer), 50_000)):
-        text = model.tokenizer.decode([token]).strip()
-        if text.isascii() and text.isalpha():
-            chosen.append(token)
-        if len(chosen) == count:
-            break
-    return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mechlib.facts import Prompt
+from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import residual_stream, tokenize
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.tokens import subject_positions
@@ -38,13 +39,19 @@ def probe(model: LanguageModel, prompts: Sequence[Prompt], seed: int, folds: int
 
     Read at the last token of the subject and at the last token of the prompt. Every fact is one
     subject, so the folds are disjoint in subjects. The control trains the same probe on shuffled
-    labels (Hewitt and Liang 2019).
+    labels (Hewitt and Liang 2019). A probe is about all facts together: its folds, its standardization
+    and the shuffled labels depend on which facts are given and in which order. A study's order follows from its
+    splits, which are part of what a run is asked. Raises :class:`mechlib.facts.FactError` if no answer has enough facts.
     """
     return cross_validate(answer_streams(model, prompts, batch_size), [prompt.fact.answer for prompt in prompts], seed, folds)
 
 
 def cross_validate(streams: Mapping[ReadAt, Sequence[np.ndarray]], answers: Sequence[str], seed: int, folds: int = 5) -> list[ProbeRow]:
     """:func:`probe` on residual streams [layer][fact, d_model] that were computed before."""
+    counts = Counter(answers)
+    if len(counts) < 2 or max(counts.values()) < folds:
+        raise FactError(f"probes need facts with two different answers, and {folds} facts with one of them: there are {len(answers)} facts "
+                        f"with {len(counts)} answers")  # fmt: skip
     labels = np.array(answers)
     shuffled = np.random.default_rng(seed).permutation(labels)
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
@@ -67,7 +74,12 @@ def classifier() -> Any:
 
 @torch.no_grad()
 def answer_streams(model: LanguageModel, prompts: Sequence[Prompt], batch_size: int = 64) -> dict[ReadAt, list[np.ndarray]]:
-    """Residual streams [layer][fact, d_model] at the two positions, entering each layer, in float32."""
+    """Residual streams [layer][fact, d_model] at the two positions, entering each layer, in float32.
+
+    Raises :class:`mechlib.facts.FactError` if there are no prompts.
+    """
+    if not prompts:
+        raise FactError("there are no facts to read off the residual stream: give at least one prompt")
     kept: dict[ReadAt, list[list[np.ndarray]]] = {"subject": [], "prompt": []}
     for start in range(0, len(prompts), batch_size):
         part = prompts[start : start + batch_size]

@@ -17,8 +17,9 @@ class Scores:
     ``clean`` and ``corrupted`` are the mean logit differences of the two runs; a score of 1 means
     that patching this component alone moves the logit difference all the way between them.
     ``effects`` are the same in logits for each prompt, ``spans`` each prompt's difference between
-    the two runs (or one entry a batch, where a method cannot tell prompts apart). ``positions``
-    divides scores over classes of token positions, where the method has them.
+    the two runs. ``positions`` divides scores over classes of token positions, where the method has
+    them. ``noise``: standard deviation of the noise on the subjects' embeddings, where noise corrupted
+    them, in units of what enters the first layer.
     """
 
     method: str
@@ -28,6 +29,7 @@ class Scores:
     effects: Mapping[Component, tuple[float, ...]] = field(default_factory=dict)
     spans: tuple[float, ...] = ()
     positions: Mapping[Component, Mapping[Position, float]] = field(default_factory=dict)
+    noise: float | None = None
 
     def among(self, prompts: Sequence[int]) -> dict[Component, float]:
         """The scores that these prompts alone would have given."""
@@ -44,6 +46,7 @@ class Scores:
             "method": self.method, "values": named(self.values), "clean": self.clean, "corrupted": self.corrupted,
             "effects": named({component: list(effects) for component, effects in self.effects.items()}),
             "spans": list(self.spans), "positions": named({component: dict(at) for component, at in self.positions.items()}),
+            **({} if self.noise is None else {"noise": self.noise}),
         }  # fmt: skip
 
     @classmethod
@@ -55,5 +58,5 @@ class Scores:
 
         return cls(
             data["method"], read("values", float), data["clean"], data["corrupted"], read("effects", tuple), tuple(data["spans"]),
-            read("positions", dict),
+            read("positions", dict), data.get("noise"),
         )  # fmt: skip

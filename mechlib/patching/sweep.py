@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,12 +12,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechlib.components import Component
-from mechlib.facts import Prompt
+from mechlib.facts import FactError, Prompt
+from mechlib.models import ModelError
 from mechlib.models.forward import Entry
 from mechlib.models.hooks import Place, hooks
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
-from mechlib.patching.pairs import POSITIONS, Corruption, Pair, make_pair
+from mechlib.patching.pairs import POSITIONS, Corruption, Pair, check_prompts, make_pair
 from mechlib.patching.scores import Scores
 
 Direction = Literal["denoise", "noise"]
@@ -32,9 +34,9 @@ class SweepConfig:
     """How pairs of runs are made and compared.
 
     ``denoise`` brings outputs of the clean run into the corrupted one (what suffices), ``noise``
-    those of the corrupted run into the clean one (what is necessary). A batch's corruption is drawn
-    from ``seed`` and the batch's first prompt, so another ``batch_size`` draws another.
-    ``progress(done, of)`` counts prompts.
+    those of the corrupted run into the clean one (what is necessary). Each prompt's corruption is drawn
+    from ``seed`` and what the prompt says: neither ``batch_size`` nor the other prompts nor their order
+    change its effects, but to rounding. ``progress(done, of)`` counts prompts.
     """
 
     corruption: Corruption = "tokens"
@@ -66,23 +68,32 @@ def sweep(name: str, method: Method, model: LanguageModel, prompts: Sequence[Pro
     """Score components with ``method(model, pair, base, source)``, batch by batch: memory does not grow with the prompts.
 
     Scores are divided by the difference that the whole corruption makes, so larger means more
-    important in both directions.
+    important in both directions. Raises :class:`mechlib.facts.FactError` if there are no prompts, one has no other
+    answer to compare with, or the corruption changes nothing, and :class:`mechlib.models.ModelError` if
+    logits are not finite.
     """
+    check_prompts(prompts)
     working = in_precision(model, config.precision)
-    found: list[Effects] = []
+    found, noise = list[Effects](), None
     for start in range(0, len(prompts), config.batch_size):
-        pair = make_pair(working, prompts[start : start + config.batch_size], config.corruption, config.seed + start)
+        pair = make_pair(working, prompts[start : start + config.batch_size], config.corruption, config.seed)
+        noise = pair.noise
         base, source = (pair.corrupted, pair.clean) if config.direction == "denoise" else (pair.clean, pair.corrupted)
         with computing(working, config.precision):
             found.append(method(working, pair, base, source))
         config.progress(min(start + config.batch_size, len(prompts)), len(prompts))
-    return _scores(f"{name} ({config.direction})", found, config.direction)
+    scores = _scores(f"{name} ({config.direction})", found, config.direction, noise)
+    if not math.isfinite(sum(scores.spans)) or not all(map(math.isfinite, scores.values.values())):
+        raise ModelError(f"{model.name} has no finite logits in {config.precision}: ask for another PRECISION")
+    return scores
 
 
-def _scores(name: str, found: Sequence[Effects], direction: Direction) -> Scores:
+def _scores(name: str, found: Sequence[Effects], direction: Direction, noise: float | None) -> Scores:
     """Effects of all batches as shares of the whole difference between the runs."""
     base, source = (torch.cat([getattr(batch, run) for batch in found]).double() for run in ("base", "source"))
     span = (source - base).sum()
+    if span == 0:
+        raise FactError(f"{name}: corrupting the subjects changes no answer, so there is nothing to share out; ask about other facts")
     effects, components = torch.cat([batch.values for batch in found], 1).double(), found[0].components
     positions = [batch.positions for batch in found if batch.positions is not None]
     shares = (torch.cat(positions, 1).double().sum(1) / span).tolist() if positions else []
@@ -95,6 +106,7 @@ def _scores(name: str, found: Sequence[Effects], direction: Direction) -> Scores
         effects=dict(zip(components, map(_rounded, effects.tolist()), strict=True)),
         spans=_rounded((source - base).tolist()),
         positions={component: dict(zip(POSITIONS, _rounded(own), strict=True)) for component, own in zip(components, shares, strict=False)},
+        noise=noise,
     )
 
 

@@ -15,7 +15,7 @@ from mechlib.components import Component, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
-from mechlib.patching.pairs import make_pair
+from mechlib.patching.pairs import check_prompts, make_pair
 from mechlib.patching.scores import Scores
 from mechlib.patching.sweep import OnProgress, silent
 
@@ -26,31 +26,32 @@ def gradient_times_weight(
     *,
     seed: int = 0,
     precision: Precision = "float32",
-    batch_size: int = 16,
     progress: OnProgress = silent,
 ) -> Scores:
-    """Sum over a component's weights of |gradient of the batch's mean logit difference x weight|, averaged over batches.
+    """Sum over a component's weights of |gradient of a prompt's logit difference x weight|, averaged over prompts.
 
-    A score is the component's share of the sum over all heads, keys, values and MLPs. Nothing is
-    corrupted: ``corrupted`` equals ``clean``. ``effects`` have one entry a batch.
+    One backward pass a prompt: the gradient of several prompts at once would let them cancel each other, and
+    a fact's products depend on who stands beside it. A score is the component's share of the sum over all
+    heads, keys, values and MLPs. Nothing is corrupted and nothing drawn: ``corrupted`` equals ``clean``, and ``seed``
+    changes nothing. Raises :class:`mechlib.facts.FactError` if there are no prompts or one has no other answer to compare with.
     """
+    check_prompts(prompts)
     working, arch = in_precision(model, precision), model.architecture
     groups = (Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads))
     scored = (*heads_and_mlps(arch), *groups)
     names = {block.parameter for component in scored for block in component.weights(arch)}
     weights = {name: _leaf(working, name) for name in sorted(names)}
-    batches: list[Tensor] = []
-    clean: list[Tensor] = []
-    for start in range(0, len(prompts), batch_size):
-        pair = make_pair(working, prompts[start : start + batch_size], "tokens", seed + start)
+    found, clean = list[Tensor](), list[Tensor]()
+    for done, prompt in enumerate(prompts, start=1):
+        pair = make_pair(working, [prompt], "tokens", seed)
         with computing(working, precision):
-            differences = pair.logit_difference(working, pair.clean)
-        gradients = dict(zip(weights, torch.autograd.grad(differences.mean(), list(weights.values())), strict=True))
+            (difference,) = pair.logit_difference(working, pair.clean)
+        gradients = dict(zip(weights, torch.autograd.grad(difference, list(weights.values())), strict=True))
         sizes = {name: (gradients[name] * weight.detach()).abs() for name, weight in weights.items()}
-        batches.append(torch.stack([torch.stack([sizes[b.parameter][b.index].sum() for b in c.weights(arch)]).sum() for c in scored]))
-        clean.append(differences.detach())
-        progress(min(start + batch_size, len(prompts)), len(prompts))
-    products, mean = torch.stack(batches, 1).double(), torch.cat(clean).mean().item()
+        found.append(torch.stack([torch.stack([sizes[b.parameter][b.index].sum() for b in c.weights(arch)]).sum() for c in scored]))
+        clean.append(difference.detach())
+        progress(done, len(prompts))
+    products, mean = torch.stack(found, 1).double(), torch.stack(clean).mean().item()
     shares, totals = products.sum(1) / products.sum(), products.sum(0)
     return Scores(
         method="gradient x weight",

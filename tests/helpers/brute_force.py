@@ -91,7 +91,7 @@ def loop_over_components(model, asked, corruption, direction, seed, batch_size):
     """Scores, and the mean clean and corrupted logit difference."""
     totals, ends = dict.fromkeys(heads_and_mlps(model.architecture), 0.0), [0.0, 0.0]
     for start in range(0, len(asked), batch_size):
-        pair = make_pair(model, asked[start : start + batch_size], corruption, seed + start)
+        pair = make_pair(model, asked[start : start + batch_size], corruption, seed)
         for row in range(len(pair.packed)):
             clean, corrupted = streams(pair, row)
             base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)

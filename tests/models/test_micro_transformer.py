@@ -23,6 +23,7 @@ from functools import partial
 from math import log
 
 import pytest
+import torch
 from tiny_models import tiny_model
 
 from mechlib.components import Component
@@ -77,7 +78,7 @@ def micro(monkeypatch):
     write(2, "self_attn.k", KEY, S, 2 * log(3))  # scores are divided by sqrt(4)
     head(2, 1, {A: -8.0, B: 12.0}, Y)
     mlp(2, Y, Y, Y, 1.0)
-    monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [token("James")])
+    monkeypatch.setattr("mechlib.patching.pairs.ordinary_tokens", lambda _model: torch.tensor([token("James")]))
     return model
 
 

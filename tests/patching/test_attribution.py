@@ -76,7 +76,7 @@ def test_a_component_that_acts_linearly_is_scored_exactly():
 
 
 def test_batches_change_nothing_but_the_draw(tiny_gemma3, monkeypatch):
-    monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
+    monkeypatch.setattr("mechlib.patching.pairs.ordinary_tokens", lambda _model: torch.tensor([11]))
     for direction in ("denoise", "noise"):
         one, all_at_once = (
             attribution_patching(tiny_gemma3, PROMPTS, corruption="tokens", direction=direction, seed=0, batch_size=size)

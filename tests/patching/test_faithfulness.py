@@ -21,7 +21,7 @@ def by_hand(model, kept, seed, batch_size):
     outside = [component for component in heads_and_mlps(model.architecture) if component not in kept]
     circuit, ends = 0.0, [0.0, 0.0]
     for start in range(0, len(PROMPTS), batch_size):
-        pair = make_pair(model, PROMPTS[start : start + batch_size], "tokens", seed + start)
+        pair = make_pair(model, PROMPTS[start : start + batch_size], "tokens", seed)
         for row in range(len(pair.packed)):
             clean, corrupted = streams(pair, row)
             plain = [answer_lead(full_pass(model, stream), pair.options[row]).item() for stream in (clean, corrupted)]
@@ -37,7 +37,7 @@ def test_a_circuit_equals_replacing_everything_else_by_hand(tiny):
     rows = faithfulness(tiny, PROMPTS, [("any", True, ranked)], seed=5, batch_size=3)
     found = {row.size: row.faithfulness for row in rows}
     assert {size: found[size] for size in expected} == pytest.approx(expected, abs=1e-3, rel=1e-3)
-    assert max(abs(value) for value in expected.values()) > 0.05
+    assert max(abs(value) for value in expected.values()) > 0.01
 
 
 def test_all_components_do_what_the_model_does_and_none_what_the_corrupted_run_does(tiny):
@@ -59,7 +59,7 @@ def test_the_order_within_a_circuit_is_nothing_to_it(tiny_gemma3):
 
 
 def test_batches_change_nothing_but_the_draw(tiny_gemma3, monkeypatch):
-    monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
+    monkeypatch.setattr("mechlib.patching.pairs.ordinary_tokens", lambda _model: torch.tensor([11]))
     seen = []
     one, all_at_once = (
         faithfulness(tiny_gemma3, PROMPTS, [("any", True, shuffled(tiny_gemma3, 1))], seed=0, batch_size=size, progress=progress)

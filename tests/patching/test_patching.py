@@ -64,7 +64,7 @@ def test_outputs_add_up_to_the_change_of_the_residual_stream(tiny):
 
 def test_batches_change_nothing_but_the_draw(tiny_gemma3, monkeypatch):
     # With one ordinary token to draw, the corruption is the same however the texts are batched.
-    monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
+    monkeypatch.setattr("mechlib.patching.pairs.ordinary_tokens", lambda _model: torch.tensor([11]))
     for direction in ("denoise", "noise"):
         one, all_at_once = (
             activation_patching(tiny_gemma3, PROMPTS, corruption="tokens", direction=direction, seed=0, batch_size=size) for size in (1, 16)

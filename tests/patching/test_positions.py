@@ -67,7 +67,7 @@ def by_hand(model, direction, seed, batch_size):
     totals, parts, span = dict.fromkeys(wholes, 0.0), {whole: dict.fromkeys(POSITIONS, 0.0) for whole in wholes}, 0.0
     for start in range(0, len(PROMPTS), batch_size):
         asked = PROMPTS[start : start + batch_size]
-        pair = make_pair(model, asked, "tokens", seed + start)
+        pair = make_pair(model, asked, "tokens", seed)
         for row, prompt in enumerate(asked):
             clean, corrupted = streams(pair, row)
             base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
@@ -117,7 +117,7 @@ def test_scores_of_heads_and_mlps_have_no_positions_when_patched_exactly(tiny_ge
 
 def test_batches_change_nothing_but_the_draw(tiny_gemma3, monkeypatch):
     # Alone and together, texts lie in other rows: classes must not move.
-    monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
+    monkeypatch.setattr("mechlib.patching.pairs.ordinary_tokens", lambda _model: torch.tensor([11]))
     for method, options in ((activation_patching, {"by_position": True}), (attribution_patching, {})):
         one, all_at_once = (
             method(tiny_gemma3, PROMPTS, corruption="tokens", direction="denoise", seed=0, batch_size=size, **options) for size in (1, 16)

@@ -18,7 +18,7 @@ def by_hand(model, corruption, seed, batch_size):
     components = heads_and_mlps(model.architecture)
     totals, span, n_sites = dict.fromkeys(components, 0.0), 0.0, model.architecture.n_heads + 1
     for start in range(0, len(PROMPTS), batch_size):
-        pair = make_pair(model, PROMPTS[start : start + batch_size], corruption, seed + start)
+        pair = make_pair(model, PROMPTS[start : start + batch_size], corruption, seed)
         for row in range(len(pair.packed)):
             clean, corrupted = streams(pair, row)
             before, away = (answer_lead(full_pass(model, stream), pair.options[row]).item() for stream in (corrupted, clean))
@@ -70,7 +70,7 @@ def test_copies_of_a_text_are_drawn_together(tiny_gemma3):
 
 
 def test_one_ordinary_token_leaves_nothing_to_draw(tiny_gemma3, monkeypatch):
-    monkeypatch.setattr("mechlib.patching.pairs._ordinary_tokens", lambda _model: [11])
+    monkeypatch.setattr("mechlib.patching.pairs.ordinary_tokens", lambda _model: torch.tensor([11]))
     one, other = (
         activation_patching(tiny_gemma3, PROMPTS, corruption="tokens", direction="denoise", seed=0, redraw=redraw, by_position=True)
         for redraw in (True, False)

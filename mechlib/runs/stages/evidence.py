@@ -82,7 +82,7 @@ def _paths(work: Work[EvidenceSettings]) -> Result:
 
 
 def _method(score: Callable[..., Scores], **settings: Any) -> Method:
-    return Method(1, 7.0, partial(_scored, score=partial(score, **settings)))
+    return Method(2, 7.0, partial(_scored, score=partial(score, **settings)))
 
 
 # The paper's choices (section 3 and the released code): causal tracing restores clean outputs in a
@@ -100,7 +100,7 @@ SCORED: Mapping[str, Method] = {
     "causal_tracing_redrawn": _method(activation_patching, corruption="noise", direction="denoise", redraw=True),
     "causal_tracing_positions": _method(activation_patching, corruption="noise", direction="denoise", by_position=True),
 }
-METHODS: Mapping[str, Method] = {"probe": Method(1, 14.0, _probed), "paths": Method(1, 11.0, _paths), **SCORED}
+METHODS: Mapping[str, Method] = {"probe": Method(1, 14.0, _probed), "paths": Method(2, 11.0, _paths), **SCORED}
 
 
 def evidence(work: Work[EvidenceSettings]) -> Result:
@@ -141,4 +141,4 @@ def circuits(work: Work[CircuitSettings]) -> Result:
 
 
 EVIDENCE = Stage("evidence", 1, evidence, _seconds, _version)
-CIRCUITS = Stage("circuits", 1, circuits, 16.0)
+CIRCUITS = Stage("circuits", 2, circuits, 16.0)

@@ -155,6 +155,6 @@ def _seconds_zeroed(settings: ZeroedSettings) -> float:
 
 
 DAMAGE = Stage("damage", 1, damaged, 2.0)
-LATENT = Stage("latent", 1, read_inside, 12.0)
+LATENT = Stage("latent", 2, read_inside, 12.0)
 CONSEQUENCES = Stage("consequences", 1, consequences, 5.5)
 ZEROED = Stage("zeroed", 1, zeroed, _seconds_zeroed)
