@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mechlib.report.book import build, results_folder
 from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
 from mechlib.runs.checks import ParameterError
+from mechlib.runs.locks import locked
 from mechlib.runs.plan import check, plan
 from mechlib.runs.pool import Wanted, at_once
 from mechlib.runs.progress import Say, duration
@@ -63,11 +65,23 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
             say(f"{head}: {missing[number]} runs to compute")
             started = time.monotonic()
             runs.wait(own)
-            failed = root / "_build" / "failed" / owned[page.name][0].model_spec.name / owned[page.name][0].profile
-            execute_page(page, values[page.name], target, fingerprint, failed)
+            with _alone(root, target, lambda head=head: say(f"{head}: another command executes it; waiting")):
+                if not is_current(target, fingerprint):
+                    failed = root / "_build" / "failed" / target.parent.relative_to(root / "book" / "results")
+                    execute_page(page, values[page.name], target, fingerprint, failed)
             say(f"{head}: done in {duration(time.monotonic() - started)}")
     say("building the book")
     return build(root)
+
+
+def _alone(root: Path, target: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+    """Keep other commands from executing the same page into the same place meanwhile."""
+    folder = root / "_build" / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PageError(f"{folder} cannot be written ({error.strerror}): make it writable; finished runs and pages are kept") from None
+    return locked(folder / "-".join((*target.parts[-3:-1], f"{target.stem}.lock")), waiting)
 
 
 def chosen(pages: Sequence[Page], only: str) -> list[Page]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
@@ -24,6 +25,8 @@ from mechlib.runs.spec import digest
 
 # Kernels talk through files of this user instead of network ports.
 _LOCAL = Config({"KernelManager": {"transport": "ipc"}})
+# Seconds that a kernel has for its first answer, on a machine that may be busy. One that died is noticed at once.
+_START = 300
 
 
 class PageError(RuntimeError):
@@ -85,13 +88,20 @@ def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprin
                 warnings.simplefilter("ignore")
                 papermill.execute_notebook(
                     notebook, str(output), parameters=changed, kernel_name="python3", progress_bar=False,
-                    cwd=str(page.path.parent), config=_LOCAL,
+                    cwd=str(page.path.parent), config=_LOCAL, start_timeout=_START,
                 )  # fmt: skip
         except (PapermillExecutionError, DeadKernelError, CellControlSignal) as error:
             failed.mkdir(parents=True, exist_ok=True)
             if output.exists():
                 shutil.copy(output, failed / target.name)
             raise PageError(f"{page.name}: {_reason(error)} (the page so far: {failed / target.name})") from None
+        except NoSuchKernel:
+            raise PageError(f"{page.name}: Jupyter has no kernel 'python3': install ipykernel (make setup does)") from None
+        except RuntimeError as error:  # all that the client raises for a kernel that does not start
+            raise PageError(f"{page.name}: {_not_started(error)}; finished runs and pages are kept, the same command goes on") from None
+        except OSError as error:
+            where = error.filename or scratch
+            raise PageError(f"{page.name}: {where}: {error.strerror or error}; finished runs and pages are kept") from None
         try:
             normalize(output, target)
         except OSError as error:
@@ -103,6 +113,14 @@ def _reason(error: Exception) -> str:
         return "the kernel died or did not answer (out of memory?)"
     lines = f"{error.ename}: {error.evalue}".strip().splitlines()
     return lines[-1].removesuffix(": ").removesuffix(":")
+
+
+def _not_started(error: RuntimeError) -> str:
+    if "respond" in str(error):
+        return f"the kernel did not answer within {_START} s (is the machine busy?)"
+    if "died" in str(error):
+        return "the kernel died before it answered (out of memory?)"
+    return f"the kernel did not start ({str(error).splitlines()[0] if str(error) else 'no reason given'})"
 
 
 def normalize(source: Path, target: Path) -> None:
