@@ -11,7 +11,7 @@ from typing import Any
 from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
-from mechlib.report.notebooks import check_writable, execute_page, is_current, page_fingerprint
+from mechlib.report.notebooks import PageError, check_writable, execute_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.locks import locked

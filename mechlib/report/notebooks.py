@@ -23,8 +23,9 @@ from traitlets.config import Config
 from mechlib.report.parameters import Page, same
 from mechlib.runs.spec import digest
 
-# Kernels talk through files of this user instead of network ports.
-_LOCAL = Config({"KernelManager": {"transport": "ipc"}})
+# Kernels talk through files of this user instead of network ports. They keep nothing that they would have to put away: one that is
+# asked to end while it computes complains of its closed channels.
+_LOCAL = Config({"KernelManager": {"transport": "ipc"}, "NotebookClient": {"shutdown_kernel": "immediate"}})
 # Seconds that a kernel has for its first answer, on a machine that may be busy. One that died is noticed at once.
 _START = 300
 
@@ -83,7 +84,7 @@ def execute_page(page: Page, values: Mapping[str, Any], target: Path, fingerprin
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / target.name
         try:
-            logging.getLogger("papermill").setLevel(logging.ERROR)
+            logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it would say is in the error
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 papermill.execute_notebook(
