@@ -186,4 +186,6 @@ def _mendable() -> tuple[type[Exception], ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: from here on Ctrl-C just ends the process
+    sys.exit(code)
