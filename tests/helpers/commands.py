@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -45,7 +44,9 @@ class Running:
     complained: Path
 
     def wait(self, seconds: float = 240) -> int:
-        return self.process.wait(seconds)
+        """The exit code as a shell gives it: a process that ended by a signal (Python itself can end so after Ctrl-C) has 128 more."""
+        code = self.process.wait(seconds)
+        return code if code >= 0 else 128 - code
 
     def send(self, number: int, to: str = "parent") -> bool:
         """Send a signal to the ``parent``, its ``group``, a ``worker`` or the ``kernel``, once there is one; false if it ends before."""
@@ -149,6 +150,3 @@ def gone(store: Path, seconds: float = 15) -> bool:
     while left_over(store) and time.monotonic() < end:
         time.sleep(0.1)
     return not left_over(store)
-
-
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -signal.SIGKILL}
