@@ -17,7 +17,8 @@ def test_each_run_is_computed_once_and_each_page_executed_once(checkout, undistu
     checkout.forget_pages()
     both = [checkout.start(tmp_path, jobs) for _ in range(2)]
     assert [running.wait() for running in both] == [0, 0]
-    assert [running.errors for running in both] == ["", ""]
+    complaints = [line for running in both for line in running.errors.splitlines()]
+    assert [line for line in complaints if not line.endswith("another command computes it; waiting")] == []
     computed = Counter((tmp_path / "computed.txt").read_text().split())
     assert computed == dict.fromkeys(tables(undisturbed), 1)
     assert tables(tmp_path) == tables(undisturbed)
