@@ -14,7 +14,7 @@ STUDY = --model "$$MODEL" --profile "$$PROFILE" --pages "$$PAGES" --jobs "$$JOBS
 	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE PAGES JOBS PARAMS,$(GIVEN)), $(name)=$$$(name))"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock execute plan keep audit store prune export book serve lab test test-precisions check bench mutate clean
+.PHONY: help setup lock execute plan keep audit store prune export book serve lab test test-precisions test-faults check bench mutate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -76,6 +76,9 @@ test: setup  ## the whole test suite
 
 test-precisions: setup  ## the tests about precision, for a machine whose fast one is bfloat16, and for one where it is float32
 	@for precision in bfloat16 float32; do MECHLIB_PRECISION=$$precision $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m precision || exit 1; done
+
+test-faults: setup  ## kill a small study at twenty random moments and let it go on (some minutes)
+	@$(VENV)/bin/python -m pytest -n 0 -m faults tests/faults
 
 check: setup  ## style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/pyright

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mechlib import __version__
 from mechlib.errors import MechlibError, meant, one_line, shown
@@ -57,18 +61,47 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        _fix_places()
-        _run(chosen)
-    except KeyboardInterrupt:
-        say("stopped; finished runs are kept, and the same command goes on from here")
-        return 130
+        with _stoppable():
+            _fix_places()
+            _run(chosen)
+    except KeyboardInterrupt as stop:
+        with suppress(OSError):  # the terminal may be gone
+            say("stopped; finished runs are kept, and the same command goes on from here")
+        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     except MechlibError as error:
         sys.stderr.write(f"mechlib: {error}\n")
         return 2
-    except OSError as error:  # a full disk, a file in the place of a folder, no access
-        sys.stderr.write(f"mechlib: {one_line(str(error))}: mend that and run it again\n")
+    except OSError as error:  # a disk that is full or read-only, wherever that is noticed
+        sys.stderr.write(f"mechlib: {one_line(str(error))}; finished runs and pages are kept\n")
         return 2
     return 0
+
+
+class Stopped(KeyboardInterrupt):
+    """The command was asked to end, by the signal with this number: all that Ctrl-C cleans up is cleaned up then, too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def _stoppable() -> Generator[None]:
+    """Within, SIGTERM and SIGHUP raise :class:`Stopped`, unless whoever started the command has them ignored (``nohup``)."""
+
+    def stop(number: int, _frame: Any) -> None:
+        raise Stopped(number)
+
+    heard = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        heard = []
+    for each in heard:
+        signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        for each in heard:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _fix_places() -> None:
@@ -146,4 +179,6 @@ def whole(name: str, given: str, least: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: from here on Ctrl-C just ends the process
+    sys.exit(code)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from mechlib.report.notebooks import PageError
+from mechlib.runs.locks import locked
 from mechlib.runs.profiles import PROFILES
 
 
@@ -45,7 +46,8 @@ def build(root: Path, strict: bool = True) -> Path:
     toc.write_text(yaml.safe_dump(table_of_contents(root), sort_keys=False), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(root), "--toc", str(toc), "--quiet", "--all"]
     command += ["-W", "-n", "--keep-going"] if strict else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with locked(out / "book.lock"):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
         (out / "build.log").write_text(done.stdout + done.stderr, encoding="utf-8")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
 from mechlib.report.folders import all_changes, changed, in_words, place
-from mechlib.report.notebooks import Job, check_writable, execute_page, impossible_page, is_current, page_fingerprint
+from mechlib.report.notebooks import Job, PageError, check_writable, execute_page, impossible_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
 from mechlib.runs.checks import ParameterError
+from mechlib.runs.locks import locked
 from mechlib.runs.plan import check, plan
 from mechlib.runs.pool import Wanted, at_once
 from mechlib.runs.progress import Say, duration
@@ -40,7 +42,7 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
     needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
     store.check_writable()
-    changes = all_changes(book, values)
+    changes = all_changes(read_pages(root / "book"), values)
     jobs_of = [_job(root, page, values[page.name], owned[page.name][0].model_spec.name, needed[page.name], changes) for page in pages]
     for folder in {job.target.parent for job in jobs_of}:
         check_writable(folder)
@@ -72,7 +74,8 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
             started = time.monotonic()
             runs.wait(own)
             found = {spec.id: runs.impossible[spec.id] for _, specs in own for spec in specs if spec.id in runs.impossible}
-            reason = execute_page(replace(job, impossible=found))
+            with _alone(root, job.target, lambda head=head: say(f"{head}: another command executes it; waiting")):
+                reason = None if is_current(job.target, job.fingerprint) else execute_page(replace(job, impossible=found))
             say(f"{head}: {f'impossible: {reason}' if reason else f'done in {duration(time.monotonic() - started)}'}")
     say("building the book")
     return build(root)
@@ -84,6 +87,16 @@ def _job(root: Path, page: Page, values: Mapping[str, Any], model: str, own: Wan
     ids = [spec.id for _, specs in own for spec in specs]
     usual, otherwise = (page_fingerprint(page, values, ids, impossible) for impossible in (False, True))
     return Job(page, values, target, failed, usual, otherwise, changed(page, values))
+
+
+def _alone(root: Path, target: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+    """Keep other commands from executing the same page into the same place meanwhile."""
+    folder = root / "_build" / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PageError(f"{folder} cannot be written ({error.strerror}): make it writable; finished runs and pages are kept") from None
+    return locked(folder / "-".join((*target.parts[-3:-1], f"{target.stem}.lock")), waiting)
 
 
 def chosen(pages: Sequence[Page], only: str) -> list[Page]:

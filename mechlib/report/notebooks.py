@@ -16,6 +16,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
@@ -26,8 +27,11 @@ from mechlib.report.parameters import Page, same
 from mechlib.runs.impossible import is_reason, why
 from mechlib.runs.spec import digest
 
-# Kernels talk through files of this user instead of network ports.
-_LOCAL = Config({"KernelManager": {"transport": "ipc"}})
+# Kernels talk through files of this user instead of network ports. They keep nothing that they would have to put away: one that is
+# asked to end while it computes complains of its closed channels.
+_LOCAL = Config({"KernelManager": {"transport": "ipc"}, "NotebookClient": {"shutdown_kernel": "immediate"}})
+# Seconds that a kernel has for its first answer, on a machine that may be busy. One that died is noticed at once.
+_START = 300
 
 
 class PageError(MechlibError, RuntimeError):
@@ -121,12 +125,12 @@ def execute_page(job: Job) -> str | None:
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / target.name
         try:
-            logging.getLogger("papermill").setLevel(logging.ERROR)
+            logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it would say is in the error
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 papermill.execute_notebook(
                     notebook, str(output), parameters=changed, kernel_name="python3", progress_bar=False,
-                    cwd=str(page.path.parent), config=_LOCAL,
+                    cwd=str(page.path.parent), config=_LOCAL, start_timeout=_START,
                 )  # fmt: skip
             reason = None
         except (PapermillExecutionError, DeadKernelError, CellControlSignal) as error:
@@ -136,6 +140,13 @@ def execute_page(job: Job) -> str | None:
                 if output.exists():
                     shutil.copy(output, job.failed / target.name)
                 raise PageError(f"{page.name}: {_reason(error)} (the page so far: {job.failed / target.name})") from None
+        except NoSuchKernel:
+            raise PageError(f"{page.name}: Jupyter has no kernel 'python3': install ipykernel (make setup does)") from None
+        except RuntimeError as error:  # all that the client raises for a kernel that does not start
+            raise PageError(f"{page.name}: {_not_started(error)}; finished runs and pages are kept, the same command goes on") from None
+        except OSError as error:
+            where = error.filename or scratch
+            raise PageError(f"{page.name}: {where}: {error.strerror or error}; finished runs and pages are kept") from None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             normalize(output, target, reason, job.otherwise)
@@ -149,6 +160,14 @@ def _reason(error: Exception) -> str:
         return "the kernel died or did not answer (out of memory?)"
     lines = f"{error.ename}: {error.evalue}".strip().splitlines()
     return lines[-1].removesuffix(": ").removesuffix(":")
+
+
+def _not_started(error: RuntimeError) -> str:
+    if "respond" in str(error):
+        return f"the kernel did not answer within {_START} s (is the machine busy?)"
+    if "died" in str(error):
+        return "the kernel died before it answered (out of memory?)"
+    return f"the kernel did not start ({str(error).splitlines()[0] if str(error) else 'no reason given'})"
 
 
 def normalize(source: Path, target: Path, reason: str | None = None, otherwise: str = "") -> None:

@@ -86,8 +86,9 @@ def host() -> str:
 
 
 def started(pid: int | None = None) -> int | None:
-    """When a process started, in seconds; ``None`` if there is none."""
+    """When a process started, in seconds; ``None`` if there is none, or it is dead and nobody has asked how it ended."""
     try:
-        return round(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
     except psutil.NoSuchProcess:
         return None

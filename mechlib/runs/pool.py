@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import resource_tracker
 from types import TracebackType
 
 import psutil
@@ -22,7 +23,7 @@ from mechlib.runs.impossible import REASONS, why
 from mechlib.runs.memory import memory
 from mechlib.runs.plan import Plan
 from mechlib.runs.progress import Progress, Say
-from mechlib.runs.runner import Runner, Runners, known_reason
+from mechlib.runs.runner import Runner, Runners, known_reason, next_run
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -61,16 +62,20 @@ class Pool:
 
     def __init__(self, wanted: Wanted, store: Store, jobs: int, say: Say) -> None:
         missing = [(study, spec) for study, specs in wanted for spec in Runner(study, store).missing(specs)]
-        self._waiting = {spec.id: (study, spec) for study, spec in missing}
+        store.sweep()
+        self._store, self._studies = store, {spec.id: study for study, spec in missing}
+        self._waiting = {spec.id: spec for _, spec in missing}
         self._running: dict[str, RunSpec] = {}
         self._failure: BaseException | None = None
         self.impossible: dict[str, str] = {}
         self._jobs, self._changed = jobs, threading.Condition()
-        self._progress = Progress(say, [spec.seconds for _, spec in self._waiting.values()])
+        self._progress = Progress(say, [spec.seconds for spec in self._waiting.values()])
         threads = max(1, (psutil.cpu_count(logical=False) or 1) // jobs)
         self._workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (store, threads))
-        # Processes start with the first task: they import while whoever made this gets ready to enter it.
-        self._workers.submit(int)
+        # A process starts with each of the first tasks: they import while whoever made this gets ready to enter it.
+        with _no_interrupts():
+            for _ in range(jobs):
+                self._workers.submit(int)
 
     def __enter__(self) -> Pool:
         with self._changed:
@@ -80,10 +85,11 @@ class Pool:
     def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         with self._changed:
             self._waiting.clear()
-        if kind is KeyboardInterrupt:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             for process in multiprocessing.active_children():
-                process.terminate()
+                process.kill()
         self._workers.shutdown(cancel_futures=True)
+        self._store.sweep()
 
     def wait(self, wanted: Wanted) -> None:
         """Return when all of these runs are stored, or noted in ``impossible``, by id; raises what any other failure has raised."""
@@ -97,20 +103,20 @@ class Pool:
 
     def _start(self) -> None:
         """Give free workers the first runs whose inputs are there."""
-        for key, (study, spec) in list(self._waiting.items()):
-            if len(self._running) == self._jobs:
-                return
-            reason = known_reason(spec, self.impossible)
-            if reason:
-                del self._waiting[key]
-                self.impossible[key] = reason
+        while len(self._running) < self._jobs and (spec := next_run(self._waiting, self._running, self._store)):
+            del self._waiting[spec.id]
+            if reason := known_reason(spec, self.impossible):
+                self.impossible[spec.id] = reason
+                self._progress.end(spec.seconds)
                 continue
-            if any(needed.id in self._waiting or needed.id in self._running for needed in spec.inputs.values()):
+            # Another command may have computed it meanwhile.
+            if self._store.has(spec, files=True):
+                self._progress.end(spec.seconds)
                 continue
-            del self._waiting[key]
-            self._running[key] = spec
+            self._running[spec.id] = spec
             self._progress.begin(spec.label)
-            self._workers.submit(_compute, study, spec).add_done_callback(lambda future, key=key: self._ended(key, future))
+            ended = self._workers.submit(_compute, self._studies[spec.id], spec)
+            ended.add_done_callback(lambda future, key=spec.id: self._ended(key, future))
 
     def _ended(self, key: str, future: Future[None]) -> None:
         with self._changed:
@@ -126,6 +132,17 @@ class Pool:
             self._changed.notify_all()
 
 
+@contextmanager
+def _no_interrupts() -> Generator[None]:
+    """Processes that start within never hear Ctrl-C, not even while they import: their parent does, and ends them."""
+    resource_tracker.ensure_running()  # started later, it would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 # What a worker process keeps from run to run: the loaded models.
 _runners: list[Runners] = []
 
@@ -133,7 +150,6 @@ _runners: list[Runners] = []
 def _prepare(store: Store, threads: int) -> None:
     torch.set_num_threads(threads)
     disable_progress_bar()  # several at once are no progress, and the parent tells its own
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
     _runners.append(Runners(store, _complain))
     parent = multiprocessing.parent_process()
     if parent is not None:

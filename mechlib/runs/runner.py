@@ -33,8 +33,8 @@ class Runner:
         """The study's model, loaded on first use."""
         return self.context.model
 
-    def missing(self, wanted: Iterable[RunSpec]) -> list[RunSpec]:
-        """The runs to compute for ``wanted``, each once, inputs before what needs them."""
+    def missing(self, wanted: Iterable[RunSpec], files: bool = False) -> list[RunSpec]:
+        """The runs to compute for ``wanted`` (with ``files``: and what lies beside their rows), each once, inputs first."""
         order: dict[str, RunSpec] = {}
 
         def visit(spec: RunSpec, files: bool = False) -> None:
@@ -45,7 +45,7 @@ class Runner:
             order[spec.id] = spec
 
         for spec in wanted:
-            visit(spec)
+            visit(spec, files)
         return list(order.values())
 
     def compute(self, wanted: Iterable[RunSpec]) -> int:
@@ -74,9 +74,14 @@ class Runner:
         self.store.sweep()
         progress = Progress(self.say, [spec.seconds for spec in todo])
         self.context.progress = progress.inside
-        for spec in todo:
-            progress.begin(spec.label)
-            run(spec)
+        left = {spec.id: spec for spec in todo}
+        while left:
+            spec = next_run(left, {}, self.store) or next(iter(left.values()))
+            del left[spec.id]
+            # Another command may have computed it meanwhile.
+            if not self.store.has(spec, files=True):
+                progress.begin(spec.label)
+                run(spec)
             progress.end(spec.seconds)
         return len(todo)
 
@@ -89,12 +94,19 @@ class Runner:
         """A run that is there; a damaged one is set aside, named, and computed again."""
         try:
             return self.store.read(spec, files)
-        except DamagedRun as error:
-            self.say(f"  {error}: it is set aside and computed again")
-            self.store.set_aside(spec)
-            for needed in self.missing([spec]):
+        except DamagedRun:
+            self._set_aside(spec, files)
+            for needed in self.missing([spec], files):
                 self.run(needed)
             return self.store.read(spec, files)
+
+    def _set_aside(self, spec: RunSpec, files: bool) -> None:
+        with self.store.locked(spec):
+            try:
+                self.store.read(spec, files)  # another command may have mended it by now
+            except DamagedRun as error:
+                self.say(f"  {error}: it is set aside and computed again")
+                self.store.set_aside(spec)
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the runs that ``need`` names, with the columns that say which run they are from."""
@@ -109,18 +121,34 @@ class Runner:
         return [(columns, self.read(spec).value) for columns, spec in runs]
 
     def run(self, spec: RunSpec) -> None:
-        """Compute one run whose inputs are there, whether or not its rows are kept somewhere.
+        """Compute one run whose inputs are there, whether or not its rows are kept; if another process computes it, wait for that.
 
         Raises :class:`ImpossibleError` if it, or what it starts from, is known not to be had.
         """
-        reason = known_reason(spec, self.impossible)
-        if reason:
+        if reason := known_reason(spec, self.impossible):
             raise ImpossibleError(reason)
-        inputs = {role: self.read(needed, needed.stage.files) for role, needed in spec.inputs.items()}
-        started = time.monotonic()
-        with self.store.writing(spec) as folder:
-            result = spec.stage.compute(Work(self.context, spec.settings, inputs, folder))
-            self.store.finish(folder, spec, result, time.monotonic() - started)
+        with self.store.locked(spec, lambda: self.say(f"  {spec.label}: another command computes it; waiting")):
+            if self.store.has(spec, files=True):
+                return
+            if left := self.store.leftover(spec):
+                self.say(f"  {left} is damaged (no run.json): it is set aside and computed again")
+            inputs = {role: self.read(needed, needed.stage.files) for role, needed in spec.inputs.items()}
+            started = time.monotonic()
+            with self.store.writing(spec) as folder:
+                result = spec.stage.compute(Work(self.context, spec.settings, inputs, folder))
+                self.store.finish(folder, spec, result, time.monotonic() - started)
+
+
+def next_run(left: Mapping[str, RunSpec], running: Mapping[str, RunSpec], store: Store) -> RunSpec | None:
+    """The first run of ``left`` (by id) whose inputs are there; one that another command computes only if there is no other."""
+    busy = None
+    for spec in left.values():
+        if any(needed.id in left or needed.id in running for needed in spec.inputs.values()):
+            continue
+        if store.free(spec):
+            return spec
+        busy = busy or spec
+    return busy
 
 
 def known_reason(spec: RunSpec, impossible: Mapping[str, str]) -> str | None:

@@ -9,14 +9,15 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from mechlib.errors import MechlibError
+from mechlib.runs.locks import free, locked
 from mechlib.runs.manifest import host, manifest, started
 from mechlib.runs.places import kept_folder, runs_folder
 from mechlib.runs.spec import RunSpec
@@ -59,43 +60,44 @@ class Store:
     def archive(self, spec: RunSpec) -> Path | None:
         """The file that keeps a run's rows, if there is one."""
         path = self.kept / spec.stage.name / f"{spec.id}.json.gz" if self.kept else None
-        return path if path and path.is_file() else None
+        return path if path and os.path.lexists(path) else None
 
     def has(self, spec: RunSpec, files: bool = False) -> bool:
         """Whether the run is there; with ``files`` also what lies beside its rows. Whether it is whole, :meth:`read` says."""
-        return (self.folder(spec) / _ABOUT).is_file() or (not files and self.archive(spec) is not None)
+        return os.path.isfile(self.folder(spec) / _ABOUT) or (not files and self.archive(spec) is not None)  # noqa: PTH113
 
     def read(self, spec: RunSpec, files: bool = False) -> Result:
         """A run, checked against its digest; with ``files`` also what lies beside its rows. Raises :class:`DamagedRun`."""
-        folder, archive = self.folder(spec), self.archive(spec)
+        where = self._where(spec)
         try:
-            if archive and not (folder / _ABOUT).is_file():
-                found = json.loads(gzip.decompress(archive.read_bytes()))
-                about, rows, where = found["about"], found["rows"], None
+            if where == self.archive(spec):
+                found = json.loads(gzip.decompress(where.read_bytes()))
+                about, rows, folder = found["about"], found["rows"], None
             else:
-                about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-                rows = [json.loads(line) for line in (folder / _ROWS).read_text(encoding="utf-8").splitlines()]
-                where = folder
+                about = json.loads((where / _ABOUT).read_text(encoding="utf-8"))
+                rows = [json.loads(line) for line in (where / _ROWS).read_text(encoding="utf-8").splitlines()]
+                folder = where
             if about["id"] != spec.id or about["digest"] != rows_digest(rows, about["value"]):
                 raise ValueError("its rows are not those that were written")
-            for name, expected in about["files"].items() if files and where else ():
-                if _sha256(folder / name) != expected:
-                    raise ValueError(f"{name} is not what was written")
-            return Result(rows, about["value"], where, about["manifest"], spec.id)
+            if files and folder:
+                _check_files(folder, about["files"])
+            return Result(rows, about["value"], folder, {**about["manifest"]}, spec.id)
         except _UNREADABLE as error:
-            raise DamagedRun(f"{archive or folder} is damaged ({str(error) or type(error).__name__})") from None
+            raise DamagedRun(f"{where} is damaged ({str(error) or type(error).__name__})") from None
+
+    def _where(self, spec: RunSpec) -> Path:
+        """What is read of a run: its folder, or its kept rows where there is no whole folder."""
+        archive = self.archive(spec)
+        return archive if archive and not self.has(spec, files=True) else self.folder(spec)
+
+    def leftover(self, spec: RunSpec) -> Path | None:
+        """Whatever stands in the place of a run that is not there, such as a folder without its manifest."""
+        folder = self.folder(spec)
+        return folder if os.path.lexists(folder) and not self.has(spec, files=True) else None
 
     def set_aside(self, spec: RunSpec) -> None:
-        """Rename what is there of a damaged run, so that it is computed again and can still be looked at."""
-        folder, archive = self.folder(spec), self.archive(spec)
-        damaged = folder if folder.exists() else archive
-        if damaged is None:
-            return
-        names = (damaged.with_name(f"{damaged.name}.damaged-{number}") for number in count(1))
-        try:
-            damaged.replace(next(name for name in names if not name.exists()))
-        except OSError as error:
-            raise StoreError(f"{damaged} is damaged and cannot be set aside ({error.strerror}): remove it") from None
+        """Rename what would be read of a damaged run, so that it is computed again and can still be looked at."""
+        _rename(self._where(spec))
 
     def keep(self, spec: RunSpec) -> bool:
         """Put rows and value of a complete run into ``kept``, where they can be committed; false if they are there already."""
@@ -103,8 +105,33 @@ class Store:
             return False
         rows = self.read(spec).rows
         about = json.loads((self.folder(spec) / _ABOUT).read_text(encoding="utf-8"))
-        write_archive(self.kept / spec.stage.name / f"{spec.id}.json.gz", {**about, "files": {}}, rows)
+        try:
+            write_archive(self.kept / spec.stage.name / f"{spec.id}.json.gz", {**about, "files": {}}, rows)
+        except OSError as error:
+            raise StoreError(f"{self.kept} cannot be written ({error.strerror}): make room, or make it writable") from None
         return True
+
+    def free(self, spec: RunSpec) -> bool:
+        """Whether nobody computes this run just now."""
+        return not os.path.lexists(self._lock(spec)) or free(self._lock(spec))
+
+    @contextmanager
+    def locked(self, spec: RunSpec, waiting: Callable[[], None] = lambda: None) -> Generator[None]:
+        """Keep others from computing this run meanwhile; ``waiting`` is called if one of them does, and is waited for."""
+        self.check_writable()
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self._lock(spec), waiting))
+            except OSError as error:
+                raise StoreError(f"{self._lock(spec)} cannot be locked ({error.strerror}): set MECHLIB_RUNS to another folder") from None
+            yield
+            if self.has(spec, files=True):
+                # Whoever waits for this very file finds the run complete, too: nobody needs the lock any more.
+                with suppress(OSError):
+                    self._lock(spec).unlink(missing_ok=True)
+
+    def _lock(self, spec: RunSpec) -> Path:
+        return self.root / f".lock-{spec.id}"
 
     def check_writable(self) -> None:
         """Raise :class:`StoreError` before any work if results could not be kept."""
@@ -127,12 +154,13 @@ class Store:
             if (scratch / _ABOUT).is_file():
                 target = self.folder(spec)
                 target.parent.mkdir(exist_ok=True)
-                if target.exists() and not (target / _ABOUT).is_file():
-                    self.set_aside(spec)
-                if not target.exists():
+                if left := self.leftover(spec):
+                    _rename(left)
+                if not os.path.lexists(target):
                     scratch.replace(target)
         except OSError as error:
-            raise StoreError(f"{self.root}: {error.strerror or error}; finished runs are untouched") from error
+            place = error.filename or self.root
+            raise StoreError(f"{place}: {error.strerror or error}; finished runs are untouched, the same command goes on") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -162,6 +190,24 @@ def about_run(
     """What is written beside the rows: what was asked, the value, how it was computed, and digests to check them by."""
     return {"id": spec.id, "label": spec.label, "asked": spec.to_json(), "rows": len(rows), "value": dict(value), "manifest": dict(how),
             "digest": rows_digest(rows, value), "files": dict(files)}  # fmt: skip
+
+
+def _check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Raise ``ValueError`` if what lies beside the rows is not what was written."""
+    there = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {_ROWS, _ABOUT}
+    for name in sorted(there ^ files.keys()):
+        raise ValueError(f"{name} is missing or does not belong there")
+    for name, expected in files.items():
+        if _sha256(folder / name) != expected:
+            raise ValueError(f"{name} is not what was written")
+
+
+def _rename(damaged: Path) -> None:
+    names = (damaged.with_name(f"{damaged.name}.damaged-{number}") for number in count(1))
+    try:
+        damaged.rename(next(name for name in names if not os.path.lexists(name)))
+    except OSError as error:
+        raise StoreError(f"{damaged} is damaged and cannot be set aside ({error.strerror}): remove it") from None
 
 
 def write_archive(path: Path, about: Mapping[str, Any], rows: Any) -> None:

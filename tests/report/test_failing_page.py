@@ -1,11 +1,13 @@
 """A page that fails: the executed page of before stays, the partial one is kept aside, and the reason is one line."""
 
+import errno
 import json
 
 import pytest
+from jupyter_client.kernelspec import NoSuchKernel
 from small_book import one_page, tree
 
-from mechlib.report import execute
+from mechlib.report import execute, notebooks
 from mechlib.report.notebooks import PageError
 
 GOOD = "# %%\nprint('one')\n\n# %%\n'two'\n"
@@ -59,6 +61,24 @@ def test_a_kernel_that_is_killed_is_said(run, tmp_path):
     with pytest.raises(PageError) as caught:
         run(BAD.format("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
     assert "kernel died" in str(caught.value)
+    assert tree(tmp_path / "book" / "results") == {}
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (RuntimeError("Kernel didn't respond in 300 seconds"), "did not answer within 300 s"),
+    (RuntimeError("Kernel died before replying to kernel_info"), "died before it answered"),
+    (RuntimeError(""), "did not start"),
+    (NoSuchKernel("python3"), "install ipykernel"),
+    (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+])  # fmt: skip
+def test_a_kernel_that_does_not_start_is_one_line(run, tmp_path, monkeypatch, error, words):
+    def start(*_, **__):
+        raise error
+
+    monkeypatch.setattr(notebooks.papermill, "execute_notebook", start)
+    with pytest.raises(PageError) as caught:
+        run(GOOD)
+    assert str(caught.value).startswith("01_page: ") and words in str(caught.value) and "\n" not in str(caught.value)
     assert tree(tmp_path / "book" / "results") == {}
 
 

@@ -91,7 +91,7 @@ def killed(tmp_path_factory):
 
 def test_the_kill_left_complete_runs_and_one_scratch_folder(killed):
     assert len(killed.complete) == BEFORE_THE_KILL
-    assert sum(name.startswith(".") for name in killed.left) == 1
+    assert sum(name.startswith(".scratch") for name in killed.left) == 1
 
 
 def test_what_was_complete_is_not_computed_again(killed):
