@@ -29,7 +29,7 @@ def void_formats(rows: Rows) -> list[str]:
     """Formats in which the unedited model is not clearly above chance on the very facts that are edited."""
     unedited = [row for row in rows if row["localization"] == "unedited" and row["group"] == "forget"]
     table = aggregate(unedited, ["format"], "correct").to_dict("records")
-    return [row["format"] for row in table if at_chance(row["share"] * row["n"], row["n"], n_options=4)]
+    return [row["format"] for row in table if at_chance(Interval(row["share"], row["low"], row["high"]), n_options=4)]
 
 
 def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:
