@@ -159,7 +159,7 @@ page.number("asked", len({row["subject"] for row in depth}))
 figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the loss").show()
 
 # %% tags=["remove-input"]
-tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores, ["localization"], "erased", "sets")}), ["localization"], "measure"), index=True)
+tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores, ["localization"], "erased", "number")}), ["localization"], "measure"), index=True)
 
 # %% [markdown]
 # *Above, by layer, with gaps where it is void; below, one number a fact, over layers weighted by what corruption takes there, then averaged (95 %, bootstrap over

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, Literal
 
 import pandas as pd
 
-from mechlib.stats import Interval, Values, paired_difference, wilson
+from mechlib.stats import ENOUGH_SETS, Interval, Values, clustered, crossed, share
 
 Rows = Sequence[Mapping[str, Any]]
-Over = Literal["facts", "sets"]
+Kind = Literal["share", "number"]
 # What tells facts apart: the subject where each is in one fact of the rows, else the relation, too.
 SUBJECT = ("subject",)
 FACT = ("subject", "relation")
@@ -40,29 +41,34 @@ def mean_over_sets(values: Values) -> float:
     return fmean(fmean(facts) for facts in values.values())
 
 
-def average(rows: Rows, outcome: str, over: Over = "facts", fact: Sequence[str] = SUBJECT) -> tuple[Interval, int]:
-    """Mean of an outcome with its 95 % interval, and over how many facts.
+def average(rows: Rows, outcome: str, kind: Kind = "share", fact: Sequence[str] = SUBJECT) -> tuple[Interval, int]:
+    """Mean of an outcome with its 95 % interval, and over how many different facts.
 
-    ``facts``: mean over facts, one of several forget sets counting once, with Wilson's interval; for
-    shares. ``sets``: :func:`mean_over_sets`, with a bootstrap over forget sets and then facts; for any
-    number. Without rows the former is unknown, the latter raises ``ValueError``.
+    The forget set is the unit, as its facts share one edit: see :func:`mechlib.stats.share` and, for a
+    ``number`` without bounds, :func:`mechlib.stats.clustered`. Where every set meets the same facts or texts,
+    these are :func:`mechlib.stats.crossed` with the sets. With fewer than ``ENOUGH_SETS`` sets the
+    interval is over facts, and one of several sets counts once. Without rows a share is unknown;
+    a number raises ``ValueError``.
     """
-    if over == "facts":
-        facts = _facts(rows, outcome, fact, ())
-        return wilson(sum(facts), len(facts)), len(facts)
-    values = fact_values(rows, outcome, fact)
-    zeros = {number: [0.0] * len(facts) for number, facts in values.items()}
-    return paired_difference(values, zeros), sum(map(len, values.values()))
+    values, facts = fact_values(rows, outcome, fact), _facts(rows, outcome, fact, ())
+    if len(values) < ENOUGH_SETS:
+        pooled = {0: facts}
+        return share(pooled) if kind == "share" else clustered(pooled), len(facts)
+    if len(facts) > 1 and all(len(own) == len(facts) for own in values.values()):
+        found = crossed(values)
+        bounded = replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
+        return bounded if kind == "share" else found, len(facts)
+    return share(values) if kind == "share" else clustered(values), len(facts)
 
 
-def aggregate(rows: Rows, by: Sequence[str], outcome: str, over: Over = "facts", fact: Sequence[str] = SUBJECT) -> pd.DataFrame:
+def aggregate(rows: Rows, by: Sequence[str], outcome: str, kind: Kind = "share", fact: Sequence[str] = SUBJECT) -> pd.DataFrame:
     """:func:`average` of each group of rows: columns ``by``, ``n`` (facts), ``share`` (the mean), ``low``, ``high``.
 
     Groups come in the order of the rows. Rows without the outcome (``None``) are left out.
     """
     records: list[dict[str, Any]] = []
     for names, own in grouped([row for row in rows if row[outcome] is not None], by).items():
-        found, n = average(own, outcome, over, fact)
+        found, n = average(own, outcome, kind, fact)
         records.append({**dict(zip(by, names, strict=True)), "n": n, "share": found.estimate, "low": found.low, "high": found.high})
     return pd.DataFrame(records, columns=[*by, "n", "share", "low", "high"])
 

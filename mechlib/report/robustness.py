@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.report.aggregation import FACT, Rows, aggregate, fact_values, grouped, mean_over_sets
+from mechlib.report.aggregation import FACT, Rows, aggregate, average, fact_values, grouped, mean_over_sets
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
 from mechlib.report.tables import chance, label
-from mechlib.stats import Interval, leak_at_k, recovery, wilson
+from mechlib.stats import Interval, leak_at_k, recovery
 
 # The setting of answers before an attack, as mechlib.runs.stages.attack writes it (whose import would bring every stage along).
 BEFORE = "none"
@@ -43,9 +43,10 @@ def settings_table(settings: Sequence[tuple[str, Any]]) -> pd.DataFrame:
 def outcomes(rows: Rows) -> pd.DataFrame:
     """Shares of true answers: one line for each localization, attack, null, setting and step, in the order of the rows.
 
-    ``null`` is ``""`` for the attack itself. ``forget`` comes with its Wilson interval (``low``,
-    ``high``) over ``n_facts`` facts of ``n_sets`` sets and with ``edited``, the share of edit targets
-    among them; ``relearned``, ``maintain`` and ``unknown`` are the other groups (NaN without facts);
+    ``null`` is ``""`` for the attack itself. ``forget`` comes with the interval of
+    :func:`mechlib.report.aggregation.average` (``low``, ``high``), over ``n_facts`` facts of ``n_sets``
+    sets, and with ``edited``, the share of edit targets among them; ``relearned``, ``maintain`` and
+    ``unknown`` are the other groups (NaN without facts);
     ``before`` and ``before_maintain`` are what ``forget`` and ``maintain`` were before the attack.
     ``void``: maintain accuracy fell below ``KEPT`` of that, or was not above chance before.
     """
@@ -55,8 +56,7 @@ def outcomes(rows: Rows) -> pd.DataFrame:
         tested = fact_values(groups["forget"], "correct", FACT)
         edited = mean_over_sets(fact_values(groups["forget"], "edited", FACT))
         shares = {group: mean_over_sets(fact_values(groups[group], "correct", FACT)) if group in groups else math.nan for group in GROUPS}
-        n_facts = sum(map(len, tested.values()))
-        found = wilson(shares["forget"] * n_facts, n_facts)
+        n_facts, (found, _) = sum(map(len, tested.values())), average(groups["forget"], "correct", fact=FACT)
         records.append({**dict(zip(_ATTACK, names, strict=True)), **shares, "edited": edited, "n_sets": len(tested), "n_facts": n_facts,
                         "low": found.low, "high": found.high})  # fmt: skip
     table = pd.DataFrame(records)
@@ -193,7 +193,7 @@ def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFram
 
 
 def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
-    """Probability that the true answer is among this many samples of the unattacked model, averaged over facts, with a bootstrap interval.
+    """Probability that the true answer is among this many samples of the unattacked model, averaged over facts, with its interval.
 
     One line for each localization, group (``forget``, ``unknown``) and number of samples: columns
     ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.
@@ -202,7 +202,7 @@ def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
     # A softmax in single precision can pass 1 in its last digit.
     leaked = [{**row, "samples": count, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)}
               for count in samples for row in before]  # fmt: skip
-    return aggregate(leaked, ["localization", "group", "samples"], "leaked", "sets", FACT)
+    return aggregate(leaked, ["localization", "group", "samples"], "leaked", fact=FACT)
 
 
 def published_setting(table: pd.DataFrame) -> Setting:

@@ -12,6 +12,7 @@ from mechlib.report.aggregation import Rows, aggregate
 from mechlib.report.audits import Measure, measured, outcome_shares
 from mechlib.report.summaries import Edits
 from mechlib.report.tables import label
+from mechlib.stats import Interval
 
 
 def side_effect_rows(rows: Rows, name: str) -> list[Mapping[str, Any]]:
@@ -25,8 +26,8 @@ def text_damage(rows: Rows) -> pd.DataFrame:
     tables: dict[str, pd.DataFrame] = {}
     for source in dict.fromkeys(row["source"] for row in rows):
         own = [row for row in changes if row["source"] == source]
-        tables[f"loss change, {source}"] = aggregate(own, ["localization"], "change", "sets", ["text"])
-        tables[f"divergence, {source}"] = aggregate(own, ["localization"], "divergence", "sets", ["text"])
+        tables[f"loss change, {source}"] = aggregate(own, ["localization"], "change", "number", ["text"])
+        tables[f"divergence, {source}"] = aggregate(own, ["localization"], "divergence", "number", ["text"])
     return measured(tables)
 
 
@@ -34,7 +35,7 @@ def text_table(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`text_damage` for readers, to a thousandth of a nat."""
     cells: dict[str, dict[str, str]] = {}
     for line in table.to_dict("records"):
-        interval = f"{line['share']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
+        interval = Interval(line["share"], line["low"], line["high"]).text(3)
         cells.setdefault(label(line["localization"]), {})[line["measure"]] = interval
     return pd.DataFrame.from_dict(cells, orient="index")
 
@@ -63,13 +64,13 @@ def facts_kept(maintain: Rows, others: Rows) -> pd.DataFrame:
 def backwards(rows: Rows) -> pd.DataFrame:
     """Reverse prompts: AUC of the true answer and of the edit target by localization, wordings averaged within a fact."""
     own, outcomes = side_effect_rows(rows, "reverse"), {"true answer": "auc", "edit target": "target_auc"}
-    return measured({name: aggregate(own, ["localization"], outcome, "sets") for name, outcome in outcomes.items()})
+    return measured({name: aggregate(own, ["localization"], outcome, "number") for name, outcome in outcomes.items()})
 
 
 def known_backwards(rows: Rows) -> bool:
     """Whether the unedited model's AUC for the true answer is above chance; if it is not, there is nothing to lose backwards."""
     unedited = [row for row in side_effect_rows(rows, "reverse") if row["localization"] == "unedited"]
-    table = aggregate(unedited, ["localization"], "auc", "sets")
+    table = aggregate(unedited, ["localization"], "auc", "number")
     return bool((table.low > 0.5).any())
 
 

@@ -29,7 +29,7 @@ def leading(localizations: Sequence[str]) -> str:
 def void_formats(rows: Rows) -> list[str]:
     """Formats in which the unedited model is not clearly above chance on the very facts that are edited: what every verdict goes by."""
     table = unedited_answers(rows).to_dict("records")
-    return [row["format"] for row in table if at_chance(row["share"] * row["n"], row["n"], chance(rows))]
+    return [row["format"] for row in table if at_chance(Interval(row["share"], row["low"], row["high"]), chance(rows))]
 
 
 def unedited_answers(rows: Rows) -> pd.DataFrame:

@@ -10,11 +10,10 @@ import pandas as pd
 from mechlib.report.aggregation import FACT, Rows, fact_values
 from mechlib.report.robustness import UNEDITED, Setting, arm_values, before_and_after, outcomes_of_attack, setting_name
 from mechlib.report.tables import label, leading
-from mechlib.stats import Comparison, Values, compare, holm_adjusted
-from mechlib.stats.comparison import SIGNIFICANT, Better
+from mechlib.stats import Better, Comparison, Values, compare, holm_adjusted
 
 # Columns of :func:`in_words`.
-IN_WORDS = ("difference", "forget sets", "p", "p (Holm)")
+IN_WORDS = ("difference", "forget sets", "least p", "p", "p (Holm)")
 
 
 @dataclass(frozen=True)
@@ -32,22 +31,21 @@ class Duel:
 
 
 def in_words(found: Comparison) -> tuple[str | int, ...]:
-    """A comparison for readers: difference with its interval, forget sets, p, Holm's p; "none" with too few sets."""
-    return str(found.difference), found.n_sets, *("none" if p is None else f"{p:.3f}" for p in (found.p, found.adjusted))
+    """A comparison for readers: difference with its interval, forget sets, the least p possible, p, Holm's p; "none" with too few sets."""
+    return str(found.difference), found.n_sets, *("none" if p is None else f"{p:.3f}" for p in (found.least, found.p, found.adjusted))
 
 
 def judged(duels: Sequence[Duel], first: str, better: Better, void: bool = False) -> pd.DataFrame:
     """One line a duel: the paired difference, exact sign-flip p, Holm's over all of them, verdict. A void one counts in the family.
 
     Columns: ``asked`` (where there are several), "... minus" (the other), "difference", "forget sets",
-    "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference". Where
-    there are so many lines that not even unanimous sets could support one, what is undecided is "undecidable".
+    "least p", "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference".
     ``void``: the unedited model cannot answer in the format that edits are trained on, so that no line has a verdict.
     """
     found = holm_adjusted({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
     columns = ["asked", f"{label(first)} minus", *IN_WORDS, "verdict"]
     lines = [
-        (duel.asked, label(duel.other), *in_words(one), "void" if void else _verdict(duel, one, len(duels)))
+        (duel.asked, label(duel.other), *in_words(one), "void" if void or duel.void else one.verdict)
         for duel, one in zip(duels, found.values(), strict=True)
     ]
     table = pd.DataFrame(lines, columns=columns)
@@ -83,11 +81,3 @@ def _edits(rows: Rows) -> list[str]:
 def _duels(asked: str, arms: Mapping[str, Values], broken: Set[str] = frozenset()) -> list[Duel]:
     first = leading(list(arms))
     return [Duel(asked, key, arms[first], arms[key], bool(broken & {first, key})) for key in arms if key != first]
-
-
-def _verdict(duel: Duel, found: Comparison, n_lines: int) -> str:
-    if duel.void:
-        return "void"
-    # The smallest p of a sign-flip test is 2 / 2^sets, and Holm's rule multiplies the smallest of a family by all its lines.
-    least = n_lines * 2.0 ** (1 - found.n_sets)
-    return "undecidable" if found.verdict == "undecided" and least > SIGNIFICANT else found.verdict

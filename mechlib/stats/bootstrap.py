@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from mechlib.stats.interval import Interval
-
 DRAWS = 10_000
 # One number a fact, by forget set; seeds, formats and rotations are averaged before.
 Values = Mapping[int, Sequence[float]]
@@ -49,16 +47,3 @@ def redrawn(
         picks = generator.integers(len(facts), size=(int(here.sum()), len(facts)))
         means[here] = facts[picks].mean(axis=1)
     return means.mean(axis=1)
-
-
-def paired_difference(first: Values, second: Values, seed: int = 0, draws: int = DRAWS, level: float = 0.95) -> Interval:
-    """Mean of ``first - second`` over facts, with a percentile interval that resamples forget sets and then the facts of each.
-
-    Both give, for each forget set, one value a fact in the same order. Raises ``ValueError`` as
-    :func:`stacked` does.
-    """
-    gaps = [arms[:, :1] - arms[:, 1:] for arms in stacked(first, second)]
-    generator = np.random.default_rng(seed)
-    means = redrawn(gaps, generator.integers(len(gaps), size=(draws, len(gaps))), generator)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(overall(gaps)[0]), float(low), float(high), level)

@@ -4,12 +4,12 @@ import math
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from mechlib.report.aggregation import FACT, aggregate, average, fact_values, mean_over_sets
-from mechlib.stats import paired_difference
+from mechlib.stats import clustered, crossed, share
 
 
 def row(key="given", forget_set=0, subject="A", relation="sport", **more):
@@ -48,24 +48,37 @@ def test_values_are_those_of_pandas_by_forget_set(rows, within):
     assert mean_over_sets(values) == pytest.approx(means.groupby(level="forget_set").mean().mean())
 
 
-@settings(max_examples=5)
 @given(ROWS)
-def test_means_over_sets_have_the_interval_of_a_difference_to_zero(rows):
+def test_with_few_sets_a_number_has_an_interval_over_facts(rows):
     own = [one for one in rows if one["localization"] == rows[0]["localization"]]
-    values = fact_values(own, "x")
-    found, n = average(own, "x", "sets")
-    assert found == paired_difference(values, {number: [0.0] * len(facts) for number, facts in values.items()})
-    assert n == sum(map(len, values.values()))
-    first = aggregate(rows, ["localization"], "x", "sets").iloc[0]
+    found, n = average(own, "x", "number")
+    facts = pd.DataFrame(own).astype({"x": float}).groupby("subject").x.mean()
+    assert (found, n) == (clustered({0: facts.tolist()}), len(facts))
+    first = aggregate(rows, ["localization"], "x", "number").iloc[0]
     assert first[["share", "low", "high"]].tolist() == [found.estimate, found.low, found.high]
+
+
+def test_with_enough_sets_the_set_is_the_unit():
+    rows = [row(forget_set=number, subject=f"{number} {name}", x=float(number < 2)) for number in range(8) for name in "ABCD"]
+    found, n = average(rows, "x")
+    assert (found, n) == (share({number: [float(number < 2)] * 4 for number in range(8)}), 32)
+    assert average(rows, "x", "number")[0] == clustered({number: [float(number < 2)] * 4 for number in range(8)})
+
+
+def test_what_every_set_meets_is_crossed_with_the_sets():
+    """The same four texts after eight edits: four texts, not thirty-two."""
+    rows = [row(forget_set=number, text=text, x=float(text)) for number in range(8) for text in range(4)]
+    found, n = average(rows, "x", "number", ["text"])
+    assert (found, n) == (crossed({number: [0.0, 1.0, 2.0, 3.0] for number in range(8)}), 4)
+    assert found.high - found.low > 3
+    # A share has bounds.
+    assert average([{**one, "x": one["x"] / 3} for one in rows], "x", fact=["text"])[0].low == 0.0
 
 
 def test_a_fact_counts_once_whatever_its_sets_seeds_and_rotations():
     rows = [row(subject="A", forget_set=number, x=number == 0) for number in range(4)] + [row(subject="B", x=True)]
     found, n = average(rows, "x")
     assert (found.estimate, n) == (0.625, 2)
-    # Set 0: A and B, both right. Sets 1 to 3: A, wrong.
-    assert average(rows, "x", "sets")[0].estimate == 0.25
 
 
 def test_formats_count_equally_whatever_their_rotations():
@@ -101,4 +114,4 @@ def test_a_share_of_nothing_is_unknown():
     assert (math.isnan(found.estimate), found.low, found.high, n) == (True, 0.0, 1.0, 0)
     assert aggregate([], ["localization"], "x").columns.tolist() == ["localization", "n", "share", "low", "high"]
     with pytest.raises(ValueError, match="no forget set"):
-        average([], "x", "sets")
+        average([], "x", "number")

@@ -6,7 +6,7 @@ from mechlib.report.summaries import edit_summary
 
 
 def row(subject, form="one_shot", group="forget", key="fact_lookup", **outcomes):
-    where = {"localization": key, "relation": "sport", "subject": subject, "format": form, "group": group}
+    where = {"localization": key, "forget_set": 0, "relation": "sport", "subject": subject, "format": form, "group": group}
     return {**where, "edited": False, "correct": False, **outcomes}
 
 

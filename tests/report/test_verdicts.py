@@ -25,7 +25,7 @@ def test_a_verdict_needs_enough_forget_sets():
 def test_verdicts_are_of_one_family():
     """Eight sets that all agree: p is 2 / 2^8, twice that by Holm's rule over two lines."""
     table = verdicts.verdicts(family(8), [HARD])
-    assert table.columns.tolist() == ["Fact lookup minus", "difference", "forget sets", "p", "p (Holm)", "verdict"]
+    assert table.columns.tolist() == ["Fact lookup minus", "difference", "forget sets", "least p", "p", "p (Holm)", "verdict"]
     assert table["Fact lookup minus"].tolist() == ["Random MLPs", "All MLPs"]
     assert table.verdict.tolist() == ["supported", "equivalent"]
     assert table.p.tolist() == ["0.008", "1.000"]
@@ -77,7 +77,8 @@ def test_formats_are_judged_by_the_same_rule():
             for forget_set in range(7) for number in range(4)]  # fmt: skip
     table = verdicts.format_verdicts(rows, ["cloze", "question"])
     assert table.to_dict("records") == [
-        {"Fact lookup minus": "Random MLPs", "difference": "-0.50 [-0.50, -0.50]", "forget sets": 7, "p": "0.016", "p (Holm)": "0.016",
+        {"Fact lookup minus": "Random MLPs", "difference": "-0.50 [-0.50, -0.50]", "forget sets": 7, "least p": "0.016",
+             "p": "0.016", "p (Holm)": "0.016",
          "verdict": "supported"}
     ]  # fmt: skip
     assert verdicts.format_verdicts(rows, []).empty

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from mechlib.stats import ENOUGH_SETS, holm, leak_at_k, sign_flip
+from mechlib.stats import ENOUGH_SETS, holm, leak_at_k, least_p, set_interval, sign_flip
 
 tenths = st.lists(st.integers(-20, 20), min_size=ENOUGH_SETS, max_size=9)
 shares = st.floats(0, 1)
@@ -56,6 +56,64 @@ def test_sign_flip_knows_no_order_no_direction_and_no_unit(gaps, generator, unit
     p = sign_flip(gaps)
     assert sign_flip(generator.sample(gaps, len(gaps))) == sign_flip([-gap for gap in gaps]) == sign_flip([unit * gap for gap in gaps]) == p
     assert 2 / 2 ** len(gaps) <= p <= 1
+
+
+def test_above_twenty_sets_flips_are_drawn_and_the_test_stays_valid():
+    """24 gaps all one way: only the flip observed is as large, unless a drawn one flips none or all. The same each time."""
+    gaps = [1.0 + 0.01 * number for number in range(24)]
+    assert 2**-20 <= sign_flip(gaps) <= 4 * 2**-20
+    draw = np.random.default_rng(5)
+    mixed = draw.normal(0.3, 1, 22).tolist()
+    exact = permutation_test((mixed,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", vectorized=True,
+                             n_resamples=200_000, rng=draw)  # fmt: skip
+    assert sign_flip(mixed) == pytest.approx(exact.pvalue, abs=0.005)
+    assert sign_flip(mixed) == sign_flip(mixed)
+
+
+def test_gaps_of_zero_raise_the_smallest_p_that_can_be_reached():
+    assert least_p([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]) == 2 / 64 == sign_flip([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert least_p([0.0, 0.2, 0.0, -0.4, 0.5, 0.6, 0.1, 0.1]) == 2 / 64
+    assert least_p([0.0, 1, 1, 1, 1, 1]) == sign_flip([0.0, 1, 1, 1, 1, 1]) == 4 / 64
+    assert least_p([0.0] * 8) == sign_flip([0.0] * 8) == 1.0
+
+
+@given(tenths)
+def test_no_signs_of_the_same_gaps_give_less_than_the_smallest_p(gaps):
+    assert least_p(gaps) == min(1.0, sign_flip([abs(gap) for gap in gaps])) <= sign_flip(gaps)
+
+
+def test_the_interval_holds_the_shifts_that_the_test_does_not_reject():
+    """Just within an end the test accepts the shift at 5 %, just beyond it does not: for six to eleven sets."""
+    draw = np.random.default_rng(2)
+    for size, level in product((6, 7, 8, 11), (0.90, 0.95)):
+        gaps = draw.normal(0.2, 1, size)
+        found = set_interval(gaps.tolist(), level)
+        assert found.estimate == pytest.approx(gaps.mean())
+        assert found.low < found.estimate < found.high
+        for end, inside in ((found.low, 1), (found.high, -1)):
+            assert sign_flip((gaps - end - 1e-9 * inside).tolist()) > 1 - level + 1e-12
+            assert sign_flip((gaps - end + 1e-9 * inside).tolist()) <= 1 - level + 1e-12
+
+
+def test_of_six_sets_the_interval_reaches_from_the_smallest_to_the_largest():
+    gaps = [0.3, -0.1, 0.2, 0.5, 0.4, 0.1]
+    assert (set_interval(gaps).low, set_interval(gaps).high) == pytest.approx((-0.1, 0.5))
+    # At 90 % three of 64 subset means are left out at each end: -.1, .0 (-.1 and .1), and .05 (-.1 and .2).
+    assert set_interval(gaps, 0.90).low == pytest.approx(0.05)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """600 studies of 8 sets that spread by .1 around .1: 95 % of them, give or take three standard errors."""
+    draw = np.random.default_rng(0)
+    held = [found.low <= 0.1 <= found.high for found in (set_interval(draw.normal(0.1, 0.1, 8).tolist()) for _ in range(600))]
+    assert abs(np.mean(held) - 0.95) <= 3 * math.sqrt(0.05 * 0.95 / 600)
+
+
+def test_an_interval_needs_enough_sets_and_numbers():
+    with pytest.raises(ValueError, match="5 forget sets are fewer than 6"):
+        set_interval([1.0] * 5)
+    with pytest.raises(ValueError, match="not a finite number"):
+        set_interval([1.0] * 6 + [math.nan])
 
 
 def test_no_p_value_is_given_from_few_sets_or_from_no_numbers():
