@@ -63,14 +63,19 @@ def _is_read(path: Path) -> bool:
 def load(spec: ModelSpec, device: torch.device | None = None, say: Callable[[str], None] = lambda _: None) -> LanguageModel:
     """Load weights and tokenizer in the spec's dtype; raises :class:`ModelError` with one clear line."""
     identity, location = fingerprint(spec), prepare(spec, say)
-    # The very commit: a branch may have moved since, and what is on the disk needs no hub.
-    commit = {"revision": identity} if spec.source == "hub" else {}
 
-    def read() -> tuple[Any, Any]:
-        network = read_network(location, dtype=getattr(torch, spec.dtype), use_safetensors=True, **commit)
-        return network, read_tokenizer(location, network.get_input_embeddings().num_embeddings, **commit)
+    def read(**options: Any) -> tuple[Any, Any]:
+        network = read_network(location, dtype=getattr(torch, spec.dtype), use_safetensors=True, **options)
+        return network, read_tokenizer(location, network.get_input_embeddings().num_embeddings, **options)
 
-    network, tokenizer = _from_hub(spec, read)
+    def read_commit() -> tuple[Any, Any]:
+        # The very commit: a branch may have moved since. What is on the disk needs no hub, which may not answer.
+        try:
+            return read(revision=identity, local_files_only=True)
+        except Exception:  # not all of it is on the disk
+            return read(revision=identity)
+
+    network, tokenizer = _from_hub(spec, read_commit if spec.source == "hub" else read)
     return wrap(network.to(device or default_device()), tokenizer, spec, identity)
 
 

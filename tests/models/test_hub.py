@@ -55,7 +55,7 @@ def test_a_revision_on_the_disk_needs_no_hub(cache, revision, commit):
 
 
 def test_a_hub_that_does_not_answer_is_not_needed_either(cache):
-    assert run(cache, "somebody/tiny") == f"{SECOND} {SECOND} 2.0 True"
+    assert run(cache, f"somebody/tiny@{FIRST}") == f"{FIRST} {FIRST} 1.0 True"
 
 
 @pytest.mark.parametrize("model", ["somebody/tiny@v9", "somebody/other", "meta-lama/Meta-Llama-3-8B"])
