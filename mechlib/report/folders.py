@@ -13,22 +13,23 @@ from mechlib.report.parameters import Page, same
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.spec import digest
 from mechlib.runs.study import Study
+from mechlib.runs.tasks import TASKS
+from mechlib.runs.usual import as_usual
 
 Values = Mapping[str, Any]
-# Of a profile's sizes, what its pages leave to it.
-_SIZES = {"STEPS": "steps", "SEEDS": "n_seeds", "LOCALIZATIONS": "localizations"}
 _LONGEST = 60
 
 
 def changed(page: Page, values: Values) -> dict[str, Any]:
-    """The parameters of a page that are neither as usual nor what the profile says anyway; model and profile are not among them."""
+    """The parameters of a page that are neither as usual nor what profile and task say anyway; model and profile are not among them."""
     defaults = {field.name.upper(): field.default for field in fields(Study)}
+    profile, tasks = values.get("PROFILE"), page.tasks or (values.get("TASK", defaults["TASK"]),)
+    known = profile in tuple(PROFILES) and all(task in tuple(TASKS) for task in tasks)
     found: dict[str, Any] = {}
     for name, value in values.items():
         own = page.parameters[name]
         usual = own if name in (*page.own, *page.fixed) else defaults.get(name, own)
-        profile = PROFILES.get(values.get("PROFILE", ""))
-        spoken = usual is None and name in _SIZES and profile is not None and same(value, getattr(profile, _SIZES[name]))
+        spoken = usual is None and known and all(as_usual(name.lower(), value, str(profile), task) for task in tasks)
         if name not in ("MODEL", "PROFILE") and not same(value, usual) and not spoken:
             found[name] = value
     return found

@@ -23,6 +23,7 @@ from mechlib.report.folders import written
 from mechlib.report.provenance import provenance
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
+from mechlib.runs.usual import as_usual
 from mechlib.stats import ENOUGH_SETS
 
 
@@ -97,10 +98,11 @@ class OpenPage:
     @property
     def other_than_usual(self) -> dict[str, Any]:
         """The parameters of the page whose value is neither the default nor what the profile says."""
-        usual = Study(model=self.study.model, profile=self.study.profile, task=self.study.task)
+        about = {"profile": self.study.profile, "task": self.study.task}
+        usual = Study(model=self.study.model, **about)
         shown = {name: getattr(self.study, name.lower()) for name in self.parameters if name not in ("MODEL", "PROFILE", "TASK")}
         return {name: dict(value) if name.lower() in ATTACKS else value for name, value in shown.items()
-                if value != getattr(usual, name.lower())}  # fmt: skip
+                if value != getattr(usual, name.lower()) and not as_usual(name.lower(), value, **about)}  # fmt: skip
 
     def provenance(self, *needs: str) -> Any:
         """The runs behind the page, by stage: how many, how long they took, and on what they were computed."""

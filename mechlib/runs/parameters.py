@@ -19,6 +19,7 @@ from mechlib.models.recognize import Dtype
 from mechlib.runs import checks
 from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.tasks import SPORTS, TASKS, Task
+from mechlib.runs.usual import usual
 
 RULES, PRECISIONS, OPTIMIZERS = get_args(Rule), get_args(Precision), get_args(Optimizer)
 # Parameters that name a file, with its endings where they may name a data set of a hub instead.
@@ -97,20 +98,17 @@ class Parameters(_AttackParameters):
                 raise checks.ParameterError(str(error)) from None
             checks.like(name.upper(), dict(found), ATTACKS[name].settings["full"])
             object.__setattr__(self, name, found)
-        wanted = PROFILES[self.profile].localizations if self.localizations is None else self.localizations
+        wanted = usual(self.profile, self.task)["localizations"] if self.localizations is None else self.localizations
         chosen = checks.choices("LOCALIZATIONS", wanted, (*valid_keys(wanted), *added))
         object.__setattr__(self, "localizations", tuple(dict.fromkeys((*chosen, *added))))
         self._check_formats()
 
     def _check_formats(self) -> None:
         """Replace formats that are not given by the task's own."""
-        task = self.kind
-        for name, default in (("known_format", task.domain.known_format), ("edit_format", task.domain.edit_format)):
+        default, possible = usual(self.profile, self.task), self.kind.possible_formats
+        for name, check in (("known_format", checks.choice), ("edit_format", checks.choice), ("formats", checks.choices)):
             value = getattr(self, name)
-            object.__setattr__(self, name, checks.choice(name.upper(), default if value is None else value, task.possible_formats))
-        usual = PROFILES[self.profile].formats
-        given = tuple(form for form in task.domain.formats if form in usual) if self.formats is None else self.formats
-        object.__setattr__(self, "formats", checks.choices("FORMATS", given, task.possible_formats))
+            object.__setattr__(self, name, check(name.upper(), default[name] if value is None else value, possible))
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -141,16 +139,13 @@ class Parameters(_AttackParameters):
     @cached_property
     def size(self) -> Profile:
         """The profile with the page's own sizes in place; no more forget sets than a task has answers to forget, and one if it is large."""
-        base = PROFILES[self.profile]
-        n_sets = self.forget_sets or (base.n_sets if self.kind.scale == 1 else 1)
+        base, default = PROFILES[self.profile], usual(self.profile, self.task)
+        n_sets = self.forget_sets or default["forget_sets"]
         if self.kind.forget == "answers":
             n_sets = min(n_sets, len({fact.answer for fact in self.table} - {self.kind.target}))
-        # One answer for everybody, or none, is reached in a step, when the facts to keep have lost theirs too: no reason to stop.
-        stops = self.kind.forget == "sets" and self.kind.loss == "injection"
-        stop_at = self.stop_at or (base.stop_at if stops else 1.0)
         attacked = n_sets if self.forget_sets else min(n_sets, base.n_attacked_sets)
         return replace(base, n_sets=n_sets, n_attacked_sets=attacked, n_seeds=self.seeds or base.n_seeds, steps=self.steps or base.steps,
-                       stop_at=stop_at)  # fmt: skip
+                       stop_at=self.stop_at or default["stop_at"])  # fmt: skip
 
     @cached_property
     def table(self) -> FactSet:
