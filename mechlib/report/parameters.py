@@ -77,7 +77,7 @@ def parse(text: str, pages: Sequence[Page]) -> dict[str, Any]:
             raise ParameterError(f"unknown parameter {shown(name)}{meant(name, known)}: the pages have {', '.join(known)}")
         found = _value(value)
         listed = any(isinstance(page.parameters.get(name), list | tuple) for page in pages)
-        values[name] = [found] if listed and not isinstance(found, list | tuple) else found
+        values[name] = [found] if listed and found is not None and not isinstance(found, list | tuple) else found
         if name not in Study.names():  # what only a page knows is checked by its default
             like("PARAMS", {name: values[name]}, next({name: page.parameters[name]} for page in pages if name in page.parameters))
     return values

@@ -29,10 +29,34 @@ def put(results, folder, text="", profile="quick", page=EDITING, **more):
     (results / folder / f"{page.name}.ipynb").write_text(json.dumps({"metadata": {"mechlib": about}}))
 
 
-@pytest.mark.parametrize("text", ["", "SEED=0", "STEPS=12", "SEEDS=1", "LOCALIZATIONS=fact_lookup,causal_tracing,random_mlps FORMATS=None"])
-def test_what_is_said_and_is_so_anyway_changes_nothing_on_a_page(text):
+FORMATS = "FORMATS=one_shot,question,cloze,multiple_choice"
+
+
+@pytest.mark.parametrize("text", [
+    "", "SEED=0", "STEPS=12", "SEEDS=1", "FORMATS=None", "LOCALIZATIONS=fact_lookup,causal_tracing,random_mlps", "STOP_AT=0.95",
+    FORMATS, "KNOWN_FORMAT=few_shot EDIT_FORMAT=one_shot", "RELEARNING={'steps':6,'ranks':[8]}", "RELEARNING={}",
+    "TASK=full-sports-editing STOP_AT=1", "TASK=counterfact-editing KNOWN_FORMAT=one_shot FORMATS=one_shot,statement,paraphrase_1",
+])  # fmt: skip
+def test_what_is_said_and_is_so_anyway_changes_nothing(text):
+    """On pages without values of their own."""
     values, _ = asked(text)
-    assert changed(EDITING, values["05_editing"]) == {}
+    found = {name for page in BOOK if page.name[:2] in ("05", "06", "11") for name in changed(page, values[page.name])}
+    assert found == {"TASK"} & {text.partition("=")[0]}
+
+
+@pytest.mark.parametrize(("text", "name"), [
+    ("STOP_AT=0.9", "STOP_AT"), ("STOP_AT=1", "STOP_AT"), (f"{FORMATS},few_shot", "FORMATS"), ("FORMATS=question", "FORMATS"),
+    ("EDIT_FORMAT=question", "EDIT_FORMAT"), ("RELEARNING={'steps':7}", "RELEARNING"), ("RELEARNING={'stepz':6}", "RELEARNING"),
+    # It says how many sets are attacked, too: one of the two of this profile if it is not given.
+    ("FORGET_SETS=2", "FORGET_SETS"), ("TASK=full-sports-editing STOP_AT=0.95", "STOP_AT"),
+])  # fmt: skip
+def test_what_is_said_and_is_otherwise_is_a_change(text, name):
+    assert asked(text)[1][name]
+
+
+def test_all_forget_sets_of_a_profile_that_attacks_all_are_no_change():
+    for text, profile in (("FORGET_SETS=8 STEPS=50 SEEDS=3", "full"), ("FORGET_SETS=1 STOP_AT=1", "paper")):
+        assert changed(EDITING, asked(text, profile)[0]["05_editing"]) == {}
 
 
 def test_a_page_with_values_of_its_own_has_them_as_usual():

@@ -16,6 +16,7 @@ from mechlib.runs.parameters import OPTIMIZERS, RULES
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
+from mechlib.runs.usual import as_usual, usual
 
 pytestmark = pytest.mark.precision
 
@@ -227,3 +228,21 @@ def test_a_list_in_a_table_of_world_facts_that_is_no_literal_is_one_line(tmp_pat
     with pytest.raises(FactError, match="mine.csv, row 2, line 3: .* cannot be read") as caught:
         _ = Study(task="counterfact-editing", world_facts=str(path)).table
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["full-sports-editing", "sports-scaling", "counterfact-editing"])
+@pytest.mark.parametrize("profile", ["quick"])
+def test_what_counts_as_usual_is_what_gives_the_same_runs(profile, task):
+    """Each value in so many words, and a value beside it: how many runs, and the last of them."""
+    def runs(**given):
+        study = Study(**{"profile": profile, "task": task, **given})
+        found = [study.runs(need) for need in ("prompting", "relearning", "soft_prompt")]
+        return [(len(some), some[-1][1].id) for some in found]
+
+    others = {"forget_sets": 2, "seeds": 2, "steps": 13, "stop_at": 0.5, "localizations": ("all_mlps",), "formats": ("one_shot",),
+              "known_format": "statement" if "counter" in task else "cloze", "edit_format": "statement" if "counter" in task else "cloze",
+              "relearning": {"steps": 7}, "soft_prompt": {"tokens": 3}}  # fmt: skip
+    plain = runs()
+    for name, other in others.items():
+        for value in (usual(profile, task)[name], other):
+            assert as_usual(name, value, profile, task) == (runs(**{name: value}) == plain), (name, value)
