@@ -95,7 +95,7 @@ for name, (method, kind, direction) in {
 
 # %% [markdown]
 # *Spearman correlation with exact activation patching over all MLPs and over all heads, with 95 % bootstrap intervals
-# over prompts (none where a method does not tell prompts apart). Filled: against denoising, what suffices; open: against
+# over prompts. Filled: against denoising, what suffices; open: against
 # noising, what is necessary.*
 #
 # The exact effects themselves depend on the question: denoising and noising correlate at

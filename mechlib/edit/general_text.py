@@ -20,7 +20,13 @@ PROSE = Path(__file__).parents[1] / "facts" / "prose.txt"
 
 @torch.no_grad()
 def sample(model: LanguageModel, count: int, length: int, seed: int, temperature: float = 1.0) -> list[list[int]]:
-    """``count`` texts of ``length`` tokens after what all texts begin with, or of one more if they begin with nothing; seeded."""
+    """``count`` texts of ``length`` tokens after what all texts begin with, or of one more if they begin with nothing; seeded.
+
+    The draws are made where the model is, all texts together. So one ``seed`` gives the same texts on the same kind of device,
+    for the same ``count`` and ``length``; a GPU has another generator than a processor, and what it draws is as good as another
+    seed's. That is meant: no study depends on which texts the model likes, and the texts are a run of their own, kept with its rows, from
+    which every edit of the study starts wherever it is computed. The global generators are left as they were.
+    """
     start = beginning(model)
     first = torch.tensor([start or [_before_text(model)]] * count, device=model.device)
     new = length + (not start)

@@ -29,7 +29,7 @@ _KINDS: tuple[Kind, ...] = ("mlp", "head")
 def rank_correlation(scores: Scores, reference: Scores, kind: Kind, seed: int = 0, resamples: int = 300) -> Interval:
     """Spearman correlation over all components of a kind, with a bootstrap interval over prompts (both methods on the same ones).
 
-    The interval is empty (not a number) where a method does not tell prompts apart.
+    The interval is empty (not a number) where the two were not scored on as many prompts.
     """
     components = [component for component in reference.values if component.kind == kind]
     estimate = _spearman([scores.values[c] for c in components], [reference.values[c] for c in components])
@@ -59,10 +59,7 @@ def with_exact(traced: Mapping[str, Scores], seed: int) -> pd.DataFrame:
 
 
 def stability(scores: Scores, kind: Kind, seed: int = 0, splits: int = 20) -> float:
-    """Mean Spearman correlation between the scores from two random halves of the prompts (of the batches, for some methods).
-
-    NaN where there is only one batch.
-    """
+    """Mean Spearman correlation between the scores from two random halves of the prompts; NaN where there is only one."""
     if len(scores.spans) < 2:
         return float("nan")
     components = [component for component in scores.effects if component.kind == kind]

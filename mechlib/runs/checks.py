@@ -76,7 +76,7 @@ def file(name: str, value: Any, hub: Collection[str] = ()) -> str:
         path = Path(value).expanduser()
         if path.is_file() or (hub and path.is_dir()):
             return value
-        if hub and not path.exists() and path.suffix not in hub and _HUB.fullmatch(value):
+        if hub and not path.exists() and path.suffix.lower() not in hub and _HUB.fullmatch(value):
             return value
         reason = "no regular file" if path.exists() else "no such file"
     except (OSError, RuntimeError) as error:  # no access, a name too long, a circle of links, or the home of nobody

@@ -11,6 +11,7 @@ from mechlib.attacks.registry import ATTACKS, settings
 from mechlib.components import read_names
 from mechlib.edit.config import Optimizer
 from mechlib.facts import FactSet
+from mechlib.facts.counterfact import FILES
 from mechlib.localize.path_lookup import Rule
 from mechlib.localize.registry import GIVEN, valid_keys
 from mechlib.models import ModelSpec, resolve
@@ -23,7 +24,7 @@ from mechlib.runs.usual import usual
 
 RULES, PRECISIONS, OPTIMIZERS = get_args(Rule), get_args(Precision), get_args(Optimizer)
 # Parameters that name a file, with its endings where they may name a data set of a hub instead.
-_FILES = {"facts": (), "world_facts": (".csv", ".parquet", ".json", ".jsonl"), "texts": (".txt", ".jsonl"), "localization": ()}
+_FILES = {"facts": (), "world_facts": FILES, "texts": (".txt", ".jsonl"), "localization": ()}
 
 
 # Every attack has a parameter of its name: its settings.
