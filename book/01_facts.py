@@ -25,7 +25,7 @@
 MODEL = "gemma-3-270m"
 DTYPE = None  # of the weights, "float32" or "bfloat16"; None: as a folder stores them, bfloat16 from the hub, float32 from a GGUF file
 PROFILE = "quick"
-FACTS = None  # a file with columns athlete and sport: CSV (commas, semicolons or tabs), JSON, JSON lines or parquet; None: the shipped table
+FACTS = None  # a CSV, JSON, JSON lines or parquet file with columns athlete and sport; None: the shipped table
 SEED = 0
 KNOWN_FORMAT = None  # how the model is asked which facts it knows; None: as the task does, here with four demonstrations
 KNOWN_THRESHOLD = 0.5  # a fact is known if its answer gets more than this among the options

@@ -58,6 +58,23 @@ def test_what_a_run_raises_comes_out_and_finished_runs_stay(study, tmp_path):
     assert not list(tmp_path.glob(".scratch*"))
 
 
+def test_a_run_that_cannot_be_had_is_noted_with_all_that_starts_from_it(study, tmp_path):
+    """Nothing is known so surely: the facts are asked, and there is nothing to divide. Another study is not held up."""
+    store, knows_nothing = Store(tmp_path), replace(study, known_threshold=0.99)
+    edits, answers = ([spec for _, spec in knows_nothing.runs(need)] for need in ("edit", "prompting"))
+    wanted = [(knows_nothing, [*edits, *answers]), (study, specs(study))]
+    with Pool(wanted, store, 2, lambda _: None) as pool:
+        pool.wait(wanted)
+    assert all(store.has(spec) for spec in (*specs(study), knows_nothing.known))
+    assert {spec.id for spec in (*edits, *answers)} <= pool.impossible.keys()
+    assert not any(store.has(spec) for spec in (*edits, *answers))
+    assert all("0 facts" in reason and "KNOWN_THRESHOLD" in reason for reason in pool.impossible.values())
+    alone = Runner(knows_nothing, store)
+    alone.attempt([*edits, *answers])
+    assert alone.impossible == {key: reason for key, reason in pool.impossible.items() if key in alone.impossible}
+    assert {spec.id for spec in (*edits, *answers)} <= alone.impossible.keys()
+
+
 def test_one_process_on_an_accelerator_or_for_one_run(study, tmp_path, monkeypatch):
     made, store = Plan({"trace": 3}, {"trace": 9.0}, None), Store(tmp_path)
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
