@@ -2,11 +2,15 @@
 
 import re
 
+import jupytext
 import pytest
 from attack_rows import HARD, answers, attacked, line, row
 from small_book import ROOT
 
 from mechlib.report import audits, robustness, scoreboard, sentences, tables, verdicts
+from mechlib.runs.store import default_store
+from mechlib.runs.study import Study
+from mechlib.runs.work import Result
 
 
 def unedited(**right):
@@ -66,3 +70,23 @@ def test_a_model_that_had_nothing_to_keep_is_broken_and_leaving_it_alone_is_not(
     assert line(table, "fact_lookup", HARD)["void"]
     assert not line(table, "fact_lookup", ("none", 0))["void"]
     assert robustness.strongest(table).strongest.tolist() == ["before the attack"]
+
+
+@pytest.mark.parametrize("right", [{"one_shot": 1, "question": 31, "cloze": 2}, {"one_shot": 31, "question": 1, "cloze": 2}])
+def test_the_page_on_editing_opens_with_the_formats_that_work(right, tmp_path, monkeypatch):
+    """Its own first cells, over the stored answers of a model that copies the demonstration, and of one that does not."""
+    monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path))
+    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    study = Study(forget_sets=1, formats=tuple(right))
+    store = default_store()
+    for form, (_, spec) in zip(right, study.runs("trainable"), strict=True):
+        with store.writing(spec) as folder:
+            store.finish(folder, spec, Result(unedited(**{form: right[form]})), 1.0)
+    parameters, first = [cell.source for cell in jupytext.read(ROOT / "book" / "05_editing.py").cells if cell.cell_type == "code"][:2]
+    page = {}
+    before, _, last = first.rpartition("\n")
+    exec(f"{parameters}\nFORGET_SETS, FORMATS = 1, {tuple(right)}\n{before}", page)
+    banner = eval(last, page).data
+    assert ("Void." in banner) == (right["one_shot"] == 1)
+    assert ("EDIT_FORMAT=question" in banner) == (right["one_shot"] == 1)
+    assert "EDIT_FORMAT=cloze" not in banner and "EDIT_FORMAT=one_shot" not in banner
