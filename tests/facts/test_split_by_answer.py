@@ -11,8 +11,8 @@ from mechlib.facts import Fact, FactError, FactSet, split_by_answer
 
 ANSWERS = ("baseball", "basketball", "football")
 NOTHING_ELSE = {"n_localize": 0, "n_test": 0, "seed": 0, "target": None}
-sizes = st.fixed_dictionaries({"n_localize": st.integers(0, 6), "n_test": st.integers(0, 6), "n_validate": st.integers(0, 6),
-                               "seed": st.integers(0, 2**32)})  # fmt: skip
+counts = st.fixed_dictionaries({"n_localize": st.integers(0, 6), "n_test": st.integers(0, 6), "n_validate": st.integers(0, 6),
+                                "seed": st.integers(0, 2**32)})  # fmt: skip
 
 
 def known(per_answer, answers=ANSWERS):
@@ -23,7 +23,7 @@ def untargeted(facts):
     return sorted(replace(fact, target=None) for fact in facts)
 
 
-@given(sizes)
+@given(counts)
 def test_what_is_left_of_an_answer_is_edited_but_for_a_quarter(asked):
     """Ten facts an answer, less what the other parts take."""
     parts = split_by_answer(known(10), n_sets=3, target=None, **asked)
@@ -33,7 +33,8 @@ def test_what_is_left_of_an_answer_is_edited_but_for_a_quarter(asked):
         assert len(held_out) == -(-(len(forget) + len(held_out)) // 4)
     edited = [fact for part in (*parts.forget, *parts.held_out) for fact in part]
     assert untargeted(edited) == sorted(parts.maintain_train)
-    assert (len(parts.maintain_test), len(parts.localize), len(parts.validate)) == (asked["n_test"], asked["n_localize"], asked["n_validate"])
+    sizes = {"n_test": len(parts.maintain_test), "n_localize": len(parts.localize), "n_validate": len(parts.validate)}
+    assert {**asked, **sizes} == asked
     apart = [*edited, *parts.maintain_test, *parts.localize, *parts.validate]
     assert untargeted(apart) == sorted(known(10))
     assert [part.name for part in (parts.maintain_train, parts.maintain_test, parts.localize, parts.validate)] == [
@@ -41,12 +42,12 @@ def test_what_is_left_of_an_answer_is_edited_but_for_a_quarter(asked):
     ]  # fmt: skip
 
 
-@given(sizes)
+@given(counts)
 def test_the_parts_for_testing_and_localizing_are_balanced_over_the_answers(asked):
     parts = split_by_answer(known(10), n_sets=3, target=None, **asked)
     for part in (parts.maintain_test, parts.localize, parts.validate):
-        counts = Counter(fact.answer for fact in part)
-        assert max(counts[answer] for answer in ANSWERS) - min(counts[answer] for answer in ANSWERS) <= 2, part.name
+        number = Counter(fact.answer for fact in part)
+        assert max(number[answer] for answer in ANSWERS) - min(number[answer] for answer in ANSWERS) <= 2, part.name
 
 
 def test_facts_whose_answer_is_the_target_are_kept_and_all_others_get_it():
