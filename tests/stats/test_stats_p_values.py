@@ -70,6 +70,14 @@ def test_above_twenty_sets_flips_are_drawn_and_the_test_stays_valid():
     assert sign_flip(mixed) == sign_flip(mixed)
 
 
+def test_up_to_twenty_sets_all_flips_are_taken():
+    """Twenty gaps all one way: just the two flips of none and of all are as large. Beyond, no p is below 2 of the flips drawn."""
+    gaps = [1.0 + 0.01 * number for number in range(20)]
+    assert sign_flip(gaps) == least_p(gaps) == 2 / 2**20
+    assert least_p([*gaps, 1.0, 1.0]) == 2 / 2**20
+    assert least_p(gaps[:19]) == 2 / 2**19
+
+
 def test_gaps_of_zero_raise_the_smallest_p_that_can_be_reached():
     assert least_p([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]) == 2 / 64 == sign_flip([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     assert least_p([0.0, 0.2, 0.0, -0.4, 0.5, 0.6, 0.1, 0.1]) == 2 / 64
@@ -100,6 +108,17 @@ def test_of_six_sets_the_interval_reaches_from_the_smallest_to_the_largest():
     assert (set_interval(gaps).low, set_interval(gaps).high) == pytest.approx((-0.1, 0.5))
     # At 90 % three of 64 subset means are left out at each end: -.1, .0 (-.1 and .1), and .05 (-.1 and .2).
     assert set_interval(gaps, 0.90).low == pytest.approx(0.05)
+
+
+def test_where_no_shift_can_be_rejected_the_interval_has_no_ends():
+    """Six sets give no p below 2/64: at that level both ends are there, above it neither."""
+    gaps = [0.3, -0.1, 0.2, 0.5, 0.4, 0.1]
+    just = set_interval(gaps, 1 - 2 / 64)
+    assert (just.low, just.high) == pytest.approx((-0.1, 0.5))
+    for level in (0.97, 0.99, 1.0):
+        found = set_interval(gaps, level)
+        assert (found.low, found.high, found.level) == (-math.inf, math.inf, level)
+        assert found.estimate == pytest.approx(1.4 / 6)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
