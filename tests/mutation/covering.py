@@ -16,7 +16,7 @@ COVERING: dict[str, tuple[str, ...]] = {
     "mechlib/evals/damage.py": ("tests/evals/test_evals.py",),
     "mechlib/evals/latent.py": ("tests/evals/test_latent.py",),
     "mechlib/evals/depth.py": ("tests/evals/test_depth.py",),
-    "mechlib/evals/mechanisms.py": ("tests/edit/test_weight_masking.py",),
+    "mechlib/evals/mechanisms.py": ("tests/evals/test_mechanisms.py",),
     "mechlib/stats/bootstrap.py": ("tests/stats/test_stats_bootstrap.py", "tests/stats/test_stats_recovery.py"),
     "mechlib/stats/clustered.py": ("tests/stats/test_stats_clustered.py",),
     "mechlib/stats/comparison.py": ("tests/stats/test_stats_comparison.py",),
