@@ -62,6 +62,8 @@ def test_above_twenty_sets_flips_are_drawn_and_the_test_stays_valid():
     """24 gaps all one way: only the flip observed is as large, unless a drawn one flips none or all. The same each time."""
     gaps = [1.0 + 0.01 * number for number in range(24)]
     assert 2**-20 <= sign_flip(gaps) <= 4 * 2**-20
+    # Of forty gaps no drawn flip is as large: what is left is the one observed.
+    assert sign_flip([1.0 + 0.01 * number for number in range(40)]) == 2**-20
     draw = np.random.default_rng(5)
     mixed = draw.normal(0.3, 1, 22).tolist()
     exact = permutation_test((mixed,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", vectorized=True,
