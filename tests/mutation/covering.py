@@ -21,7 +21,7 @@ COVERING: dict[str, tuple[str, ...]] = {
     "mechlib/stats/clustered.py": ("tests/stats/test_stats_clustered.py",),
     "mechlib/stats/comparison.py": ("tests/stats/test_stats_comparison.py",),
     "mechlib/stats/interval.py": ("tests/stats/test_stats.py",),
-    "mechlib/stats/leakage.py": ("tests/stats/test_stats_p_values.py",),
+    "mechlib/stats/leakage.py": ("tests/stats/test_stats_leakage.py",),
     "mechlib/stats/p_values.py": ("tests/stats/test_stats_p_values.py",),
     "mechlib/stats/recovery.py": ("tests/stats/test_stats_recovery.py",),
 }
