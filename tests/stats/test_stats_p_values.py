@@ -72,10 +72,12 @@ def test_above_twenty_sets_flips_are_drawn_and_the_test_stays_valid():
 
 
 def test_up_to_twenty_sets_all_flips_are_taken():
-    """Twenty gaps all one way: just the two flips of none and of all are as large. Beyond, no p is below 2 of the flips drawn."""
-    gaps = [1.0 + 0.01 * number for number in range(20)]
-    assert sign_flip(gaps) == least_p(gaps) == 2 / 2**20
-    assert least_p([*gaps, 1.0, 1.0]) == 2 / 2**20
+    """Flips of powers of two sum to every odd number within their sum, once each: 2^19 + 2 of the 2^20 are 2^19 - 1 or more."""
+    gaps = [2.0**power for power in range(20)]
+    gaps[18] *= -1
+    assert sum(gaps) == 2**19 - 1
+    assert sign_flip(gaps) == (2**19 + 2) / 2**20
+    assert least_p(gaps) == least_p([*gaps, 1.0, 1.0]) == 2 / 2**20
     assert least_p(gaps[:19]) == 2 / 2**19
 
 
