@@ -140,6 +140,19 @@ def test_partial_matrices_stay_where_steps_are_put_back_from(tiny, monkeypatch):
         assert {name: weight.data_ptr() for name, weight in tiny.parameters.items()} == places
 
 
+def test_layers_are_computed_again_from_the_first_that_trains(tiny_gemma3):
+    train = trainable(tiny_gemma3, localization(tiny_gemma3, ("L1.mlp", "L2.attn")), "float32")
+    passes = dict.fromkeys(range(3), 0)
+    for number, layer in enumerate(train.model.layers):
+        layer.mlp.register_forward_hook(lambda *_given, number=number: passes.update({number: passes[number] + 1}))
+    batch = tokenize(train.model, [prompt.text for prompt in FORGET[:3]])
+    with train.checkpointed():
+        hidden_states(train.model, batch).sum().backward()
+    assert passes == {0: 1, 1: 2, 2: 2}
+    hidden_states(train.model, batch).sum().backward()
+    assert passes == {0: 2, 1: 3, 2: 3}
+
+
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("diverges", [False, True])
 def test_an_edit_leaves_every_bit_whether_it_ends_or_fails(stored, diverges):

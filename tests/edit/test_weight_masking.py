@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_model
 
-from mechlib.components import Component, ComponentError, Localization
+from mechlib.components import Localization
 from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.general_text import sample
 from mechlib.edit.losses import cross_entropy, next_tokens
 from mechlib.edit.weight_masking import Mask, MaskConfig, discretized, train_mask
 from mechlib.evals.answers import answer_prompts
-from mechlib.evals.mechanisms import touched
 from mechlib.models.forward import answer_logits, tokenize
 from mechlib.models.packed import pack
 
@@ -265,39 +264,3 @@ def test_a_file_that_is_no_mask(tmp_path, share):
     discretized(GEMMA, mask, 5).save(path)
     with pytest.raises(EditError, match="no mask or is truncated"):
         Mask.load(path)
-
-
-def test_touched_by_hand():
-    arch = GEMMA.architecture
-    head, mlp = 2 * 8 * 32, 3 * 48 * 32
-    mechanisms = {
-        "heads": (Component(1, "head", 0), Component(1, "head", 2)),
-        "layer": (Component(1, "attn"), Component(1, "head", 2)),
-        "lookup": (Component(0, "mlp"), Component(1, "mlp")),
-        "elsewhere": (Component(2, "mlp"),),
-        "none": (),
-    }
-    where = ("L1.head2", "L1.mlp", "L2.kv0")
-    rows = touched(localization(GEMMA, where), mechanisms, arch)
-    assert [(row.mechanism, row.weights, row.touched) for row in rows] == [
-        ("heads", 2 * head, head), ("layer", 6 * head, head), ("lookup", 2 * mlp, mlp), ("elsewhere", mlp, 0), ("none", 0, 0),
-    ]  # fmt: skip
-    assert [row.share for row in rows] == [0.5, 1 / 6, 0.5, 0.0, 0.0]
-    # The first 256 values are the head's queries, the next its outputs, and then come the gates of the MLP.
-    values = [0.25 if place in (3, 255, 256, 511, 512, 999) else 1.0 for place in range(1000)]
-    delta = discretized(GEMMA, hand_made(GEMMA, where, values), 99)
-    assert [(row.weights, row.touched) for row in touched(delta, mechanisms, arch)] == [
-        (2 * head, 4), (6 * head, 4), (2 * mlp, 2), (mlp, 0), (0, 0),
-    ]  # fmt: skip
-    with pytest.raises(ComponentError, match="layers 0 to 2"):
-        touched(localization(GEMMA, ("L1.mlp",)), {"late": (Component(7, "mlp"),)}, GEMMA.architecture)
-
-
-@settings(max_examples=12)
-@given(st.sampled_from(sorted(LOCALIZATIONS)), st.integers(1, 3000))
-def test_mechanisms_that_divide_the_model_share_out_all_that_is_touched(name, size):
-    arch, where = GEMMA.architecture, LOCALIZATIONS[name]
-    mechanisms = {f"{kind}{layer}": (Component(layer, kind),) for layer in range(arch.n_layers) for kind in ("attn", "mlp")}
-    assert sum(row.touched for row in touched(localization(GEMMA, where), mechanisms, arch)) == localization(GEMMA, where).parameters
-    delta = discretized(GEMMA, coarse(GEMMA, where, 0), size)
-    assert sum(row.touched for row in touched(delta, mechanisms, arch)) == delta.provenance["zeroed"]

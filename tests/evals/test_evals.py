@@ -49,7 +49,8 @@ def test_answers_are_computed_from_the_models_logits(tiny):
             assert answer.target_probability == pytest.approx(chances[target].item() / mass, abs=1e-4)
         best = max(asked.options, key=lambda option: logits[token[option]].item())
         assert (answer.said, answer.correct, answer.edited) == (best.strip(), best == asked.answer, best == asked.target)
-        assert answer.rank == (logits > logits[own]).sum()
+        # Batches round otherwise than one prompt alone, and of 256,000 logits some are that near.
+        assert (logits > logits[own] + 1e-4).sum() <= answer.rank <= (logits > logits[own] - 1e-4).sum()
         assert (answer.subject, answer.answer, answer.target) == (asked.fact.subject, asked.fact.answer, asked.fact.target)
         assert (answer.format, answer.rotation, answer.group) == (asked.format, asked.rotation, "some")
 

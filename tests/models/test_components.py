@@ -203,6 +203,11 @@ def test_a_localization_survives_a_file(tmp_path, tiny_gemma3):
     found = Localization.of("some", wanted, tiny_gemma3.architecture, seed=3, evidence="probe")
     found.save(tmp_path / "some.json")
     assert Localization.load(tmp_path / "some.json", tiny_gemma3.architecture) == found
+    # Byte by byte, since what is kept is compared by its digest: a group has 2 * 8 * 32 weights, as a head, and an MLP 3 * 48 * 32.
+    assert (tmp_path / "some.json").read_text() == (
+        '{\n "name": "some",\n "components": [\n  "L0.head3",\n  "L0.kv1",\n  "L2.mlp"\n ],\n "parameters": 5632,\n'
+        ' "provenance": {\n  "seed": 3,\n  "evidence": "probe"\n }\n}\n'
+    )
 
 
 def test_a_file_written_by_hand_needs_only_components(tmp_path, tiny_gemma3):

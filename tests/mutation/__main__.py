@@ -39,7 +39,7 @@ def tried(file: str, most: int, seed: int) -> str:
     def inside(run: Callable[[], int]) -> None:
         start = time.monotonic()
         if forked(run, 600.0):
-            sys.exit(f"{file}: its tests fail without a mutant: {' '.join(tests)}")
+            return
         limits.append(30 + 10 * (time.monotonic() - start))
         codes.extend((mutant, run_inside(run, path, mutant, limits[0])) for mutant in chosen if mutant.in_function)
 
@@ -53,6 +53,8 @@ def tried(file: str, most: int, seed: int) -> str:
         if forked(session, float("inf")):
             sys.exit(f"{file}: its tests cannot be run: {' '.join(tests)}")
         names, codes, limits = pickle.loads(Path(folder, "found").read_bytes())
+    if not limits:
+        sys.exit(f"{file}: its tests fail without a mutant: {' '.join(tests)}")
     warm(names)
     codes += [(mutant, run_imported(tests, path, mutant, limits[0])) for mutant in chosen if not mutant.in_function]
     if broken := [mutant for mutant, code in codes if code == BROKEN]:

@@ -27,6 +27,8 @@ def test_the_mean_of_few_sets_has_an_interval_over_facts():
     facts = [1.0, 2.0, 4.0, 0.0, 3.0, 2.0]
     found = clustered(values)
     assert (found.low, found.high) == pytest.approx(scipy_stats.t.interval(0.95, 5, np.mean(facts), scipy_stats.sem(facts)))
+    two = clustered({0: [1.0, 2.0]})
+    assert (two.low, two.high) == pytest.approx(scipy_stats.t.interval(0.95, 1, 1.5, 0.5))
     assert (clustered({0: [2.0]}).low, clustered({0: [2.0]}).high) == (-math.inf, math.inf)
 
 

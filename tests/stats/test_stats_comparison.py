@@ -41,6 +41,12 @@ def test_a_comparison_bundles_what_its_parts_say():
     assert found.difference.low <= found.narrow.low < found.narrow.high <= found.difference.high
 
 
+def test_what_is_not_asked_for_is_a_margin_of_a_tenth_and_a_family_of_one():
+    for sets in (8, ENOUGH_SETS - 1):
+        found = compare(*noisy(0.2, sets=sets), "higher")
+        assert (found.margin, found.family) == (0.10, 1)
+
+
 def test_verdicts_of_clear_cases():
     assert compare(*noisy(0.5), "higher").verdict == "supported"
     assert compare(*noisy(0.5), "lower").verdict == "contradicted"

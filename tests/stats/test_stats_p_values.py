@@ -1,4 +1,4 @@
-"""Exact tests against values computed by hand, by enumeration in fractions and by other libraries; leakage against its formula."""
+"""Exact tests against values computed by hand, by enumeration in fractions and by other libraries."""
 
 import math
 from fractions import Fraction
@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from mechlib.stats import ENOUGH_SETS, holm, leak_at_k, least_p, set_interval, sign_flip
+from mechlib.stats import ENOUGH_SETS, holm, least_p, set_interval, sign_flip
 
 tenths = st.lists(st.integers(-20, 20), min_size=ENOUGH_SETS, max_size=9)
-shares = st.floats(0, 1)
-families = st.dictionaries(st.text(max_size=3), shares, max_size=6)
+families = st.dictionaries(st.text(max_size=3), st.floats(0, 1), max_size=6)
 
 
 @pytest.mark.parametrize(
@@ -62,12 +61,24 @@ def test_above_twenty_sets_flips_are_drawn_and_the_test_stays_valid():
     """24 gaps all one way: only the flip observed is as large, unless a drawn one flips none or all. The same each time."""
     gaps = [1.0 + 0.01 * number for number in range(24)]
     assert 2**-20 <= sign_flip(gaps) <= 4 * 2**-20
+    # Of forty gaps no drawn flip is as large: what is left is the one observed.
+    assert sign_flip([1.0 + 0.01 * number for number in range(40)]) == 2**-20
     draw = np.random.default_rng(5)
     mixed = draw.normal(0.3, 1, 22).tolist()
     exact = permutation_test((mixed,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", vectorized=True,
                              n_resamples=200_000, rng=draw)  # fmt: skip
     assert sign_flip(mixed) == pytest.approx(exact.pvalue, abs=0.005)
     assert sign_flip(mixed) == sign_flip(mixed)
+
+
+def test_up_to_twenty_sets_all_flips_are_taken():
+    """Flips of powers of two sum to every odd number within their sum, once each: 2^19 + 2 of the 2^20 are 2^19 - 1 or more."""
+    gaps = [2.0**power for power in range(20)]
+    gaps[18] *= -1
+    assert sum(gaps) == 2**19 - 1
+    assert sign_flip(gaps) == (2**19 + 2) / 2**20
+    assert least_p(gaps) == least_p([*gaps, 1.0, 1.0]) == 2 / 2**20
+    assert least_p(gaps[:19]) == 2 / 2**19
 
 
 def test_gaps_of_zero_raise_the_smallest_p_that_can_be_reached():
@@ -102,6 +113,17 @@ def test_of_six_sets_the_interval_reaches_from_the_smallest_to_the_largest():
     assert set_interval(gaps, 0.90).low == pytest.approx(0.05)
 
 
+def test_where_no_shift_can_be_rejected_the_interval_has_no_ends():
+    """Six sets give no p below 2/64: at that level both ends are there, above it neither."""
+    gaps = [0.3, -0.1, 0.2, 0.5, 0.4, 0.1]
+    just = set_interval(gaps, 1 - 2 / 64)
+    assert (just.low, just.high) == pytest.approx((-0.1, 0.5))
+    for level in (0.97, 0.99, 1.0):
+        found = set_interval(gaps, level)
+        assert (found.low, found.high, found.level) == (-math.inf, math.inf, level)
+        assert found.estimate == pytest.approx(1.4 / 6)
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """600 studies of 8 sets that spread by .1 around .1: 95 % of them, give or take three standard errors."""
     draw = np.random.default_rng(0)
@@ -124,6 +146,7 @@ def test_no_p_value_is_given_from_few_sets_or_from_no_numbers():
             sign_flip([1.0] * 6 + [broken])
 
 
+@patch("gc.collect", lambda: 0)  # statsmodels collects garbage at every call, which takes long beside torch
 def test_holm_by_hand():
     """Sorted .01, .02, .03, .40 times 4, 3, 2, 1: .04, .06, .06, .40; in the order given."""
     adjusted = holm({"c": 0.03, "d": 0.40, "a": 0.01, "b": 0.02})
@@ -134,7 +157,7 @@ def test_holm_by_hand():
     assert holm({}) == {}
 
 
-@patch("gc.collect", lambda: 0)  # statsmodels collects garbage at every call, which takes long beside torch
+@patch("gc.collect", lambda: 0)
 @given(families, st.randoms(use_true_random=False))
 def test_holm_lies_between_no_adjustment_and_bonferroni_and_keeps_ranks(p_values, generator):
     adjusted = holm(p_values)
@@ -148,30 +171,3 @@ def test_holm_lies_between_no_adjustment_and_bonferroni_and_keeps_ranks(p_values
 def test_holm_refuses_what_is_no_p_value(p):
     with pytest.raises(ValueError, match="not within"):
         holm({"a": 0.5, "b": p})
-
-
-@given(shares, st.integers(1, 1000))
-def test_leakage_is_bounded_and_grows_with_samples(probability, k):
-    leaked = leak_at_k(probability, k)
-    assert leak_at_k(probability, 1) == pytest.approx(probability, rel=1e-12)
-    assert probability * (1 - 1e-12) <= leaked <= leak_at_k(probability, k + 1) * (1 + 1e-12)
-    assert leaked <= min(1.0, k * probability * (1 + 1e-12))
-    assert leaked == pytest.approx(1 - (1 - probability) ** k, abs=1e-12)
-
-
-def test_leakage_by_hand_at_its_ends_and_where_the_formula_rounds_to_zero():
-    assert leak_at_k(0.5, 3) == pytest.approx(0.875)
-    assert (leak_at_k(0.0, 10), leak_at_k(1.0, 10)) == (0.0, 1.0)
-    assert 1 - (1 - 1e-20) ** 100 == 0.0
-    assert leak_at_k(1e-20, 100) == pytest.approx(1e-18, rel=1e-12)
-
-
-def test_leakage_is_elementwise_and_refuses_what_is_no_probability():
-    table = np.array([[0.0, 0.1], [0.5, 1.0]])
-    assert leak_at_k(table, 2) == pytest.approx(np.array([[0.0, 0.19], [0.75, 1.0]]))
-    assert isinstance(leak_at_k(0.1, 2), float)
-    for wrong in (-0.1, 1.1, math.nan, np.array([0.5, 2.0])):
-        with pytest.raises(ValueError, match="not within"):
-            leak_at_k(wrong, 2)
-    with pytest.raises(ValueError, match="fewer than one"):
-        leak_at_k(0.5, 0)
