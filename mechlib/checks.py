@@ -101,11 +101,18 @@ def least(name: str, value: Any, lowest: float) -> float:
     return value
 
 
+def finite(name: str, value: Any) -> float:
+    """A finite number, of either sign."""
+    if not _is_number(value) or not -_LARGEST <= value <= _LARGEST:
+        raise ParameterError(f"{name}={shown(value)}: give a finite number")
+    return value
+
+
 def kinds(name: str, values: Any, kind: type[_Kind]) -> Sequence[_Kind]:
     """A sequence of values of one kind: a text in the place of several would be read as its letters."""
-    wrong = [values] if isinstance(values, str) or not isinstance(values, Sequence) else [one for one in values if not isinstance(one, kind)]
-    if wrong:
-        raise ParameterError(f"{name}={shown(wrong[0])}: give a sequence of {kind.__name__}")
+    several = isinstance(values, Sequence) and not isinstance(values, str)
+    if wrong := [one for one in (values if several else [values]) if not (several and isinstance(one, kind))]:
+        raise ParameterError(f"{name}: {shown(wrong[0])} stands where {kind.__name__} is expected: give a list of them")
     return values
 
 

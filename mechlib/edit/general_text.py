@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig
 
+from mechlib import checks
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.tokens import beginning, encode
 
@@ -20,7 +21,13 @@ PROSE = Path(__file__).parents[1] / "facts" / "prose.txt"
 
 @torch.no_grad()
 def sample(model: LanguageModel, count: int, length: int, seed: int, temperature: float = 1.0) -> list[list[int]]:
-    """``count`` texts of ``length`` tokens after what all texts begin with, or of one more if they begin with nothing; seeded."""
+    """``count`` texts of ``length`` tokens after what all texts begin with, or of one more if they begin with nothing; seeded.
+
+    Raises :class:`mechlib.checks.ParameterError` for a count, a length or a temperature that is not above 0.
+    """
+    checks.whole("count", count, least=1)
+    checks.whole("length", length, least=1)
+    checks.positive("temperature", temperature)
     start = beginning(model)
     first = torch.tensor([start or [_before_text(model)]] * count, device=model.device)
     new = length + (not start)
@@ -44,6 +51,10 @@ def _before_text(model: LanguageModel) -> int:
 
 
 def prose(model: LanguageModel, count: int, length: int) -> list[list[int]]:
-    """The first ``length`` tokens (after the beginning token) of ``count`` paragraphs of prose."""
-    paragraphs = PROSE.read_text(encoding="utf-8").split("\n\n")[:count]
-    return encode(model, paragraphs, at_most=length + 1)
+    """The first ``length`` tokens (after the beginning token) of ``count`` paragraphs of prose.
+
+    Raises :class:`mechlib.checks.ParameterError` for more paragraphs than there are, or none, and no length.
+    """
+    paragraphs = PROSE.read_text(encoding="utf-8").split("\n\n")
+    checks.whole("length", length, least=1)
+    return encode(model, paragraphs[: checks.whole("count", count, least=1, most=len(paragraphs))], at_most=length + 1)

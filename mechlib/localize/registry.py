@@ -65,6 +65,8 @@ def localizer(key: str) -> Localizer:
 
     Raises :class:`ComponentError` for any other key.
     """
+    if not isinstance(key, str):
+        raise ComponentError(f"{shown(key)} is no localization: choose {', '.join(LOCALIZERS)}, or mlps_2_to_6")
     if (window := _WINDOW.fullmatch(key)) and _is_window(key):
         first, last = int(window[1]), int(window[2])
         layers = range(first, last + 1)
