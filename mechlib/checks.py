@@ -24,6 +24,11 @@ class ParameterError(MechlibError, ValueError):
     """A parameter or an argument with a value that cannot be used; the message names the ones that can."""
 
 
+def is_a(value: object, kind: type | tuple[type, ...]) -> bool:
+    """Whether a value is of the kind that its annotation says: who calls from a notebook has no type checker."""
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+
+
 def choice(name: str, value: Any, known: Collection[str]) -> str:
     """One of the known names."""
     if not isinstance(value, str) or value not in known:

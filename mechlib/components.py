@@ -18,6 +18,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from mechlib import checks
 from mechlib.errors import MechlibError, shown
 
 Kind = Literal["attn", "head", "kv", "mlp", "neuron"]
@@ -97,7 +98,7 @@ class Component:
     @classmethod
     def parse(cls, name: str) -> Component:
         """Read ``L7.mlp``, ``L7.attn``, ``L7.head3``, ``L7.kv0`` or ``L7.neuron123``; raises :class:`ComponentError`."""
-        found = _NAME.fullmatch(name.strip()) if isinstance(name, str) else None
+        found = _NAME.fullmatch(name.strip()) if checks.is_a(name, str) else None
         if not found:
             raise ComponentError(f"{shown(name)} is no component: write L7.mlp, L7.attn, L7.head3, L7.kv0 or L7.neuron123")
         layer, whole, part, index = found.groups()
@@ -227,7 +228,7 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 def _disjoint(name: str, components: Iterable[Component]) -> tuple[Component, ...]:
     given = list(components)
-    if others := [one for one in given if not isinstance(one, Component)]:
+    if others := [one for one in given if not checks.is_a(one, Component)]:
         raise ComponentError(f"localization '{name}' holds {shown(others[0])}: give components (Component.parse reads their names)")
     chosen = tuple(sorted(set(given)))
     if not chosen:

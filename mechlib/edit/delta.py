@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mechlib import checks
 from mechlib.components import WeightSlice
 from mechlib.errors import MechlibError
 from mechlib.models.language_model import LanguageModel
@@ -41,7 +42,7 @@ class Delta:
     def __post_init__(self) -> None:
         for block, change in self.blocks.items():
             first, last, left, right = block.bounds
-            if not isinstance(change, Tensor) or change.shape != (last - first, right - left):
+            if not checks.is_a(change, Tensor) or change.shape != (last - first, right - left):
                 raise EditError(f"the change of {block.parameter} is no tensor of {last - first} x {right - left}, the shape of its block")
         for block, norm in self._norms.items():
             if not math.isfinite(norm):

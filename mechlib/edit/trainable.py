@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mechlib import checks
 from mechlib.components import Component, Localization, WeightSlice
 from mechlib.edit.delta import Delta, EditError
 from mechlib.errors import shown
@@ -104,7 +105,7 @@ def trainable(model: LanguageModel, localization: Localization, precision: Preci
 
     Masters, optimizer and residual stream keep float32. Raises :class:`EditError` for an empty localization, or none.
     """
-    if not isinstance(localization, Localization):
+    if not checks.is_a(localization, Localization):
         raise EditError(f"{shown(localization)} is no localization: make one with localize, Localization.of or Localization.load")
     if not localization.components:
         raise EditError(f"localization '{localization.name}' is empty: nothing would be trained")

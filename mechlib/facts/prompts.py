@@ -106,7 +106,7 @@ def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
 
     Raises :class:`FactError` if the relation lacks the wording, the answer is not among its options, or ``form`` is no format.
     """
-    if not isinstance(form, PromptFormat):
+    if not checks.is_a(form, PromptFormat):
         raise FactError(f"{shown(form)} is no format{meant(form, FORMATS)}: give FORMATS['one_shot'], or another of {', '.join(FORMATS)}")
     relation = relation_of(fact)
     for word in (fact.answer, fact.target):
@@ -142,7 +142,7 @@ def prompts(facts: Sequence[Fact], form: PromptFormat, rotations: int = 1) -> li
     :func:`prompt`, and :class:`mechlib.checks.ParameterError` without a rotation.
     """
     checks.whole("rotations", rotations, least=1)
-    if not isinstance(form, PromptFormat) or not form.letters:
+    if not checks.is_a(form, PromptFormat) or not form.letters:
         return [prompt(fact, form) for fact in facts]
     return [prompt(fact, form, (number + turn) % len(LETTERS)) for number, fact in enumerate(facts) for turn in range(rotations)]
 

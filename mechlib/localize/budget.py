@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mechlib import checks
 from mechlib.components import Architecture, Component, ComponentError
 from mechlib.errors import shown
 
@@ -15,7 +16,7 @@ def fill_budget(ranked: Iterable[Component], budget: int, arch: Architecture) ->
     count is in the :class:`Localization`. Raises :class:`ComponentError` if all together are too few or
     the budget is no whole number above 0.
     """
-    if isinstance(budget, bool) or not isinstance(budget, int):
+    if not checks.is_a(budget, int):
         raise ComponentError(f"a budget is a whole number of weights, not {shown(budget)}")
     if budget < 1:
         raise ComponentError(f"a budget of {budget:,} weights holds no component: give one above 0")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
+from mechlib import checks
 from mechlib.errors import MechlibError, meant, shown
 from mechlib.models.recognize import Dtype, known_as, stored_dtype
 
@@ -94,7 +95,7 @@ def resolve(name: str | Path) -> ModelSpec:
     Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
     """
     name = str(name) if isinstance(name, Path) else name
-    if not isinstance(name, str):
+    if not checks.is_a(name, str):
         raise _unknown(name)
     if name in KNOWN:
         return KNOWN[name]
