@@ -148,11 +148,11 @@ def _run(chosen: argparse.Namespace) -> None:
 
 def export_edit(model: str, run: str, to: str) -> Path:
     """The model after a stored edit, in a folder of its own."""
+    from mechlib import checks
+    from mechlib.checks import ParameterError
     from mechlib.edit.delta import FILE, Delta
     from mechlib.edit.export import export
     from mechlib.models import load, resolve
-    from mechlib.runs import checks
-    from mechlib.runs.checks import ParameterError
     from mechlib.runs.parameters import Parameters
     from mechlib.runs.store import default_store
 
@@ -173,7 +173,7 @@ def jobs(given: str) -> int | None:
 
 def whole(name: str, given: str, least: int) -> int:
     """An option that is a whole number."""
-    from mechlib.runs import checks
+    from mechlib import checks
 
     return checks.whole(name, int(given) if given.isascii() and given.isdecimal() and len(given) < 12 else given, least)
 

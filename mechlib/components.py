@@ -14,10 +14,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from mechlib.errors import MechlibError
+from mechlib import checks
+from mechlib.errors import MechlibError, shown
 
 Kind = Literal["attn", "head", "kv", "mlp", "neuron"]
 
@@ -82,6 +84,11 @@ class Component:
     index: int | None = None
 
     def __post_init__(self) -> None:
+        numbers = [self.layer] if self.index is None else [self.layer, self.index]
+        if self.kind not in get_args(Kind) or any(isinstance(one, bool) or not isinstance(one, Integral) for one in numbers):
+            given = f"({shown(self.layer)}, {shown(self.kind)}, {shown(self.index)})"
+            raise ComponentError(f"{given} is no component: give a whole number for its layer, one of {', '.join(get_args(Kind))}, and an "
+                                 "index for a part")  # fmt: skip
         if (self.index is None) == (self.kind in _WHOLE):
             raise ComponentError(f"a {self.kind} of layer {self.layer} {'needs' if self.index is None else 'has no'} index")
 
@@ -91,9 +98,9 @@ class Component:
     @classmethod
     def parse(cls, name: str) -> Component:
         """Read ``L7.mlp``, ``L7.attn``, ``L7.head3``, ``L7.kv0`` or ``L7.neuron123``; raises :class:`ComponentError`."""
-        found = _NAME.fullmatch(name.strip())
+        found = _NAME.fullmatch(name.strip()) if checks.is_a(name, str) else None
         if not found:
-            raise ComponentError(f"'{name}' is no component: write L7.mlp, L7.attn, L7.head3, L7.kv0 or L7.neuron123")
+            raise ComponentError(f"{shown(name)} is no component: write L7.mlp, L7.attn, L7.head3, L7.kv0 or L7.neuron123")
         layer, whole, part, index = found.groups()
         kind: Any = whole or part
         return cls(int(layer), kind, None if index is None else int(index))
@@ -193,9 +200,14 @@ class Localization:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Localization:
-        """Inverse of :meth:`to_json`."""
-        components = tuple(Component.parse(name) for name in data["components"])
-        return cls(data["name"], components, int(data["parameters"]), dict(data.get("provenance", {})))
+        """Inverse of :meth:`to_json`; raises :class:`ComponentError` for anything else."""
+        try:
+            components = tuple(Component.parse(name) for name in data["components"])
+            return cls(data["name"], components, int(data["parameters"]), dict(data.get("provenance", {})))
+        except ComponentError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ComponentError(f"no localization (needs 'name', 'components' and 'parameters'): {error}") from None
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -215,7 +227,10 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 
 def _disjoint(name: str, components: Iterable[Component]) -> tuple[Component, ...]:
-    chosen = tuple(sorted(set(components)))
+    given = list(components)
+    if others := [one for one in given if not checks.is_a(one, Component)]:
+        raise ComponentError(f"localization '{name}' holds {shown(others[0])}: give components (Component.parse reads their names)")
+    chosen = tuple(sorted(set(given)))
     if not chosen:
         raise ComponentError(f"localization '{name}' is empty")
     whole = {c for c in chosen if c.index is None}

@@ -44,6 +44,8 @@ def benign(
     how = FineTuning(rank, learning_rate, steps)
     if unknown := [kind for kind in kinds if kind not in get_args(Kind)]:
         raise FineTuningError(f"there is no benign text of the kind '{unknown[0]}' (there are: {', '.join(get_args(Kind))})")
+    if not kinds or not sizes:
+        raise FineTuningError("benign fine-tuning needs a kind of text and a size: give at least one of each")
     if batch < 1:
         raise FineTuningError(f"fine-tuning needs an example or more a step, not {batch}")
     examples = {kind: _examples(model, knowledge, cast(Kind, kind), seed) for kind in kinds}

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.components import ComponentError
-from mechlib.facts import Prompt
+from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import hidden_at, tokenize
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed
+from mechlib.models.table import ModelError
 
 _THIRDS = ("early", "middle", "late")
 # Means that differ by less than this part of their length differ by rounding: that is no direction.
@@ -32,11 +33,16 @@ def direction_removal(model: LanguageModel, knowledge: Knowledge, seed: int, *, 
     ``layers``: "all", or the "early", "middle" or "late" third, whose outputs lose their direction at
     every token but the first. There attention rests, with activations that can be orders of magnitude
     above all others (Sun et al. 2024): after the same token every time they hold no fact, and a model
-    that lost them would break, edited or not. Raises :class:`ComponentError` for other ``layers``.
+    that lost them would break, edited or not. Raises :class:`ComponentError` for other ``layers``,
+    :class:`mechlib.facts.FactError` without facts, and :class:`ModelError` if the original is another kind of model.
     """
     del seed  # nothing is drawn
     if layers not in ("all", *_THIRDS):
         raise ComponentError(f"there are no '{layers}' layers (choose all, {', '.join(_THIRDS)})")
+    if not knowledge.relearn:
+        raise FactError("there are no facts to find a direction on")
+    if model.architecture != knowledge.original.architecture:
+        raise ModelError(f"{knowledge.original.name} has other sizes than {model.name}: give the model that was edited as the original")
     found = directions(model, knowledge.original, knowledge.relearn)
     yield Attacked(layers, 0, _without(model, found, _chosen(layers, len(found))))
 

@@ -24,6 +24,8 @@ def in_context(model: LanguageModel, knowledge: Knowledge, seed: int, *, shots: 
     demonstrations tell nothing about the answer. Facts to relearn come before facts to retain. Raises
     :class:`FactError` if there are too few facts, one to spare included.
     """
+    if not shots:
+        raise FactError("in context: give at least one number of shots")
     order = _order(knowledge, seed)
     for count in shots:
         if not 0 <= count <= max(len(order) - 1, 0):

@@ -64,6 +64,8 @@ def quantization(model: LanguageModel, knowledge: Knowledge, seed: int, *, schem
     Raises :class:`SchemeError` for a scheme that is none of ``SCHEMES``.
     """
     del knowledge, seed  # rounding asks for no facts and draws nothing
+    if not schemes or isinstance(schemes, str):
+        raise SchemeError(f"schemes={schemes!r}: give a list of {', '.join(SCHEMES)}")
     for scheme in schemes:
         _check(scheme)
     for scheme in schemes:

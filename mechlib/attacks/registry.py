@@ -26,6 +26,8 @@ def settings(key: str, profile: str, given: Any) -> Settings:
 
     ``given`` is a dictionary, or such pairs. A profile without settings of its own has those of ``full``.
     """
+    if key not in ATTACKS:
+        raise ValueError(f"{shown(key)} is no attack{meant(key, ATTACKS)}: choose {', '.join(ATTACKS)}")
     usual = ATTACKS[key].settings.get(profile) or ATTACKS[key].settings["full"]
     known = sorted({name for settings in ATTACKS[key].settings.values() for name in settings})
     try:

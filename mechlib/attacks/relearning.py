@@ -45,7 +45,7 @@ def relearning(
     if labels not in get_args(Labels):
         raise FineTuningError(f"there are no labels '{labels}' to relearn (there are: {', '.join(get_args(Labels))})")
     curves = [FineTuning(rank, learning_rate, steps) for rank in ranks for learning_rate in learning_rates]
-    if not curves or not all(0 <= checkpoint <= steps for checkpoint in checkpoints):
+    if not curves or not checkpoints or not all(0 <= checkpoint <= steps for checkpoint in checkpoints):
         raise FineTuningError(f"relearning needs a rank, a learning rate and checkpoints within {steps} steps")
     if not knowledge.relearn:
         raise FineTuningError("there are no facts to relearn")

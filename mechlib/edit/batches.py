@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mechlib import checks
 from mechlib.edit.config import EditConfig, Loss
 from mechlib.edit.losses import cross_entropy, divergence, unlearning
 from mechlib.edit.trainable import Trainable
@@ -24,7 +25,7 @@ from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, enter, hidden_at
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, join, moved, pack
-from mechlib.models.tokens import answer_token, encode
+from mechlib.models.tokens import answer_token, check_texts, encode
 
 _Item = TypeVar("_Item")
 
@@ -82,8 +83,10 @@ def prompt_batches(train: Trainable, forget: Sequence[Prompt], retain: Sequence[
     """The batches of each step; training goes through the steps again and again.
 
     A step has the forget prompts (all, or ``forget_batch`` of them in turn) and one slice of the shuffled
-    retain prompts, divided into parts of ``micro_batch`` prompts.
+    retain prompts, divided into parts of ``micro_batch`` prompts. Raises :class:`mechlib.checks.ParameterError` for what is no prompt.
     """
+    checks.kinds("forget", forget, Prompt)
+    checks.kinds("retain", retain, Prompt)
     slices, order = _shuffled_slices(retain, config.retain_batch, config.seed), list(forget)
     size = min(config.forget_batch or len(order), len(order))
     if size < len(order):
@@ -117,7 +120,8 @@ def _prompts(
 def text_batches(
     train: Trainable, texts: Sequence[Sequence[int]], config: EditConfig, prompts: Sequence[Sequence[Batch]]
 ) -> list[list[Batch]]:
-    """The batches of each step: one slice of the shuffled texts (token ids), divided as the prompts are."""
+    """The batches of each step: one slice of the shuffled texts (token ids, at least 2 each), divided as the prompts are."""
+    check_texts(texts)
     rows = None if config.micro_batch else len(prompts[0][0].packed.tokens)
     steps: list[list[Batch]] = []
     for some in _shuffled_slices(texts, config.text_batch, config.seed + 1)[: config.steps]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from mechlib.edit.delta import EditError
+from mechlib import checks
 from mechlib.models.precision import Precision, fast_precision
 
 # Injection teaches the edit target; unlearning only takes away the true answer.
@@ -30,7 +30,8 @@ class EditConfig:
     - ``precision``: of the matrix products; ``None``: the one that is fast on the machine.
     - ``checkpointing``: layers compute again in the backward pass instead of keeping what they computed.
 
-    Raises :class:`EditError` for a batch below 1, a ``stop_at`` that is no probability and an unknown loss or optimizer.
+    Raises :class:`mechlib.checks.ParameterError` for a value that is none of these: batches and steps are whole numbers of at least 1,
+    coefficients finite numbers, and ``learning_rate``, ``weight_decay`` and ``clip`` none below 0.
     """
 
     learning_rate: float = 1e-4
@@ -53,15 +54,19 @@ class EditConfig:
     stop_at: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("retain_batch", "text_batch", "forget_batch", "micro_batch"):
-            size = getattr(self, name)
-            if size is not None and size < 1:
-                raise EditError(f"{name} is {size}: give at least 1")
-        if self.stop_at is not None and not 0 < self.stop_at < 1:
-            raise EditError(f"stop_at is {self.stop_at}: give a probability between 0 and 1")
-        for name, known in (("loss", get_args(Loss)), ("optimizer", get_args(Optimizer))):
-            if getattr(self, name) not in known:
-                raise EditError(f"{name} '{getattr(self, name)}' is unknown: choose {', '.join(known)}")
+        for name in ("steps", "retain_batch", "text_batch", "forget_batch", "micro_batch"):
+            if getattr(self, name) is not None or name in ("steps", "retain_batch", "text_batch"):
+                checks.whole(name, getattr(self, name), least=1)
+        for name in ("learning_rate", "weight_decay", "kl_coefficient"):
+            checks.least(name, getattr(self, name), 0)
+        for name in ("forget_coefficient", "retain_coefficient", "text_coefficient"):
+            checks.finite(name, getattr(self, name))
+        checks.positive("clip", self.clip)
+        if self.stop_at is not None:
+            checks.positive("stop_at", checks.probability("stop_at", self.stop_at))
+        for name, known in (("loss", Loss), ("optimizer", Optimizer), ("precision", Precision)):
+            if name != "precision" or self.precision is not None:
+                checks.choice(name, getattr(self, name), get_args(known))
 
     @property
     def arithmetic(self) -> Precision:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mechlib import checks
 from mechlib.components import WeightSlice
 from mechlib.errors import MechlibError
 from mechlib.models.language_model import LanguageModel
@@ -30,12 +31,19 @@ class EditError(MechlibError, RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Delta:
-    """Changes of weight blocks, to be added. ``provenance`` says what made them."""
+    """Changes of weight blocks, to be added. ``provenance`` says what made them.
+
+    Raises :class:`EditError` for a change that is not finite or no tensor of its block's shape, and if nothing changes.
+    """
 
     blocks: Mapping[WeightSlice, Tensor]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for block, change in self.blocks.items():
+            first, last, left, right = block.bounds
+            if not checks.is_a(change, Tensor) or change.shape != (last - first, right - left):
+                raise EditError(f"the change of {block.parameter} is no tensor of {last - first} x {right - left}, the shape of its block")
         for block, norm in self._norms.items():
             if not math.isfinite(norm):
                 raise EditError(f"the edit diverged: {block.parameter} is not finite; lower LEARNING_RATE")
@@ -95,7 +103,7 @@ class Delta:
 
     @classmethod
     def load(cls, path: Path) -> Delta:
-        """Read a saved delta; raises :class:`EditError` if the file is truncated or none."""
+        """Read a saved delta; raises :class:`EditError` if the file is damaged or none."""
         try:
             with safe_open(path, framework="pt") as file:
                 header: dict[str, str] = file.metadata() or {}
@@ -111,7 +119,10 @@ class Delta:
                 provenance = json.loads(header["provenance"])
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise EditError(f"{path} is no delta or is truncated: {error}") from None
-        return cls(blocks, provenance)
+        try:
+            return cls(blocks, provenance)
+        except EditError:
+            raise EditError(f"{path} is damaged: what it holds is not finite, changes nothing or has other shapes than it says") from None
 
 
 def merge(first: Delta, second: Delta) -> Delta:

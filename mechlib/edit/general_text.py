@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig
 
+from mechlib import checks
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.tokens import beginning, encode
 
@@ -26,7 +27,12 @@ def sample(model: LanguageModel, count: int, length: int, seed: int, temperature
     for the same ``count`` and ``length``; a GPU has another generator than a processor, and what it draws is as good as another
     seed's. That is meant: no study depends on which texts the model likes, and the texts are a run of their own, kept with its rows, from
     which every edit of the study starts wherever it is computed. The global generators are left as they were.
+
+    Raises :class:`mechlib.checks.ParameterError` for a count, a length or a temperature that is not above 0.
     """
+    checks.whole("count", count, least=1)
+    checks.whole("length", length, least=1)
+    checks.positive("temperature", temperature)
     start = beginning(model)
     first = torch.tensor([start or [_before_text(model)]] * count, device=model.device)
     new = length + (not start)
@@ -50,6 +56,10 @@ def _before_text(model: LanguageModel) -> int:
 
 
 def prose(model: LanguageModel, count: int, length: int) -> list[list[int]]:
-    """The first ``length`` tokens (after the beginning token) of ``count`` paragraphs of prose."""
-    paragraphs = PROSE.read_text(encoding="utf-8").split("\n\n")[:count]
-    return encode(model, paragraphs, at_most=length + 1)
+    """The first ``length`` tokens (after the beginning token) of ``count`` paragraphs of prose.
+
+    Raises :class:`mechlib.checks.ParameterError` for more paragraphs than there are, or none, and no length.
+    """
+    paragraphs = PROSE.read_text(encoding="utf-8").split("\n\n")
+    checks.whole("length", length, least=1)
+    return encode(model, paragraphs[: checks.whole("count", count, least=1, most=len(paragraphs))], at_most=length + 1)

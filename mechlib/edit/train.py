@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mechlib import checks
 from mechlib.components import Localization
 from mechlib.edit.batches import Batch, joined, prompt_batches, text_batches
 from mechlib.edit.config import EditConfig
@@ -54,6 +55,7 @@ def edit(
     """
     if not (forget and retain and texts):
         raise EditError(f"an edit needs facts to forget, to retain and texts: there are {len(forget)}, {len(retain)} and {len(texts)}")
+    checks.kinds("forget", forget, Prompt)
     if config.loss == "injection" and any(prompt.target is None for prompt in forget):
         raise EditError("a fact of the forget set has no edit target")
     train = trainable(model, localization, config.arithmetic)

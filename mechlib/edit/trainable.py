@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mechlib import checks
 from mechlib.components import Component, Localization, WeightSlice
 from mechlib.edit.delta import Delta, EditError
+from mechlib.errors import shown
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, cast_on_use, in_precision
 
@@ -101,8 +103,10 @@ class Trainable:
 def trainable(model: LanguageModel, localization: Localization, precision: Precision) -> Trainable:
     """Copy the localized matrices in float32, and with ``bfloat16`` the frozen ones in that format.
 
-    Masters, optimizer and residual stream keep float32. Raises :class:`EditError` for an empty localization.
+    Masters, optimizer and residual stream keep float32. Raises :class:`EditError` for an empty localization, or none.
     """
+    if not checks.is_a(localization, Localization):
+        raise EditError(f"{shown(localization)} is no localization: make one with localize, Localization.of or Localization.load")
     if not localization.components:
         raise EditError(f"localization '{localization.name}' is empty: nothing would be trained")
     twin, originals = in_precision(model, precision), model.parameters

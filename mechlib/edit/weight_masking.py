@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mechlib import checks
 from mechlib.components import Localization, WeightSlice
 from mechlib.edit.batches import joined, prompt_batches, text_batches
 from mechlib.edit.config import EditConfig, Loss
@@ -51,7 +52,8 @@ class MaskConfig:
 
     Defaults did best in a small grid on two tiny random models. Adam moves every mask at one pace,
     whatever its gradient, and had to zero several times as many weights for the same loss.
-    ``loss`` is that of an edit. Raises :class:`EditError` for a negative penalty.
+    ``loss`` is that of an edit. Raises :class:`EditError` for a negative penalty, and :class:`mechlib.checks.ParameterError` as
+    :class:`EditConfig` does.
     """
 
     learning_rate: float = 3e-3
@@ -70,12 +72,17 @@ class MaskConfig:
     def __post_init__(self) -> None:
         if self.penalty < 0:
             raise EditError(f"the penalty is {self.penalty}: below 0 it would push masks down that no loss asks for")
+        checks.positive("learning_rate", self.learning_rate)
+        checks.probability("momentum", self.momentum)
+        _ = self.batches  # checked as those of an edit
 
     @property
     def batches(self) -> EditConfig:
         """These settings as those of an edit, from which its batches are made."""
         return EditConfig(
-            steps=self.steps, retain_batch=self.retain_batch, text_batch=self.text_batch, seed=self.seed, loss=self.loss,
+            steps=self.steps, forget_coefficient=self.forget_coefficient, retain_coefficient=self.retain_coefficient,
+            text_coefficient=self.text_coefficient, retain_batch=self.retain_batch,
+            text_batch=self.text_batch, seed=self.seed, loss=self.loss,
             precision=self.precision,
         )  # fmt: skip
 
@@ -122,7 +129,7 @@ class Mask:
 
     @classmethod
     def load(cls, path: Path) -> Mask:
-        """Read a saved mask; raises :class:`EditError` if the file is truncated or none."""
+        """Read a saved mask; raises :class:`EditError` if the file is damaged or none."""
         try:
             with safe_open(path, framework="pt") as file:
                 header: dict[str, str] = file.metadata() or {}
@@ -130,8 +137,8 @@ class Mask:
                 values = torch.ones(sum(block.size for block in blocks))
                 values[file.get_tensor("distances").cumsum(0)] = file.get_tensor("values")
                 return cls(blocks, values, json.loads(header["provenance"]))
-        except (OSError, SafetensorError, KeyError, TypeError, IndexError, RuntimeError, json.JSONDecodeError) as error:
-            raise EditError(f"{path} is no mask or is truncated: {error}") from None
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise EditError(f"{path} is no mask or is damaged: {error}") from None
 
 
 def _block(place: Mapping[str, Any]) -> WeightSlice:
@@ -160,6 +167,7 @@ def train_mask(
     """
     if not (forget and retain and texts):
         raise EditError(f"a mask needs facts to forget, to retain and texts: there are {len(forget)}, {len(retain)} and {len(texts)}")
+    checks.kinds("forget", forget, Prompt)
     if config.loss == "injection" and any(prompt.target is None for prompt in forget):
         raise EditError("a fact of the forget set has no edit target")
     train = trainable(model, localization, config.batches.arithmetic)

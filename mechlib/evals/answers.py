@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mechlib import checks
 from mechlib.evals.hearing import Heard, first_tokens, whole_answers
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
@@ -62,14 +63,15 @@ def answer_prompts(
     """Answers to ``prompts``, in their order. The result does not depend on the batch size (to rounding).
 
     ``whole``: by all tokens of an answer (:class:`WholeAnswer`), else by the first, as in the paper. Raises
-    :class:`mechlib.facts.FactError` for answers that the model's tokens cannot tell apart.
+    :class:`mechlib.facts.FactError` for answers that the model's tokens cannot tell apart, and
+    :class:`mechlib.checks.ParameterError` for what is no prompt or no batch.
     """
     rows: dict[int, Answer] = {}
     hear = whole_answers if whole else first_tokens
     # Prompts of one relation, format and rotation share their demonstrations: side by side, these are computed once.
+    checks.kinds("prompts", prompts, Prompt)
     order = sorted(range(len(prompts)), key=lambda index: (_alike(prompts[index]), index))
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
+    for indices in checks.parts("batch_size", order, batch_size):
         for index, heard in zip(indices, hear(model, [prompts[index] for index in indices]), strict=True):
             row, true = _answer(prompts[index], heard, group), prompts[index].answer
             length, first = len(answer_tokens(model, true)), heard.first[true]

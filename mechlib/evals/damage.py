@@ -12,6 +12,7 @@ from mechlib.edit.losses import next_tokens
 from mechlib.models.forward import unembed
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import pack
+from mechlib.models.tokens import check_texts
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,12 @@ _BATCH = 8
 
 @torch.no_grad()
 def damage(model: LanguageModel, delta: Delta, texts: Mapping[str, Sequence[Sequence[int]]]) -> list[Damage]:
-    """Compare the edited with the unedited model on every text of every source."""
+    """Compare the edited with the unedited model on every text of every source.
+
+    Raises :class:`mechlib.facts.FactError` for a text without two tokens, and :class:`EditError` if the delta is of another model.
+    """
+    for some in texts.values():
+        check_texts(some)
     edited = delta.edited(model)
     return [
         row

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib import checks
 from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, residual_stream
@@ -64,7 +65,7 @@ def references(
     if draws < 1:
         raise DepthError(f"the reference needs at least 1 draw, not {draws}")
     found: list[Reference] = []
-    for start in range(0, len(prompts), batch_size):
+    for start in range(0, len(prompts), checks.whole("batch_size", batch_size, least=1)):
         pair = make_pair(original, prompts[start : start + batch_size], corruption, seed)
         after = range(1, original.architecture.n_layers)
         drawn = [_patched(original, pair, residual_stream(original, pair.packed, after, pair.corrupt(draw))) for draw in range(draws)]
@@ -98,7 +99,7 @@ def depth(
     if not least_drop > 0 or [len(one.corrupted) for one in references] != [depths] * len(prompts):
         raise DepthError(f"depth needs a least drop above 0 and a reference of {depths} layers for each of {len(prompts)} prompts")
     rows: list[DepthRow] = []
-    for start in range(0, len(prompts), batch_size):
+    for start in range(0, len(prompts), checks.whole("batch_size", batch_size, least=1)):
         part = prompts[start : start + batch_size]
         # Of this pair only the clean run is used.
         pair = make_pair(original, part, "tokens", seed=0)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib import checks
 from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.forward import hidden_at, residual_stream, tokenize, unembed
@@ -62,6 +63,7 @@ def head_projection(
     Rows go by prompt, then by layer, whatever the batches. An attack on a fact succeeds if any of
     its rows is ``found``. Raises :class:`ProjectionError` for layers that the model lacks or no candidates.
     """
+    checks.kinds("prompts", prompts, Prompt)
     depth = model.architecture.n_layers
     chosen = range(depth) if layers is None else sorted(set(layers))
     if candidates < 1:
@@ -69,7 +71,7 @@ def head_projection(
     if not chosen or not 0 <= min(chosen) <= max(chosen) < depth:
         raise ProjectionError(f"layers of {model.name} are 0 to {depth - 1}, not {', '.join(map(str, chosen)) or 'none'}")
     rows: dict[tuple[int, int], ProjectionRow] = {}
-    for start in range(0, len(prompts), batch_size):
+    for start in range(0, len(prompts), checks.whole("batch_size", batch_size, least=1)):
         part = prompts[start : start + batch_size]
         for layer, hidden in _read(model, tokenize(model, [prompt.text for prompt in part]), chosen):
             # Logits of one layer and batch at a time: a vocabulary is large.

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mechlib import checks
 from mechlib.facts import FactError, Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.patching.probing import ReadAt, answer_streams, classifier, cross_validate
@@ -61,7 +62,8 @@ def latent(
 
 
 def _check(train: Sequence[Prompt], test: Sequence[Prompt], folds: int) -> None:
-    for prompt in (*train, *test):
+    checks.whole("folds", folds, least=2)
+    for prompt in (*checks.kinds("train", train, Prompt), *checks.kinds("test", test, Prompt)):
         if prompt.open:
             raise FactError(f"probes need a relation with a closed list of answers, and '{prompt.fact.relation}' has none")
     if not test:

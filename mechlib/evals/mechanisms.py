@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mechlib.components import Architecture, Component, Localization, WeightSlice
+from mechlib.components import Architecture, Component, ComponentError, Localization, WeightSlice
 from mechlib.edit.delta import Delta
 
 _Marked = tuple[WeightSlice, Tensor | bool]
@@ -30,7 +30,7 @@ def touched(what: Localization | Delta, mechanisms: Mapping[str, Sequence[Compon
     Of a localization every weight counts: the share of the mechanism that it covers (the paper's
     Table 2). Of an edit only weights that it changes count: for a discretized mask the share that it
     zeroes (Table 3). The share of a mechanism without components is 0. Raises :class:`ComponentError`
-    for a component that ``arch`` lacks.
+    for a component that ``arch`` lacks, and for an edit of matrices of other shapes.
     """
     if isinstance(what, Delta):
         marked = _by_matrix((block, change != 0) for block, change in what.blocks.items())
@@ -41,6 +41,8 @@ def touched(what: Localization | Delta, mechanisms: Mapping[str, Sequence[Compon
         size = count = 0
         for parameter, own in _by_matrix((block, True) for component in components for block in component.weights(arch)).items():
             inside = _filled(own)
+            if parameter in marked and marked[parameter][0][0].shape != own[0][0].shape:
+                raise ComponentError(f"the edit was made for another model: its {parameter} has the shape {marked[parameter][0][0].shape}")
             size += int(inside.sum())
             count += int((inside & _filled(marked[parameter])).sum()) if parameter in marked else 0
         rows.append(Touched(name, size, count, count / size if size else 0.0))

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from mechlib.errors import MechlibError
+from mechlib import checks
+from mechlib.errors import MechlibError, shown
 
 # An edit needs other facts to hold on to, however large its forget set is.
 LEAST_MAINTAINED = 32
@@ -29,7 +30,7 @@ class Fact:
     With wordings of its own a fact can bring ``options`` (the answers that compete; none: every token does) and
     ``demonstrations`` (other subjects and their answers). All text is kept in Unicode's composed form (NFC), without spaces around it.
     Raises :class:`FactError` if it brings these alone or demonstrates itself, without a subject or an answer, if the edit target is
-    the answer, and for a wording without a place for the subject.
+    the answer, for a wording without a place for the subject, and for what is no text where text belongs.
     """
 
     subject: str
@@ -42,6 +43,14 @@ class Fact:
     demonstrations: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("subject", "relation", "answer", "target"):
+            if (given := getattr(self, name)) is not None and not isinstance(given, str):
+                raise FactError(f"a fact's {name} is {shown(given)}: give text")
+        for name in ("wordings", "neighbourhood", "options"):
+            if not _are_texts(getattr(self, name)):
+                raise FactError(f"{self.subject}: {name} are {shown(getattr(self, name))}: give a tuple of texts")
+        if not all(_are_texts(pair) and len(pair) == 2 for pair in self.demonstrations):
+            raise FactError(f"{self.subject}: demonstrations are {shown(self.demonstrations)}: give pairs of a subject and its answer")
         # The same name, however it was typed: as a subject, in a text and among the options.
         for name, value in vars(self).items():
             object.__setattr__(self, name, composed(value))
@@ -59,6 +68,10 @@ class Fact:
 
     def __str__(self) -> str:
         return f"{self.subject} -> {self.answer}" + (f" (edit: {self.target})" if self.target else "")
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, tuple | list) and all(isinstance(one, str) for one in values)
 
 
 def composed(value: Any) -> Any:
@@ -122,8 +135,11 @@ class FactSet:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FactSet:
-        """Inverse of :meth:`to_json`."""
-        return cls(data["name"], tuple(_read(fact) for fact in data["facts"]))
+        """Inverse of :meth:`to_json`; raises :class:`FactError` for anything else."""
+        try:
+            return cls(data["name"], tuple(_read(fact) for fact in data["facts"]))
+        except (LookupError, TypeError, ValueError) as error:
+            raise FactError(f"no set of facts (needs 'name' and 'facts', each with its fields): {error}") from None
 
 
 def _written(fact: Fact) -> dict[str, Any]:
@@ -209,8 +225,11 @@ def split(
     Forget sets come first, so the first sets of a large study are the sets of a small one with the
     same seed. ``exclude`` names subjects that demonstrations use: they appear in no part. Of several
     facts about one subject only one is taken, so that nothing that is kept is about what is edited.
-    Raises :class:`FactError` if the model knows too few facts.
+    Raises :class:`FactError` if the model knows too few facts, and :class:`mechlib.checks.ParameterError` for a count that is none.
     """
+    for name, count, least in (("n_sets", n_sets, 1), ("set_size", set_size, 1), ("n_localize", n_localize, 0), ("n_test", n_test, 0),
+                               ("n_validate", n_validate, 0)):  # fmt: skip
+        checks.whole(name, count, least)
     generator = random.Random(seed)
     facts = one_each(known, exclude)
     answers = sorted({fact.answer for fact in facts})

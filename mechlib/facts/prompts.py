@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from string import Formatter
 
+from mechlib import checks
+from mechlib.errors import meant, shown
 from mechlib.facts.fact import Fact, FactError
 from mechlib.facts.relations import Relation, relation_of
 
@@ -102,8 +104,10 @@ def formats_of(relation: Relation) -> tuple[str, ...]:
 def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
     """Ask ``fact`` in a format. ``rotation`` shifts the options of a letter choice, in its demonstrations too.
 
-    Raises :class:`FactError` if the relation lacks the wording or the answer is not among its options.
+    Raises :class:`FactError` if the relation lacks the wording, the answer is not among its options, or ``form`` is no format.
     """
+    if not checks.is_a(form, PromptFormat):
+        raise FactError(f"{shown(form)} is no format{meant(form, FORMATS)}: give FORMATS['one_shot'], or another of {', '.join(FORMATS)}")
     relation = relation_of(fact)
     for word in (fact.answer, fact.target):
         if word is not None and relation.options is not None and word not in relation.options:
@@ -134,9 +138,11 @@ def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
 def prompts(facts: Sequence[Fact], form: PromptFormat, rotations: int = 1) -> list[Prompt]:
     """One prompt a fact, or ``rotations`` a fact for a letter choice.
 
-    With fewer rotations than options the facts take turns, so every letter is right equally often.
+    With fewer rotations than options the facts take turns, so every letter is right equally often. Errors as of
+    :func:`prompt`, and :class:`mechlib.checks.ParameterError` without a rotation.
     """
-    if not form.letters:
+    checks.whole("rotations", rotations, least=1)
+    if not checks.is_a(form, PromptFormat) or not form.letters:
         return [prompt(fact, form) for fact in facts]
     return [prompt(fact, form, (number + turn) % len(LETTERS)) for number, fact in enumerate(facts) for turn in range(rotations)]
 

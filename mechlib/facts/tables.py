@@ -17,13 +17,13 @@ COLUMNS = ("athlete", "sport")
 SPORTS = ("baseball", "basketball", "football")
 
 
-def athletes(path: Path | None = None) -> FactSet:
+def athletes(path: Path | str | None = None) -> FactSet:
     """Athletes and their sports from a file with columns ``athlete`` and ``sport`` (see :mod:`mechlib.facts.reading`).
 
     Raises :class:`FactError` for a missing file or column, an empty or multi-word answer, an
     athlete that appears twice, or one with two sports; the message names the line.
     """
-    source = path or SHIPPED
+    source = SHIPPED if path is None else Path(path).expanduser()
     seen: dict[str, str] = {}
     facts: list[Fact] = []
     for row in rows(source, COLUMNS, needed=COLUMNS):

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 
+from mechlib import checks
 from mechlib.facts.fact import Fact, FactError, FactSet, Splits, by_answer, one_each, stratified_order
 
 # One fact in so many is not trained on: does an edit of a sport reach athletes that it never saw?
@@ -27,8 +28,11 @@ def split_by_answer(
 
     ``target`` is what all of them are edited to (``None``: they are unlearned). Seeded; test and
     localize parts are balanced over the answers and share no fact with any other part. Facts whose
-    answer is the target are kept, not edited. Raises :class:`FactError` if the model knows too few facts.
+    answer is the target are kept, not edited. Raises :class:`FactError` if the model knows too few facts,
+    and :class:`mechlib.checks.ParameterError` for a count that is none.
     """
+    for name, count, least in (("n_sets", n_sets, 1), ("n_localize", n_localize, 0), ("n_test", n_test, 0), ("n_validate", n_validate, 0)):
+        checks.whole(name, count, least)
     generator = random.Random(seed)
     order = stratified_order(one_each(known, exclude), generator)
     test, localize, validate, rest = (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mechlib import checks
 from mechlib.components import Architecture, Component, ComponentError
+from mechlib.errors import shown
 
 
 def fill_budget(ranked: Iterable[Component], budget: int, arch: Architecture) -> tuple[Component, ...]:
@@ -12,8 +14,10 @@ def fill_budget(ranked: Iterable[Component], budget: int, arch: Architecture) ->
 
     This is the paper's rule: the last component may overshoot, by less than its own size. The exact
     count is in the :class:`Localization`. Raises :class:`ComponentError` if all together are too few or
-    the budget is not above 0.
+    the budget is no whole number above 0.
     """
+    if not checks.is_a(budget, int):
+        raise ComponentError(f"a budget is a whole number of weights, not {shown(budget)}")
     if budget < 1:
         raise ComponentError(f"a budget of {budget:,} weights holds no component: give one above 0")
     taken: list[Component] = []

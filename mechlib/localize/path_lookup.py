@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from mechlib.components import Component, ComponentError
+from mechlib.errors import meant, shown
 from mechlib.patching.scores import Scores
 
 # The paper chooses MLPs that raise the logit difference by more than the threshold; the released
@@ -36,8 +38,13 @@ def receiver_layer(heads: Sequence[Component]) -> int:
 def feeding_mlps(effects: Mapping[Component, float], n_layers: int, rule: Rule, threshold: float = THRESHOLD) -> tuple[Component, ...]:
     """The MLPs whose effect exceeds ``threshold`` after the last layer's is taken off as the baseline.
 
-    Raises :class:`ComponentError` if there is none.
+    Raises :class:`ComponentError` if there is none, for another rule, and for an effect that is not finite.
     """
+    if rule not in get_args(Rule):
+        raise ComponentError(f"the rule {shown(rule)} is unknown{meant(rule, get_args(Rule))}: choose {' or '.join(get_args(Rule))}")
+    if wrong := [component for component, effect in effects.items() if not math.isfinite(effect)]:
+        value = effects[wrong[0]]
+        raise ComponentError(f"path patching: the effect of {wrong[0]} is {value}; measure it again on facts whose answers differ")
     baseline = effects.get(Component(n_layers - 1, "mlp"), 0.0)
     shifted = {component: effect - baseline for component, effect in effects.items() if component.kind == "mlp"}
     found = [component for component, effect in sorted(shifted.items()) if (abs(effect) if rule == "released" else effect) > threshold]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mechlib import checks
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules
 from mechlib.errors import meant, shown
 from mechlib.localize.budget import fill_budget
@@ -65,6 +66,8 @@ def localizer(key: str) -> Localizer:
 
     Raises :class:`ComponentError` for any other key.
     """
+    if not checks.is_a(key, str):
+        raise ComponentError(f"{shown(key)} is no localization: choose {', '.join(LOCALIZERS)}, or mlps_2_to_6")
     if (window := _WINDOW.fullmatch(key)) and _is_window(key):
         first, last = int(window[1]), int(window[2])
         layers = range(first, last + 1)

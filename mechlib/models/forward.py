@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
+from mechlib.models.table import ModelError
 from mechlib.models.tokens import encode
 
 
@@ -106,7 +107,13 @@ def _soft_capped(model: LanguageModel, logits: Tensor) -> Tensor:
 
 @torch.no_grad()
 def residual_stream(model: LanguageModel, packed: Packed, layers: Sequence[int], entry: Entry | None = None) -> tuple[Entry, ...]:
-    """The residual stream right before each of ``layers``, from one forward pass that ends at the last of them."""
+    """The residual stream right before each of ``layers``, from one forward pass that ends at the last of them.
+
+    Raises :class:`ModelError` for a layer that the model lacks, or none.
+    """
+    depth = model.architecture.n_layers
+    if not layers or not 0 <= min(layers) <= max(layers) < depth:
+        raise ModelError(f"layers of {model.name} are 0 to {depth - 1}, not {', '.join(map(str, layers)) or 'none'}")
     caught: dict[int, Tensor] = {}
 
     def catcher(layer: int) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor, nn
 
 from mechlib.models.families import Output
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.table import ModelError
 
 # A layer's heads share one tensor [row, node, heads * d_head]; attention and MLP write [row, node, d_model].
 Place = tuple[int, Output]
@@ -21,7 +22,14 @@ Place = tuple[int, Output]
 
 @contextmanager
 def hooks(model: LanguageModel, at: Mapping[Place, Callable[[Tensor], Tensor | None]]) -> Generator[None]:
-    """Within the block, each place's tensor is passed to its function. What that returns replaces it; ``None`` keeps it."""
+    """Within the block, each place's tensor is passed to its function. What that returns replaces it; ``None`` keeps it.
+
+    Raises :class:`ModelError` for a place that the model lacks.
+    """
+    for layer, output in at:
+        if not 0 <= layer < len(model.layers) or output not in get_args(Output):
+            raise ModelError(f"{model.name} has no place ({layer}, {output!r}): layers are 0 to {len(model.layers) - 1}, outputs "
+                             f"{', '.join(get_args(Output))}")  # fmt: skip
     with ExitStack() as stack:
         for (layer, output), function in at.items():
             stack.callback(_register(model, layer, output, function).remove)

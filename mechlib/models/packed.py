@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from mechlib.errors import shown
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.table import ModelError
 
@@ -53,8 +55,10 @@ def pack(
     """Pack token sequences, none of them empty, into rows (by default as many as keep attention cheap).
 
     With ``share_at_most`` each text has nodes of its own from that position on. Raises
-    :class:`ModelError` for a text so long that its positions are scaled by its length.
+    :class:`ModelError` for a text so long that its positions are scaled by its length, and for what is no text of the
+    model's tokens.
     """
+    _check_tokens(model, sequences)
     _check_lengths(model, max(map(len, sequences)))
     order = sorted(range(len(sequences)), key=lambda n: tuple(sequences[n]))
     limit = max(map(len, sequences)) if share_at_most is None else share_at_most
@@ -76,6 +80,15 @@ def pack(
             path.append(shares[row].setdefault(key, len(shares[row])))
         paths[n] = row, path
     return _packed(model, shares, [paths[n] for n in range(len(sequences))])
+
+
+def _check_tokens(model: LanguageModel, sequences: Sequence[Sequence[int]]) -> None:
+    if not sequences or not all(len(one) for one in sequences):
+        raise ModelError("there is no text, or one without a token: give at least one token of each of at least one text")
+    size = model.network.get_input_embeddings().num_embeddings
+    for token in {token for one in sequences for token in one}:
+        if not isinstance(token, Integral) or not 0 <= token < size:
+            raise ModelError(f"{shown(token)} is no token of {model.name}: give ids from 0 to {size - 1}, as encode does")
 
 
 def _check_lengths(model: LanguageModel, longest: int) -> None:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib.errors import shown
 from mechlib.models.families import Output, family
 from mechlib.models.forward import answer_logits, hidden_at, hidden_states, option_logits, residual_stream
 from mechlib.models.hooks import Place, hooks
@@ -43,9 +44,11 @@ class Plain:
 def wrap(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> LanguageModel:
     """A :class:`LanguageModel` around a loaded network; of a multimodal network its text part.
 
-    Raises :class:`ModelError` with one line for a family that is not supported, and if any fast path differs from the
-    plain network by more than its dtype's share in ``TOLERANCES``.
+    Raises :class:`ModelError` with one line for what is no network, a family that is not supported, and if any fast
+    path differs from the plain network by more than its dtype's share in ``TOLERANCES``.
     """
+    if not hasattr(network, "config"):
+        raise ModelError(f"{shown(network)} is no loaded network: give one of transformers' models, or load(resolve(name))")
     family(network.config)
     network.eval()
     texts = _texts(network, tokenizer)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
+from mechlib import checks
 from mechlib.errors import MechlibError, meant, shown
 from mechlib.models.recognize import Dtype, known_as, stored_dtype
 
@@ -85,7 +86,7 @@ KNOWN = {
 _BY_HUB_ID = {spec.location.lower(): spec for spec in KNOWN.values() if spec.source == "hub"}
 
 
-def resolve(name: str) -> ModelSpec:
+def resolve(name: str | Path) -> ModelSpec:
     """A known name, a ``.gguf`` file, a local folder or a hub id (``owner/name``, also of a known model).
 
     A known model of the hub and a hub id may end in ``@revision`` (branch, tag or commit). A folder is in the format that its
@@ -93,6 +94,9 @@ def resolve(name: str) -> ModelSpec:
     ``<stem>-<8 hex digits>``: two of the same name never share results, nor does one with a known model.
     Raises :class:`ModelError`, naming the known models, for anything else. Touches no network.
     """
+    name = str(name) if isinstance(name, Path) else name
+    if not checks.is_a(name, str):
+        raise _unknown(name)
     if name in KNOWN:
         return KNOWN[name]
     try:
@@ -156,11 +160,11 @@ def _digits(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
-def did_you_mean(name: str) -> str:
+def did_you_mean(name: object) -> str:
     """The known name or hub id that is written much like this one, as a question; empty if there is none."""
     return meant(name, [spelling for spec in KNOWN.values() for spelling in (spec.name, spec.location)])
 
 
-def _unknown(name: str) -> ModelError:
+def _unknown(name: object) -> ModelError:
     choices = f"{', '.join(KNOWN)}, a hub id (owner/name), a local folder or a .gguf file"
     return ModelError(f"unknown MODEL {shown(name)}{did_you_mean(name)}: choose {choices}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mechlib import checks
 from mechlib.facts import FactError, Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.table import ModelError
@@ -18,14 +19,22 @@ def beginning(model: LanguageModel) -> list[int]:
 def encode(model: LanguageModel, texts: Sequence[str], at_most: int | None = None) -> list[list[int]]:
     """Tokens of texts that a model is to go on from: :func:`beginning`, then their own, and no end token even if the tokenizer adds one.
 
-    ``at_most``: so many tokens of each, the beginning with them. Raises :class:`FactError` for a text without any token.
+    ``at_most``: so many tokens of each, the beginning with them. Raises :class:`FactError` for a text without any token, and
+    :class:`mechlib.checks.ParameterError` for one text in the place of several.
     """
+    checks.kinds("texts", texts, str)
     start = beginning(model)
     cut = {} if at_most is None else {"truncation": True, "max_length": max(1, at_most - len(start))}
     found = [[*start, *own][:at_most] for own in model.tokenizer(list(texts), add_special_tokens=False, **cut).input_ids] if texts else []
     if empty := [text for text, tokens in zip(texts, found, strict=True) if not tokens]:
         raise FactError(f"{model.name} reads no token in the text {empty[0]!r}: give it words")
     return found
+
+
+def check_texts(texts: Sequence[Sequence[int]]) -> None:
+    """Raises :class:`FactError` for a text (token ids) in which no token follows another: there is nothing to predict."""
+    if short := [text for text in texts if len(text) < 2]:
+        raise FactError(f"a text has {len(short[0])} tokens, so none follows another: give texts of at least 2")
 
 
 def answer_tokens(model: LanguageModel, text: str) -> list[int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mechlib import checks
 from mechlib.components import Architecture, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry
@@ -34,7 +35,10 @@ def attribution_patching(
     the source's embeddings (EAP-IG, inputs; Hanna et al. 2024). ``relevance`` takes the slope from
     relevance propagation instead (RelP, Jafari et al. 2025; see :mod:`mechlib.patching.relevance`).
     ``settings`` are those of :class:`SweepConfig`, but with 16 prompts in a batch if not given.
+    Raises :class:`mechlib.checks.ParameterError` for another ``slope`` and fewer steps than none.
     """
+    checks.choice("slope", slope, get_args(Slope))
+    checks.whole("integration_steps", integration_steps, least=0)
     defaults: dict[str, Any] = {"batch_size": 16}
     config = SweepConfig(**(defaults | settings))
     points = [(step + 0.5) / integration_steps for step in range(integration_steps)] or [0.0]

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from mechlib.components import Component, heads_and_mlps
+from mechlib import checks
+from mechlib.components import Component, ComponentError, heads_and_mlps
 from mechlib.facts import FactError, Prompt
 from mechlib.models.hooks import Place, hooks
 from mechlib.models.language_model import LanguageModel
@@ -55,16 +56,21 @@ def faithfulness(
     """Faithfulness of every prefix (in :func:`sizes`) of each ranking ``(method, signed, heads and MLPs)``.
 
     Raises :class:`mechlib.facts.FactError` if there are no prompts, one has no other answer to compare with, or the
-    corruption changes nothing.
+    corruption changes nothing, and :class:`ComponentError` for a ranked component that is no head or MLP of the model.
     """
     check_prompts(prompts)
-    working, everything = in_precision(model, precision), heads_and_mlps(model.architecture)
+    everything = heads_and_mlps(model.architecture)
+    for name, _, ranked in rankings:
+        if others := set(ranked) - set(everything):
+            raise ComponentError(f"the ranking '{name}' holds {min(others)}: rank heads and MLPs of {model.name}")
+    working = in_precision(model, precision)
     circuits = [(name, signed, size, frozenset(ranked[:size])) for name, signed, ranked in rankings for size in sizes(len(everything))]
     # Methods can agree: each circuit is run once.
     outside = {kept: _outside(model, kept) for *_, kept in circuits}
     totals: list[Tensor] = []
-    for start in range(0, len(prompts), batch_size):
-        pair = make_pair(working, prompts[start : start + batch_size], "tokens", seed)
+    done = 0
+    for part in checks.parts("batch_size", prompts, batch_size):
+        pair = make_pair(working, part, "tokens", seed)
         with computing(working, precision):
             outputs, corrupted = component_outputs(working, pair, pair.corrupted)
             runs = [pair.logit_difference(working, pair.clean), corrupted]
@@ -72,7 +78,8 @@ def faithfulness(
                 changes = {place: patching(outputs[place], where) for place, where in replaced.items()}
                 runs.append(pair.logit_difference(working, pair.clean, hooks(working, changes)))
             totals.append(torch.stack(runs).double().sum(1))
-        progress(min(start + batch_size, len(prompts)), len(prompts))
+        done += len(part)
+        progress(done, len(prompts))
     clean, corrupted, *found = torch.stack(totals).sum(0).tolist()
     if clean == corrupted:
         raise FactError("corrupting the subjects changes no answer, so no circuit can be told from another; ask about other facts")

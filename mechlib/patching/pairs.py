@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mechlib import checks
 from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import Entry, enter, hidden_at, option_logits
 from mechlib.models.language_model import LanguageModel
@@ -76,7 +77,7 @@ class Pair:
 
 def check_prompts(prompts: Sequence[Prompt]) -> None:
     """Raises :class:`FactError` if there is no prompt, or one whose answer has no other to compare with."""
-    if not prompts:
+    if not checks.kinds("prompts", prompts, Prompt):
         raise FactError("there are no facts to ask about: give at least one prompt")
     for prompt in prompts:
         if len({prompt.answer, *prompt.options}) < 2:
@@ -89,10 +90,12 @@ def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corru
     ``noise``: Gaussian noise on its embeddings, ``noise`` times the model's own scale
     (:func:`mechlib.patching.draws.embedding_deviation`; causal tracing, Meng et al. 2022; the paper's factor is 3 too).
     ``tokens``: random ordinary tokens in its place (the paper's attribution patching).
-    Raises :class:`FactError` as :func:`check_prompts` does and if options begin with the same token, and
-    :class:`mechlib.models.ModelError` if the vocabulary has no ordinary tokens.
+    Raises :class:`FactError` as :func:`check_prompts` does and if options begin with the same token,
+    :class:`mechlib.models.ModelError` if the vocabulary has no ordinary tokens, and
+    :class:`mechlib.checks.ParameterError` for another corruption.
     """
     check_prompts(prompts)
+    checks.choice("corruption", corruption, get_args(Corruption))
     spans = [subject_positions(model, prompt) for prompt in prompts]
     packed = pack(model, encode(model, [prompt.text for prompt in prompts]), share_at_most=min(first for first, _ in spans))
     clean = enter(model, packed, 0)

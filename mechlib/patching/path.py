@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mechlib.components import Component, heads_and_mlps
+from mechlib.components import Component, ComponentError, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, residual_stream
 from mechlib.models.hooks import Place, hooks
@@ -37,8 +37,10 @@ def direct_effects(model: LanguageModel, prompts: Sequence[Prompt], **settings: 
 def effects_on_stream(model: LanguageModel, prompts: Sequence[Prompt], receiver: int, **settings: Any) -> Scores:
     """Effect of each MLP below layer ``receiver`` through its direct path into the stream entering that layer.
 
-    ``settings`` are those of :class:`SweepConfig`.
+    ``settings`` are those of :class:`SweepConfig`. Raises :class:`ComponentError` for a receiver that is no layer above the first.
     """
+    if not 1 <= receiver < model.architecture.n_layers:
+        raise ComponentError(f"receiver={receiver}: give a layer from 1 to {model.architecture.n_layers - 1}; below it MLPs are scored")
 
     def method(working: LanguageModel, pair: Pair, base: Entry, source: Entry) -> Effects:
         return _into_stream(working, pair, base, source, receiver)

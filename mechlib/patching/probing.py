@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mechlib import checks
 from mechlib.facts import FactError, Prompt
 from mechlib.models.forward import residual_stream, tokenize
 from mechlib.models.language_model import LanguageModel
@@ -48,6 +49,7 @@ def probe(model: LanguageModel, prompts: Sequence[Prompt], seed: int, folds: int
 
 def cross_validate(streams: Mapping[ReadAt, Sequence[np.ndarray]], answers: Sequence[str], seed: int, folds: int = 5) -> list[ProbeRow]:
     """:func:`probe` on residual streams [layer][fact, d_model] that were computed before."""
+    checks.whole("folds", folds, least=2)
     counts = Counter(answers)
     if len(counts) < 2 or max(counts.values()) < folds:
         raise FactError(f"probes need facts with two different answers, and {folds} facts with one of them: there are {len(answers)} facts "
@@ -78,11 +80,10 @@ def answer_streams(model: LanguageModel, prompts: Sequence[Prompt], batch_size: 
 
     Raises :class:`mechlib.facts.FactError` if there are no prompts.
     """
-    if not prompts:
+    if not checks.kinds("prompts", prompts, Prompt):
         raise FactError("there are no facts to read off the residual stream: give at least one prompt")
     kept: dict[ReadAt, list[list[np.ndarray]]] = {"subject": [], "prompt": []}
-    for start in range(0, len(prompts), batch_size):
-        part = prompts[start : start + batch_size]
+    for part in checks.parts("batch_size", prompts, batch_size):
         spans = [subject_positions(model, prompt) for prompt in part]
         packed = tokenize(model, [prompt.text for prompt in part])
         subject = torch.stack([path[last] for path, (_, last) in zip(packed.paths, spans, strict=True)])

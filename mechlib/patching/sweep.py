@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mechlib import checks
 from mechlib.components import Component
 from mechlib.facts import FactError, Prompt
 from mechlib.models import ModelError
@@ -36,7 +37,8 @@ class SweepConfig:
     ``denoise`` brings outputs of the clean run into the corrupted one (what suffices), ``noise``
     those of the corrupted run into the clean one (what is necessary). Each prompt's corruption is drawn
     from ``seed`` and what the prompt says: neither ``batch_size`` nor the other prompts nor their order
-    change its effects, but to rounding. ``progress(done, of)`` counts prompts.
+    change its effects, but to rounding. ``progress(done, of)`` counts prompts. Raises :class:`mechlib.checks.ParameterError` for
+    a value that is none of these.
     """
 
     corruption: Corruption = "tokens"
@@ -45,6 +47,11 @@ class SweepConfig:
     precision: Precision = "float32"
     batch_size: int = 32
     progress: OnProgress = silent
+
+    def __post_init__(self) -> None:
+        for name, kind in (("corruption", Corruption), ("direction", Direction), ("precision", Precision)):
+            checks.choice(name, getattr(self, name), get_args(kind))
+        checks.whole("batch_size", self.batch_size, least=1)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mechlib.checks import ParameterError
 from mechlib.errors import meant, shown
 from mechlib.folders import without_home
 from mechlib.models import ModelError
@@ -17,7 +18,6 @@ from mechlib.report.book import build, results_folder
 from mechlib.report.folders import all_changes, changed, in_words, place
 from mechlib.report.notebooks import Job, PageError, check_writable, execute_page, impossible_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
-from mechlib.runs.checks import ParameterError
 from mechlib.runs.locks import locked
 from mechlib.runs.plan import check, plan
 from mechlib.runs.pool import Wanted, at_once

@@ -10,8 +10,8 @@ from typing import Any
 
 import jupytext
 
+from mechlib.checks import NO_LITERAL, ParameterError, like
 from mechlib.errors import meant, shown
-from mechlib.runs.checks import NO_LITERAL, ParameterError, like
 from mechlib.runs.study import Study
 
 

@@ -6,10 +6,11 @@ from mechlib.attacks.finetuning import FineTuningError
 from mechlib.attacks.soft_prompt import SoftPromptError
 from mechlib.components import ComponentError
 from mechlib.edit.delta import EditError
+from mechlib.errors import MechlibError
 from mechlib.facts import FactError
 
 
-class ImpossibleError(RuntimeError):
+class ImpossibleError(MechlibError, RuntimeError):
     """A run that this model and these facts do not allow; the message says why and what would help."""
 
 

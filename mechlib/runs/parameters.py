@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+from mechlib import checks
 from mechlib.attacks.registry import ATTACKS, settings
 from mechlib.components import read_names
 from mechlib.edit.config import Optimizer
@@ -17,7 +18,6 @@ from mechlib.localize.registry import GIVEN, valid_keys
 from mechlib.models import ModelSpec, resolve
 from mechlib.models.precision import Precision
 from mechlib.models.recognize import Dtype
-from mechlib.runs import checks
 from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.tasks import SPORTS, TASKS, Task
 from mechlib.runs.usual import usual

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-from mechlib.runs.checks import ParameterError
+from mechlib.checks import ParameterError
 from mechlib.runs.memory import Memory, memory
 from mechlib.runs.parameters import PRECISIONS
 from mechlib.runs.progress import duration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from mechlib.runs.checks import ParameterError
+from mechlib.checks import ParameterError
 from mechlib.runs.needs import NEEDS, Needed
 from mechlib.runs.specs import Specs
 

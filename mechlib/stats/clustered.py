@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.stats import t
 
 from mechlib.stats.bootstrap import Values, overall, stacked
-from mechlib.stats.interval import Interval, wilson
+from mechlib.stats.interval import Interval, check_level, wilson
 from mechlib.stats.p_values import ENOUGH_SETS
 
 
@@ -17,8 +17,9 @@ def clustered(values: Values, level: float = 0.95) -> Interval:
     """Mean over forget sets of the mean over facts, with Student's interval over the sets' means.
 
     Below ``ENOUGH_SETS`` sets too little is seen between them, and the interval is over facts; with
-    one fact it has no ends. Raises ``ValueError`` as :func:`mechlib.stats.bootstrap.stacked` does.
+    one fact it has no ends. Raises ``ValueError`` as :func:`mechlib.stats.bootstrap.stacked` does, and for a level that is no probability.
     """
+    check_level(level)
     sets, centre = [facts[:, 0] for facts in stacked(values)], float(overall(stacked(values))[0])
     units = np.array([facts.mean() for facts in sets]) if len(sets) >= ENOUGH_SETS else np.concatenate(sets)
     half = _half_width(float(np.var(units, ddof=1)) / len(units), len(units) - 1, level) if len(units) > 1 else np.inf
@@ -31,11 +32,14 @@ def share(values: Values, level: float = 0.95) -> Interval:
     ``values`` are within [0, 1], averages of a fact's rows. The facts count as
     ``p (1 - p) / variance of the mean over sets``, at most as many as there are, and as fewer where
     few sets tell that variance. Below ``ENOUGH_SETS`` sets each fact counts as one. Without facts the
-    share is unknown, within [0, 1].
+    share is unknown, within [0, 1]. Raises ``ValueError`` for other values.
     """
+    check_level(level)
     if not any(len(facts) for facts in values.values()):
         return Interval(float("nan"), 0.0, 1.0, level)
     sets = stacked(values)
+    if not all(((facts >= 0) & (facts <= 1)).all() for facts in sets):
+        raise ValueError("a value of a share is not within [0, 1]")
     n_facts, p = sum(map(len, sets)), float(overall(sets)[0])
     worth = float(n_facts)
     if len(sets) >= ENOUGH_SETS:
@@ -52,10 +56,12 @@ def crossed(values: Mapping[int, Sequence[float]], level: float = 0.95) -> Inter
     counts what is left in a cell once (Cameron, Gelbach and Miller, 2011), and never less than either
     of the first two; Student's quantile has as many degrees of freedom as the smaller number less one. With one
     set or text, the other alone is the unit. Raises ``ValueError`` if sets hold different numbers of
-    texts, or if there are none.
+    texts, if there are none, and for a value that is not finite.
     """
     if not values or len({len(row) for row in values.values()}) != 1 or not len(next(iter(values.values()))):
         raise ValueError("every forget set needs the same texts")
+    check_level(level)
+    stacked(values)
     table: Float[np.ndarray, "set text"] = np.array([values[key] for key in sorted(values)], float)
     n_sets, n_texts = table.shape
     centre = float(table.mean())

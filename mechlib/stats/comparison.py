@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from mechlib.stats.bootstrap import Values, stacked
 from mechlib.stats.clustered import clustered
@@ -65,11 +65,13 @@ def compare(first: Values, second: Values, better: Better, margin: float = MARGI
     """Compare two arms that are paired by fact, as a family of one claim: that ``first`` is ``better`` than ``second``.
 
     The forget set is the unit: facts of one set share one edit. Raises ``ValueError`` if the arms do
-    not hold the same sets and facts, if there are none, if a value is not finite, and if ``margin`` is
-    not positive.
+    not hold the same sets and facts, if there are none, if a value is not finite, if ``margin`` is not
+    positive, and if ``better`` is neither word.
     """
     if not margin > 0:
         raise ValueError(f"a margin of {margin} is not positive")
+    if better not in get_args(Better):
+        raise ValueError(f"better={better!r}: give {' or '.join(get_args(Better))}")
     gaps = {key: facts[:, 0] - facts[:, 1] for key, facts in zip(sorted(first), stacked(first, second), strict=True)}
     n_sets, n_facts, means = len(gaps), sum(map(len, gaps.values())), [float(gap.mean()) for gap in gaps.values()]
     if n_sets < ENOUGH_SETS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import cast
 
 from statsmodels.stats.proportion import proportion_confint
@@ -14,12 +14,15 @@ CHANCE_MARGIN = 0.10
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval, at 95 % unless ``level`` says otherwise."""
+    """An estimate with its interval, at 95 % unless ``level`` says otherwise. Raises ``ValueError`` for a level that is no probability."""
 
     estimate: float
     low: float
     high: float
     level: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_level(self.level)
 
     def text(self, digits: int = 2) -> str:
         """For readers; one observation has an estimate and no interval."""
@@ -30,11 +33,20 @@ class Interval:
         return self.text()
 
 
+def check_level(level: float) -> None:
+    """Raises ``ValueError`` unless a level of confidence is between 0 and 1."""
+    if not 0 < level < 1:
+        raise ValueError(f"a level of {level} is not between 0 and 1: 0.95 is usual")
+
+
 def wilson(successes: float, total: float, level: float = 0.95) -> Interval:
     """A proportion with its Wilson interval (1927); with no trials the interval is [0, 1].
 
-    Both may be fractional, where a trial is an average, or trials are worth less than they count.
+    Both may be fractional, where a trial is an average, or trials are worth less than they count. Raises
+    ``ValueError`` for successes that are not within 0 and the total.
     """
+    if not 0 <= successes <= total < inf:
+        raise ValueError(f"{successes} successes are not within 0 and {total} trials")
     if total == 0:
         return Interval(float("nan"), 0.0, 1.0, level)
     low, high = cast(tuple[float, float], proportion_confint(successes, total, alpha=1 - level, method="wilson"))

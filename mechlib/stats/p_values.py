@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from statsmodels.stats import multitest
 
-from mechlib.stats.interval import Interval
+from mechlib.stats.interval import Interval, check_level
 
 # Below six forget sets an exact sign-flip test cannot reach .05, so no verdict is drawn (6 gives .031).
 ENOUGH_SETS = 6
@@ -48,9 +48,10 @@ def set_interval(gaps: Sequence[float], level: float = 0.95) -> Interval:
     Its ends are order statistics of the means of all subsets of the sets: each of the 2^n spaces
     between these holds the centre alike, if gaps are symmetrical about it (Hartigan, 1969). Where so few
     sets reject no shift at all (six above a level of .969), it has no ends. Raises ``ValueError`` as
-    :func:`sign_flip` does.
+    :func:`sign_flip` does, and for a level that is no probability.
     """
     _check(gaps)
+    check_level(level)
     values = np.asarray(gaps, float)
     sums, sizes = _sums(values), _sums(np.ones(len(values)))
     means = sums[sizes > 0] / sizes[sizes > 0]

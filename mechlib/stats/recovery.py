@@ -22,8 +22,10 @@ def recovery(attacked: Values, null: Values, reference: Values, seed: int = 0, d
     The percentile interval draws forget sets, then facts; a fact is drawn for ``attacked`` and
     ``reference`` together. A draw whose denominator is not positive has no ratio and counts at both
     ends, so that it can only widen the interval; above 2.5 % of such draws the interval has no end.
-    Raises ``ValueError`` if the three hold different forget sets, and as ``stacked`` does.
+    Raises ``ValueError`` if the three hold different forget sets, without a draw, and as ``stacked`` does.
     """
+    if draws < 1:
+        raise ValueError(f"{draws} draws: an interval needs at least one")
     known, unknown = stacked(attacked, reference), stacked(null)
     if attacked.keys() != null.keys():
         raise ValueError("the never-known facts come from other forget sets")

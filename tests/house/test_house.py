@@ -9,7 +9,7 @@ import mechlib
 
 PACKAGE = Path(mechlib.__file__).parent
 FLOORS = {
-    "errors": 0, "folders": 0, "components": 1, "facts": 1, "models": 2, "patching": 3, "localize": 4, "edit": 4,
+    "errors": 0, "checks": 0, "folders": 0, "components": 1, "facts": 1, "models": 2, "patching": 3, "localize": 4, "edit": 4,
     "evals": 5, "stats": 5, "attacks": 6, "runs": 7, "report": 8, "__main__": 9, "__init__": 0,
     "__version__": 0,
 }  # fmt: skip

@@ -8,8 +8,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import mechlib
+from mechlib.checks import ParameterError
 from mechlib.errors import MechlibError, meant, one_line, shown
-from mechlib.runs.checks import ParameterError
 
 
 def public_errors():

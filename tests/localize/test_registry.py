@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import tiny_model
 
+from mechlib.checks import ParameterError
 from mechlib.components import Architecture, Component, ComponentError, Localization, heads_and_mlps, read_names
 from mechlib.errors import MechlibError
 from mechlib.facts import athletes
@@ -19,7 +20,6 @@ from mechlib.patching.scores import Scores
 from mechlib.report.agreement import probed_lookup, random_mlp_draws
 from mechlib.report.tables import label, leading
 from mechlib.runs import specs as module
-from mechlib.runs.checks import ParameterError
 from mechlib.runs.stages.evidence import METHODS
 from mechlib.runs.stages.localize import FILE, LocalizeSettings, localized
 from mechlib.runs.study import Study

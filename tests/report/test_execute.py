@@ -6,9 +6,9 @@ import shutil
 import pytest
 from small_book import PAGES, SmallBook, tree
 
+from mechlib.checks import ParameterError
 from mechlib.models import ModelError
 from mechlib.report.notebooks import PageError
-from mechlib.runs.checks import ParameterError
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from mechlib.attacks.registry import ATTACKS
+from mechlib.checks import ParameterError
 from mechlib.facts import FactError, formats_of
 from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import GIVEN, LOCALIZERS, PAPER
 from mechlib.models import KNOWN, ModelError
 from mechlib.runs import parameters as module
-from mechlib.runs.checks import ParameterError
 from mechlib.runs.parameters import OPTIMIZERS, RULES
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import mechlib
+from mechlib.checks import ParameterError
 from mechlib.report.parameters import page_values, parse, read_page, read_pages, same, studies, study
-from mechlib.runs.checks import ParameterError
 from mechlib.runs.study import Study
 
 BOOK = Path(mechlib.__file__).parents[1] / "book"

@@ -9,9 +9,9 @@ import pytest
 import torch
 from planning import EDIT, finish, offline
 
+from mechlib.checks import ParameterError
 from mechlib.edit.config import EditConfig
 from mechlib.localize.registry import PAPER
-from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import Machine, Plan, check, machine, plan
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from small_book import save_facts, save_model
 
-from mechlib.runs.checks import ParameterError
+from mechlib.checks import ParameterError
 from mechlib.runs.plan import Plan
 from mechlib.runs.pool import Pool, at_once, room
 from mechlib.runs.runner import Runner, Runners

@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import pytest
 
+from mechlib.checks import ParameterError
 from mechlib.facts import FORMATS, athletes, world_facts
 from mechlib.facts.relations import SPORT, WORLD
 from mechlib.localize.registry import LOCALIZERS, PAPER, localizer
 from mechlib.runs import specs as module
-from mechlib.runs.checks import ParameterError
 from mechlib.runs.needs import NEEDS
 from mechlib.runs.specs import BY_POSITION, REDRAWN
 from mechlib.runs.stages.evidence import SCORED

@@ -1,12 +1,12 @@
-"""Checks of parameter values: each returns the value or raises one line that says what would do."""
+"""Checks of what a user gives, as a parameter or an argument: each returns the value or raises one line that says what would do."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mechlib.errors import MechlibError, meant, shown
 
@@ -15,11 +15,18 @@ NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 # Seeds of numpy and scikit-learn have 32 bits; nothing else that is counted is larger.
 MOST = 2**32 - 1
 _LARGEST = 1e300
+_Kind = TypeVar("_Kind")
+_Item = TypeVar("_Item")
 _HUB = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?", re.ASCII)
 
 
 class ParameterError(MechlibError, ValueError):
-    """A parameter with a value that cannot be used; the message names the ones that can."""
+    """A parameter or an argument with a value that cannot be used; the message names the ones that can."""
+
+
+def is_a(value: object, kind: type | tuple[type, ...]) -> bool:
+    """Whether a value is of the kind that its annotation says: who calls from a notebook has no type checker."""
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 
 def choice(name: str, value: Any, known: Collection[str]) -> str:
@@ -97,6 +104,27 @@ def least(name: str, value: Any, lowest: float) -> float:
     if not _is_number(value) or not lowest <= value <= _LARGEST:
         raise ParameterError(f"{name}={shown(value)}: give a number of at least {lowest:g}")
     return value
+
+
+def finite(name: str, value: Any) -> float:
+    """A finite number, of either sign."""
+    if not _is_number(value) or not -_LARGEST <= value <= _LARGEST:
+        raise ParameterError(f"{name}={shown(value)}: give a finite number")
+    return value
+
+
+def kinds(name: str, values: Any, kind: type[_Kind]) -> Sequence[_Kind]:
+    """A sequence of values of one kind: a text in the place of several would be read as its letters."""
+    several = isinstance(values, Sequence) and not isinstance(values, str)
+    if wrong := [one for one in (values if several else [values]) if not (several and isinstance(one, kind))]:
+        raise ParameterError(f"{name}: {shown(wrong[0])} stands where {kind.__name__} is expected: give a list of them")
+    return values
+
+
+def parts(name: str, values: Sequence[_Item], size: Any) -> Iterator[Sequence[_Item]]:
+    """The values, ``size`` at a time."""
+    whole(name, size, least=1)
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def like(name: str, given: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
