@@ -15,7 +15,7 @@ from mechlib.report.differences import in_words
 from mechlib.report.gates import Evidence, kept_by_attack, kept_by_edit, overlap, reached, taught
 from mechlib.report.robustness import arm_values
 from mechlib.report.tables import label
-from mechlib.stats import ENOUGH_SETS, Comparison, Interval, Values, compare, holm_adjusted
+from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Comparison, Interval, Values, compare, holm_adjusted
 
 NOT_RUN, NO_CONTRAST, DESCRIPTIVE = "not run yet", "not a contrast", "descriptive: no rule"
 
@@ -138,29 +138,64 @@ def _pair(values: Any) -> str:
 
 def table(found: Sequence[Line], outcome: str | None = None) -> pd.DataFrame:
     """Verdicts for readers, one line a comparison; of claims about one ``outcome``, or of all."""
-    columns = ["claim", "family", "minus", "overlap", "log odds", "forget sets", "least p", "p", "p (Holm)", "true answers", "gates", "verdict"]
+    tested = ["log odds", "forget sets", "least p", "p", "p (Holm)", "true answers"]
+    columns = ["claim", "family", "minus", "verdict", "overlap", *tested, "gates"]
     return pd.DataFrame([
-        (one.claim.key, one.claim.family, _name(one.rival), "-" if math.isnan(one.overlap) else f"{one.overlap:.2f}",
-         *(in_words(one.odds) if one.odds else ("-",) * 5), str(one.shares.difference) if one.shares else "-", one.gates, one.verdict)
+        (one.claim.key, one.claim.family, _name(one.rival), one.verdict, "-" if math.isnan(one.overlap) else f"{one.overlap:.2f}",
+         *(in_words(one.odds) if one.odds else ("-",) * 5), str(one.shares.difference) if one.shares else "-", one.gates)
         for one in found if outcome in (None, one.claim.outcome)
     ], columns=columns)  # fmt: skip
 
 
 def matched_table(found: Sequence[Line]) -> pd.DataFrame:
-    """What it does that success was not matched: each comparison over all its forget sets, and over those where both arms got there."""
+    """What it does that success was not matched: each comparison over all its forget sets, and over those where both arms got there.
+
+    "alone": what the sign-flip test says by itself, with no gate but the overlap.
+    """
     columns = ["claim", "minus", "all sets", "log odds, all", "alone, all", "matched sets", "log odds, matched", "alone, matched"]
-    lines: list[tuple[Any, ...]] = []
-    for one in found:
-        if one.odds:
-            each = (("-", "-", "too few") if some is None else (some.n_sets, str(some.difference), some.verdict) for some in (one.odds, one.matched))
-            lines.append((one.claim.key, _name(one.rival), *next(each), *next(each)))
-    return pd.DataFrame(lines, columns=columns)
+    tested = [one for one in found if one.odds and one.stopped != NO_CONTRAST and one.claim.rule != "none"]
+    return pd.DataFrame([
+        (one.claim.key, _name(one.rival), *(cell for some in (one.odds, one.matched) for cell in _alone(some))) for one in tested
+    ], columns=columns)  # fmt: skip
+
+
+def _alone(found: Comparison | None) -> tuple[int | str, str, str]:
+    return (found.n_sets, str(found.difference), found.verdict) if found else (f"fewer than {ENOUGH_SETS}", "-", "-")
 
 
 def counted(found: Sequence[Line]) -> str:
     """How many comparisons have which verdict, in words."""
     counts = pd.Series([one.verdict for one in found], dtype=object).value_counts(sort=False)
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none is declared"
+
+
+def stated(claims: Claims, task: str, outcome: str | None = None) -> pd.DataFrame:
+    """What is claimed about a task, for readers: the sentence, its place, the paper's and the released runs' numbers, and what changed."""
+    return pd.DataFrame([
+        {"claim": one.key, "in words": one.sentence, "in the paper": one.place, "the paper": one.paper, "released runs": one.released,
+         "sets aimed at": one.sets, "decided": "\n".join(f"{some.date}: {some.reason}" for some in one.changed) or "-"}
+        for one in claims.of_task(task) if outcome in (None, one.outcome)
+    ])  # fmt: skip
+
+
+def rule(claims: Claims, task: str) -> str:
+    """The rule of all claims about a task, in words, and what must hold for it."""
+    gates = claims.gates
+    margins = sorted({one.margin for one in claims.of_task(task) if one.margin is not None})
+    if not margins:
+        return "No claim of the claims file is about this task, so no verdict is drawn: what is below is described."
+    within = " or ".join(f"{one:g}" for one in margins)
+    return (
+        "Of log p(true) - log p(target), in nats, the paired difference, fact lookup minus the other, averaged within forget sets. "
+        f"Supported if it is below zero and the exact sign-flip test over forget sets has p at most {SIGNIFICANT:g} after Holm's "
+        "correction over all comparisons of the family that were run; contradicted if above zero; else equivalent if the 90 % interval "
+        f"lies within {within} nats of zero. With fewer than {ENOUGH_SETS} sets there is no inference, and where not even sets that all "
+        "agree could have p so small, the line is undecidable. No verdict where the two arms train the same weights (weighted Jaccard "
+        f"above {gates.overlap:g}: not a contrast, and not of the family), where fewer than {gates.edited:.0%} of an arm's edits reached "
+        f"a probability of {gates.success:g} (not edited alike), where the 95 % interval over sets of the maintain accuracy that a model "
+        f"keeps lies below {gates.kept:.0%} (model broken), or where relearning taught less than {gates.taught:.0%} of its own half "
+        "(attack failed)."
+    )
 
 
 def _name(rival: str) -> str:
