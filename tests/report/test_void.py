@@ -1,4 +1,4 @@
-"""A format that the unedited model cannot answer: if edits are trained on it, nothing counts in a verdict."""
+"""A format that the unedited model cannot answer, and pages that ask whether it is the one that edits are trained on."""
 
 import pytest
 from attack_rows import HARD, answers, line, row
