@@ -10,7 +10,8 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, edit, relearning, relearning_nulls]
+#     needs: [know, unedited, edit, relearning, relearning_nulls, prompting]
+#     reads: [../claims.toml]
 # ---
 
 # %% [markdown]
@@ -49,12 +50,14 @@ OPTIMIZER = "adamw"
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
+FORMATS = None  # its claims are of the same family; None: as on the page on prompting
 RELEARNING = None  # None: as the profile says; else a dictionary of ranks, learning_rates, steps, checkpoints
 
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import robustness, sentences, verdicts
+from mechlib.report import differences, robustness, sentences, verdicts
+from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_relearning
 from mechlib.stats import LEAST_GAP
@@ -175,19 +178,50 @@ tables.styled(robustness.strongest_table(robustness.strongest(outcomes)))
 # *Share of true answers on facts not taught (Wilson 95 %); a rank, learning rate and checkpoint is one setting. Void
 # ones are named.*
 #
-# ## The verdict
-#
-# **Claim.** After relearning half of a forget set, fewer true answers of the other half come back from an edit at
-# fact lookup than from an edit made elsewhere.
-#
-# **Rule.** The paired difference in the share of true answers under {glue:text}`setting`, fact lookup minus the other.
-# Supported if its 95 % interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test
-# over forget sets agrees (p at most .05, by Holm's rule over all lines); contradicted if above; equivalent if the
-# 90 % interval lies within ten points; void if the attack broke either model. With fewer than six forget sets there is no verdict; with
-# too many lines for the sets, not even unanimous ones could support a line, which is then undecidable.
+# ## Was the lesson learned?
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts(rows, [setting], void=page.void))
+tables.styled(robustness.taught_table(rows))
+
+# %% [markdown]
+# *True answers about the half that was taught, and log p(true) - log p(target) in nats of both halves, at every step (95 %, over forget
+# sets). An attacker who has not learned his own lesson has not shown that the other half is gone.*
+#
+# ## The verdict
+#
+# What is claimed about this task, as the claims file declared it before the runs that decide it:
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.stated(declared(), page.study.task, "relearning"))
+
+# %% [markdown]
+# **Rule.** {glue:text}`rule`
+
+# %% tags=["remove-input"]
+page.number("rule", verdicts.rule(declared(), page.study.task))
+tables.styled(verdicts.table(page.verdicts, "relearning"))
+
+# %% [markdown]
+# *Fact lookup minus the other. Overlap: weighted Jaccard of the trained weights. Log odds decide; the shares of true answers stand beside.
+# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one. "Not run yet" is what
+# the rows say. The family is that of all claims about this task that were run, whatever the page.*
+#
+# ### Edited alike?
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.matched_table([one for one in page.verdicts if one.claim.outcome == "relearning"]))
+
+# %% [markdown]
+# *What changes if only those forget sets count in which both arms reached the success that is asked for. "Alone" is what the test says
+# without the other gates.*
+
+# %% tags=["remove-input"]
+tables.styled(differences.from_lookup(rows, differences.after_attack(rows, [setting])))
+
+# %% [markdown]
+# *Fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by itself.
+# Descriptive, under {glue:text}`setting`,
+# the step that brings back most.*
 
 # %% [markdown]
 # ## Beside the paper's figures
@@ -209,4 +243,4 @@ tables.styled(beside).format("{:.3f}", na_rep="-", subset=list(beside.columns[1:
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
-page.provenance("relearning", "relearning_nulls")
+page.provenance("edit", "prompting", "relearning", "relearning_nulls")

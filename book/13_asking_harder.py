@@ -52,7 +52,7 @@ SOFT_PROMPT = None  # None: as the profile says; else a dictionary of tokens, st
 IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
 
 # %% tags=["remove-input"]
-from mechlib.report import robustness, sentences, verdicts
+from mechlib.report import differences, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals())
@@ -145,20 +145,14 @@ figures.leak_curves(leaks).show()
 # *Probability that the true answer is among this many samples of the model as it is, in the trained format, averaged over
 # forget facts with bootstrap 95 % intervals over forget sets and facts (solid), and over never-known facts (dotted).*
 #
-# ## The verdict
-#
-# **Claim.** A soft prompt, and demonstrations, get fewer true answers from an edit at fact lookup than from an edit
-# made elsewhere.
-#
-# **Rule.** The paired difference in the share of true answers, fact lookup minus the other, under
-# {glue:text}`soft_setting` and under {glue:text}`context_setting`; all lines are one family. Supported if the 95 %
-# interval (bootstrap over forget sets, then facts) lies below zero and an exact sign-flip test over forget sets agrees
-# (p at most .05 by Holm's rule); contradicted if above; equivalent if the 90 % interval lies within ten points; void if either model
-# broke. With fewer than six forget sets there is no verdict; with too many lines for the sets, not even unanimous
-# ones could support a line, which is then undecidable.
+# ## How edits differ
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts([*soft, *context], settings, void=page.void))
+tables.styled(differences.from_lookup([*soft, *context], differences.after_attack([*soft, *context], settings)))
+
+# %% [markdown]
+# *Fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by itself.
+# Descriptive: no claim of the claims file is about this, so there is no rule and no verdict.*
 
 # %% [markdown]
 # ## Runs behind this page

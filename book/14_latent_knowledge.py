@@ -58,7 +58,7 @@ page = open_page(globals())
 page.banner()
 
 # %% tags=["remove-input"]
-from mechlib.report import audits, robustness, sentences, verdicts
+from mechlib.report import audits, differences, robustness, sentences
 from mechlib.report.aggregation import aggregate
 
 rows = page.rows("latent")
@@ -170,20 +170,17 @@ tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores,
 
 # %% [markdown]
 # ## Less inside?
-#
-# **Claim.** An edit at {glue:text}`leading` leaves less of the true answer inside than an edit made elsewhere.
-#
-# **Rule.** Paired differences, {glue:text}`leading` minus the other, over forget sets and facts: of what the probes say at the last
-# token of the prompt, over the layers that are readable in every model here; of the success of head projection (left out if
-# void); of the depth of erasure. All of them together are one family. The claim is supported if the 95 % interval lies
-# wholly on the expected side of zero and the sign-flip test over forget sets, adjusted for the family (Holm), is below
-# .05; equivalent if the 90 % interval lies within ten points; with fewer than six forget sets there is no inference.
 
 # %% tags=["remove-input"]
 others = [key for key in page.study.localizations if key != leading]
-tables.styled(audits.comparisons(audits.left_inside(rows), leading, others, void=page.void))
+tables.styled(audits.comparisons(audits.left_inside(rows), leading, others))
 
 # %% [markdown]
+# *{glue:text}`leading` minus the other: what the probes say at the last token of the prompt, over the layers that are readable in every
+# model here; the success of head projection (left out if void); the depth of erasure. Intervals (95 %) and exact p over forget sets, of each
+# line by itself. Descriptive: no rule. Two of these measures favour early edits by construction: layers below an edit count as
+# intact, and the depth of erasure is the depth of the edit.*
+#
 # ## Removing a direction
 #
 # **The attack.** {glue:text}`definition`
@@ -212,13 +209,15 @@ tables.styled(robustness.recovery_table(back))
 # *The normalised recovery is 0 for what the same attack makes of never-known facts, 1 for the unedited model under it, and
 # undefined where these two are too close. Maintain: facts that no edit was meant to touch, before and under the attack.*
 #
-# **Claim.** After an edit at {glue:text}`leading` less comes back. **Rule.** As above, with the comparisons below as a
-# family of their own; void where the attack broke one of the two models.
+# How edits differ under it:
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.verdicts(attacked, [(setting, step)], void=page.void))
+tables.styled(differences.from_lookup(attacked, differences.after_attack(attacked, [(setting, step)])))
 
 # %% [markdown]
+# *Fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by itself.
+# Descriptive: no claim of the claims file is about this, so there is no rule and no verdict.*
+#
 # Nothing on this page proves absence. Probes are linear, head projection looks for one token, depth looks at one
 # position, and the direction is the simplest one. What they find is there; what they do not find may be elsewhere
 # {cite:p}`lynch2024eight`. The page on relearning is the harder test.

@@ -138,22 +138,18 @@ tables.styled(tables.interval_table(followed, ["localization"], "measure"), inde
 # the first by definition.*
 
 # %% [markdown]
-# ## The verdict
-#
-# **Claim.** An edit at {glue:text}`leading` reaches the fact itself: it moves the fact backwards and in its consequences more than
-# an edit made elsewhere does, and it spares facts of other relations better.
-#
-# **Rule.** Paired differences, {glue:text}`leading` minus the other, over forget sets and facts: the AUC of the true answer backwards
-# (left out where the unedited model's is not above chance), the share of consequences of the true answer, the share of
-# other facts kept. All of them together are one family. The claim is supported if the 95 % interval lies wholly on the expected side
-# of zero and the sign-flip test over forget sets, adjusted for the family (Holm), is below .05; equivalent if the 90 % interval lies
-# within ten points; with fewer than six forget sets there is no inference.
+# ## How edits differ
 
 # %% tags=["remove-input"]
 others = [key for key in page.study.localizations if key != leading]
-tables.styled(audits.comparisons(side_effects.carried_through(rows), leading, others, void=page.void))
+tables.styled(audits.comparisons(side_effects.carried_through(rows), leading, others))
 
 # %% [markdown]
+# *{glue:text}`leading` minus the other: the AUC of the true answer backwards (left out where the unedited model's is not above chance), the
+# share of consequences of the true answer, the share of other facts kept. "Expected" is what an edit that reaches the fact itself would do.
+# Intervals (95 %) and exact p over forget sets, of each line by itself. Descriptive: no claim of the claims file is about this, so
+# there is no rule and no verdict.*
+#
 # ## Benchmarks
 #
 # The paper reports MMLU. An edit cannot lower what is at chance, so the first question about a benchmark is whether this

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from mechlib.report.aggregation import Rows, aggregate, fact_values, grouped
+from mechlib.report.differences import IN_WORDS, in_words
 from mechlib.report.tables import interval_table, label
-from mechlib.report.verdicts import IN_WORDS, in_words
-from mechlib.stats import CHANCE_MARGIN, Comparison, compare, holm_adjusted, wilson
+from mechlib.stats import CHANCE_MARGIN, compare, wilson
 from mechlib.stats.comparison import Better
 
 CANDIDATES = 4
@@ -189,19 +189,13 @@ def left_inside(rows: Rows) -> dict[str, Measure]:
     }
 
 
-def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[str], void: bool = False) -> pd.DataFrame:
-    """``first`` minus each other localization in every measure, one family of claims (Holm); a measure without rows is left out.
-
-    ``void`` as of :func:`mechlib.report.verdicts.judged`.
-    """
-    found: dict[tuple[str, str], Comparison] = {}
+def comparisons(measures: Mapping[str, Measure], first: str, others: Sequence[str]) -> pd.DataFrame:
+    """``first`` minus each other localization in every measure, described; a measure without rows is left out."""
+    columns, lines = ["measure", "expected", f"{label(first)} minus", *IN_WORDS], list[tuple[Any, ...]]()
     for name, measure in measures.items():
         arms = {key: fact_values([row for row in measure.rows if row["localization"] == key], measure.outcome) for key in (first, *others)}
-        found |= {(name, key): compare(arms[first], arms[key], measure.better) for key in others if arms[first]}
-    adjusted = holm_adjusted({f"{name}, {key}": one for (name, key), one in found.items()}).values()
-    lines = [
-        (name, one.better, label(key), *in_words(one), "void" if void else one.verdict)
-        for (name, key), one in zip(found, adjusted, strict=True)
-    ]
-    columns = ["measure", "expected", f"{label(first)} minus", *IN_WORDS, "verdict"]
+        lines += [
+            (name, measure.better, label(key), *in_words(compare(arms[first], arms[key], measure.better))[:-1])
+            for key in others if arms[first]
+        ]  # fmt: skip
     return pd.DataFrame(lines, columns=columns)

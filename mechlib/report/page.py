@@ -14,13 +14,17 @@ from myst_nb import glue
 from plotly.io._base_renderers import MimetypeRenderer
 
 from mechlib.attacks.registry import ATTACKS
+from mechlib.components import Localization
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
-from mechlib.report import markup, sentences
+from mechlib.report import markup, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
+from mechlib.report.claims import declared
 from mechlib.report.folders import written
+from mechlib.report.gates import Evidence
 from mechlib.report.provenance import provenance
+from mechlib.runs.impossible import ImpossibleError
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
 from mechlib.runs.usual import as_usual
@@ -71,6 +75,26 @@ class OpenPage:
     def void(self) -> bool:
         """Whether the unedited model cannot answer in the format that edits are trained on: then nothing here counts in a verdict."""
         return self.study.trained_format in tables.void_formats(self.rows("unedited"))
+
+    @cached_property
+    def verdicts(self) -> list[verdicts.Line]:
+        """Every comparison that the claims file declares about this task, as one family whatever the page: it needs the runs of all."""
+        if not declared().of_task(self.study.task):
+            return []
+        asked, trained = self.rows("prompting"), self.study.trained_format
+        transfer = tuple(form for form in self.study.formats or () if form not in (*tables.void_formats(asked), trained))
+        trains: dict[str, dict[int, Localization]] = {}
+        for arm, value in self.values("edit"):
+            trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
+        evidence = Evidence(self.study.task, trained, asked, self._possible("relearning"), transfer, trains, self.void)
+        return verdicts.lines(declared(), evidence)
+
+    def _possible(self, need: str) -> Rows:
+        """The rows of runs, or none where this model and these facts do not allow them."""
+        try:
+            return self.rows(need)
+        except ImpossibleError:
+            return []
 
     def banner(self, trainable: Rows = ()) -> HTML:
         """Which model and profile the page was made with, and what that allows to conclude.

@@ -177,6 +177,24 @@ def strongest_table(table: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def taught_table(rows: Rows) -> pd.DataFrame:
+    """What relearning taught, for readers, by localization, setting and step: see :mod:`mechlib.report.gates`.
+
+    The share of true answers about the half that is taught, and log p(true) - log p(target) (nats) of both halves; "-"
+    where facts have no edit target.
+    """
+    records: list[dict[str, Any]] = []
+    for (key, setting, step), own in grouped([row for row in rows if not row.get("null")], ["localization", "setting", "step"]).items():
+        halves = {group: [row for row in own if row["group"] == group] for group in ("relearned", "forget")}
+        odds = {group: [{**row, "odds": row["log_probability"] - row["target_log_probability"]} for row in half
+                        if row["target_log_probability"] is not None] for group, half in halves.items()}  # fmt: skip
+        said = {group: str(average(half, "odds", "number", FACT)[0]) if half else "-" for group, half in odds.items()}
+        records.append({"localization": label(key), "setting": setting_name(setting, step),
+                        "taught half": str(average(halves["relearned"], "correct", fact=FACT)[0]),
+                        "taught half, log odds": said["relearned"], "tested half, log odds": said["forget"]})  # fmt: skip
+    return pd.DataFrame(records)
+
+
 def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFrame:
     """Share of true answers after an attack with the knowledge and without it, on the same facts.
 

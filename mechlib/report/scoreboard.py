@@ -1,23 +1,20 @@
-"""Every localization over every attack: the strongest attacker that left the model whole, and one family of verdicts."""
+"""Every localization over every attack: the strongest attacker that left the model whole, and how edits differ."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from mechlib.attacks.registry import ATTACKS
-from mechlib.report.aggregation import FACT, Rows, fact_values
-from mechlib.report.robustness import UNEDITED, arm_values, outcomes, outcomes_of_attack, setting_name, shared_setting, strongest
-from mechlib.report.tables import label, leading
-from mechlib.report.verdicts import Duel, judged
+from mechlib.report.aggregation import Rows
+from mechlib.report.differences import Duel, after_attack
+from mechlib.report.robustness import outcomes, shared_setting, strongest
+from mechlib.report.tables import label
 from mechlib.stats import Interval
 
 ANY = "any"
-# The declared rivals of fact lookup: the same kind and number of weights chosen blindly, all weights of that kind, and output tracing.
-# With eight forget sets an exact test can support six comparisons and no more: these three in other formats and under relearning.
-RIVALS = ("random_mlps", "all_mlps", "causal_tracing")
 
 
 def attack_label(key: str) -> str:
@@ -58,26 +55,7 @@ def attackers(board: pd.DataFrame) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def overall_verdicts(
-    attacks: Mapping[str, Rows], asked: Rows, formats: Sequence[str], rivals: Sequence[str] = (), void: bool = False
-) -> pd.DataFrame:
-    """Fact lookup against other edits: in other formats, then under every attack at its shared setting, as one declared family.
-
-    ``rivals``: the localizations that it is compared with, all others if none of them was run. ``asked``: answers of the unattacked
-    models in all formats. Columns and ``void`` as of :func:`mechlib.report.verdicts.judged`.
-    """
-    arms = [key for key in dict.fromkeys(row["localization"] for row in asked) if key != UNEDITED]
-    first, duels = leading(arms), list[Duel]()
-    others = [key for key in arms if key != first and key in rivals] or [key for key in arms if key != first]
-    if formats:
-        forget = [row for row in asked if row["group"] == "forget" and row["format"] in formats]
-        said = {key: fact_values([row for row in forget if row["localization"] == key], "correct", FACT, ["format"]) for key in arms}
-        duels += [Duel("other formats", key, said[first], said[key]) for key in others]
-    for name, rows in attacks.items():
-        setting, step = shared_setting(outcomes(rows))
-        lines = outcomes_of_attack(rows, setting, step)
-        broken = set(lines.localization[lines.void])
-        back = {key: arm_values(rows, key, setting, step) for key in arms}
-        what = f"{attack_label(name).lower()}: {setting_name(setting, step)}"
-        duels += [Duel(what, key, back[first], back[key], bool(broken & {first, key})) for key in others]
-    return judged(duels, first, "lower", void)
+def differences_by_attack(attacks: Mapping[str, Rows]) -> list[Duel]:
+    """Fact lookup and each other edit under every attack, at the one setting that all its edits share."""
+    return [duel for name, rows in attacks.items()
+            for duel in after_attack(rows, [shared_setting(outcomes(rows))], f"{attack_label(name).lower()}: ")]  # fmt: skip

@@ -1,83 +1,202 @@
-"""Verdicts of a page: an edit at fact lookup against every other edit, as one family of claims that is declared beforehand."""
+"""Verdicts, which are drawn here and nowhere else: the comparisons that the claims file declares, as families over all pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from mechlib.report.aggregation import FACT, Rows, fact_values
-from mechlib.report.robustness import UNEDITED, Setting, arm_values, before_and_after, outcomes_of_attack, setting_name
-from mechlib.report.tables import label, leading
-from mechlib.stats import Better, Comparison, Values, compare, holm_adjusted
+from mechlib.report.claims import Claim, Claims, Gates
+from mechlib.report.differences import in_words
+from mechlib.report.gates import Evidence, kept_by_attack, kept_by_edit, overlap, reached, taught
+from mechlib.report.robustness import arm_values
+from mechlib.report.tables import label
+from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Comparison, Interval, Values, compare, holm_adjusted
 
-# Columns of :func:`in_words`.
-IN_WORDS = ("difference", "forget sets", "least p", "p", "p (Holm)")
+NOT_RUN, NO_CONTRAST, DESCRIPTIVE = "not run yet", "not a contrast", "descriptive: no rule"
 
 
 @dataclass(frozen=True)
-class Duel:
-    """One comparison of a family: the leading localization (``first``) against another, where both were ``asked`` the same.
+class Line:
+    """One comparison of a claim. Without ``odds`` it was not run.
 
-    ``void``: one of the two models was broken.
+    ``odds`` and ``shares``: the gap in log p(true) - log p(target) (nats), which decides, and in true answers.
+    ``matched``: of the first, over the forget sets in which both arms were edited to the success asked for.
+    ``gates``: for readers, what each gate says of the two arms; ``stopped``: the first that forbids a verdict.
     """
 
-    asked: str
-    other: str
-    first: Values
-    second: Values
-    void: bool = False
+    claim: Claim
+    rival: str
+    overlap: float = math.nan
+    odds: Comparison | None = None
+    shares: Comparison | None = None
+    matched: Comparison | None = None
+    gates: str = ""
+    stopped: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """A verdict, or why there is none."""
+        if self.odds is None:
+            return NOT_RUN
+        return DESCRIPTIVE if self.claim.rule == "none" else self.stopped or self.odds.verdict
 
 
-def in_words(found: Comparison) -> tuple[str | int, ...]:
-    """A comparison for readers: difference with its interval, forget sets, the least p possible, p, Holm's p; "none" with too few sets."""
-    return str(found.difference), found.n_sets, *("none" if p is None else f"{p:.3f}" for p in (found.least, found.p, found.adjusted))
+def lines(claims: Claims, evidence: Evidence) -> list[Line]:
+    """Every comparison that is declared about the study's task, adjusted over its family (Holm).
 
-
-def judged(duels: Sequence[Duel], first: str, better: Better, void: bool = False) -> pd.DataFrame:
-    """One line a duel: the paired difference, exact sign-flip p, Holm's over all of them, verdict. A void one counts in the family.
-
-    Columns: ``asked`` (where there are several), "... minus" (the other), "difference", "forget sets",
-    "least p", "p", "p (Holm)", "verdict". With too few forget sets p is "none", the verdict "no inference".
-    ``void``: the unedited model cannot answer in the format that edits are trained on, so that no line has a verdict.
+    A family holds the comparisons that were run, also those that a gate stops; pairs that are not a
+    contrast, which was known before anything was asked, do not count.
     """
-    found = holm_adjusted({str(number): compare(duel.first, duel.second, better) for number, duel in enumerate(duels)})
-    columns = ["asked", f"{label(first)} minus", *IN_WORDS, "verdict"]
-    lines = [
-        (duel.asked, label(duel.other), *in_words(one), "void" if void or duel.void else one.verdict)
-        for duel, one in zip(duels, found.values(), strict=True)
-    ]
-    table = pd.DataFrame(lines, columns=columns)
-    return table if table.asked.nunique() > 1 else table.drop(columns="asked")
+    found = [_line(claims.gates, claim, rival, evidence) for claim in claims.of_task(evidence.task) for rival in claim.rivals]
+    for family in dict.fromkeys(one.claim.family for one in found):
+        own = {str(number): one for number, one in enumerate(found) if one.claim.family == family and one.stopped != NO_CONTRAST}
+        run = {key: one.odds for key, one in own.items() if one.odds}
+        for key, one in holm_adjusted(run).items():
+            found[int(key)] = replace(found[int(key)], odds=one)
+        # A comparison without matched sets stays in the family, as one that shows nothing: so the families are of one size.
+        nothing = {key: replace(one, p=None if one.p is None else 1.0) for key, one in run.items()}
+        for key, one in holm_adjusted({key: own[key].matched or one for key, one in nothing.items()}).items():
+            found[int(key)] = replace(found[int(key)], matched=one if own[key].matched else None)
+    return found
 
 
-def verdicts(rows: Rows, settings: Sequence[Setting], better: Better = "lower", void: bool = False) -> pd.DataFrame:
-    """Does less come back after an edit at fact lookup than after each other edit? One family over ``settings`` and localizations.
+def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
+    """One comparison, before any adjustment."""
+    arms = [evidence.arm(name, claim.first) for name in (claim.first, rival)]
+    first, second = arms
+    values = None if first is None or second is None or claim.rule == "mixed model" else _values(claim, evidence, first, second)
+    if first is None or second is None or values is None:
+        return Line(claim, rival)
+    shared = overlap(evidence.trains.get(first, {}), evidence.trains.get(second, {}))
+    margin = {} if claim.margin is None else {"margin": claim.margin}
+    (mine, theirs), (right, wrong) = values
+    done = [reached(evidence, arm, gates.success) for arm in (first, second)]
+    alike = [number for number in mine if all(one.get(number) == 1 for one in done)]
+    matched = None
+    if len(alike) >= ENOUGH_SETS:
+        matched = compare({number: mine[number] for number in alike}, {number: theirs[number] for number in alike}, "lower", **margin)
+    said, stopped = _gated(gates, claim, evidence, (first, second), shared)
+    return Line(claim, second, shared, compare(mine, theirs, "lower", **margin), compare(right, wrong, "lower"), matched, said, stopped)
 
-    Void where the attack broke one of the two models. See :func:`judged`.
+
+def _values(claim: Claim, evidence: Evidence, first: str, second: str) -> tuple[tuple[Values, Values], tuple[Values, Values]] | None:
+    """Both arms' log odds and shares, one number a fact; ``None`` where the rows are not there."""
+    if claim.outcome == "relearning" and evidence.relearning:
+        setting, rows = evidence.last, _with_odds(evidence.relearning)
+        odds, shares = ([arm_values(rows, arm, *setting, outcome) for arm in (first, second)] for outcome in ("odds", "correct"))
+    elif claim.outcome == "transfer" and (formats := _formats(claim, evidence)):
+        asked = _with_odds([row for row in evidence.prompting if row["group"] == "forget" and row["format"] in formats])
+        own = [[row for row in asked if row["localization"] == arm] for arm in (first, second)]
+        odds, shares = ([fact_values(rows, outcome, FACT, ["format"]) for rows in own] for outcome in ("odds", "correct"))
+    else:
+        return None
+    return ((odds[0], odds[1]), (shares[0], shares[1])) if odds[0] and odds[1] else None
+
+
+def _formats(claim: Claim, evidence: Evidence) -> Sequence[str]:
+    if not claim.formats:
+        return evidence.transfer
+    return claim.formats if {*claim.formats} <= {*evidence.transfer} else ()
+
+
+def _with_odds(rows: Rows) -> list[Mapping[str, Any]]:
+    """Rows that have an edit target, with ``odds``, log p(true) - log p(target)."""
+    return [{**row, "odds": row["log_probability"] - row["target_log_probability"]}
+            for row in rows if row["target_log_probability"] is not None]  # fmt: skip
+
+
+def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str], shared: float) -> tuple[str, str]:
+    """What the gates say of two arms, and the first that forbids a verdict, if one does."""
+    done = [list(reached(evidence, arm, gates.success).values()) for arm in arms]
+    edited = [sum(one) / len(one) for one in done]
+    kept, learned = [kept_by_edit(evidence, arm) for arm in arms], list[Interval]()
+    if claim.outcome == "relearning":
+        setting = evidence.last
+        kept += [kept_by_attack(evidence, arm, setting) for arm in arms]
+        learned = [taught(evidence, arm, setting) for arm in arms]
+    said = [f"edited {_pair(f'{one:.0%}' for one in edited)}", f"kept by the edit {_pair(kept[:2])}"]
+    if learned:
+        said += [f"kept by the attack {_pair(kept[2:])}", f"taught {_pair(learned)}"]
+    reasons = {
+        "void": evidence.void,
+        NO_CONTRAST: shared > gates.overlap,
+        "not edited alike": min(edited) < gates.edited,
+        "model broken": any(one.high < gates.kept or math.isnan(one.estimate) for one in kept),
+        "attack failed": any(one.estimate < gates.taught for one in learned),
+    }
+    return "\n".join(said), next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _pair(values: Any) -> str:
+    return " and ".join(map(str, values))
+
+
+def table(found: Sequence[Line], outcome: str | None = None) -> pd.DataFrame:
+    """Verdicts for readers, one line a comparison; of claims about one ``outcome``, or of all."""
+    tested = ["log odds", "forget sets", "least p", "p", "p (Holm)", "true answers"]
+    columns = ["claim", "family", "minus", "verdict", "overlap", *tested, "gates"]
+    return pd.DataFrame([
+        (one.claim.key, one.claim.family, _name(one.rival), one.verdict, "-" if math.isnan(one.overlap) else f"{one.overlap:.2f}",
+         *(in_words(one.odds) if one.odds else ("-",) * 5), str(one.shares.difference) if one.shares else "-", one.gates)
+        for one in found if outcome in (None, one.claim.outcome)
+    ], columns=columns)  # fmt: skip
+
+
+def matched_table(found: Sequence[Line]) -> pd.DataFrame:
+    """What it does that success was not matched: each comparison over all its forget sets, and over those where both arms got there.
+
+    "alone": what the sign-flip test says by itself, with no gate but the overlap.
     """
-    localizations, duels = _edits(rows), list[Duel]()
-    for setting, step in settings:
-        asked = before_and_after(rows, setting, step)
-        lines = outcomes_of_attack(asked, setting, step)
-        arms = {key: arm_values(asked, key, setting, step) for key in localizations}
-        duels += _duels(setting_name(setting, step), arms, set(lines.localization[lines.void]))
-    return judged(duels, leading(localizations), better, void)
+    columns = ["claim", "minus", "all sets", "log odds, all", "alone, all", "matched sets", "log odds, matched", "alone, matched"]
+    tested = [one for one in found if one.odds and one.stopped != NO_CONTRAST and one.claim.rule != "none"]
+    return pd.DataFrame([
+        (one.claim.key, _name(one.rival), *(cell for some in (one.odds, one.matched) for cell in _alone(some))) for one in tested
+    ], columns=columns)  # fmt: skip
 
 
-def format_verdicts(rows: Rows, formats: Sequence[str], better: Better = "lower", void: bool = False) -> pd.DataFrame:
-    """Does the old answer come up less in these formats, which count equally? Without formats there is nothing to judge."""
-    localizations = _edits(rows)
-    asked = [row for row in rows if row["group"] == "forget" and row["format"] in formats]
-    arms = {key: fact_values([row for row in asked if row["localization"] == key], "correct", FACT, ["format"]) for key in localizations}
-    return judged(_duels("", arms) if formats else [], leading(localizations), better, void)
+def _alone(found: Comparison | None) -> tuple[int | str, str, str]:
+    return (found.n_sets, str(found.difference), found.verdict) if found else (f"fewer than {ENOUGH_SETS}", "-", "-")
 
 
-def _edits(rows: Rows) -> list[str]:
-    return [key for key in dict.fromkeys(row["localization"] for row in rows) if key != UNEDITED]
+def counted(found: Sequence[Line]) -> str:
+    """How many comparisons have which verdict, in words."""
+    counts = pd.Series([one.verdict for one in found], dtype=object).value_counts(sort=False)
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none is declared"
 
 
-def _duels(asked: str, arms: Mapping[str, Values], broken: Set[str] = frozenset()) -> list[Duel]:
-    first = leading(list(arms))
-    return [Duel(asked, key, arms[first], arms[key], bool(broken & {first, key})) for key in arms if key != first]
+def stated(claims: Claims, task: str, outcome: str | None = None) -> pd.DataFrame:
+    """What is claimed about a task, for readers: the sentence, its place, the paper's and the released runs' numbers, and what changed."""
+    return pd.DataFrame([
+        {"claim": one.key, "in words": one.sentence, "in the paper": one.place, "the paper": one.paper, "released runs": one.released,
+         "sets aimed at": one.sets, "decided": "\n".join(f"{some.date}: {some.reason}" for some in one.changed) or "-"}
+        for one in claims.of_task(task) if outcome in (None, one.outcome)
+    ])  # fmt: skip
+
+
+def rule(claims: Claims, task: str) -> str:
+    """The rule of all claims about a task, in words, and what must hold for it."""
+    gates = claims.gates
+    margins = sorted({one.margin for one in claims.of_task(task) if one.margin is not None})
+    if not margins:
+        return "No claim of the claims file is about this task, so no verdict is drawn: what is below is described."
+    within = " or ".join(f"{one:g}" for one in margins)
+    return (
+        "Of log p(true) - log p(target), in nats, the paired difference, fact lookup minus the other, averaged within forget sets. "
+        f"Supported if it is below zero and the exact sign-flip test over forget sets has p at most {SIGNIFICANT:g} after Holm's "
+        "correction over all comparisons of the family that were run; contradicted if above zero; else equivalent if the 90 % interval "
+        f"lies within {within} nats of zero. With fewer than {ENOUGH_SETS} sets there is no inference, and where not even sets that all "
+        "agree could have p so small, the line is undecidable. No verdict where the two arms train the same weights (weighted Jaccard "
+        f"above {gates.overlap:g}: not a contrast, and not of the family), where fewer than {gates.edited:.0%} of an arm's edits reached "
+        f"a probability of {gates.success:g} (not edited alike), where the 95 % interval over sets of the maintain accuracy that a model "
+        f"keeps lies below {gates.kept:.0%} (model broken), or where relearning taught less than {gates.taught:.0%} of its own half "
+        "(attack failed)."
+    )
+
+
+def _name(rival: str) -> str:
+    return label(rival).replace("_", " ")

@@ -1,4 +1,4 @@
-"""What attacks brought back, from rows by hand: shares, voids, nulls, the strongest attack, verdicts as one family."""
+"""What attacks brought back, from rows by hand: shares, voids, nulls, the strongest attack, what was taught."""
 
 import math
 import subprocess
@@ -228,3 +228,13 @@ def test_settings_are_listed():
     table = robustness.settings_table((("learning_rates", (5e-5, 1e-3)), ("steps", 20), ("kinds", ("same topic",))))
     assert table.setting.tolist() == ["learning rates", "steps", "kinds"]
     assert table.tried.tolist() == ["5e-05, 0.001", "20", "same topic"]
+
+
+def test_the_taught_half_stands_beside_the_tested_one():
+    """Half of the taught facts are right at an even mixture of odds, and no edit target means no odds."""
+    rows = [row("fact_lookup", group, number, group == "relearned" and number < 2, HARD, target_log_probability=-1.0,
+                log_probability=-1.0 + number) for group in ("relearned", "forget") for number in range(4)]  # fmt: skip
+    (line,) = robustness.taught_table(rows).to_dict("records")
+    assert line["taught half"].startswith("0.50 [") and line["tested half, log odds"].startswith("1.50 [")
+    (line,) = robustness.taught_table([{**one, "target_log_probability": None} for one in rows]).to_dict("records")
+    assert (line["taught half, log odds"], line["tested half, log odds"]) == ("-", "-")

@@ -1,7 +1,7 @@
-"""The strongest attacker of all, and one family of verdicts, from rows by hand."""
+"""The strongest attacker of all, and how edits differ, from rows by hand."""
 
 from mechlib.report.figures.scoreboard import attack_map
-from mechlib.report.scoreboard import ANY, attackers, overall_verdicts, scoreboard, scoreboard_table
+from mechlib.report.scoreboard import ANY, attackers, differences_by_attack, scoreboard, scoreboard_table
 
 FORGET, MAINTAIN = ("A", "B", "C", "D"), ("M", "N")
 
@@ -52,17 +52,9 @@ def test_readers_see_intervals_and_attackers():
     assert list(attack_map(board).data[0].z[1]) == [0.5, 0.75, 0.75]
 
 
-def test_one_family_over_formats_and_attacks():
-    asked = [row for row in QUANTIZED if row["setting"] == "none"]
-    table = overall_verdicts(ATTACKED, asked, ["question"])
-    assert list(table.asked) == ["other formats", "quantization: nf4", "benign fine-tuning: unrelated, 8, 5 steps"]
-    # Six sets that all go one way: p = 2/64, times three by Holm.
-    assert set(table.p) == {"0.031"} and set(table["p (Holm)"]) == {"0.094"}
-    assert set(table.verdict) == {"undecidable"}
-    assert list(overall_verdicts(ATTACKED, asked, [])["forget sets"]) == [6, 6]
-
-
-def test_rivals_are_those_that_were_run():
-    asked = [row for row in QUANTIZED if row["setting"] == "none"]
-    assert len(overall_verdicts(ATTACKED, asked, [], ["random_mlps", "all_mlps"])) == 2
-    assert len(overall_verdicts(ATTACKED, asked, [], ["all_mlps"])) == 2
+def test_every_attack_is_described_at_the_setting_that_its_edits_share():
+    found = differences_by_attack(ATTACKED)
+    assert [(one.asked, one.other) for one in found] == [
+        ("quantization: nf4", "random_mlps"), ("benign fine-tuning: unrelated, 8, 5 steps", "random_mlps"),
+    ]  # fmt: skip
+    assert [sum(map(sum, one.second.values())) - sum(map(sum, one.first.values())) for one in found] == [6, 18]

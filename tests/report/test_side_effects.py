@@ -104,7 +104,7 @@ def test_the_three_claims_are_compared_with_their_own_directions():
                 rows.append(other(key, subject, correct=kept, forget_set=number))
     table = audits.comparisons(side_effects.carried_through(rows), "fact_lookup", ["random"])
     assert table.expected.tolist() == ["lower", "lower", "higher"]
-    assert table.verdict.tolist() == ["supported"] * 3
+    assert table.p.tolist() == ["0.008"] * 3
     assert [text.split()[0] for text in table.difference] == ["-0.60", "-1.00", "1.00"]
 
 

@@ -1,91 +1,207 @@
-"""Verdicts: one rule, one family, no inference from few forget sets."""
+"""Verdicts: drawn from the claims file alone, by one rule, as one family, and only where the gates let them."""
 
-import pandas as pd
+import ast
+import math
+import re
+from dataclasses import replace
+
 import pytest
-from attack_rows import HARD, SOFT, answers, attacked, row
+from attack_rows import BEFORE, HARD, row
+from small_book import ROOT
 
+from mechlib.components import Architecture, Component, Localization
 from mechlib.report import verdicts
-from mechlib.stats import ENOUGH_SETS
+from mechlib.report.claims import Claims, declared
+from mechlib.report.gates import Evidence, kept_by_attack, overlap, reached, taught
+
+ARCH = Architecture(8, 2, 1, 4, 2, 8)
+GATES = {"success": 0.95, "edited": 0.9, "overlap": 0.4, "taught": 0.95, "kept": 0.9}
+ODDS = {"unedited": 4.0, "fact_lookup": -4.0, "random_mlps": -1.0, "all_mlps": -4.1}
+LAYERS = {"fact_lookup": [2, 3], "random_mlps": [3, 6], "all_mlps": range(8), "mlps_5_to_6": [5, 6]}
 
 
-def family(sets, gap=True):
-    """Fact lookup gets less back than random MLPs in every set, and as much as all MLPs."""
-    rows = attacked("unedited", {"forget": 1.0, "maintain": 1.0}, n_sets=sets)
-    for key, share in (("fact_lookup", 0.2), ("random_mlps", 0.7 if gap else 0.2), ("all_mlps", 0.2)):
-        rows += attacked(key, {"forget": share, "maintain": 1.0}, n_sets=sets)
-    return rows
+def claim(key="a", outcome="transfer", rivals=("random_mlps", "all_mlps"), family="primary", **more):
+    texts = dict.fromkeys(("sentence", "place", "paper", "released", "source"), "-")
+    return {"key": key, **texts, "task": "t", "outcome": outcome, "first": "fact_lookup", "rivals": list(rivals), "sets": 8,
+            "rule": "sign-flip", "margin": 0.4, "family": family, **more}  # fmt: skip
 
 
-def test_a_verdict_needs_enough_forget_sets():
-    table = verdicts.verdicts(family(ENOUGH_SETS - 1), [HARD])
-    assert table.verdict.tolist() == ["no inference"] * 2
-    assert table.p.tolist() == table["p (Holm)"].tolist() == ["none"] * 2
+def claims(*some, **gates):
+    return Claims.model_validate({"gates": {**GATES, **gates}, "claim": list(some or (claim(),))})
 
 
-def test_verdicts_are_of_one_family():
-    """Eight sets that all agree: p is 2 / 2^8, twice that by Holm's rule over two lines."""
-    table = verdicts.verdicts(family(8), [HARD])
-    assert table.columns.tolist() == ["Fact lookup minus", "difference", "forget sets", "least p", "p", "p (Holm)", "verdict"]
-    assert table["Fact lookup minus"].tolist() == ["Random MLPs", "All MLPs"]
-    assert table.verdict.tolist() == ["supported", "equivalent"]
-    assert table.p.tolist() == ["0.008", "1.000"]
-    assert table["p (Holm)"].tolist() == ["0.016", "1.000"]
-    assert table.difference[0].startswith("-0.50 [")
+def answered(key, group, number, odds, forget_set, at=BEFORE, target=0.97, **more):
+    """An answer with these log odds of the true answer over the target, which has a probability of ``target`` where it was trained."""
+    probability = math.log(target if more.get("format") == "one_shot" and key != "unedited" else 0.5)
+    correct = odds > 0 if group != "maintain" else number < 10 * odds
+    more = {"target_log_probability": None if group == "maintain" else probability, "log_probability": probability + odds, **more}
+    return row(key, group, number, correct, at, forget_set, **more)
 
 
-def test_the_family_holds_all_settings():
-    rows = [*family(8), *(one for key in ("fact_lookup", "random_mlps", "all_mlps")
-                          for one in answers(key, SOFT, {"forget": 0.1, "maintain": 1.0}, n_sets=8))]  # fmt: skip
-    table = verdicts.verdicts(rows, [HARD, SOFT])
-    assert table.asked.tolist() == ["LoRA 8, 0.001, 10 steps"] * 2 + ["LoRA 8, 0.0001, 10 steps"] * 2
-    assert table["p (Holm)"][0] == f"{4 * 2 / 2**8:.3f}"
+def trained(arms):
+    found = {key: Localization.of(key, [Component(layer, "mlp") for layer in layers], ARCH, architecture=vars(ARCH))
+             for key, layers in LAYERS.items() if key in arms}  # fmt: skip
+    return {key: dict.fromkeys(range(8), one) for key, one in found.items()}
 
 
-@pytest.mark.parametrize(("settings", "verdict"), [([HARD], "supported"), ([HARD, SOFT], "undecidable")])
-def test_a_family_too_large_for_its_forget_sets_is_undecidable(settings, verdict):
-    """Seven sets: p cannot be below 2 / 2^7 = .016, which Holm's rule allows three lines, not four."""
-    rows = [one for one in family(7) if one["localization"] != "all_mlps"]
-    rows += attacked("all_mlps", {"forget": 0.5, "maintain": 1.0}, n_sets=7)
-    for key, share in (("fact_lookup", 0.1), ("random_mlps", 0.9), ("all_mlps", 0.9)):
-        rows += answers(key, SOFT, {"forget": share, "maintain": 1.0}, n_sets=7)
-    assert set(verdicts.verdicts(rows, settings).verdict) == {verdict}
+def evidence(odds=ODDS, n_sets=8, success=None, kept=None, lesson=None, relearning=True):
+    """A study of arms with these log odds everywhere; ``success``, ``kept`` and ``lesson`` by arm are the odd ones out."""
+    asked, attacked = [], []
+    for key, value in odds.items():
+        for number in range(n_sets):
+            target = (success or {}).get(key, {}).get(number, 0.97)
+            for form in ("one_shot", "question"):
+                asked += [answered(key, "forget", n, value, number, format=form, target=target) for n in range(4)]
+                asked += [answered(key, "maintain", n, 1.0, number, format=form) for n in range(10)]
+            left, learned = ((some or {}).get(key, 1.0) for some in (kept, lesson))
+            for at, share in ((BEFORE, 1.0), (HARD, left)):
+                attacked += [answered(key, "forget", n, value, number, at) for n in range(4)]
+                attacked += [answered(key, "maintain", n, share, number, at) for n in range(10)]
+                attacked += [answered(key, "relearned", n, 1.0 if n < 20 * learned else -1.0, number, at) for n in range(20)]
+    return Evidence("t", "one_shot", asked, attacked if relearning else [], ("question",), trained(odds))
 
 
-def test_equivalence_needs_no_p():
-    rows = attacked("unedited", {"forget": 1.0, "maintain": 1.0}, n_sets=6)
-    for key in ("fact_lookup", "random_mlps", "all_mlps", "nonlocalized"):
-        rows += attacked(key, {"forget": 0.2, "maintain": 1.0}, n_sets=6)
-    assert verdicts.verdicts(rows, [HARD]).verdict.tolist() == ["equivalent"] * 3
+def drawn(found):
+    return {(one.claim.key, one.rival): one.verdict for one in found}
 
 
-def test_a_claim_can_be_contradicted():
-    assert verdicts.verdicts(family(8), [HARD], better="higher").verdict.tolist() == ["contradicted", "equivalent"]
+def test_a_verdict_is_of_the_log_odds_and_of_the_whole_family():
+    """Eight sets that agree: p is 2 / 2^8, times all four comparisons of two claims."""
+    found = verdicts.lines(claims(claim(), claim("b", "relearning")), evidence())
+    assert drawn(found) == {("a", "random_mlps"): "supported", ("a", "all_mlps"): "contradicted",
+                            ("b", "random_mlps"): "supported", ("b", "all_mlps"): "contradicted"}  # fmt: skip
+    assert [one.odds.adjusted for one in found] == [pytest.approx(4 * 2 / 2**8)] * 4
+    assert found[0].odds.difference.estimate == pytest.approx(-3) and found[1].odds.difference.estimate == pytest.approx(0.1)
+    assert found[0].shares.difference.estimate == 0
 
 
-def test_a_broken_model_gets_no_verdict_but_counts_in_the_family():
-    rows = [one for one in family(8) if one["localization"] != "all_mlps"]
-    rows += attacked("all_mlps", {"forget": 0.2, "maintain": 0.5}, n_sets=8)
-    table = verdicts.verdicts(rows, [HARD])
-    assert table.verdict.tolist() == ["supported", "void"]
-    assert table["p (Holm)"][0] == "0.016"
+def test_families_do_not_pay_for_each_other():
+    found = verdicts.lines(claims(claim(rivals=["random_mlps"]), claim("b", "relearning", family="secondary")), evidence())
+    assert [one.odds.family for one in found] == [1, 2, 2]
 
 
-def test_formats_are_judged_by_the_same_rule():
-    """Fact lookup lets the old answer through in one format of two, random MLPs in both, in all of seven sets."""
-    rows = [row(key, "forget", number, key != "fact_lookup" or form == "cloze", forget_set=forget_set, format=form)
-            for key in ("unedited", "fact_lookup", "random_mlps") for form in ("cloze", "question", "one_shot")
-            for forget_set in range(7) for number in range(4)]  # fmt: skip
-    table = verdicts.format_verdicts(rows, ["cloze", "question"])
-    assert table.to_dict("records") == [
-        {"Fact lookup minus": "Random MLPs", "difference": "-0.50 [-0.50, -0.50]", "forget sets": 7, "least p": "0.016",
-             "p": "0.016", "p (Holm)": "0.016",
-         "verdict": "supported"}
-    ]  # fmt: skip
-    assert verdicts.format_verdicts(rows, []).empty
+def test_what_was_not_run_is_not_run_and_of_no_family():
+    found = verdicts.lines(claims(
+        claim(rivals=["random_mlps", "causal_tracing", "late_window"]), claim("b", "relearning", ["random_mlps"]),
+        claim("c", "planting"), claim("d", formats=["spanish"]), claim("e", task="another"), claim("f", rule="mixed model"),
+    ), evidence(relearning=False))  # fmt: skip
+    assert [one.claim.key for one in found if one.verdict != verdicts.NOT_RUN] == ["a"]
+    assert "e" not in {one.claim.key for one in found}
+    assert found[0].verdict == "supported" and found[0].odds.family == 1
 
 
-def test_one_localization_has_nobody_to_be_compared_with():
-    table = verdicts.verdicts([*attacked("unedited", {"forget": 1.0}), *attacked("random_mlps", {"forget": 1.0})], [HARD])
-    assert isinstance(table, pd.DataFrame)
-    assert table.empty
-    assert table.columns[0] == "Random MLPs minus"
+def test_a_late_window_is_one_above_fact_lookup():
+    late = evidence({**ODDS, "mlps_5_to_6": 1.0})
+    assert late.arm("late_window", "fact_lookup") == "mlps_5_to_6" and evidence().arm("late_window", "fact_lookup") is None
+    (line,) = verdicts.lines(claims(claim(rivals=["late_window"])), late)
+    assert (line.rival, line.verdict, line.overlap) == ("mlps_5_to_6", "supported", 0)
+
+
+def test_descriptive_claims_have_no_rule():
+    own = {**claim(family="descriptive", rule="none")}
+    del own["margin"]
+    found = verdicts.lines(claims(own), evidence())
+    assert {one.verdict for one in found} == {verdicts.DESCRIPTIVE}
+
+
+def test_overlap_is_of_weights():
+    """One MLP of three that either trains: a third. A head is inside its layer, so the smaller is what they share."""
+    arms = trained(ODDS)
+    assert overlap(arms["fact_lookup"], arms["random_mlps"]) == pytest.approx(1 / 3)
+    whole, head = (Localization.of("x", [one], ARCH, architecture=vars(ARCH)) for one in (Component(1, "attn"), Component(1, "head", 0)))
+    assert overlap({0: whole}, {0: head}) == pytest.approx(head.parameters / whole.parameters)
+    assert math.isnan(overlap({}, {0: head}))
+
+
+def test_a_pair_that_trains_the_same_weights_is_no_contrast_and_leaves_the_family():
+    found = verdicts.lines(claims(overlap=0.3), evidence())
+    assert drawn(found) == {("a", "random_mlps"): "not a contrast", ("a", "all_mlps"): "contradicted"}
+    assert found[1].odds.family == 1
+
+
+@pytest.mark.parametrize(("more", "stopped"), [
+    ({"success": {"random_mlps": {0: 0.5}}}, "not edited alike"),
+    ({"kept": {"random_mlps": 0.8}}, "model broken"),
+    ({"lesson": {"random_mlps": 0.9}}, "attack failed"),
+    ({"lesson": {"fact_lookup": 0.9}}, "attack failed"),
+])  # fmt: skip
+def test_a_gate_stops_a_verdict_which_still_counts_in_the_family(more, stopped):
+    found = verdicts.lines(claims(claim(outcome="relearning")), evidence(**more))
+    assert found[0].verdict == stopped and found[1].verdict == (stopped if "fact_lookup" in more.get("lesson", {}) else "contradicted")
+    assert found[1].odds.family == 2
+
+
+def test_only_relearning_is_stopped_by_what_relearning_broke():
+    found = verdicts.lines(claims(), evidence(kept={"random_mlps": 0.5}, lesson={"random_mlps": 0.1}))
+    assert drawn(found)["a", "random_mlps"] == "supported" and "taught" not in found[0].gates
+
+
+def test_a_void_study_has_no_verdict():
+    found = verdicts.lines(claims(claim(), claim("b", "relearning")), replace(evidence(), void=True))
+    assert {one.verdict for one in found} == {"void"}
+
+
+def test_gates_by_hand():
+    study = evidence(success={"random_mlps": {0: 0.94, 1: 0.95}}, kept={"random_mlps": 0.8}, lesson={"all_mlps": 0.5})
+    assert reached(study, "random_mlps", 0.95) == {0: 0, 1: 1, **dict.fromkeys(range(2, 8), 1)}
+    assert kept_by_attack(study, "random_mlps", HARD).high == pytest.approx(0.8)
+    assert taught(study, "all_mlps", HARD).estimate == 0.5
+
+
+def test_the_step_is_the_last_one_and_not_the_best():
+    last = (HARD[0], HARD[1] + 5)
+    study = evidence()
+    later = [{**one, "step": last[1], "correct": False} for one in study.relearning if one["setting"] != "none"]
+    assert replace(study, relearning=[*study.relearning, *later]).last == last
+
+
+def test_matched_sets_are_those_in_which_both_arms_got_there():
+    """Random MLPs failed in two sets of eight, where they say the true answer; in the others nothing differs."""
+    odds = {**ODDS, "random_mlps": -4.0}
+    study = evidence(odds, success={"random_mlps": {0: 0.5, 1: 0.5}})
+    asked = [{**one, "log_probability": one["log_probability"] + 8 * (one["localization"] == "random_mlps" and one["forget_set"] < 2)}
+             if one["group"] == "forget" else one for one in study.prompting]  # fmt: skip
+    found = verdicts.lines(claims(), replace(study, prompting=asked))
+    (line, _) = verdicts.matched_table(found).to_dict("records")
+    assert (line["all sets"], line["log odds, all"].split()[0]) == (8, "-2.00")
+    assert (line["matched sets"], line["log odds, matched"].split()[0], line["alone, matched"]) == (6, "0.00", "equivalent")
+    assert found[0].verdict == "not edited alike" and found[0].matched.family == found[0].odds.family == 2
+
+
+def test_with_few_sets_there_is_no_inference_and_too_many_lines_are_undecidable():
+    assert set(drawn(verdicts.lines(claims(), evidence(n_sets=5))).values()) == {"no inference"}
+    found = verdicts.lines(claims(claim(), claim("b", "relearning")), evidence(n_sets=6))
+    assert [one.verdict for one in found] == ["undecidable", "equivalent"] * 2
+
+
+def test_tables_say_what_lines_hold():
+    found = verdicts.lines(claims(claim(), claim("b", "planting")), evidence())
+    table = verdicts.table(found)
+    assert table.verdict.tolist() == ["supported", "contradicted", "not run yet", "not run yet"]
+    assert table["p (Holm)"].tolist() == ["0.016", "0.016", "-", "-"] and table.overlap[0] == "0.33"
+    assert len(verdicts.table(found, "planting")) == 2
+    assert verdicts.counted(found) == "1 supported, 1 contradicted, 2 not run yet"
+    assert len(verdicts.table([])) == len(verdicts.matched_table([])) == 0
+
+
+def test_every_task_has_its_claims_in_words():
+    for task in {one.task for one in declared().claim}:
+        assert len(verdicts.stated(declared(), task)) == len(declared().of_task(task))
+    text = verdicts.rule(declared(), "sports-athlete-editing")
+    assert "0.4 nats" in text and "attack failed" in text
+    assert "no verdict" in verdicts.rule(declared(), "sports-unlearning")
+
+
+FILES = [*(ROOT / "mechlib" / "report").rglob("*.py"), *(ROOT / "book").glob("*.py")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_verdict_is_drawn_outside_the_claims(path):
+    """Nobody else reads a comparison's verdict or makes a family; a page says no rule of its own."""
+    text = path.read_text()
+    if path.name != "verdicts.py":
+        tree = ast.walk(ast.parse(text))
+        used = {node.attr if isinstance(node, ast.Attribute) else node.id for node in tree if isinstance(node, ast.Attribute | ast.Name)}
+        assert not used & {"verdict", "holm_adjusted", "adjusted"} - {"adjusted" if path.name == "differences.py" else ""}
+    if path.parent.name == "book":
+        assert not re.search(r"\bsupported if\b", text, re.IGNORECASE)

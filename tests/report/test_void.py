@@ -1,13 +1,12 @@
-"""A format that the unedited model cannot answer: if edits are trained on it, nothing counts in a verdict."""
-
-import re
+"""A format that the unedited model cannot answer, and pages that ask whether it is the one that edits are trained on."""
 
 import jupytext
 import pytest
-from attack_rows import HARD, answers, attacked, line, row
+from attack_rows import HARD, answers, line, row
 from small_book import ROOT
 
-from mechlib.report import audits, robustness, scoreboard, sentences, tables, verdicts
+from mechlib.report import robustness, sentences, tables
+from mechlib.report.parameters import read_page
 from mechlib.runs.store import default_store
 from mechlib.runs.study import Study
 from mechlib.runs.work import Result
@@ -33,34 +32,18 @@ def test_the_warning_says_how_bad_it_is_and_what_would_do():
     assert "page on editing" in sentences.void_training(unedited(one_shot=0), ())
 
 
-def family(sets=8):
-    rows = attacked("unedited", {"forget": 1.0, "maintain": 1.0}, n_sets=sets)
-    for key, share in (("fact_lookup", 0.2), ("random_mlps", 0.7)):
-        rows += attacked(key, {"forget": share, "maintain": 1.0}, n_sets=sets)
-    return rows
-
-
-def test_no_verdict_of_any_kind_is_drawn_from_a_void_study():
-    rows = family()
-    asked = [{**one, "format": "cloze"} for one in rows if one["setting"] == "none"]
-    measures = {"share": audits.Measure([one for one in asked if one["group"] == "forget"], "correct", "lower")}
-    made = {
-        "attacks": lambda void: verdicts.verdicts(rows, [HARD], void=void),
-        "formats": lambda void: verdicts.format_verdicts(asked, ["cloze"], void=void),
-        "overall": lambda void: scoreboard.overall_verdicts({"relearning": rows}, asked, ["cloze"], void=void),
-        "audits": lambda void: audits.comparisons(measures, "fact_lookup", ["random_mlps"], void=void),
-    }
-    for name, table in made.items():
-        assert set(table(True).verdict) == {"void"}, name
-        assert "void" not in set(table(False).verdict), name
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("[0-9][0-9]_*.py")), ids=lambda path: path.stem)
+def test_every_page_about_edits_asks_the_unedited_model_whether_its_study_is_void(page):
+    text = page.read_text()
+    assert ("unedited" in text.split("needs:")[1].splitlines()[0]) == ("EDIT_FORMAT = " in text)
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "book").glob("[0-9][0-9]_*.py")), ids=lambda path: path.stem)
-def test_every_verdict_of_a_page_asks_whether_the_study_is_void(page):
-    text = page.read_text()
-    calls = len(re.findall(r"(?:format_verdicts|verdicts\.verdicts|overall_verdicts|audits\.comparisons)\(", text))
-    assert text.count("void=page.void") == calls
-    assert ("unedited" in text.split("needs:")[1].splitlines()[0]) == ("EDIT_FORMAT = " in text)
+def test_a_page_with_verdicts_needs_the_runs_of_the_whole_family_and_can_be_given_their_settings(page):
+    found = read_page(page)
+    if "page.verdicts" in page.read_text():
+        assert {"unedited", "edit", "prompting", "relearning"} <= {*found.needs, *(["relearning"] if "attacks" in found.needs else [])}
+        assert {"FORMATS", "RELEARNING"} <= found.parameters.keys() and "../claims.toml" in found.reads
 
 
 def test_a_model_that_had_nothing_to_keep_is_broken_and_leaving_it_alone_is_not():

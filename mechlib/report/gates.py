@@ -1,0 +1,117 @@
+"""What must hold before two arms may be compared: they train different weights, were edited alike, stayed whole, and were taught."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean
+
+from mechlib.components import Architecture, Localization, WeightSlice
+from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped
+from mechlib.report.claims import LATE
+from mechlib.report.robustness import BEFORE, UNEDITED, Setting, arm_values, outcomes, shared_setting
+from mechlib.stats import Interval, clustered
+
+_WINDOW = re.compile(r"mlps_[0-9]+_to_[0-9]+")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was run of one study. ``prompting`` and ``relearning`` are empty where it was not.
+
+    ``trained``: the format of the edits; ``transfer``: those others in which the unedited model is above
+    chance; ``trains``: what each arm trains, by forget set; ``void``: the unedited model cannot answer in the
+    format ``trained``.
+    """
+
+    task: str
+    trained: str
+    prompting: Rows = ()
+    relearning: Rows = ()
+    transfer: tuple[str, ...] = ()
+    trains: Mapping[str, Mapping[int, Localization]] = field(default_factory=dict)
+    void: bool = False
+
+    @property
+    def arms(self) -> list[str]:
+        """The localizations that were edited, in the order of the rows."""
+        return [key for key in dict.fromkeys(row["localization"] for row in self.prompting) if key != UNEDITED]
+
+    def arm(self, name: str, first: str) -> str | None:
+        """The arm that a claim calls ``name``, if it was run; a late window is the first that starts above all layers of ``first``."""
+        if name != LATE:
+            return name if name in self.arms else None
+        if first not in self.trains:
+            return None
+        top = max(found.layers[-1] for found in self.trains[first].values())
+        late = (key for key in self.arms if _WINDOW.fullmatch(key) and min(one.layers[0] for one in self.trains[key].values()) > top)
+        return next(late, None)
+
+    @cached_property
+    def last(self) -> Setting:
+        """The setting of relearning under which arms are compared, at its last step.
+
+        Of several settings it is the one of :func:`mechlib.report.robustness.shared_setting`.
+        """
+        steps: dict[str, int] = {}
+        for row in self.relearning:
+            steps[row["setting"]] = max(row["step"], steps.get(row["setting"], 0))
+        return shared_setting(outcomes([row for row in self.relearning if row["step"] == steps[row["setting"]]]))
+
+
+def overlap(first: Mapping[int, Localization], second: Mapping[int, Localization]) -> float:
+    """Jaccard index of the weights that two arms train, averaged over their forget sets; nan where that is not known."""
+    shared = first.keys() & second.keys()
+    return fmean(_jaccard(first[key], second[key]) for key in shared) if shared else math.nan
+
+
+def _jaccard(one: Localization, other: Localization) -> float:
+    arch = Architecture(**one.provenance["architecture"])
+    mine, theirs = ([block for part in found.components for block in part.weights(arch)] for found in (one, other))
+    both = sum(_common(block, another) for block in mine for another in theirs if block.parameter == another.parameter)
+    return both / (sum(block.size for block in (*mine, *theirs)) - both)
+
+
+def _common(one: WeightSlice, other: WeightSlice) -> int:
+    (top, bottom, left, right), (above, below, west, east) = one.bounds, other.bounds
+    return max(0, min(bottom, below) - max(top, above)) * max(0, min(right, east) - max(left, west))
+
+
+def reached(evidence: Evidence, arm: str, success: float) -> dict[int, float]:
+    """The share of an arm's edits (one a seed) that got there, by forget set: the geometric mean of their targets' probabilities."""
+    own = [row for row in evidence.prompting
+           if (row["localization"], row["group"], row["format"]) == (arm, "forget", evidence.trained)]  # fmt: skip
+    edits = grouped(own, ["forget_set", "seed"])
+    found: dict[int, list[bool]] = {}
+    for (number, _), rows in edits.items():
+        found.setdefault(number, []).append(math.exp(fmean(row["target_log_probability"] for row in rows)) >= success)
+    return {number: fmean(done) for number, done in found.items()}
+
+
+def kept_by_attack(evidence: Evidence, arm: str, setting: Setting) -> Interval:
+    """How much of its maintain accuracy an edited model keeps under relearning, over forget sets (95 %)."""
+    before, after = (arm_values(evidence.relearning, arm, *at, group="maintain") for at in ((BEFORE, 0), setting))
+    return _kept(before, after)
+
+
+def kept_by_edit(evidence: Evidence, arm: str) -> Interval:
+    """How much of the unedited model's maintain accuracy an edit keeps in the trained format, over forget sets (95 %)."""
+    asked = [row for row in evidence.prompting if (row["group"], row["format"]) == ("maintain", evidence.trained)]
+    before, after = (fact_values([row for row in asked if row["localization"] == key], "correct", FACT) for key in (UNEDITED, arm))
+    return _kept(before, after)
+
+
+def _kept(before: Mapping[int, list[float]], after: Mapping[int, list[float]]) -> Interval:
+    """A model that had nothing to keep kept nothing; where no facts are maintained, nothing is known."""
+    ratios = {number: [fmean(after[number]) / fmean(had) if fmean(had) else 0.0] for number, had in before.items()}
+    return clustered(ratios) if ratios else Interval(math.nan, -math.inf, math.inf)
+
+
+def taught(evidence: Evidence, arm: str, setting: Setting) -> Interval:
+    """The share of true answers about the half that relearning teaches (95 %)."""
+    own = [row for row in evidence.relearning
+           if (row["localization"], row["group"], row["setting"], row["step"]) == (arm, "relearned", *setting)]  # fmt: skip
+    return average(own, "correct", fact=FACT)[0]
