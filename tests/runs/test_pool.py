@@ -13,7 +13,8 @@ from small_book import save_facts, save_model
 
 from mechlib.runs.checks import ParameterError
 from mechlib.runs.plan import Plan
-from mechlib.runs.pool import Pool, at_once, room
+from mechlib.runs.engines import at_once, place
+from mechlib.runs.pool import Pool, room
 from mechlib.runs.runner import Runner, Runners
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
