@@ -103,11 +103,12 @@ def plan(wanted: Iterable[tuple[Study, Sequence[RunSpec]]], store: Store, on: Ma
         chains[key] = spec.seconds + max((chains.get(needed.id, 0.0) for needed in spec.inputs.values()), default=0.0)
     disk = _ROWS * len(missing) + sum(4 * edit.trained for key, edit in edits.items() if missing[key][1].stage is EDIT)
     largest = max(edits.values(), key=lambda edit: edit.total, default=None)
-    return Plan({stage: counts[stage] for stage in seconds}, seconds, largest, where, max(chains.values(), default=0.0), (disk, store.room()))
+    longest = max(chains.values(), default=0.0)
+    return Plan({stage: counts[stage] for stage in seconds}, seconds, largest, where, longest, (disk, store.room()))
 
 
 def check(made: Plan) -> None:
-    """Raise :class:`ParameterError`, one line that says what would help, if a run is refused there, or memory or disk are too small."""
+    """Raise :class:`ParameterError`, one line that says what would help, if runs are refused there, or memory or disk is short."""
     if made.missing and made.machine.refused:
         raise ParameterError(made.machine.refused)
     if made.largest and made.machine.free is not None and made.largest.total > made.machine.free:

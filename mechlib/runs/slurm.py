@@ -37,7 +37,7 @@ def settings(given: str) -> Settings:
         words = shlex.split(given)
     except ValueError as error:
         raise ParameterError(f"SLURM={shown(given)}: {error}") from None
-    found: dict[str, str | int] = {"time": _MINUTES}
+    found: dict[str, str | int] = {}
     for word in words:
         name, equals, value = word.lstrip("-").partition("=")
         name = {"timeout_min": "time", "mem_gb": "mem"}.get(name.replace("-", "_"), name.replace("-", "_"))
@@ -89,9 +89,23 @@ def _memory(chosen: Settings) -> int | None:
     """Bytes that a job asks for, else of the largest node that it can get."""
     if asked := _megabytes(str(chosen.get("mem", ""))):
         return asked * 1024**2
-    partition = [f"--partition={chosen['partition']}"] if "partition" in chosen else []
-    sizes = [int(line) for line in _said("sinfo", "--noheader", "--format=%m", *partition).split() if line.isdecimal()]
+    sizes = [int(line.rstrip("+")) for line in _partition(chosen, "%m") if line.rstrip("+").isdecimal()]
     return max(sizes) * 1024**2 if sizes else None
+
+
+def _most_minutes(chosen: Settings) -> int | None:
+    """What the partition lets a job take; ``None``: as long as it likes."""
+    limits = [_minutes(line) for line in _partition(chosen, "%l") if line[:1].isdecimal()]
+    return max(limits, default=None)
+
+
+def _partition(chosen: Settings, what: str) -> list[str]:
+    """What sinfo says of the partition that jobs go to: the one that is asked for, else the default one, which it marks with a star."""
+    named = [f"--partition={chosen['partition']}"] if "partition" in chosen else []
+    lines = [line.split() for line in _said("sinfo", "--noheader", f"--format=%P {what}", *named).splitlines()]
+    pairs = [line for line in lines if len(line) == 2]
+    chosen_ones = pairs if named else [line for line in pairs if line[0].endswith("*")] or pairs
+    return [value for _, value in chosen_ones]
 
 
 def _said(*command: str, given: str = "") -> str:
@@ -101,7 +115,7 @@ def _said(*command: str, given: str = "") -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ClusterError(f"{command[0]} does not answer ({error}): is this a host that can submit to SLURM?") from None
     if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).strip().splitlines() if line.strip()]
+        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip() and not line.startswith("Try ")]
         raise ClusterError(f"{one_line(lines[-1] if lines else command[0] + ' has failed')}: change SLURM=, or ask who runs the cluster")
     return done.stdout
 
@@ -115,7 +129,7 @@ class SlurmJobs:
             submitit: Any = importlib.import_module("submitit")
         except ImportError:
             raise ClusterError("ENGINE=slurm needs submitit: python -m pip install 'mechlib[slurm]' (or make setup)") from None
-        if missing := [name for name in ("sbatch", "srun", "squeue", "scontrol") if not shutil.which(name)]:
+        if missing := [name for name in ("sbatch", "srun", "squeue", "scontrol", "sinfo") if not shutil.which(name)]:
             raise ClusterError(f"ENGINE=slurm needs {missing[0]}, which is not here: use a host that submits to SLURM, or leave ENGINE out")
         self.folder = folder
         self._job: Any = submitit.SlurmJob
@@ -125,10 +139,14 @@ class SlurmJobs:
         own: dict[str, Any] = {name: value for name, value in chosen.items() if name in known}
         own |= {name: [own[name]] for name in ("setup", "teardown") if name in own}
         others = {name.replace("_", "-"): True if value == "true" else value for name, value in chosen.items() if name not in known}
-        self._executor.update_parameters(job_name="mechlib", additional_parameters=others, **own)
+        self._most = _most_minutes(chosen)
+        self._time = int(own.pop("time", min(_MINUTES, self._most or _MINUTES)))
+        self._executor.update_parameters(job_name="mechlib", time=self._time, additional_parameters=others, **own)
 
     def refused(self) -> str | None:
-        """Why SLURM would take no such job; ``None`` if it would."""
+        """Why SLURM would take no such job, or never start it; ``None`` if it would."""
+        if self._most and self._time > self._most:
+            return f"SLURM: time={self._time} is more than the {self._most} minutes that jobs may take there: give at most these"
         try:
             _said("sbatch", "--test-only", given=self._executor._make_submission_file_text("true", ""))
         except ClusterError as error:

@@ -12,8 +12,8 @@ import pytest
 from small_book import save_facts, save_model
 
 from mechlib.runs.checks import ParameterError
+from mechlib.runs.engines import at_once
 from mechlib.runs.plan import Plan
-from mechlib.runs.engines import at_once, place
 from mechlib.runs.pool import Pool, room
 from mechlib.runs.runner import Runner, Runners
 from mechlib.runs.store import Store
