@@ -10,8 +10,8 @@ GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$
 # "$(call only,N SEED)": the options of a target; any other stops make.
 only = $(foreach name,$(filter-out $(1),$(GIVEN)),$(error make $@ has no option $(name)$(if $(1),: it has $(1))))
 # What execute, plan and keep do not know by name are parameters of pages: make execute STEPS=20 is PARAMS="STEPS=20".
-STUDY = --model "$$MODEL" --profile "$$PROFILE" --pages "$$PAGES" --jobs "$$JOBS" \
-	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE PAGES JOBS PARAMS,$(GIVEN)), $(name)=$$$(name))"
+STUDY = --model "$$MODEL" --profile "$$PROFILE" --pages "$$PAGES" --jobs "$$JOBS" --engine "$$ENGINE" --slurm "$$SLURM" \
+	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE PAGES JOBS ENGINE SLURM PARAMS,$(GIVEN)), $(name)=$$$(name))"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock execute plan keep audit store prune export book serve lab test test-precisions test-faults check bench mutate clean
@@ -19,6 +19,7 @@ STUDY = --model "$$MODEL" --profile "$$PROFILE" --pages "$$PAGES" --jobs "$$JOBS
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"  PAGES=05,06  JOBS=1'
+	@echo '                      ENGINE=slurm  SLURM="partition=gpu gpus_per_node=1 time=120"'
 
 setup: $(VENV)/.ready  ## make .venv with the pinned packages
 
@@ -42,7 +43,7 @@ lock:  ## write requirements.lock: all that requirements.txt brings, with hashes
 execute: setup  ## run every page for a model, and render the book
 	@$(RUNNER) mechlib execute $(STUDY)
 
-plan: setup  ## what execute would run, about how long, and the memory it needs (same options)
+plan: setup  ## what execute would run, about how long, the memory and disk it needs (same options)
 	@$(RUNNER) mechlib plan $(STUDY)
 
 keep: setup  ## keep the rows of finished runs with the book, to be committed (same options)

@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         run.add_argument("--model", default="", help="a known name, a hub id, a local folder or a .gguf file")
         run.add_argument("--profile", default="", help="quick or full")
         run.add_argument("--pages", default="", help="for example 05,06_prompting; empty: all")
-        run.add_argument("--jobs", default="", help="runs that execute computes at once; empty: what suits the machine")
+        run.add_argument("--jobs", default="", help="runs (on SLURM: jobs) that execute computes at once; empty: what suits the machine")
+        run.add_argument("--engine", default="", help="local (this computer, the default) or slurm")
+        run.add_argument("--slurm", default="", help='what jobs ask sbatch for, such as "partition=gpu gpus_per_node=1 time=120"')
         run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
     audit = commands.add_parser("audit", help="compute a sample of the kept runs again, and keep how far they differ with the book")
     audit.add_argument("--number", default="24", help="about so many runs")
@@ -123,13 +125,15 @@ def _run(chosen: argparse.Namespace) -> None:
     from mechlib.report.evidence import audit, prune, stored
     from mechlib.report.execute import execute, keep, parameter_help, planned
     from mechlib.report.parameters import read_pages
+    from mechlib.runs.engines import asked
 
     if chosen.command in ("execute", "plan", "keep"):
-        given, at_once = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}, jobs(chosen.jobs)
+        given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
+        at_once, slurm = jobs(chosen.jobs), asked(chosen.engine, chosen.slurm)
         if chosen.command == "execute":
-            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, at_once)))
+            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, at_once, slurm)))
         elif chosen.command == "plan":
-            say(planned(ROOT, given, chosen.params, chosen.pages))
+            say(planned(ROOT, given, chosen.params, chosen.pages, at_once, slurm))
         else:
             keep(ROOT, given, chosen.params, chosen.pages, say)
     elif chosen.command == "audit":

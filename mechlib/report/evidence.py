@@ -18,10 +18,10 @@ from mechlib.report.parameters import read_pages, studies
 from mechlib.report.provenance import provenance
 from mechlib.report.tables import styled
 from mechlib.runs.audit import compare, sample, summary
+from mechlib.runs.engines import at_once, place
 from mechlib.runs.manifest import manifest
 from mechlib.runs.places import kept_folder
 from mechlib.runs.plan import plan
-from mechlib.runs.pool import at_once
 from mechlib.runs.progress import Say
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import Store, default_store
@@ -57,9 +57,9 @@ def audit(root: Path, number: int, seed: int, say: Say, jobs: int | None = None)
         shutil.rmtree(aside.root, ignore_errors=True)
     aside.check_writable()
     wanted = [(kept[spec.id][0], [spec]) for spec in chosen]
-    made = plan(wanted, aside)
+    made = plan(wanted, aside, place(wanted, aside, jobs))
     say(f"audit of {len(chosen)} of {len(kept)} kept runs\n{made}")
-    with at_once(wanted, aside, say, made, jobs) as runs:
+    with at_once(wanted, aside, say, made) as runs:
         runs.wait(wanted)
     if runs.impossible:
         raise PageError(f"a kept run cannot be computed here: {next(iter(runs.impossible.values()))}")

@@ -15,12 +15,14 @@ from mechlib.folders import without_home
 from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
 from mechlib.report.book import build, results_folder
-from mechlib.report.folders import all_changes, changed, in_words, place
+from mechlib.report.folders import all_changes, changed, in_words
+from mechlib.report.folders import place as place_of
 from mechlib.report.notebooks import Job, PageError, check_writable, execute_page, impossible_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
+from mechlib.runs.board import Wanted
+from mechlib.runs.engines import Settings, at_once, place
 from mechlib.runs.locks import locked
-from mechlib.runs.plan import check, plan
-from mechlib.runs.pool import Wanted, at_once
+from mechlib.runs.plan import Plan, check, plan
 from mechlib.runs.progress import Say, duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
@@ -28,14 +30,16 @@ from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 
 
-def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1) -> Path:
+def execute(
+    root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1, slurm: Settings | None = None
+) -> Path:
     """Run every page for a model and a profile and render the book; returns its index page.
 
     Everything is checked before any work. The pages' missing runs are computed in the pages' order,
     so that the model is converted and loaded once and progress can be told; a page is executed, and only reads
     them, when all of its own are there. A page with runs that this model and these facts do not allow says so, and the
     others go on. ``only``: names or numbers of pages, separated by commas, if not all are wanted. ``jobs``: how many runs
-    are computed at once (``None``: what suits the machine).
+    are computed at once (``None``: what suits the machine). ``slurm``: settings of jobs, to compute the runs as jobs of a cluster.
     """
     values, pages = _asked(root, given, parameters, only)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
@@ -50,9 +54,9 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
         say(f"not as usual: {in_words(changes)}; such pages are in {folder.relative_to(root)}, those of before stay")
     waiting = {n: job for n, job in enumerate(jobs_of, start=1) if not is_current(job.target, job.otherwise)}
     everything = [each for job in waiting.values() for each in needed[job.page.name]]
-    made = plan(everything, store)
+    made = plan(everything, store, place(everything, store, jobs, slurm))
     check(made)
-    pool = at_once(everything, store, say, made, jobs)
+    pool = at_once(everything, store, say, made, slurm)
     if made.missing:
         say(str(made).splitlines()[0])
         for spec in {study.model: study.model_spec for study, _ in everything}.values():
@@ -82,7 +86,7 @@ def execute(root: Path, given: Mapping[str, Any], parameters: str, say: Say, onl
 
 
 def _job(root: Path, page: Page, values: Mapping[str, Any], model: str, own: Wanted, changes: Mapping[str, list[Any]]) -> Job:
-    target = place(results_folder(root, model), page, values, changes)
+    target = place_of(results_folder(root, model), page, values, changes)
     failed = root / "_build" / "failed" / model / target.parent.name
     ids = [spec.id for _, specs in own for spec in specs]
     usual, otherwise = (page_fingerprint(page, values, ids, impossible) for impossible in (False, True))
@@ -128,17 +132,23 @@ def _names(pages: Sequence[Page]) -> list[str]:
     return [name for page in pages for name in (page.name, page.name[:2], page.name[3:])]
 
 
-def planned(root: Path, given: Mapping[str, Any], parameters: str, only: str = "") -> str:
-    """What :func:`execute` would compute, about how long it would take, and the memory it would need; nothing is computed."""
+def planned(
+    root: Path, given: Mapping[str, Any], parameters: str, only: str = "", jobs: int | None = None, slurm: Settings | None = None
+) -> str:
+    """What :func:`execute` would compute, about how long, and the memory and disk it would need; nothing is computed."""
     values, pages = _asked(root, given, parameters, only)
-    wanted = [(page, own) for page in pages for own in studies(page, values[page.name])]
+    wanted, store = [(page, own) for page in pages for own in studies(page, values[page.name])], default_store()
+
+    def made(of: Wanted) -> Plan:
+        return plan(of, store, place(of, store, jobs, slurm))
+
     try:
-        return str(plan([(own, _needed(page, own)) for page, own in wanted], default_store()))
+        return str(made([(own, _needed(page, own)) for page, own in wanted]))
     except ModelError as error:
         if any(own.model_spec.source != "hub" for _, own in wanted):
             raise
-        made = plan([(own.unreached(), _needed(page, own.unreached())) for page, own in wanted], default_store())
-        return f"{made}\n({error}; so nothing is counted as done)"
+        there = made([(own.unreached(), _needed(page, own.unreached())) for page, own in wanted])
+        return f"{there}\n({error}; so nothing is counted as done)"
 
 
 def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: Say) -> None:

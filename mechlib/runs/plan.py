@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import torch
@@ -20,13 +20,24 @@ from mechlib.runs.stages import EDIT, STAGES, TRIAL
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
+# Bytes of a run without weights: its rows and how it was computed, on the safe side of those of the embedded model.
+_ROWS = 100_000
+
 
 @dataclass(frozen=True)
 class Machine:
-    """Free memory of the accelerator, or of the computer if it has none, in bytes."""
+    """Where runs would be computed.
+
+    ``free``: memory of its accelerator, or of the computer if it has none, in bytes; ``None``: not known before a run is there.
+    ``accelerator``: whether it has one; ``None``: what this process has. ``at_once``: how many runs it computes at a time.
+    ``refused``: why it would take no run at all, and what to do.
+    """
 
     name: str
-    free: int
+    free: int | None
+    accelerator: bool | None = None
+    at_once: int = 1
+    refused: str | None = None
 
 
 def machine() -> Machine:
@@ -42,40 +53,72 @@ def machine() -> Machine:
 
 @dataclass(frozen=True)
 class Plan:
-    """Missing runs by stage with their expected seconds, and the largest of the missing edits, against the machine."""
+    """Missing runs by stage with their expected seconds, and the largest of the missing edits, against the machine.
+
+    ``longest``: expected seconds of the longest chain of runs that start from each other. ``disk``: bytes that the runs will
+    take, and that are free for them.
+    """
 
     missing: Mapping[str, int]
     seconds: Mapping[str, float]
     largest: Memory | None
     machine: Machine = field(default_factory=machine)
+    longest: float = 0.0
+    disk: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        expected = duration(sum(self.seconds.values()))
+        total, several = sum(self.seconds.values()), self.machine.at_once
+        expected = duration(total)
         lines = [f"{sum(self.missing.values())} runs to compute, about {expected} (an estimate: gemma-3-270m on 2 cores)"]
         lines += [f"  {stage:<13}{count:>6}  {duration(self.seconds[stage])}" for stage, count in self.missing.items()]
+        if several > 1 and self.missing:
+            lines.append(f"On {self.machine.name}, {several} at once: about {duration(max(total / several, self.longest))}")
+        if self.disk and self.missing:
+            lines.append(f"Disk: about {_bytes(self.disk[0])} for weights of edits and rows, {_bytes(self.disk[1])} free")
         if self.largest:
             lines.append(f"Most memory: {self.largest.label}; its matrices have {self.largest.trained:,} weights (an estimate)")
             lines += [f"  {name:<17}{_bytes(size):>10}" for name, size in self.largest.parts.items() if size]
             lines.append(f"  {'together':<17}{_bytes(self.largest.total):>10}")
-            lines.append(f"  {'free':<17}{_bytes(self.machine.free):>10}  {self.machine.name}")
+            free = "not known" if self.machine.free is None else _bytes(self.machine.free)
+            lines.append(f"  {'free':<17}{free:>10}  {self.machine.name}")
+        try:
+            check(self)
+        except ParameterError as error:
+            lines.append(f"execute will refuse this: {error}")
         return "\n".join(lines)
 
 
-def plan(wanted: Iterable[tuple[Study, Sequence[RunSpec]]], store: Store) -> Plan:
-    """What is missing of the runs of one or several studies, inputs included; nothing is computed."""
+def plan(wanted: Iterable[tuple[Study, Sequence[RunSpec]]], store: Store, on: Machine | None = None) -> Plan:
+    """What is missing of the runs of one or several studies, inputs included, on a machine (``None``: this one); nothing is computed."""
     missing = {spec.id: (study, spec) for study, specs in wanted for spec in Runner(study, store).missing(specs)}
+    where = on or machine()
     counts = Counter(spec.stage.name for _, spec in missing.values())
     order = [stage.name for stage in STAGES if counts[stage.name]]
     seconds = {name: sum(spec.seconds for _, spec in missing.values() if spec.stage.name == name) for name in order}
-    edits = (memory(study, spec, store) for study, spec in missing.values() if spec.stage in (EDIT, TRIAL))
-    return Plan({stage: counts[stage] for stage in seconds}, seconds, max(edits, key=lambda edit: edit.total, default=None))
+    edits = {
+        key: memory(study, spec, store, where.accelerator) for key, (study, spec) in missing.items() if spec.stage in (EDIT, TRIAL)
+    }
+    chains: dict[str, float] = {}
+    for key, (_, spec) in missing.items():  # inputs first
+        chains[key] = spec.seconds + max((chains.get(needed.id, 0.0) for needed in spec.inputs.values()), default=0.0)
+    disk = _ROWS * len(missing) + sum(4 * edit.trained for key, edit in edits.items() if missing[key][1].stage is EDIT)
+    largest = max(edits.values(), key=lambda edit: edit.total, default=None)
+    longest = max(chains.values(), default=0.0)
+    return Plan({stage: counts[stage] for stage in seconds}, seconds, largest, where, longest, (disk, store.room()))
 
 
 def check(made: Plan) -> None:
-    """Raise :class:`ParameterError`, one line that says what would help, if the largest edit cannot fit."""
-    needs, free = made.largest, made.machine.free
-    if needs is None or needs.total <= free:
-        return
+    """Raise :class:`ParameterError`, one line that says what would help, if runs are refused there, or memory or disk is short."""
+    if made.missing and made.machine.refused:
+        raise ParameterError(made.machine.refused)
+    if made.largest and made.machine.free is not None and made.largest.total > made.machine.free:
+        _refuse(made.largest, made.machine.name, made.machine.free)
+    if made.disk and made.missing and made.disk[0] > made.disk[1]:
+        raise ParameterError(f"the runs need about {_bytes(made.disk[0])} of disk and {_bytes(made.disk[1])} are free: "
+                             "free some, set MECHLIB_RUNS to another folder, or ask for less (LOCALIZATIONS=, SEEDS=)")  # fmt: skip
+
+
+def _refuse(needs: Memory, name: str, free: int) -> NoReturn:
     ways: dict[str, dict[str, Any]] = {
         "OPTIMIZER=adamw8bit": {"optimizer": "adamw8bit"},
         "CHECKPOINTING=True": {"checkpointing": True},
@@ -101,7 +144,7 @@ def check(made: Plan) -> None:
         fewer = f"train at most {most:,} weights instead of {needs.trained:,}"
         helps.append(f"set {' '.join(best)} and {fewer}" if best and not enough else fewer)
     helps = helps or [f"no setting helps, {_bytes(least)} are needed with nothing trained"]
-    raise ParameterError(f"{needs.label} needs about {_bytes(needs.total)} and {made.machine.name} has {_bytes(free)} free: "
+    raise ParameterError(f"{needs.label} needs about {_bytes(needs.total)} and {name} has {_bytes(free)} free: "
                          f"{', or '.join(helps)}")  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import TracebackType
 
@@ -19,26 +19,16 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from mechlib.errors import MechlibError
-from mechlib.runs.impossible import REASONS, why
+from mechlib.runs.board import Board, Wanted
 from mechlib.runs.memory import memory
-from mechlib.runs.plan import Plan
-from mechlib.runs.progress import Progress, Say
-from mechlib.runs.runner import Runner, Runners, known_reason, next_run
+from mechlib.runs.progress import Say
+from mechlib.runs.runner import Runners, next_run
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
 # Bytes for a process with a small model and what it computes.
 _LEAST = 3 * 10**9
-
-Wanted = Sequence[tuple[Study, Sequence[RunSpec]]]
-
-
-def at_once(wanted: Wanted, store: Store, say: Say, made: Plan, jobs: int | None) -> AbstractContextManager[Runners | Pool]:
-    """Something to ``wait`` for runs with: this process, or as many as ``jobs`` says or the machine has room for."""
-    together = sum(made.missing.values())
-    chosen = room([study for study, _ in wanted], store, made.machine.free) if jobs is None else jobs
-    return nullcontext(Runners(store, say)) if min(chosen, together) < 2 else Pool(wanted, store, min(chosen, together), say)
 
 
 def room(studies: Sequence[Study], store: Store, free: int) -> int:
@@ -54,22 +44,15 @@ class PoolError(MechlibError, RuntimeError):
     """A process that computed runs has died; the message says what to do."""
 
 
-class Pool:
+class Pool(Board):
     """Computes runs in the order given, inputs first, each in a process with its share of the cores.
 
     A context manager: leaving it lets the runs that are being computed end, and starts no others.
     """
 
     def __init__(self, wanted: Wanted, store: Store, jobs: int, say: Say) -> None:
-        missing = [(study, spec) for study, specs in wanted for spec in Runner(study, store).missing(specs)]
-        store.sweep()
-        self._store, self._studies = store, {spec.id: study for study, spec in missing}
-        self._waiting = {spec.id: spec for _, spec in missing}
-        self._running: dict[str, RunSpec] = {}
-        self._failure: BaseException | None = None
-        self.impossible: dict[str, str] = {}
-        self._jobs, self._changed = jobs, threading.Condition()
-        self._progress = Progress(say, [spec.seconds for spec in self._waiting.values()])
+        super().__init__(wanted, store, say)
+        self._jobs = jobs
         threads = max(1, (psutil.cpu_count(logical=False) or 1) // jobs)
         self._workers = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (store, threads))
         # A process starts with each of the first tasks: they import while whoever made this gets ready to enter it.
@@ -78,58 +61,38 @@ class Pool:
                 self._workers.submit(int)
 
     def __enter__(self) -> Pool:
-        with self._changed:
+        with self.changed:
             self._start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
-        with self._changed:
-            self._waiting.clear()
+        with self.changed:
+            self.waiting.clear()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             for process in multiprocessing.active_children():
                 process.kill()
         self._workers.shutdown(cancel_futures=True)
-        self._store.sweep()
-
-    def wait(self, wanted: Wanted) -> None:
-        """Return when all of these runs are stored, or noted in ``impossible``, by id; raises what any other failure has raised."""
-        ids = {needed.id for _, specs in wanted for spec in specs for needed in (spec, *spec.inputs.values())}
-        with self._changed:
-            self._changed.wait_for(lambda: self._failure or not ids & {*self._waiting, *self._running})
-            if isinstance(self._failure, BrokenProcessPool):
-                raise PoolError("a process that computed runs has died (out of memory?): set JOBS=1; finished runs are kept")
-            if self._failure:
-                raise self._failure
+        self.store.sweep()
 
     def _start(self) -> None:
         """Give free workers the first runs whose inputs are there."""
-        while len(self._running) < self._jobs and (spec := next_run(self._waiting, self._running, self._store)):
-            del self._waiting[spec.id]
-            if reason := known_reason(spec, self.impossible):
-                self.impossible[spec.id] = reason
-                self._progress.end(spec.seconds)
+        while len(self.running) < self._jobs and (spec := next_run(self.waiting, self.running, self.store)):
+            del self.waiting[spec.id]
+            if self.settled(spec):
+                self.progress.end(spec.seconds)
                 continue
-            # Another command may have computed it meanwhile.
-            if self._store.has(spec, files=True):
-                self._progress.end(spec.seconds)
-                continue
-            self._running[spec.id] = spec
-            self._progress.begin(spec.label)
-            ended = self._workers.submit(_compute, self._studies[spec.id], spec)
-            ended.add_done_callback(lambda future, key=spec.id: self._ended(key, future))
+            self.running[spec.id] = spec
+            self.progress.begin(spec.label)
+            ended = self._workers.submit(_compute, self.studies[spec.id], spec)
+            ended.add_done_callback(lambda future, spec=spec: self._ended(spec, future))
 
-    def _ended(self, key: str, future: Future[None]) -> None:
-        with self._changed:
-            spec = self._running.pop(key)
-            error = None if future.cancelled() else future.exception()
-            if isinstance(error, REASONS):
-                self.impossible[key] = why(type(error).__name__, str(error))
-            elif error:
-                self._failure = self._failure or error
-                self._waiting.clear()
-            self._progress.end(spec.seconds)
+    def _ended(self, spec: RunSpec, future: Future[None]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, BrokenProcessPool):
+            error = PoolError("a process that computed runs has died (out of memory?): set JOBS=1; finished runs are kept")
+        with self.changed:
+            self.ended(spec, error)
             self._start()
-            self._changed.notify_all()
 
 
 @contextmanager

@@ -144,6 +144,11 @@ class Store:
         if free < _ROOM:
             raise StoreError(f"{self.root} has {free / 1e6:.0f} MB free and a run needs {_ROOM / 1e6:.0f}: free some or set MECHLIB_RUNS")
 
+    def room(self) -> int:
+        """Free bytes where runs are, or would be once the folder is there."""
+        there = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
+        return shutil.disk_usage(there).free
+
     @contextmanager
     def writing(self, spec: RunSpec) -> Generator[Path]:
         """A scratch folder that becomes the run's folder when :meth:`finish` was called in it."""

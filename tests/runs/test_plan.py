@@ -14,6 +14,7 @@ from mechlib.edit.config import EditConfig
 from mechlib.localize.registry import PAPER
 from mechlib.runs.plan import Machine, Plan, check, machine, plan
 from mechlib.runs.profiles import PROFILES
+from mechlib.runs.progress import duration
 from mechlib.runs.study import Study
 
 
@@ -110,3 +111,50 @@ def test_what_does_not_fit_is_one_line_that_helps(free, settings, says):
         check(made(free, **settings))
     assert "\n" not in str(caught.value)
     assert f"and a machine has {free / 1e6:.2f} MB free" in str(caught.value)
+
+
+def test_several_at_once_take_their_share_but_no_less_than_the_longest_chain(store):
+    study = Study(localizations=("all_mlps",), precision="bfloat16")
+    wanted = [(study, [spec for _, spec in study.runs("edit")])]
+    one, two, many = (plan(wanted, store, Machine("a cluster", None, False, at_once=jobs)) for jobs in (1, 2, 1000))
+
+    def longest(spec):
+        return spec.seconds + max(map(longest, spec.inputs.values()), default=0.0)
+
+    chain = max(longest(spec) for _, spec in study.runs("edit"))
+    assert one.longest == pytest.approx(chain)
+    assert "at once" not in str(one)
+    assert f"On a cluster, 2 at once: about {duration(max(sum(two.seconds.values()) / 2, chain))}" in str(two)
+    assert f"On a cluster, 1000 at once: about {duration(chain)}" in str(many)
+
+
+def test_memory_that_is_not_known_before_a_run_is_there_refuses_nothing():
+    unknown = replace(made(0), machine=Machine("a cluster", None))
+    check(unknown)
+    assert "not known  a cluster" in str(unknown)
+
+
+def test_a_machine_that_takes_no_run_is_named_only_if_one_is_missing():
+    refused = Machine("a cluster", None, refused="Invalid account: change SLURM=")
+    for ask, missing in ((check, {"known": 1}), (str, {"known": 1}), (check, {})):
+        asked = Plan(missing, dict.fromkeys(missing, 1.0), None, refused)
+        if ask is check and missing:
+            with pytest.raises(ParameterError, match="^Invalid account: change SLURM=$"):
+                check(asked)
+        elif missing:
+            assert str(asked).endswith("execute will refuse this: Invalid account: change SLURM=")
+        else:
+            check(asked)
+
+
+def test_the_disk_must_hold_the_weights_of_all_edits(store):
+    study = Study(localizations=("nonlocalized",), precision="bfloat16")
+    made = plan([(study, [spec for _, spec in study.runs("edit")])], store)
+    # 100,270,080 weights in each of two edits, four bytes each, and room for the rows of all runs.
+    assert made.disk is not None
+    needs = 2 * 4 * 100_270_080 + 100_000 * sum(made.missing.values())
+    assert made.disk[0] == needs and made.missing["edit"] == 2
+    check(replace(made, disk=(needs, needs), machine=Machine("a machine", 10**15)))
+    with pytest.raises(ParameterError, match=r"^the runs need about 0\.80 GB of disk and 0\.80 GB are free: .*MECHLIB_RUNS"):
+        check(replace(made, disk=(needs, needs - 1), machine=Machine("a machine", 10**15)))
+    assert "Disk: about 0.80 GB for weights of edits and rows" in str(made)

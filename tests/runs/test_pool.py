@@ -12,8 +12,9 @@ import pytest
 from small_book import save_facts, save_model
 
 from mechlib.checks import ParameterError
-from mechlib.runs.plan import Plan
-from mechlib.runs.pool import Pool, at_once, room
+from mechlib.runs.engines import at_once, place
+from mechlib.runs.plan import Machine, Plan
+from mechlib.runs.pool import Pool, room
 from mechlib.runs.runner import Runner, Runners
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -80,8 +81,10 @@ def test_one_process_on_an_accelerator_or_for_one_run(study, tmp_path, monkeypat
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)
     assert (room([study], store, 100 * 10**9), room([study], store, 7 * 10**9)) == (4, 2)
-    for missing, jobs in (({"trace": 1}, None), ({"trace": 3}, 1), ({}, None)):
-        with at_once([], store, lambda _: None, replace(made, missing=missing), jobs) as runs:
+    here = [(study, specs(study))]
+    assert (place(here, store, 3).at_once, place(here, store, 1).at_once) == (3, 1)
+    for missing, jobs in (({"trace": 1}, 4), ({"trace": 3}, 1), ({}, 4)):
+        with at_once([], store, lambda _: None, replace(made, missing=missing, machine=Machine("a machine", 1, at_once=jobs))) as runs:
             assert isinstance(runs, Runners)
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: "cuda")
     assert room([study], store, 100 * 10**9) == 1
