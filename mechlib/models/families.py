@@ -13,6 +13,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from mechlib.components import MATRICES, Architecture
+from mechlib.models.fused import Fused
 from mechlib.models.table import ModelError
 
 # What a layer writes: the input of the output projection (all heads), or what attention or the MLP adds to the stream.
@@ -29,6 +30,7 @@ class Family:
     first). ``norms``: a layer's norms over the residual stream or what is added to it.
     ``soft_cap``: the setting with the cap of the logits. ``mixed``: layers differ in how far they attend, and the
     network takes a mask for each kind. ``windowed``: all layers attend as far back as ``sliding_window`` says.
+    ``activation``: an MLP's activation function. ``fused``: what each matrix that the family keeps as one is made of.
     """
 
     norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm")
@@ -36,6 +38,14 @@ class Family:
     soft_cap: str | None = None
     mixed: bool = False
     windowed: bool = False
+    activation: str = "mlp.act_fn"
+    fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    def parts(self, arch: Architecture) -> Mapping[str, Fused]:
+        """The fused matrices of a decoder layer, by name, and what each is made of."""
+        queries, keys = arch.n_heads * arch.d_head, arch.n_key_value_heads * arch.d_head
+        rows = {"queries": queries, "keys": keys, "values": keys, "gate": arch.d_mlp, "up": arch.d_mlp}
+        return {name: Fused({MATRICES[role].rpartition(".")[2]: rows[role] for role in roles}) for name, roles in self.fused.items()}
 
     def writer(self, block: Any, output: Literal["attn", "mlp"]) -> nn.Module:
         """The module of a decoder layer whose output is added to the residual stream."""
@@ -54,7 +64,7 @@ class Family:
         named: list[tuple[str, Rule]] = [(norm, "norm") for norm in self.norms]
         # A pattern is constant if nothing flows back into queries and keys.
         named.extend([(MATRICES["queries"], "constant"), (MATRICES["keys"], "constant")])
-        named.extend([("mlp.act_fn", "activation"), (MATRICES["up"], "half")])
+        named.extend([(self.activation, "activation"), (MATRICES["up"], "half")])
         return [(block.get_submodule(name), rule) for name, rule in named]
 
     def cap(self, config: Any) -> float | None:
@@ -96,6 +106,11 @@ FAMILIES: Mapping[str, Family] = {
     "llama": Family(),
     "mistral": Family(windowed=True),
     "olmo2": Family(norms=_AFTER, written_by={"attn": _AFTER[0], "mlp": _AFTER[1]}),
+    "phi3": Family(
+        windowed=True,
+        activation="mlp.activation_fn",
+        fused={"self_attn.qkv_proj": ("queries", "keys", "values"), "mlp.gate_up_proj": ("gate", "up")},
+    ),
     "qwen2": Family(mixed=True),
     "qwen3": Family(mixed=True),
     "smollm3": Family(mixed=True),
@@ -105,7 +120,7 @@ FAMILIES: Mapping[str, Family] = {
 # Well-known kinds that are refused, and why.
 _FUSED = "queries, keys and values are one matrix there, and a component here has matrices of its own"
 _UNGATED = f"{_FUSED}; its MLPs have no gate"
-REFUSED: Mapping[str, str] = {"phi3": _FUSED, "gpt_neox": _UNGATED, "gpt2": _UNGATED}
+REFUSED: Mapping[str, str] = {"gpt_neox": _UNGATED, "gpt2": _UNGATED}
 # Settings of a mixture of experts.
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 MIXTURE = "a mixture of experts has several MLPs a layer, and a component here is one for all tokens"

@@ -12,6 +12,7 @@ from torch import nn
 
 from mechlib.components import Architecture, modules
 from mechlib.models.families import Family, architecture, family
+from mechlib.models.fused import take_apart
 from mechlib.models.table import ModelError, ModelSpec
 
 
@@ -69,8 +70,9 @@ class LanguageModel:
 def unchecked(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> LanguageModel:
     """A :class:`LanguageModel` around a loaded network, of which only sizes are checked; see :func:`mechlib.models.wrap`."""
     network = _text_part(network).eval()
-    network.requires_grad_(False)
     model = LanguageModel(spec, network, tokenizer, architecture(network.config), fingerprint)
+    take_apart(model.layers, model.family.parts(model.architecture))
+    network.requires_grad_(False)
     found = model.parameters
     for component in modules(model.architecture):
         for block in component.weights(model.architecture):

@@ -21,6 +21,8 @@ from transformers import (
     MistralForCausalLM,
     Olmo2Config,
     Olmo2ForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -46,6 +48,7 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "olmo2": (Olmo2Config, Olmo2ForCausalLM, {}),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {}),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 8}),
+    "phi3": (Phi3Config, Phi3ForCausalLM, {"sliding_window": 16}),
     "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, {"no_rope_layer_interval": 2}),
 }
 

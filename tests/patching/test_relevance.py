@@ -68,6 +68,7 @@ def held(model, stream):
     norms = [module for module in model.network.modules() if type(module).__name__.endswith("RMSNorm")]
     projections = [module for layer in model.layers for module in (layer.self_attn.q_proj, layer.self_attn.k_proj)]
     products = [module for layer in model.layers for module in (layer.mlp.gate_proj, layer.mlp.up_proj)]
+    activation_of = {layer.mlp: layer.get_submodule(model.family.activation) for layer in model.layers}
     seen, handles = {}, []
     for module in (*norms, *projections, *products):
         handles.append(module.register_forward_hook(lambda at, inputs, output: seen.update({at: (inputs[0], output)})))
@@ -80,7 +81,7 @@ def held(model, stream):
 
     def half_through_each_factor(mlp, inputs, _output):
         gate, up = seen[mlp.gate_proj][1], seen[mlp.up_proj][1]
-        activation = mlp.act_fn(gate)
+        activation = activation_of[mlp](gate)
         return mlp.down_proj((activation * mlp.up_proj(inputs[0]) + activation / gate * mlp.gate_proj(inputs[0]) * up) / 2)
 
     for module in projections:
