@@ -54,7 +54,7 @@ def test_a_part_that_is_replaced_is_used_in_copies_too():
     assert [name for name, _ in twin.named_parameters()] == ["first.weight", "second.weight", "second.bias"]
 
 
-@pytest.mark.parametrize("family", ["phi3"])
+@pytest.mark.parametrize("family", ["phi3", "gpt_neox"])
 def test_a_folder_is_loaded_and_saved_as_it_was(tmp_path, family):
     model = tiny_model(family)
     plain = as_it_was(model.network)
