@@ -38,8 +38,8 @@ def fast_precision() -> Precision:
 def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
     """A copy whose weights are in ``precision``; those that need no conversion are shared.
 
-    ``float32`` converts all weights, ``bfloat16`` only those of linear layers, and a layer norm's to the stream's float32. That is done once, not in every
-    forward pass. The residual stream is float32 in both, however the model is stored.
+    ``float32`` converts all weights, ``bfloat16`` only those of linear layers, and those of layer norms to the stream's
+    float32. That is done once, not in every forward pass. The residual stream is float32 in both, however the model is stored.
     """
     twin = model.shared_copy()
     converted: dict[int, nn.Parameter] = {}  # an unembedding can be tied to the embedding

@@ -31,7 +31,7 @@ def summed(products, component):
     parts = {
         "head": lambda: (products[layer + "self_attn.q_proj.weight"][rows], products[layer + "self_attn.o_proj.weight"][:, rows]),
         "kv": lambda: (products[layer + "self_attn.k_proj.weight"][rows], products[layer + "self_attn.v_proj.weight"][rows]),
-        "mlp": lambda: [products[f"{layer}mlp.{name}_proj.weight"] for name in ("gate", "up", "down") if f"{layer}mlp.{name}_proj.weight" in products],
+        "mlp": lambda: [product for name, product in products.items() if name.startswith(f"{layer}mlp.") and product.ndim == 2],
     }[component.kind]()
     return sum(part.sum().item() for part in parts)
 
