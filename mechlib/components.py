@@ -23,7 +23,7 @@ from mechlib.errors import MechlibError, shown
 
 Kind = Literal["attn", "head", "kv", "mlp", "neuron"]
 
-# The weight matrices of a decoder layer, by what they are: every supported family calls them so.
+# The weight matrices of a decoder layer, by what they are, as Llama calls them: weights go by these names whatever a family calls them.
 MATRICES: Mapping[str, str] = {
     "queries": "self_attn.q_proj", "keys": "self_attn.k_proj", "values": "self_attn.v_proj", "output": "self_attn.o_proj",
     "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj",
@@ -46,6 +46,18 @@ class Architecture:
     d_model: int
     d_head: int
     d_mlp: int
+
+
+@dataclass(frozen=True)
+class Ungated(Architecture):
+    """The sizes of a transformer whose MLPs have no gate: a neuron owns its row of up and its column of down."""
+
+    gated: Literal[False] = False
+
+
+def read_architecture(data: Mapping[str, Any]) -> Architecture:
+    """Inverse of :func:`dataclasses.asdict`."""
+    return Ungated(**data) if "gated" in data else Architecture(**data)
 
 
 @dataclass(frozen=True)
@@ -111,7 +123,7 @@ class Component:
 
         MLP and attention outputs are taken after a post-norm where the family has one (Gemma-2,
         Gemma-3): that is what enters the residual stream. A head is its slice of ``hook_z``, a neuron
-        its entry of ``hook_post`` (the activated gate times up).
+        its entry of ``hook_post`` (the activated gate times up, without a gate the activated up).
         """
         if self.kind == "kv":
             raise ComponentError(f"{self} has weights but no output of its own: score its heads")
@@ -135,11 +147,9 @@ class Component:
             rows = (self.index * width, (self.index + 1) * width)
         if self.kind in ("mlp", "neuron"):
             wide, narrow = (arch.d_mlp, arch.d_model), (arch.d_model, arch.d_mlp)
-            return (
-                WeightSlice(self._matrix("gate"), wide, rows=rows),
-                WeightSlice(self._matrix("up"), wide, rows=rows),
-                WeightSlice(self._matrix("down"), narrow, columns=rows),
-            )
+            entering = ("up",) if isinstance(arch, Ungated) else ("gate", "up")
+            read = (WeightSlice(self._matrix(role), wide, rows=rows) for role in entering)
+            return (*read, WeightSlice(self._matrix("down"), narrow, columns=rows))
         queries, keys = arch.n_heads * arch.d_head, arch.n_key_value_heads * arch.d_head
         own = (
             WeightSlice(self._matrix("queries"), (queries, arch.d_model), rows=rows),

@@ -77,7 +77,7 @@ def _quantized_copy(model: LanguageModel, scheme: str) -> LanguageModel:
     twin = model.shared_copy()
     for component in modules(model.architecture):
         for block in component.weights(model.architecture):
-            linear = twin.network.get_submodule(block.parameter.removesuffix(".weight"))
+            linear = twin.module(block.parameter)
             linear.weight = nn.Parameter(quantized(linear.weight.detach(), scheme), requires_grad=False)
     return twin
 

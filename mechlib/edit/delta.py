@@ -85,8 +85,7 @@ class Delta:
             weights[block.parameter][block.index].add_(change.to(model.device))
         twin = model.shared_copy()
         for name, weight in weights.items():
-            module, _, leaf = name.rpartition(".")
-            setattr(twin.network.get_submodule(module), leaf, nn.Parameter(weight, requires_grad=False))
+            twin.module(name).weight = nn.Parameter(weight, requires_grad=False)
         return twin
 
     def save(self, path: Path) -> None:

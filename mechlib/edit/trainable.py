@@ -112,7 +112,7 @@ def trainable(model: LanguageModel, localization: Localization, precision: Preci
     twin, originals = in_precision(model, precision), model.parameters
     blocks = tuple(_distinct(localization.components, model))
     for name in {block.parameter for block in blocks}:
-        module = twin.network.get_submodule(name.rpartition(".")[0])
+        module = twin.module(name)
         module.weight = nn.Parameter(originals[name].detach().float().clone(), requires_grad=True)
         if precision == "bfloat16":
             cast_on_use(module)

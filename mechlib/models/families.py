@@ -1,7 +1,6 @@
 """Model families: all that the library knows of one beyond the sizes of a model.
 
-A family is supported if its modules are named as :data:`mechlib.components.MATRICES` says, if it
-has an adapter here and if it has a tiny model in the tests. Nothing else asks what family a model is of.
+A family is supported if it has an adapter here and a tiny model in the tests. Nothing else asks what family a model is of.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from mechlib.components import MATRICES, Architecture
+from mechlib.components import MATRICES, Architecture, Ungated
+from mechlib.models.fused import Fused
 from mechlib.models.table import ModelError
 
 # What a layer writes: the input of the output projection (all heads), or what attention or the MLP adds to the stream.
 Output = Literal["heads", "attn", "mlp"]
 # The rule of relevance propagation that a module gets; see mechlib.patching.relevance.
-Rule = Literal["norm", "constant", "activation", "half"]
+Rule = Literal["norm", "constant", "activation", "gate", "half"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,30 @@ class Family:
     first). ``norms``: a layer's norms over the residual stream or what is added to it.
     ``soft_cap``: the setting with the cap of the logits. ``mixed``: layers differ in how far they attend, and the
     network takes a mask for each kind. ``windowed``: all layers attend as far back as ``sliding_window`` says.
+    ``matrices``: what stands for each of :data:`mechlib.components.MATRICES`, without ``gate`` if the MLP has none.
+    ``activation``: an MLP's activation function. ``layers``, ``final_norm``: where they are in the network's base model.
+    ``fused``: what each matrix that the family keeps as one is made of; ``by_head``: in turns, head by head.
     """
 
     norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm")
     written_by: Mapping[Output, str] = field(default_factory=lambda: {"attn": MATRICES["output"], "mlp": "mlp"})
+    matrices: Mapping[str, str] = field(default_factory=lambda: MATRICES)
     soft_cap: str | None = None
     mixed: bool = False
     windowed: bool = False
+    activation: str = "mlp.act_fn"
+    layers: str = "layers"
+    final_norm: str = "norm"
+    fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    by_head: bool = False
+
+    def parts(self, arch: Architecture) -> Mapping[str, Fused]:
+        """The fused matrices of a decoder layer, by name, and what each is made of."""
+        queries, keys = arch.n_heads * arch.d_head, arch.n_key_value_heads * arch.d_head
+        rows = {"queries": queries, "keys": keys, "values": keys, "gate": arch.d_mlp, "up": arch.d_mlp}
+        groups = arch.n_heads if self.by_head else 1
+        called = {role: path.rpartition(".")[2] for role, path in self.matrices.items()}
+        return {name: Fused({called[role]: rows[role] for role in roles}, groups) for name, roles in self.fused.items()}
 
     def writer(self, block: Any, output: Literal["attn", "mlp"]) -> nn.Module:
         """The module of a decoder layer whose output is added to the residual stream."""
@@ -43,7 +60,7 @@ class Family:
 
     def reader_of_heads(self, block: Any) -> nn.Module:
         """The module of a decoder layer whose input is what all heads write."""
-        return block.get_submodule(MATRICES["output"])
+        return block.get_submodule(self.matrices["output"])
 
     def last_products(self, block: Any) -> tuple[nn.Module, ...]:
         """The modules after attention that treat every token by itself and are most of a layer's work."""
@@ -53,8 +70,9 @@ class Family:
         """Where the rules of relevance propagation apply in a decoder layer."""
         named: list[tuple[str, Rule]] = [(norm, "norm") for norm in self.norms]
         # A pattern is constant if nothing flows back into queries and keys.
-        named.extend([(MATRICES["queries"], "constant"), (MATRICES["keys"], "constant")])
-        named.extend([("mlp.act_fn", "activation"), (MATRICES["up"], "half")])
+        named.extend([(self.matrices["queries"], "constant"), (self.matrices["keys"], "constant")])
+        gated = "gate" in self.matrices
+        named.extend([(self.activation, "gate"), (self.matrices["up"], "half")] if gated else [(self.activation, "activation")])
         return [(block.get_submodule(name), rule) for name, rule in named]
 
     def cap(self, config: Any) -> float | None:
@@ -93,9 +111,25 @@ FAMILIES: Mapping[str, Family] = {
     "gemma": Family(),
     "gemma2": _NORMED_OUTPUTS,
     "gemma3_text": _NORMED_OUTPUTS,
+    "gpt_neox": Family(
+        matrices={
+            "queries": "attention.q_proj", "keys": "attention.k_proj", "values": "attention.v_proj", "output": "attention.dense",
+            "up": "mlp.dense_h_to_4h", "down": "mlp.dense_4h_to_h",
+        },  # fmt: skip
+        written_by={"attn": "attention.dense", "mlp": "mlp"},
+        activation="mlp.act",
+        final_norm="final_layer_norm",
+        fused={"attention.query_key_value": ("queries", "keys", "values")},
+        by_head=True,
+    ),
     "llama": Family(),
     "mistral": Family(windowed=True),
     "olmo2": Family(norms=_AFTER, written_by={"attn": _AFTER[0], "mlp": _AFTER[1]}),
+    "phi3": Family(
+        windowed=True,
+        activation="mlp.activation_fn",
+        fused={"self_attn.qkv_proj": ("queries", "keys", "values"), "mlp.gate_up_proj": ("gate", "up")},
+    ),
     "qwen2": Family(mixed=True),
     "qwen3": Family(mixed=True),
     "smollm3": Family(mixed=True),
@@ -103,9 +137,7 @@ FAMILIES: Mapping[str, Family] = {
 
 
 # Well-known kinds that are refused, and why.
-_FUSED = "queries, keys and values are one matrix there, and a component here has matrices of its own"
-_UNGATED = f"{_FUSED}; its MLPs have no gate"
-REFUSED: Mapping[str, str] = {"phi3": _FUSED, "gpt_neox": _UNGATED, "gpt2": _UNGATED}
+REFUSED: Mapping[str, str] = {"gpt2": "its positions are learned and its matrices are stored the other way round"}
 # Settings of a mixture of experts.
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 MIXTURE = "a mixture of experts has several MLPs a layer, and a component here is one for all tokens"
@@ -123,13 +155,12 @@ def family(config: Any) -> Family:
 
 def architecture(config: Any) -> Architecture:
     """Sizes from a Hugging Face configuration; raises :class:`ModelError` for an untested family."""
-    family(config)
-    text = config.get_text_config()
+    own, text = family(config), config.get_text_config()
     heads = text.num_attention_heads
-    return Architecture(
+    return (Architecture if "gate" in own.matrices else Ungated)(
         n_layers=text.num_hidden_layers,
         n_heads=heads,
-        n_key_value_heads=text.num_key_value_heads or heads,
+        n_key_value_heads=heads if own.by_head else text.num_key_value_heads or heads,
         d_model=text.hidden_size,
         d_head=getattr(text, "head_dim", None) or text.hidden_size // heads,
         d_mlp=text.intermediate_size,

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from mechlib.components import Architecture, modules
+from mechlib.components import MATRICES, Architecture, modules
 from mechlib.models.families import Family, architecture, family
+from mechlib.models.fused import take_apart
 from mechlib.models.table import ModelError, ModelSpec
 
 
@@ -48,17 +49,34 @@ class LanguageModel:
     @property
     def layers(self) -> Any:
         """The decoder layers, in order."""
-        return self.network.base_model.layers
+        return self.network.base_model.get_submodule(self.family.layers)
 
     @property
     def final_norm(self) -> Any:
         """The norm over the residual stream after the last layer."""
-        return self.network.base_model.norm
+        return self.network.base_model.get_submodule(self.family.final_norm)
 
     @property
     def parameters(self) -> Mapping[str, nn.Parameter]:
         """Weights by the names that components use."""
-        return dict(self.network.named_parameters())
+        ours = {own: name for name, own in self._modules.items()}
+        split = ((name.rpartition("."), weight) for name, weight in self.network.named_parameters())
+        return {f"{ours.get(module, module)}{dot}{leaf}": weight for (module, dot, leaf), weight in split}
+
+    def module(self, parameter: str) -> Any:
+        """The module that has the weight of this name."""
+        name = parameter.rpartition(".")[0]
+        return self.network.get_submodule(self._modules.get(name, name))
+
+    @property
+    def _modules(self) -> Mapping[str, str]:
+        """Where each matrix is in the network, by the name that components use."""
+        layers, own = f"{self.network.base_model_prefix}.{self.family.layers}", self.family.matrices.items()
+        return {
+            f"model.layers.{layer}.{MATRICES[role]}": f"{layers}.{layer}.{path}"
+            for layer in range(self.architecture.n_layers)
+            for role, path in own
+        }
 
     def shared_copy(self) -> LanguageModel:
         """Another network around the very same weights: hooks on it leave this one alone, no memory is used."""
@@ -69,8 +87,9 @@ class LanguageModel:
 def unchecked(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> LanguageModel:
     """A :class:`LanguageModel` around a loaded network, of which only sizes are checked; see :func:`mechlib.models.wrap`."""
     network = _text_part(network).eval()
-    network.requires_grad_(False)
     model = LanguageModel(spec, network, tokenizer, architecture(network.config), fingerprint)
+    take_apart(model.layers, model.family.parts(model.architecture))
+    network.requires_grad_(False)
     found = model.parameters
     for component in modules(model.architecture):
         for block in component.weights(model.architecture):

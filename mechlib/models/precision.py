@@ -38,14 +38,15 @@ def fast_precision() -> Precision:
 def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
     """A copy whose weights are in ``precision``; those that need no conversion are shared.
 
-    ``float32`` converts all weights, ``bfloat16`` only those of linear layers. That is done once, not in every
-    forward pass. The residual stream is float32 in both, however the model is stored.
+    ``float32`` converts all weights, ``bfloat16`` only those of linear layers, and those of layer norms to the stream's
+    float32. That is done once, not in every forward pass. The residual stream is float32 in both, however the model is stored.
     """
-    twin, wanted = model.shared_copy(), torch.float32 if precision == "float32" else torch.bfloat16
+    twin = model.shared_copy()
     converted: dict[int, nn.Parameter] = {}  # an unembedding can be tied to the embedding
     for module in twin.network.modules():
-        if precision == "bfloat16" and not isinstance(module, nn.Linear):
+        if precision == "bfloat16" and not isinstance(module, (nn.Linear, nn.LayerNorm)):
             continue
+        wanted = torch.bfloat16 if precision == "bfloat16" and isinstance(module, nn.Linear) else torch.float32
         for name, weight in module.named_parameters(recurse=False):
             if weight.dtype != wanted:
                 new = converted.setdefault(id(weight), nn.Parameter(weight.detach().to(wanted), requires_grad=False))

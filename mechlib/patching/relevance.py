@@ -40,6 +40,10 @@ def _half(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Te
 
 def _norm(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
     (x,) = inputs
+    if isinstance(module, nn.LayerNorm):  # to subtract the mean is linear
+        x = x - x.mean(-1, keepdim=True)
+        factor = torch.rsqrt(x.detach().float().square().mean(-1, keepdim=True) + module.eps) * module.weight
+        return _straight(output, x, factor.to(output.dtype))
     epsilon = getattr(module, "eps", getattr(module, "variance_epsilon", 0.0))
     weight = module.forward(torch.ones_like(x[:1, :1])) * (1 + epsilon) ** 0.5
     factor = weight * torch.rsqrt(x.detach().float().square().mean(-1, keepdim=True) + epsilon)
@@ -48,8 +52,12 @@ def _norm(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
 
 def _activation(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
     (x,) = inputs
-    factor = torch.where(x == 0, torch.full_like(x, 0.5), output / x).detach()
-    return _straight(output, x, factor / 2)  # half: the other half flows back through the other factor of the product
+    return _straight(output, x, torch.where(x == 0, torch.full_like(x, 0.5), output / x).detach())
+
+
+def _gate(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    # The other half flows back through the other factor of the product.
+    return _half(module, inputs, _activation(module, inputs, output))
 
 
 def _straight(output: Tensor, x: Tensor, factor: Tensor) -> Tensor:
@@ -57,4 +65,4 @@ def _straight(output: Tensor, x: Tensor, factor: Tensor) -> Tensor:
     return output.detach() + (x - x.detach()) * factor
 
 
-_HOOKS: Mapping[str, _Hook] = {"norm": _norm, "constant": _constant, "activation": _activation, "half": _half}
+_HOOKS: Mapping[str, _Hook] = {"norm": _norm, "constant": _constant, "activation": _activation, "gate": _gate, "half": _half}

@@ -65,6 +65,6 @@ def gradient_times_weight(
 
 def _leaf(model: LanguageModel, name: str) -> nn.Parameter:
     """The weight as a parameter of its own on the same memory, with gradients; other models may share the weight."""
-    module = model.network.get_submodule(name.rpartition(".")[0])
+    module = model.module(name)
     module.weight = nn.Parameter(module.weight.detach(), requires_grad=True)
     return module.weight

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats as scipy_stats
 
-from mechlib.components import Architecture, Component, Kind, Localization
+from mechlib.components import Architecture, Component, Kind, Localization, read_architecture
 from mechlib.localize.budget import fill_budget
 from mechlib.localize.controls import shuffled_mlps
 from mechlib.localize.fact_lookup import lookup_layers, subject_accuracies
@@ -84,7 +84,7 @@ def captured(components: Sequence[Component], scores: Scores) -> float:
 
 def probed_lookup(rows: Rows, beside: Localization) -> Localization:
     """Fact lookup by its rule from the rows of probes, in the model of another localization, whether or not it is run itself."""
-    return localize("fact_lookup", Measured(_probes(rows)), Architecture(**beside.provenance["architecture"]), 0)
+    return localize("fact_lookup", Measured(_probes(rows)), read_architecture(beside.provenance["architecture"]), 0)
 
 
 def uncapped_layers(rows: Rows, n_layers: int) -> range:

@@ -45,7 +45,7 @@ def plain_network(model, rank, seed):
     if rank:
         torch.manual_seed(random.Random(seed).getrandbits(63))
         return get_peft_model(network, LoraConfig(r=rank, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear"))
-    network.model.layers.requires_grad_(True)
+    network.get_submodule(f"{network.base_model_prefix}.{model.family.layers}").requires_grad_(True)
     return network
 
 

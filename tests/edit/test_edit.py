@@ -79,7 +79,7 @@ def as_known(model, prompts):
 def plain_training(model, where, forget, texts, config):
     """The same edit with Hugging Face's own forward pass, text by text: weights after the last step."""
     network, masks = copy.deepcopy(model.network), inside(model, where)
-    weights = {name: weight for name, weight in network.named_parameters() if masks[name].any()}
+    weights = {name: weight for name, weight in replace(model, network=network).parameters.items() if masks[name].any()}
     originals = {name: weight.detach().clone() for name, weight in weights.items()}
     for weight in weights.values():
         weight.requires_grad_(True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from editing import LOCALIZATIONS, bits, edited, same
 from test_delta import random_delta
-from tiny_models import tiny_model
+from tiny_models import FAMILIES, tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mechlib.edit.delta import Delta, EditError, merge
@@ -17,27 +17,28 @@ from mechlib.models import load, resolve
 TEXT = "Fact: Tiger Woods plays the sport of"
 
 
-def logits(network, tokenizer):
+def logits(network, ids):
     with torch.no_grad():
-        return network(input_ids=torch.tensor([tokenizer(TEXT).input_ids])).logits
+        return network(input_ids=torch.tensor([ids])).logits
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("family", ["gemma3", "llama"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_folder_loads_with_equal_logits(tmp_path, family, tied):
     model = tiny_model(family, tie_word_embeddings=tied)
     delta, before = random_delta(model, LOCALIZATIONS["mixed"]), bits(model)
     folder = export(model, delta, tmp_path / "some" / "edited")
     assert same(bits(model), before)
-    changed = delta.edited(model)
-    expected = logits(changed.network, changed.tokenizer)
-    weights = bits(changed)
+    changed, ids = delta.edited(model), model.tokenizer(TEXT).input_ids
+    expected = logits(changed.network, ids)
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert torch.equal(logits(network, tokenizer), expected)
-    assert not torch.equal(logits(model.network, model.tokenizer), expected)
+    # A fused matrix has the same weights: only the order of additions may differ.
+    torch.testing.assert_close(logits(network, ids), expected, atol=1e-5 if model.family.fused else 0, rtol=0)
+    assert (logits(model.network, ids) - expected).abs().max() > 1e-2
     assert network.config.tie_word_embeddings == tied
-    assert same({name: weight.detach().view(torch.int32) for name, weight in network.named_parameters()}, weights)
+    assert same(network.state_dict(), changed.network.state_dict())
+    # transformers reads any tokenizer beside a Qwen 2 as that of Qwen 2.
+    assert family == "qwen2" or AutoTokenizer.from_pretrained(folder)(TEXT).input_ids == ids
 
 
 def test_the_library_reads_its_own_export(tmp_path):

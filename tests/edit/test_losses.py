@@ -17,7 +17,7 @@ MODELS = {family: tiny_model(family) for family in FAMILIES}
 
 def their_logits(model, hidden):
     """Hugging Face's own head, with its own soft cap."""
-    handle = model.network.model.register_forward_hook(lambda _module, _inputs, output: _replaced(output, hidden))
+    handle = model.network.base_model.register_forward_hook(lambda _module, _inputs, output: _replaced(output, hidden))
     try:
         return model.network(torch.zeros(1, len(hidden), dtype=torch.long), use_cache=False).logits[0]
     finally:

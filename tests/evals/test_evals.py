@@ -95,7 +95,7 @@ def test_an_answer_of_two_tokens_is_an_error(tiny_gemma3):
 
 
 def one_weight(model, size):
-    block = Component(1, "mlp").weights(model.architecture)[2]
+    block = Component(1, "mlp").weights(model.architecture)[-1]
     change = torch.zeros(block.shape)
     change[3, 5] = size
     return Delta({block: change})

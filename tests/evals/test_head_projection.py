@@ -25,7 +25,7 @@ def lens(model, text):
         *streams, _ = (
             state[0, -1] for state in network(**model.tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states
         )
-        raw = [network.lm_head(network.model.norm(stream)) for stream in streams[1:]]
+        raw = [network.get_output_embeddings()(model.final_norm(stream)) for stream in streams[1:]]
         inner = [logits if cap is None else cap * torch.tanh(logits / cap) for logits in raw]
         return [*inner, network(**model.tokenizer(text, return_tensors="pt")).logits[0, -1]]
 
@@ -39,7 +39,7 @@ def fits(rank, logits, token):
 def test_ranks_are_those_of_the_logit_lens(family):
     tiny = tiny_model(family)
     # As a fresh network has it, the final norm changes no rank.
-    torch.nn.init.normal_(tiny.network.model.norm.weight)
+    torch.nn.init.normal_(tiny.final_norm.weight)
     depth = tiny.architecture.n_layers
     rows = head_projection(tiny, PROMPTS)
     assert [row.layer for row in rows] == [*range(depth)] * len(PROMPTS)

@@ -114,7 +114,7 @@ def test_the_seed_decides_about_the_folds_and_nothing_else(tiny_gemma3):
 
 def test_an_edit_shows_above_its_layer_and_the_model_is_left_alone(tiny):
     before, weights = latent(tiny, TRAIN, TEST, seed=0), bits(tiny)
-    block = Component(1, "mlp").weights(tiny.architecture)[2]
+    block = Component(1, "mlp").weights(tiny.architecture)[-1]
     delta = Delta({block: torch.randn(block.shape, generator=torch.Generator().manual_seed(0)) * 20})
     changed = delta.edited(tiny)
     edited = latent(changed, TRAIN, TEST, seed=0)

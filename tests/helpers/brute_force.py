@@ -12,15 +12,19 @@ from mechlib.patching.pairs import make_pair
 SUBJECTS = ("Aaron Judge", "Amar'e Stoudemire", "LeBron James", "Patrick Mahomes")
 PROMPTS = prompts([fact for fact in athletes() if fact.subject in SUBJECTS], FORMATS["one_shot"])
 
+# What reads the heads, where it is not called as in Llama.
+OUTPUT = {"gpt_neox": "attention.dense", "gpt2": "attn.c_proj"}
+
 
 def module_of(model, component):
     """The module whose output (or for a head, whose input) is the component's activation."""
     layer = model.layers[component.layer]
+    reader = layer.get_submodule(OUTPUT.get(model.config.model_type, "self_attn.o_proj"))
     if component.kind == "head":
-        return layer.self_attn.o_proj
+        return reader
     after = "post_feedforward_layernorm" if component.kind == "mlp" else "post_attention_layernorm"
     has_post_norms = hasattr(layer, "post_feedforward_layernorm")
-    return getattr(layer, after) if has_post_norms else (layer.mlp if component.kind == "mlp" else layer.self_attn.o_proj)
+    return getattr(layer, after) if has_post_norms else (layer.mlp if component.kind == "mlp" else reader)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""TransformerBridge around a copy of the network that shares the model's weights."""
+"""TransformerBridge around a copy of the network that shares the model's weights, or around the plain one if matrices were taken apart."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mechlib.models.fused import Joined
 from mechlib.models.language_model import LanguageModel
 
 
@@ -21,8 +22,17 @@ def hooked(model: LanguageModel) -> HookedModel:
     from transformer_lens.model_bridge import TransformerBridge
 
     twin = model.shared_copy()
+    if any(isinstance(module, Joined) for module in twin.network.modules()):
+        twin = replace(twin, network=as_it_was(twin.network))
     twin.network.config.architectures = [type(twin.network).__name__]
     bridge: Any = TransformerBridge.boot_transformers(
         model.spec.location, hf_model=twin.network, tokenizer=model.tokenizer, device=str(model.device)
     )
     return HookedModel(bridge, replace(twin, network=bridge.original_model))
+
+
+def as_it_was(network: Any) -> Any:
+    """The plain network of transformers with the weights that a network would be saved with."""
+    plain = type(network)(network.config).to(network.dtype).eval()
+    plain.load_state_dict(network.state_dict())
+    return plain.requires_grad_(False)

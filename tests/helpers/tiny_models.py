@@ -15,12 +15,16 @@ from transformers import (
     Gemma3TextConfig,
     GemmaConfig,
     GemmaForCausalLM,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
     Olmo2Config,
     Olmo2ForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -46,6 +50,9 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "olmo2": (Olmo2Config, Olmo2ForCausalLM, {}),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {}),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 8}),
+    # Groups of heads are none of its settings.
+    "gpt_neox": (GPTNeoXConfig, GPTNeoXForCausalLM, {"num_key_value_heads": None}),
+    "phi3": (Phi3Config, Phi3ForCausalLM, {"sliding_window": 16}),
     "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, {"no_rope_layer_interval": 2}),
 }
 
@@ -73,9 +80,11 @@ def tiny_model(family: str, seed: int = 0, world: bool = False, **sizes: Any) ->
     configuration, network, extra = FAMILIES[family]
     tokenizer = word_tokenizer(world)
     torch.manual_seed(seed)
-    config = configuration(**{
+    settings = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
         "num_key_value_heads": 2, "max_position_embeddings": 512, "bos_token_id": 1, "pad_token_id": 0, "eos_token_id": None,
         "initializer_range": 0.2, **extra, **sizes,
-    })  # fmt: skip
+    }  # fmt: skip
+    absent = {name for name, value in extra.items() if value is None}
+    config = configuration(**{name: value for name, value in settings.items() if name not in absent})
     return wrap(network(config), tokenizer, ModelSpec(f"tiny-{family}", "folder", f"tiny-{family}", "float32"), f"tiny-{family}-{seed}")

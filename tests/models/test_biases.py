@@ -1,4 +1,4 @@
-"""Qwen 2 adds biases to queries, keys and values: they are no part of a component, and nothing trips over them."""
+"""Qwen 2 adds biases to queries, keys and values, a Pythia to all: they are no part of a component, and nothing trips over them."""
 
 import pytest
 import torch
@@ -9,9 +9,9 @@ from tiny_models import tiny_model
 from mechlib.patching.activation import activation_patching
 
 
-@pytest.fixture
-def biased():
-    model, generator = tiny_model("qwen2"), torch.Generator().manual_seed(0)
+@pytest.fixture(params=["qwen2", "gpt_neox"])
+def biased(request):
+    model, generator = tiny_model(request.param), torch.Generator().manual_seed(0)
     for name, weight in model.parameters.items():
         if name.endswith("bias"):
             weight.data = torch.randn(weight.shape, generator=generator) * 0.3

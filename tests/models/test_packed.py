@@ -14,7 +14,7 @@ TEXTS = [[2, 5, 6, 7], [2, 5, 6, 8, 9], [2, 5, 6], [2, 5, 9, 9, 9, 4], [2, 5, 6,
 
 def alone(model, text):
     """Final hidden states of one text by the network itself."""
-    return model.network.model(input_ids=torch.tensor([text]), use_cache=False).last_hidden_state[0]
+    return model.network.base_model(input_ids=torch.tensor([text]), use_cache=False).last_hidden_state[0]
 
 
 def close(found, expected):
@@ -54,7 +54,7 @@ def test_from_the_stream_at_any_layer_and_joined(tiny):
 
 
 def test_gradients_are_those_of_the_texts_alone(tiny):
-    weight = tiny.layers[1].mlp.up_proj.weight
+    weight = tiny.parameters["model.layers.1.mlp.up_proj.weight"]
     weight.requires_grad_(True)
     try:
         packed = pack(tiny, TEXTS, 2)

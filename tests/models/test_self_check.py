@@ -67,6 +67,14 @@ def test_attention_in_both_directions_is_refused():
     refused("packed texts", lambda: tiny_model("gemma3", use_bidirectional_attention=True))
 
 
+@pytest.mark.parametrize("settings", [
+    {"use_parallel_residual": False}, {"attention_bias": False}, {"rope_parameters": {"rope_theta": 100.0, "rope_type": "default"}},
+    {"hidden_act": "relu"},
+])  # fmt: skip
+def test_every_kind_of_pythia_is_right(settings):
+    assert max(distances(tiny_model("gpt_neox", **settings)).values()) < 1e-3
+
+
 @pytest.mark.parametrize("window", [3, 16, 4096])
 def test_a_window_without_layer_types_is_right(window):
     model = built("Mistral", sliding_window=window)

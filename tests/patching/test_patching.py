@@ -47,7 +47,7 @@ def test_outputs_add_up_to_the_change_of_the_residual_stream(tiny):
     hooks = [(component.hook, keeper(component)) for component in modules(tiny.architecture)]
     with torch.no_grad():
         hidden_states(wrapped.model, batch, hooks=wrapped.bridge.hooks(fwd_hooks=hooks))
-    handle = tiny.network.model.norm.register_forward_pre_hook(lambda _module, arguments: final.append(arguments[0].detach()))
+    handle = tiny.final_norm.register_forward_pre_hook(lambda _module, arguments: final.append(arguments[0].detach()))
     try:
         with torch.no_grad():
             hidden_states(tiny, batch)

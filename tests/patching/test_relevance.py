@@ -7,7 +7,7 @@ import torch
 from brute_force import PROMPTS, answer_lead, full_pass, lead_with, outputs_of, streams
 from tiny_models import FAMILIES, tiny_model
 
-from mechlib.components import heads_and_mlps
+from mechlib.components import Ungated, heads_and_mlps
 from mechlib.models.forward import Entry, answer_logits, enter, hidden_at, option_logits
 from mechlib.models.packed import pack
 from mechlib.models.tokens import option_tokens
@@ -65,9 +65,18 @@ def test_relevance_of_the_stream_adds_up_to_the_logit_difference(uncapped):
 @contextmanager
 def held(model, stream):
     """The network as the linear map that the rules see in it at this run: norms, patterns and gates stay as they are there."""
-    norms = [module for module in model.network.modules() if type(module).__name__.endswith("RMSNorm")]
-    projections = [module for layer in model.layers for module in (layer.self_attn.q_proj, layer.self_attn.k_proj)]
-    products = [module for layer in model.layers for module in (layer.mlp.gate_proj, layer.mlp.up_proj)]
+    norms = [module for module in model.network.modules() if type(module).__name__.endswith(("RMSNorm", "LayerNorm"))]
+
+    def own(layer, *parts):
+        return [model.module(f"model.layers.{layer}.{part}_proj.weight") for part in parts]
+
+    depth = range(model.architecture.n_layers)
+    projections = [module for layer in depth for module in own(layer, "self_attn.q", "self_attn.k")]
+    entering = ("mlp.up",) if isinstance(model.architecture, Ungated) else ("mlp.gate", "mlp.up")
+    factors = {block.mlp: own(layer, *entering) for layer, block in enumerate(model.layers)}
+    products = [module for both in factors.values() for module in both]
+    down = {block.mlp: own(layer, "mlp.down")[0] for layer, block in enumerate(model.layers)}
+    activation_of = {block.mlp: block.get_submodule(model.family.activation) for block in model.layers}
     seen, handles = {}, []
     for module in (*norms, *projections, *products):
         handles.append(module.register_forward_hook(lambda at, inputs, output: seen.update({at: (inputs[0], output)})))
@@ -76,12 +85,18 @@ def held(model, stream):
         handles.pop().remove()
 
     def divides_by_a_constant(norm, inputs, _output):
+        if type(norm).__name__ == "LayerNorm":
+            centered, before = (stream - stream.mean(-1, keepdim=True) for stream in (inputs[0], seen[norm][0]))
+            return norm.bias + centered * ((seen[norm][1] - norm.bias) / before)
         return inputs[0] * (seen[norm][1] / seen[norm][0])
 
     def half_through_each_factor(mlp, inputs, _output):
-        gate, up = seen[mlp.gate_proj][1], seen[mlp.up_proj][1]
-        activation = mlp.act_fn(gate)
-        return mlp.down_proj((activation * mlp.up_proj(inputs[0]) + activation / gate * mlp.gate_proj(inputs[0]) * up) / 2)
+        first, last = factors[mlp][0], factors[mlp][-1]
+        value = seen[first][1]
+        activation = activation_of[mlp](value)
+        if first is last:  # without a gate there is nothing to share
+            return down[mlp](activation / value * first(inputs[0]))
+        return down[mlp]((activation * last(inputs[0]) + activation / value * first(inputs[0]) * seen[last][1]) / 2)
 
     for module in projections:
         handles.append(module.register_forward_hook(lambda at, _inputs, _output: seen[at][1]))

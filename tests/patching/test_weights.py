@@ -1,6 +1,7 @@
 """|Gradient x weight| against plain autograd: every weight of the whole network, one unpadded text at a time, nothing shared."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def plain_products(model, asked):
         leads.append(answer_lead(logits, torch.tensor(option_tokens(model, prompt))))
     mean = torch.stack(leads).mean()
     mean.backward()
-    return {name: (weight.grad * weight).abs().detach() for name, weight in network.named_parameters()}, mean.item()
+    return {name: (own.grad * own).abs().detach() for name, own in replace(model, network=network).parameters.items()}, mean.item()
 
 
 def summed(products, component):
@@ -30,7 +31,7 @@ def summed(products, component):
     parts = {
         "head": lambda: (products[layer + "self_attn.q_proj.weight"][rows], products[layer + "self_attn.o_proj.weight"][:, rows]),
         "kv": lambda: (products[layer + "self_attn.k_proj.weight"][rows], products[layer + "self_attn.v_proj.weight"][rows]),
-        "mlp": lambda: [products[f"{layer}mlp.{name}_proj.weight"] for name in ("gate", "up", "down")],
+        "mlp": lambda: [product for name, product in products.items() if name.startswith(f"{layer}mlp.") and product.ndim == 2],
     }[component.kind]()
     return sum(part.sum().item() for part in parts)
 
@@ -39,7 +40,7 @@ def groups(arch):
     return [Component(layer, "kv", number) for layer in range(arch.n_layers) for number in range(arch.n_key_value_heads)]
 
 
-@pytest.mark.parametrize("family", ["gemma2", "llama"])
+@pytest.mark.parametrize("family", ["gemma2", "llama", "phi3", "gpt_neox"])
 def test_scores_equal_plain_autograd_over_the_whole_network(family):
     model = tiny_model(family)
     each = [plain_products(model, [prompt]) for prompt in PROMPTS]
