@@ -91,8 +91,9 @@ def _grouped(facts: Iterable[Fact], alike: Callable[[Fact], Any]) -> list[list[F
 
 
 def _answered(asked: Prompt, answer: str) -> Prompt:
-    """The same text, as if ``answer`` were true."""
-    other = prompt(replace(asked.fact, answer=answer), FORMATS[asked.format], asked.rotation)
+    """The same text, as if ``answer`` were true; no fact is edited to its own answer, so it may lose its edit target for that."""
+    target = asked.fact.target if asked.fact.target != answer else None
+    other = prompt(replace(asked.fact, answer=answer, target=target), FORMATS[asked.format], asked.rotation)
     return replace(asked, answer=other.answer, options=other.options)
 
 

@@ -61,7 +61,7 @@ def test_what_cannot_be_traced_is_one_line():
         subject_positions(replace(model, tokenizer=slow), asked)
     alone = prompt(Fact("Paris", "country_of_city", "France"), FORMATS["statement"])
     for some in ([alone], [asked, alone]):
-        with pytest.raises(FactError, match="Paris has 1 answers.*: give it a target"):
+        with pytest.raises(FactError, match="Paris: there is no other answer to compare with; give the fact an edit target or options"):
             make_pair(model, some, "noise", 0)
     with pytest.raises(FactError, match="the prompt is empty"):
         replace(asked, text=" \n")

@@ -92,6 +92,7 @@ CHANGES = [
     ("texts", "owner/corpus", TEXTS | TRIED | MASKED | EDITED | ATTACKED_UNEDITED),
     ("seed", 1, EVERY - {"know"}),
     ("known_format", "cloze", EVERY - TEXTS),
+    ("dtype", "bfloat16", EVERY),
     ("known_threshold", 0.6, EVERY - TEXTS - {"know"}),
     ("forget_set_size", 8, EVERY - TEXTS - {"know"}),
     ("forget_sets", 3, EVERY - TEXTS - {"know"}),
