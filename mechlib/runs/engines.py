@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+from mechlib import checks
 from mechlib.checks import ParameterError
-from mechlib.runs import checks
 from mechlib.runs.board import Wanted
 from mechlib.runs.cluster import Cluster
 from mechlib.runs.plan import Machine, Plan, machine

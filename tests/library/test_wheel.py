@@ -55,7 +55,7 @@ def test_the_wheel_says_its_version_command_and_needs(wheel):
     needs = [Requirement(line) for line in about.get_all("Requires-Dist")]
     assert about["Version"] == mechlib.__version__
     assert {"torch", "transformers", "numpy"} <= {need.name for need in needs if need.marker is None}
-    assert set(about.get_all("Provides-Extra")) == {"book", "dev"}
+    assert set(about.get_all("Provides-Extra")) == {"book", "dev", "slurm"}
     assert "mechlib = mechlib.__main__:main" in read(wheel, "entry_points.txt")
 
 
@@ -99,7 +99,7 @@ def test_what_is_imported_is_declared():
 
 def test_every_pin_is_of_something_declared_and_allowed():
     extras = PROJECT["optional-dependencies"]
-    needs = declared(*PROJECT["dependencies"], *extras["book"], *(line for line in extras["dev"] if "[" not in line))
+    needs = declared(*PROJECT["dependencies"], *extras["book"], *extras["slurm"], *(line for line in extras["dev"] if "[" not in line))
     assert {name: pin for name, pin in PINS.items() if name not in needs or pin not in needs[name].specifier} == {}
 
 

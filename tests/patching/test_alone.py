@@ -149,7 +149,7 @@ def test_no_facts_and_a_fact_with_nothing_to_compare_are_one_line(tiny_gemma3, n
 
 def test_a_subject_that_is_the_whole_prompt_is_scored(tiny_gemma3):
     for subject in (PROMPTS[0].fact.subject, PROMPTS[0].fact.subject.split()[0]):
-        asked = replace(PROMPTS[0], text=subject, fact=replace(PROMPTS[0].fact, subject=subject))
+        asked = replace(PROMPTS[0], text=subject, behind=0, fact=replace(PROMPTS[0].fact, subject=subject))
         found = effects(METHODS["noise"], tiny_gemma3, [asked, *PROMPTS])
         assert found[subject] == pytest.approx(effects(METHODS["noise"], tiny_gemma3, [asked])[subject], **TOLERANCE)
         assert found[subject][0] != 0
