@@ -163,7 +163,7 @@ def audited(monkeypatch, change):
             for spec in (spec for _, specs in wanted for spec in specs):
                 record(aside, spec, change(ROWS))
 
-        yield SimpleNamespace(wait=wait)
+        yield SimpleNamespace(wait=wait, impossible={})
 
     monkeypatch.setattr(evidence, "at_once", at_once)
 
