@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -153,7 +154,9 @@ def _folder(name: str, path: Path) -> ModelSpec:
 def _local(path: Path, stem: str, spec: ModelSpec) -> ModelSpec:
     # Digits of the place, not of the contents: a name is asked for often, and gigabytes would be read for it.
     place = str(path.resolve())
-    return replace(spec, name=f"{stem}-{_digits(place)}", location=place)
+    # The name is a folder of the book, too: what a pattern of files or a page could read as more than a name is left out.
+    plain = re.sub(r"[^\w.-]+", "-", stem)
+    return replace(spec, name=f"{plain}-{_digits(place)}", location=place)
 
 
 def _digits(text: str) -> str:
