@@ -11,7 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [know, unedited, prompting, edit, relearning]
-#     reads: [../claims.toml]
+#     reads: [claims.toml]
 # ---
 
 # %% [markdown]

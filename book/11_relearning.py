@@ -11,7 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [know, unedited, edit, relearning, relearning_nulls, prompting]
-#     reads: [../claims.toml]
+#     reads: [claims.toml]
 # ---
 
 # %% [markdown]

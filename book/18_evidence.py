@@ -11,7 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: []
-#     reads: [audits.json]
+#     reads: [results/audits.json, results/rows]
 # ---
 
 # %% [markdown]

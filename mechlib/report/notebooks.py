@@ -46,7 +46,8 @@ def page_fingerprint(page: Page, values: Mapping[str, Any], run_ids: list[str], 
     cells = [(cell.cell_type, cell.source) for cell in page.notebook.cells]
     package = Path(__file__).parents[1]
     drawing = sorted(path for room in (("",) if impossible else ("report", "stats")) for path in (package / room).rglob("*.py"))
-    files = [path for name in page.reads if (path := page.path.parent / "results" / name).is_file()]
+    read = [page.path.parent / name for name in page.reads]
+    files = [path for one in read for path in (sorted(one.rglob("*")) if one.is_dir() else [one]) if path.is_file()]
     return digest(cells, sorted(values.items()), run_ids, *drawing, *files)
 
 

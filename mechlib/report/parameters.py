@@ -21,7 +21,7 @@ class Page:
 
     The values of ``own`` parameters neither come from earlier pages nor flow to later ones; those of ``fixed`` ones cannot be
     given from outside either, because the page is about them.
-    A page of several ``tasks`` shows the same runs of each. ``reads``: files beside the results that it shows.
+    A page of several ``tasks`` shows the same runs of each. ``reads``: files and folders of the book that it shows.
     """
 
     path: Path

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import FAMILIES, tiny_model
 
+from mechlib.checks import ParameterError
 from mechlib.components import Localization, heads_and_mlps
 from mechlib.edit.delta import EditError
 from mechlib.edit.general_text import sample
@@ -231,13 +232,13 @@ def test_what_cannot_be_edited(tiny_gemma3):
 
 
 @pytest.mark.parametrize(("wrong", "message"), [
-    ({"micro_batch": 0}, "micro_batch is 0: give at least 1"),
-    ({"forget_batch": -1}, "forget_batch is -1"),
-    ({"loss": "amnesia"}, "loss 'amnesia' is unknown: choose injection, unlearning"),
-    ({"optimizer": "sgd"}, "optimizer 'sgd' is unknown: choose adamw, adamw8bit"),
+    ({"micro_batch": 0}, "micro_batch=0: give a whole number of at least 1"),
+    ({"forget_batch": -1}, "forget_batch=-1"),
+    ({"loss": "amnesia"}, "loss='amnesia' is unknown: choose injection, unlearning"),
+    ({"optimizer": "sgd"}, "optimizer='sgd' is unknown: choose adamw, adamw8bit"),
 ])  # fmt: skip
 def test_settings_that_mean_nothing_are_an_error(wrong, message):
-    with pytest.raises(EditError, match=message):
+    with pytest.raises(ParameterError, match=message):
         EditConfig.__post_init__(SimpleNamespace(**{**asdict(EditConfig()), **wrong}))
 
 

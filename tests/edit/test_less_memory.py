@@ -11,6 +11,7 @@ from tiny_models import FAMILIES, tiny_model
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from mechlib.checks import ParameterError
 from mechlib.edit import trainable as module
 from mechlib.edit.config import EditConfig
 from mechlib.edit.delta import EditError
@@ -223,5 +224,5 @@ def test_a_probability_that_is_not_reached_is_no_stop(tiny_gemma3):
 
 @pytest.mark.parametrize("value", [0, 1, -0.5, 1.5, float("nan"), float("inf")])
 def test_a_stop_that_is_no_probability_is_refused(value):
-    with pytest.raises(EditError, match="stop_at is .* between 0 and 1"):
+    with pytest.raises(ParameterError, match="stop_at=.*: give a (number above 0|probability)"):
         replace(EditConfig(), stop_at=value)

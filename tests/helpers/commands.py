@@ -32,7 +32,9 @@ BOOK = """
 def build(root, strict=True):
     return root
 """
-SMALL = "KNOWN_THRESHOLD=0.0 FORGET_SET_SIZE=4 FORGET_SETS=1 STEPS=2 LOCALIZATIONS=fact_lookup,random_mlps FORMATS=one_shot"
+SMALL = "KNOWN_THRESHOLD=0.0 FORGET_SET_SIZE=4 FORGET_SETS=1"
+# What the page on facts does not take.
+EDITED = "STEPS=2 LOCALIZATIONS=fact_lookup,random_mlps FORMATS=one_shot"
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ class Checkout:
         store.mkdir(parents=True, exist_ok=True)
         number = len(list(store.glob("said-*")))
         said, complained = store / f"said-{number}", store / f"complained-{number}"
+        given = f"FACTS={self.root / 'facts.csv'} {SMALL} {EDITED if '05' in self.pages else ''}"
         command = [sys.executable, "-W", "ignore", "-m", "mechlib", "execute", "--model", str(self.root / "tiny"), "--pages", self.pages,
-                   "--jobs", str(jobs), "--params", f"FACTS={self.root / 'facts.csv'} {SMALL}"]  # fmt: skip
+                   "--jobs", str(jobs), "--params", given]  # fmt: skip
         mine = {"PYTHONPATH": str(self.root), "MECHLIB_RUNS": str(store / "runs"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
         def limit() -> None:

@@ -43,4 +43,4 @@ def test_a_run_that_is_not_there_is_one_line(run, to, word, tmp_path, monkeypatc
 def test_a_folder_that_is_not_named_is_one_line(edited, capsys):
     study, spec = edited
     assert main(["export", "--model", study.model, "--run", spec.id, "--to", " "]) == 2
-    assert "TO is blank" in capsys.readouterr().err
+    assert "TO=' ': give a name or a path" in capsys.readouterr().err

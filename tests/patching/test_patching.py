@@ -20,7 +20,7 @@ def test_exact_patching_equals_a_loop_over_components(tiny, corruption, directio
         expected, ends = loop_over_components(tiny, PROMPTS, corruption, direction, seed=5, batch_size=3)
     scores = activation_patching(tiny, PROMPTS, corruption=corruption, direction=direction, seed=5, batch_size=3)
     assert scores.values.keys() == expected.keys() == set(heads_and_mlps(tiny.architecture))
-    assert scores.values == pytest.approx(expected, abs=1e-4, rel=1e-4)
+    assert scores.values == pytest.approx(expected, abs=1e-4, rel=5e-4)
     assert [scores.clean, scores.corrupted] == pytest.approx(ends, abs=1e-4)
     assert max(map(abs, expected.values())) > 0.05
 

@@ -78,5 +78,5 @@ def test_a_page_was_executed_for_the_model_and_profile_of_its_folder(name):
     values = {}
     for cell in cells[:2]:
         values |= dict(re.findall(r'^(MODEL|PROFILE) = "(.*?)"', cell, re.MULTILINE))
-    assert Study(values["MODEL"], values["PROFILE"]).model_spec.name == model
+    assert Study(model=values["MODEL"], profile=values["PROFILE"]).model_spec.name == model
     assert values["PROFILE"] == profile

@@ -43,7 +43,7 @@ def test_a_page_with_verdicts_needs_the_runs_of_the_whole_family_and_can_be_give
     found = read_page(page)
     if "page.verdicts" in page.read_text():
         assert {"unedited", "edit", "prompting", "relearning"} <= {*found.needs, *(["relearning"] if "attacks" in found.needs else [])}
-        assert {"FORMATS", "RELEARNING"} <= found.parameters.keys() and "../claims.toml" in found.reads
+        assert {"FORMATS", "RELEARNING"} <= found.parameters.keys() and "claims.toml" in found.reads
 
 
 def test_a_model_that_had_nothing_to_keep_is_broken_and_leaving_it_alone_is_not():
