@@ -54,7 +54,7 @@ def test_the_same_runs_as_one_after_the_other(study, tmp_path):
 def test_what_a_run_raises_comes_out_and_finished_runs_stay(study, tmp_path):
     """A model whose weights are gone when its turn comes: that says nothing about what it knows, so it is no impossible run."""
     shutil.copytree(study.model, tmp_path / "other")
-    store, broken = Store(tmp_path / "runs"), replace(study, model=str(tmp_path / "other"))
+    store, broken = Store(tmp_path / "runs"), replace(study, model=str(tmp_path / "other"), known_format="one_shot")
     wanted = [(study, [study.known]), (broken, [broken.known])]
     (tmp_path / "other" / "model.safetensors").write_bytes(b"")
     with Pool(wanted, store, 2, lambda _: None) as pool, pytest.raises(ModelError):
