@@ -123,8 +123,9 @@ class Cluster(Board):
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         self._left.set()
         self._thread.join()
-        if self._held:
-            self._say(f"  jobs {' '.join(self._held)} go on: the same command waits for them again, scancel ends them")
+        busy = [job for job, ids in self._held.items() if any(key in self.running for key in ids)]
+        if busy:
+            self._say(f"  jobs {' '.join(busy)} go on: the same command waits for them again, scancel ends them")
 
     def _watch(self) -> None:
         try:
