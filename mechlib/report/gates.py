@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
-from mechlib.components import Architecture, Localization, WeightSlice
+from mechlib.components import Localization, WeightSlice, read_architecture
 from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped
 from mechlib.report.claims import LATE
 from mechlib.report.robustness import BEFORE, UNEDITED, Setting, arm_values, outcomes, shared_setting
@@ -69,7 +69,7 @@ def overlap(first: Mapping[int, Localization], second: Mapping[int, Localization
 
 
 def _jaccard(one: Localization, other: Localization) -> float:
-    arch = Architecture(**one.provenance["architecture"])
+    arch = read_architecture(one.provenance["architecture"])
     mine, theirs = ([block for part in found.components for block in part.weights(arch)] for found in (one, other))
     both = sum(_common(block, another) for block in mine for another in theirs if block.parameter == another.parameter)
     return both / (sum(block.size for block in (*mine, *theirs)) - both)

@@ -192,3 +192,11 @@ def test_identities_are_as_they_were(tmp_path):
     (tmp_path / "tiny.gguf").write_bytes(b"weights")
     assert fingerprint(resolve(str(tmp_path / "tiny.gguf"))) == "68dfeb076d0a945f6b4d13961558032de4eca747d9fb106b4a9d39a8bef47b7d"
     assert fingerprint(resolve("gemma-3-270m")) == "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+
+
+def test_a_tokenizer_that_transformers_reads_otherwise_is_refused(tmp_path):
+    """Beside a Qwen 2 it reads every tokenizer as Qwen's own, whatever tokenizer.json says."""
+    model = tiny_model("qwen2")
+    model.network.save_pretrained(tmp_path)
+    model.tokenizer.save_pretrained(tmp_path)
+    refused(tmp_path, "the tokenizer reads none of its own words")

@@ -80,3 +80,9 @@ def test_a_page_was_executed_for_the_model_and_profile_of_its_folder(name):
         values |= dict(re.findall(r'^(MODEL|PROFILE) = "(.*?)"', cell, re.MULTILINE))
     assert Study(model=values["MODEL"], profile=values["PROFILE"]).model_spec.name == model
     assert values["PROFILE"] == profile
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_committed_page_ends_early(name):
+    """The embedded model allows every page: one that says "not possible here" has met a fault of ours."""
+    assert "impossible" not in json.loads(FILES[name].read_text())["metadata"]["mechlib"]

@@ -3,13 +3,13 @@
 import ast
 import math
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from attack_rows import BEFORE, HARD, row
 from small_book import ROOT
 
-from mechlib.components import Architecture, Component, Localization
+from mechlib.components import Architecture, Component, Localization, Ungated
 from mechlib.report import verdicts
 from mechlib.report.claims import Claims, declared
 from mechlib.report.gates import Evidence, kept_by_attack, overlap, reached, taught
@@ -111,6 +111,15 @@ def test_overlap_is_of_weights():
     whole, head = (Localization.of("x", [one], ARCH, architecture=vars(ARCH)) for one in (Component(1, "attn"), Component(1, "head", 0)))
     assert overlap({0: whole}, {0: head}) == pytest.approx(head.parameters / whole.parameters)
     assert math.isnan(overlap({}, {0: head}))
+
+
+def test_overlap_knows_mlps_without_a_gate():
+    """Two matrices a layer, not three: one layer of two that either trains, of one size, is a half."""
+    ungated = Ungated(**vars(ARCH))
+    one, both = (Localization.of("x", [Component(layer, "mlp") for layer in layers], ungated, architecture=asdict(ungated))
+                 for layers in ((1,), (0, 1)))  # fmt: skip
+    assert overlap({0: one}, {0: both}) == pytest.approx(1 / 2)
+    assert 3 * one.parameters == 2 * Localization.of("x", [Component(1, "mlp")], ARCH).parameters
 
 
 def test_a_pair_that_trains_the_same_weights_is_no_contrast_and_leaves_the_family():
