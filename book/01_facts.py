@@ -120,8 +120,8 @@ page.number("void", ", ".join(tables.label(form) for form in void) or "none of t
 figures.format_accuracies(forget, void).show()
 
 # %% [markdown]
-# *Accuracy of the unedited model on the facts of all forget sets, with 95 % Wilson intervals
-# {cite:p}`wilson1927probable`. A format whose interval does not lie clearly above chance is void: an edit can neither
+# *Accuracy of the unedited model on the facts of all forget sets, with 95 % intervals
+# (as many facts as the sets are worth, {cite:p}`wilson1927probable`). A format whose interval does not lie clearly above chance is void: an edit can neither
 # pass nor fail in it.*
 #
 # **Void here: {glue:text}`void`.** Such a format is marked wherever it appears in this book, and it counts in no verdict.

@@ -115,7 +115,7 @@ figures.outcome_bars(rows, {"true sport, forget set": ("forget", "correct"), "in
                             "true sport, maintain test": ("maintain", "correct")}).show()
 
 # %% [markdown]
-# *Share of facts, with 95 % Wilson intervals over facts. Forget accuracy (red) should fall to zero, edit accuracy
+# *Share of facts, with 95 % intervals. Forget accuracy (red) should fall to zero, edit accuracy
 # (green) rise to one, maintain accuracy (blue) stay at the unedited model's or rise: the training prompt is also in
 # the retain loss, which teaches the format itself.*
 #
@@ -136,7 +136,7 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 
 # %% [markdown]
 # *Change of the next-token loss, and divergence, KL(unedited || edited), in nats per token: means over texts with a 95 %
-# bootstrap interval over forget sets and texts. The norm is that of all changed weights together. A negative loss change on
+# interval. The norm is that of all changed weights together. A negative loss change on
 # samples is possible: the edit also trained on text of that kind.*
 
 # %% [markdown]

@@ -101,7 +101,7 @@ figures.transfer_map(rows, "correct", "maintain", void, trained).show()
 #
 # ## With intervals
 #
-# Forget accuracy over all formats, counted over facts (Wilson, 95 %).
+# Forget accuracy over all formats, with 95 % intervals.
 
 # %% tags=["remove-input"]
 forget = [row for row in rows if row["group"] == "forget"]

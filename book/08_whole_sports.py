@@ -89,7 +89,7 @@ for group in ("forget", "held_out", "maintain"):
     page.number(f"unedited_{group}", share[("unedited", group)]["share"])
 
 # %% [markdown]
-# *Share of facts with 95 % Wilson intervals. Forgotten: {glue:text}`sports`; {glue:text}`n_forget` athletes are trained on,
+# *Share of facts with 95 % intervals. Forgotten: {glue:text}`sports`; {glue:text}`n_forget` athletes are trained on,
 # {glue:text}`n_held_out` are held out.*
 #
 # {glue:text}`arm`: after its edit {glue:text}`edited_forget:.0%` of the athletes that it saw play golf, and
@@ -102,7 +102,7 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 
 # %% [markdown]
 # *What it cost: change of the next-token loss, and KL(unedited || edited), in nats per token, on text that no edit trained on
-# (95 %, bootstrap over texts).*
+# (95 % intervals).*
 
 # %% [markdown]
 # ### The paper's figures

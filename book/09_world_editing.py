@@ -82,7 +82,7 @@ figures.outcome_bars(inside, {"true answer, forget set": ("forget", "correct"), 
 
 # %% [markdown]
 # *In the trained format, among all tokens: the likeliest token is the true answer, or the one that was put in its place.
-# 95 % Wilson intervals.*
+# 95 % intervals.*
 
 # %% tags=["remove-input"]
 figures.transfer_map(rows, "edited", "forget", tables.void_formats(rows), trained).show()
@@ -111,7 +111,7 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 
 # %% [markdown]
 # *Weights, norm of the whole change, and change of the next-token loss and KL(unedited || edited), in nats per token, on text that no
-# edit trained on (95 %, bootstrap over texts).*
+# edit trained on (95 % intervals).*
 
 # %% [markdown]
 # ### The paper's figures

@@ -140,7 +140,7 @@ figures.relearning_curves(outcomes).show()
 
 # %% [markdown]
 # *Share of the facts not taught whose true answer is back, over the steps of the attack (step 0: before it), with
-# Wilson 95 % intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted:
+# 95 % intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted:
 # never-known facts, averaged over the edited models. Hollow points are void: there the attack broke the model.*
 #
 # To compare edits, one setting must serve for all. It is the one that brings back most on average over the edits,
@@ -175,7 +175,7 @@ tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 tables.styled(robustness.strongest_table(robustness.strongest(outcomes)))
 
 # %% [markdown]
-# *Share of true answers on facts not taught (Wilson 95 %); a rank, learning rate and checkpoint is one setting. Void
+# *Share of true answers on facts not taught (95 % intervals); a rank, learning rate and checkpoint is one setting. Void
 # ones are named.*
 #
 # ## Was the lesson learned?

@@ -86,7 +86,7 @@ page.number("retrained", robustness.setting_name(*settings[1]))
 figures.attack_bars(quantization).show()
 
 # %% [markdown]
-# *Share of the forget set whose true answer the model prefers, before and after rounding, with Wilson 95 % intervals.
+# *Share of the forget set whose true answer the model prefers, before and after rounding, with 95 % intervals.
 # Hatched bars are void.*
 
 # %% tags=["remove-input"]

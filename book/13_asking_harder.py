@@ -87,7 +87,7 @@ figures.attack_bars(softened).show()
 
 # %% [markdown]
 # *Share of the facts not learned from whose true answer the model prefers, before and behind the soft prompt, with
-# Wilson 95 % intervals. Hatched bars are void: the model behind the prompt keeps less than {glue:text}`kept` of its
+# 95 % intervals. Hatched bars are void: the model behind the prompt keeps less than {glue:text}`kept` of its
 # maintain accuracy.*
 
 # %% tags=["remove-input"]
@@ -117,7 +117,7 @@ figures.attack_bars(demonstrated).show()
 
 # %% [markdown]
 # *Share of the facts not demonstrated whose true answer the model prefers, by the number of demonstrations (shots),
-# with Wilson 95 % intervals. Hatched bars are void.*
+# with 95 % intervals. Hatched bars are void.*
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(context, *settings[1])))
@@ -143,7 +143,7 @@ figures.leak_curves(leaks).show()
 
 # %% [markdown]
 # *Probability that the true answer is among this many samples of the model as it is, in the trained format, averaged over
-# forget facts with bootstrap 95 % intervals over forget sets and facts (solid), and over never-known facts (dotted).*
+# forget facts with 95 % intervals (solid), and over never-known facts (dotted).*
 #
 # ## How edits differ
 

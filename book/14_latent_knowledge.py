@@ -94,7 +94,7 @@ tables.styled(audits.probe_table(prompt), index=True)
 
 # %% [markdown]
 # *Last token of the prompt: the share of layers at which a fact's probe says the true answer or the edit target,
-# averaged over facts (Wilson, 95 %, over facts). A layer is readable if it is void neither in this model nor in the
+# averaged over facts (95 % intervals). A layer is readable if it is void neither in this model nor in the
 # unedited one. The last columns take all layers, as the paper does. Relations with an open list of answers have no probes.*
 #
 # ### The paper's figures
@@ -130,7 +130,7 @@ figures.interval_dots(audits.outcome_shares(audits.extracted(projection), ["loca
 
 # %% [markdown]
 # *Attack success: the share of edited facts whose true answer (or edit target, or another option) is a candidate at any layer
-# (Wilson, 95 %, over facts). The last layer is one of them: it is what the model says.*
+# (95 % intervals). The last layer is one of them: it is what the model says.*
 
 # %% tags=["remove-input"]
 layers = audits.outcome_shares(audits.projected(projection), ["localization", "layer"], [*outcomes, "leads"])
@@ -162,8 +162,8 @@ figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the los
 tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores, ["localization"], "erased", "number")}), ["localization"], "measure"), index=True)
 
 # %% [markdown]
-# *Above, by layer, with gaps where it is void; below, one number a fact, over layers weighted by what corruption takes there, then averaged (95 %, bootstrap over
-# forget sets and facts). A claim is made about {glue:text}`scored` of {glue:text}`asked` facts.*
+# *Above, by layer, with gaps where it is void; below, one number a fact, over layers weighted by what corruption takes there, then averaged
+# (95 % intervals). A claim is made about {glue:text}`scored` of {glue:text}`asked` facts.*
 #
 # A high number says that the edit reaches down to where the answer enters the last token. It does not say that it was
 # erased below: patching at the last token cannot see what stays at the subject.
@@ -200,7 +200,7 @@ figures.attack_bars(table).show()
 
 # %% [markdown]
 # *Share of tested facts with the true answer before the attack and under it; each fact is tested by an attacker who held the other
-# half of its forget set (Wilson, 95 %, over facts). Hatched, because the attack broke the model: {glue:text}`broken`.*
+# half of its forget set (95 % intervals). Hatched, because the attack broke the model: {glue:text}`broken`.*
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(back))

@@ -76,7 +76,7 @@ tables.styled(side_effects.text_table(text), index=True)
 
 # %% [markdown]
 # *Change of the next-token loss, and divergence, KL(unedited || edited), in nats per token: means over texts with a
-# 95 % bootstrap interval over forget sets and texts. The unedited model is zero in both by definition. The loss may fall on
+# 95 % interval. The unedited model is zero in both by definition. The loss may fall on
 # samples, because the edit also trained on text of that kind; the divergence cannot.*
 
 # %% [markdown]
@@ -93,7 +93,7 @@ page.number("n_general", len({row["subject"] for row in side_effects.general(row
 figures.interval_dots(kept, "share of facts still right").show()
 
 # %% [markdown]
-# *Share of facts whose true answer the model prefers (Wilson, 95 %, over facts). The unedited model has all facts of other
+# *Share of facts whose true answer the model prefers (95 % intervals). The unedited model has all facts of other
 # relations right because only such facts count; its maintain facts are asked in the prompt that edits trained on,
 # which an edit may even teach it.*
 
@@ -112,8 +112,8 @@ page.number("backwards", "above chance" if side_effects.known_backwards(rows) el
 figures.interval_dots(reverse, "AUC", line=0.5).show()
 
 # %% [markdown]
-# *AUC of edited athletes for their true answer and for their edit target, averaged over wordings (95 %, bootstrap over forget sets
-# and facts). The unedited model's AUC for the true answer is {glue:text}`backwards`. An edit that reaches the
+# *AUC of edited athletes for their true answer and for their edit target, averaged over wordings (95 %
+# intervals). The unedited model's AUC for the true answer is {glue:text}`backwards`. An edit that reaches the
 # fact itself lowers the first and raises the second; one that only rewires the trained prompt leaves both where
 # they were. Reverse prompts and consequences are written for sports only: of other facts nothing is shown.*
 
@@ -134,7 +134,7 @@ tables.styled(tables.interval_table(followed, ["localization"], "measure"), inde
 
 # %% [markdown]
 # *Of the {glue:text}`passed` consequences that the unedited model draws: the share that still follow from the true answer, and the
-# share that follow from the edit target (Wilson, 95 %, over facts, whose consequences are averaged). The unedited model has all of
+# share that follow from the edit target (95 % intervals; the consequences of a fact are averaged). The unedited model has all of
 # the first by definition.*
 
 # %% [markdown]

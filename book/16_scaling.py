@@ -95,7 +95,7 @@ few.number("kept_few", small["maintain"])
 few.number("kept_many", large["maintain"])
 
 # %% [markdown]
-# *Shares of facts with 95 % Wilson intervals: injected answers in the prompt that was trained and in all others, true answers that still
+# *Shares of facts with 95 % intervals: injected answers in the prompt that was trained and in all others, true answers that still
 # come out in the others, true answers of facts that nobody edited; change of the next-token loss on text (nats); norm of the change.*
 #
 # With {glue:text}`n_few` facts, {glue:text}`lead` carries {glue:text}`other_few` of the new answers over to prompts that were not trained, with

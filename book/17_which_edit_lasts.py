@@ -93,7 +93,7 @@ figures.attack_map(board).show()
 tables.styled(scoreboard.scoreboard_table(board), index=True)
 
 # %% [markdown]
-# *Shares with 95 % Wilson intervals over facts. The last column is the strongest of all attacks.*
+# *Shares with 95 % intervals. The last column is the strongest of all attacks.*
 
 # %% tags=["remove-input"]
 tables.styled(scoreboard.attackers(board))

@@ -78,7 +78,7 @@ def probe_panels(rows: Rows) -> dict[str, pd.DataFrame]:
 def probe_table(rows: Rows) -> pd.DataFrame:
     """Reader's table: shares over the readable layers of each model, and over all layers as the paper takes them.
 
-    A fact counts with the share of these layers and seeds at which it is read (Wilson, over facts).
+    A fact counts with the share of these layers and seeds at which it is read.
     """
     layers, depth = readable(rows), len({row["layer"] for row in rows})
     kept = [row for row in rows if row["layer"] in layers[row["localization"]]]

@@ -114,9 +114,10 @@ class OpenPage:
         changed = " ".join(f"{name}={written(value)}" for name, value in self.other_than_usual.items())
         changed = f"<br>Other than usual: {markup.text(changed)}" if changed else ""
         quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
+        unit = sentences.unit(size.n_sets, size.n_attacked_sets)
         return HTML(
             f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{markup.text(self.study.model)}</b>, '
-            f"profile <b>{self.study.profile}</b>: {sets}.{quick}{changed}{warning}</div>"
+            f"profile <b>{self.study.profile}</b>: {sets}. {unit}{quick}{changed}{warning}</div>"
         )
 
     @property

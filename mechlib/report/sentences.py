@@ -11,12 +11,19 @@ from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.tables import label, unedited_answers, void_formats
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
+from mechlib.stats import ENOUGH_SETS
 
 _SHARED = {
     "unrelated": "*unrelated*, nothing",
     "same topic": "*same topic*, the subject matter in other words",
     "same template": "*same template*, the very form of the prompts",
 }
+
+
+def unit(n_sets: int, n_attacked_sets: int) -> str:
+    """What the intervals of a page are over: forget sets, whose facts share one edit, where there are enough of them."""
+    whole, attacked = ("forget sets" if count >= ENOUGH_SETS else "facts" for count in (n_sets, n_attacked_sets))
+    return f"Intervals (95 %) are over {whole}{f', after attacks over {attacked}' if attacked != whole else ''}."
 
 
 def listed(keys: Sequence[str], none: str = "none") -> str:

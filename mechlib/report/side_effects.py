@@ -55,7 +55,7 @@ def general(rows: Rows) -> list[dict[str, Any]]:
 
 
 def facts_kept(maintain: Rows, others: Rows) -> pd.DataFrame:
-    """Share still right of the maintain facts, and of those facts of other relations that were right before (Wilson, over facts)."""
+    """Share still right of the maintain facts, and of those facts of other relations that were right before, with 95 % intervals."""
     kept = [row for row in maintain if row["group"] == "maintain"]
     parts = {"maintain facts": kept, "facts of other relations": general(others)}
     return measured({name: aggregate(own, ["localization"], "correct") for name, own in parts.items()})

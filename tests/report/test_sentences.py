@@ -101,3 +101,9 @@ def test_the_control_of_rounding_is_claimed_only_where_it_was_run():
 )  # fmt: skip
 def test_a_tie_is_called_one(shares, text):
     assert sentences.extremes(shares) == text
+
+
+def test_what_intervals_are_over_depends_on_the_number_of_sets():
+    assert sentences.unit(8, 8) == "Intervals (95 %) are over forget sets."
+    assert sentences.unit(2, 1) == sentences.unit(5, 5) == "Intervals (95 %) are over facts."
+    assert sentences.unit(6, 5) == "Intervals (95 %) are over forget sets, after attacks over facts."

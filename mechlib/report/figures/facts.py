@@ -27,7 +27,7 @@ def known_by_answer(rows: Rows, threshold: float) -> go.Figure:
 
 
 def format_accuracies(rows: Rows, void: Sequence[str]) -> go.Figure:
-    """Accuracy of the unedited model in each format, with Wilson intervals and the line of chance."""
+    """Accuracy of the unedited model in each format, with 95 % intervals and the line of chance."""
     table = aggregate(rows, ["format"], "correct")
     colours = ["#b0b0b0" if form in void else "#0072B2" for form in table.format]
     names = [label(form).replace(" ", "<br>") + ("<br>(void)" if form in void else "") for form in table.format]
