@@ -26,6 +26,12 @@ def odd_files(folder):
         (folder / name).mkdir()
     for name in ("fifo", "fifo.gguf"):
         os.mkfifo(folder / name)
+    configs = {"broken": '{"model_type": "ge', "list": "[]", "mamba": '{"model_type": "mamba"}', "mixture": '{"model_type": "mixtral"}'}
+    for name, config in configs.items():
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text(config)
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "adapter_config.json").write_text("{}")
     (folder / "circle").symlink_to(folder / "circle")
     (folder / "empty").write_text("")
     (folder / "binary").write_bytes(bytes(range(128, 256)))
