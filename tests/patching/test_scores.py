@@ -28,3 +28,10 @@ def test_every_part_survives_json_with_its_type():
 def test_what_a_method_cannot_tell_is_empty():
     scores = Scores("some", {MLP: 1.0}, 3.0, 1.0)
     assert (scores.effects, scores.spans, scores.positions) == ({}, (), {})
+    assert "noise" not in scores.to_json()
+
+
+def test_the_scale_of_the_noise_is_kept_where_noise_corrupted():
+    scores = Scores("some", {MLP: 1.0}, 3.0, 1.0, noise=3.25)
+    assert scores.to_json()["noise"] == 3.25
+    assert Scores.from_json(scores.to_json()) == scores
