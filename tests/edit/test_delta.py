@@ -84,6 +84,8 @@ def test_deltas_are_equal_by_their_blocks(tiny_gemma3):
     assert first != random_delta(tiny_gemma3, ["L1.mlp"], seed=1)
     assert first != random_delta(tiny_gemma3, ["L2.mlp"])
     assert first != "delta"
+    block, change = next(iter(first.blocks.items()))
+    assert first != Delta({**first.blocks, block: change + 1})
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])

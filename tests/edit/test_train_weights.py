@@ -5,6 +5,7 @@ import torch
 from editing import BITS, FORGET, LOCALIZATIONS, RETAIN, edited, inside, localization
 from tiny_models import FAMILIES, tiny_model
 
+from mechlib.components import Component, Localization
 from mechlib.edit import train as training
 from mechlib.edit.general_text import sample
 from mechlib.edit.train import EditConfig, edit
@@ -108,3 +109,11 @@ def test_a_model_stored_in_half_precision_trains_alike_in_both(family):
     stored.network.bfloat16()
     half, full = (edited(stored, ("L1.mlp",), precision=precision, steps=1)[1][0] for precision in ("bfloat16", "float32"))
     assert (half.forget, half.retain, half.text) == pytest.approx((full.forget, full.retain, full.text), rel=0.02)
+
+
+def test_what_two_components_share_is_trained_once(tiny_gemma3):
+    """An attention layer of its own and the heads of another; a block that is named twice is one block."""
+    where = Localization("twice", (Component(1, "mlp"), Component(1, "mlp"), Component(0, "head", 1)), 0)
+    blocks = trainable(tiny_gemma3, where, "float32").blocks
+    expected = [*Component(1, "mlp").weights(tiny_gemma3.architecture), *Component(0, "head", 1).weights(tiny_gemma3.architecture)]
+    assert list(blocks) == expected

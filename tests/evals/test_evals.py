@@ -121,6 +121,17 @@ def test_damage_is_the_models_own_loss_and_a_divergence(tiny):
         assert row.divergence > 1e-5
 
 
+def test_damage_to_many_texts_is_the_damage_to_each(tiny_gemma3):
+    """More texts than are compared at a time, and of different lengths: one row each, in their order."""
+    texts, delta = [text[: 5 + number % 4] for number, text in enumerate(sample(tiny_gemma3, 19, 9, seed=2))], one_weight(tiny_gemma3, 2.0)
+    rows = damage(tiny_gemma3, delta, {"samples": texts})
+    assert [(row.text, row.tokens) for row in rows] == [(number, len(text) - 1) for number, text in enumerate(texts)]
+    for row, text in zip(rows, texts, strict=True):
+        (alone,) = damage(tiny_gemma3, delta, {"samples": [text]})
+        found, expected = ((one.loss_before, one.loss_after, one.divergence) for one in (row, alone))
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
 @settings(max_examples=15)
 @given(st.floats(-4, 4).filter(lambda size: abs(size) > 0.05), st.integers(0, 9))
 def test_a_change_of_one_weight_never_diverges_less_than_nothing(size, seed):

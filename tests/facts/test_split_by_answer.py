@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mechlib.checks import ParameterError
 from mechlib.facts import Fact, FactError, FactSet, split_by_answer
 
 ANSWERS = ("baseball", "basketball", "football")
@@ -95,6 +96,13 @@ def test_a_subject_appears_once_and_one_that_is_excluded_not_at_all():
 def test_four_facts_an_answer_and_two_answers_are_enough():
     parts = split_by_answer(known(4, ANSWERS[:2]), n_sets=2, **NOTHING_ELSE)
     assert [len(part) for part in (*parts.forget, *parts.held_out)] == [3, 3, 1, 1]
+
+
+def test_one_set_is_possible_and_numbers_below_nothing_are_not():
+    assert len(split_by_answer(known(4, ANSWERS[:2]), n_sets=1, **NOTHING_ELSE).forget) == 1
+    for name, least in (("n_sets", 1), ("n_localize", 0), ("n_test", 0), ("n_validate", 0)):
+        with pytest.raises(ParameterError, match=f"{name}={least - 1}"):
+            split_by_answer(known(9), **{"n_sets": 1, **NOTHING_ELSE, name: least - 1})
 
 
 @pytest.mark.parametrize(("facts", "asked"), [

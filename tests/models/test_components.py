@@ -65,6 +65,17 @@ def test_an_index_belongs_to_heads_and_groups_only():
             Component(*arguments)
 
 
+@pytest.mark.parametrize("arguments", [(True, "mlp"), (1, "head", True), (True, "head", 1)])
+def test_layers_and_indices_are_whole_numbers(arguments):
+    with pytest.raises(ComponentError, match="is no component"):
+        Component(*arguments)
+
+
+def test_no_model_has_a_layer_below_its_first(tiny_gemma3):
+    with pytest.raises(ComponentError, match="the model has layers 0 to 2"):
+        Component(-1, "mlp").weights(tiny_gemma3.architecture)
+
+
 @pytest.mark.parametrize("name", ["L3.mlp", "L9.attn", "L3.head0", "L0.head4", "L2.kv2", "L3.neuron0", "L0.neuron48"])
 def test_the_model_lacks_the_component(tiny_gemma3, name):
     with pytest.raises(ComponentError, match=name.replace(".", r"\.")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 COVERING: dict[str, tuple[str, ...]] = {
-    "mechlib/components.py": ("tests/models/test_components.py",),
+    "mechlib/components.py": ("tests/models/test_components.py", "tests/localize/test_registry.py"),
     "mechlib/edit/delta.py": ("tests/edit/test_delta.py",),
     "mechlib/edit/trainable.py": ("tests/edit/test_train_weights.py", "tests/edit/test_less_memory.py"),
     "mechlib/edit/weight_masking.py": ("tests/edit/test_weight_masking.py",),
