@@ -265,3 +265,19 @@ def test_a_file_that_is_no_mask(tmp_path, share):
     discretized(GEMMA, mask, 5).save(path)
     with pytest.raises(EditError, match="no mask or is damaged"):
         Mask.load(path)
+
+
+def test_a_mask_is_trained_with_the_batches_of_an_edit_of_its_settings():
+    """Losses count alike unless others are given, and what is given reaches the batches."""
+    usual = MaskConfig().batches
+    assert (usual.forget_coefficient, usual.retain_coefficient, usual.text_coefficient, usual.seed, usual.steps) == (1.0, 1.0, 1.0, 0, 50)
+    given = {"forget_coefficient": 2.0, "retain_coefficient": 3.0, "text_coefficient": 4.0, "steps": 5, "retain_batch": 6, "text_batch": 7,
+             "seed": 8, "loss": "unlearning", "precision": "bfloat16"}  # fmt: skip
+    found = MaskConfig(**given).batches
+    assert {name: getattr(found, name) for name in given} == given
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0, float("nan")])
+def test_a_momentum_that_never_forgets_is_refused(momentum):
+    with pytest.raises(ParameterError, match="momentum="):
+        MaskConfig(momentum=momentum)

@@ -1,5 +1,6 @@
 """Probes read off what a stream holds, say nothing else, and are worth what their controls leave of them."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
+from mechlib.checks import ParameterError
 from mechlib.components import Component
 from mechlib.edit.delta import Delta
 from mechlib.evals.latent import latent
@@ -140,3 +142,14 @@ def test_what_cannot_be_probed_is_said_before_any_work(tiny_gemma3, train, test,
     with pytest.raises(FactError, match=message) as caught:
         latent(tiny_gemma3, train, test, seed=0)
     assert "\n" not in str(caught.value)
+
+
+def test_every_part_needs_one_fact_of_each_answer_and_there_are_two_parts_at_least(tiny_gemma3):
+    """As many training facts with an answer as there are parts is enough, one less is not."""
+    counts = Counter(asked.fact.answer for asked in TRAIN)
+    enough = min(counts.values())
+    assert latent(tiny_gemma3, TRAIN, TEST, seed=0, folds=enough)
+    with pytest.raises(FactError, match=f"cross-validation in {enough + 1} parts"):
+        latent(tiny_gemma3, TRAIN, TEST, seed=0, folds=enough + 1)
+    with pytest.raises(ParameterError, match="folds=1: give a whole number of at least 2"):
+        latent(tiny_gemma3, TRAIN, TEST, seed=0, folds=1)

@@ -143,3 +143,14 @@ def test_an_answer_is_wrong_whose_last_word_goes_on(pieces):
         assert found.correct == (not second % 2)
         assert found.said == (f"w{first}xw{second}x" if second % 2 else f"w{first}x")
     assert {second % 2 for _, _, second in words} == {0, 1}
+
+
+def test_so_is_an_answer_of_two_words(pieces):
+    texts = [f"w{2 * at}x w{2 * other}x" for at in range(10, 40) for other in range(10, 20)]
+    said = [(text, *generated(pieces, text, 3)) for text in texts]
+    words = [(text, first, second, third) for text, first, second, third in said if not first % 2 and not second % 2]
+    for text, first, second, third in words:
+        (found,) = answer_prompts(pieces, [aimed(replace(ASKED[0], text=text), f" w{first}x w{second}x")])
+        assert found.correct == (not third % 2)
+    assert {third % 2 for *_, third in words} == {0, 1}
+
