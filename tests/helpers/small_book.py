@@ -59,6 +59,16 @@ def one_page(root: Path, cells: str) -> Path:
     return root
 
 
+def bare_book(root: Path) -> Path:
+    """A book that can be rendered: its settings, and a title in the place of each text that is typed by hand."""
+    (root / "book").mkdir(parents=True, exist_ok=True)
+    for name in ("_config.yml", "_toc.yml", "book/references.bib"):
+        shutil.copy(ROOT / name, root / name)
+    for name in ("index", "library", "references"):
+        (root / "book" / f"{name}.md").write_text(f"# {name}\n")
+    return root
+
+
 def save_model(folder: Path) -> Path:
     """A tiny Gemma-3 as a user would give it: weights, configuration and tokenizer in a folder."""
     model = tiny_model("gemma3", seed=2, world=True, num_attention_heads=8)

@@ -1,12 +1,11 @@
 """The built book shows hostile names and messages as text: its pages hold no element, handler or link that a harmless book lacks."""
 
-import shutil
 from html.parser import HTMLParser
 
 import nbformat
 import pandas as pd
 import pytest
-from small_book import ROOT
+from small_book import bare_book
 
 from mechlib.models import resolve
 from mechlib.report import markup
@@ -61,12 +60,7 @@ class Found(HTMLParser):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The same page of a harmless and of a hostile model, in one book."""
-    root = tmp_path_factory.mktemp("book")
-    (root / "book").mkdir()
-    for name in ("_config.yml", "_toc.yml", "book/references.bib"):
-        shutil.copy(ROOT / name, root / name)
-    for name in ("index", "library", "references"):
-        (root / "book" / f"{name}.md").write_text(f"# {name}\n")
+    root = bare_book(tmp_path_factory.mktemp("book"))
     found = {}
     for file, text in (("harmless.gguf", "a name"), (NAME, HOSTILE)):
         (root / file).touch()

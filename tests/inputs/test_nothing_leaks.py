@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_book import ROOT, one_page, save_facts, save_model
+from small_book import ROOT, bare_book, one_page, save_facts, save_model
 
 from mechlib.components import Component
 from mechlib.edit.delta import Delta
@@ -16,6 +16,7 @@ from mechlib.edit.export import note
 from mechlib.folders import without_home
 from mechlib.models import wrap
 from mechlib.report import execute
+from mechlib.report.book import build
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -96,14 +97,14 @@ def test_leaks_are_seen(tmp_path):
     assert leaks(tmp_path) == {"a.json": ["token"], "b.json.gz": ["host"]}
 
 
-def test_a_run_and_an_executed_page_hold_none(home, tmp_path):
+def test_a_run_an_executed_page_and_the_built_book_hold_none(home, tmp_path):
     model, facts = save_model(home / "tiny"), save_facts(home / "facts.csv", each=12)
     store = Store(tmp_path / "runs", tmp_path / "kept")
     study = Study(model=str(model), facts=str(facts), known_threshold=0.0, formats=("one_shot",))
     runner = Runner(study, store)
     runner.compute([study.known])
     assert store.keep(study.known)
-    cell = f'FACTS = None\n\n# %%\n{FACTS_PAGE}\n'
+    cell = f'FACTS = None\n\n# %%\n{FACTS_PAGE}\n\n# %% [markdown]\n# # A page\n'
     root = one_page(tmp_path / "root", "")
     page = root / "book" / "01_page.py"
     page.write_text(page.read_text().replace('PROFILE = "quick"\n', f'PROFILE = "quick"\n{cell}'))
@@ -112,6 +113,9 @@ def test_a_run_and_an_executed_page_hold_none(home, tmp_path):
     assert len(pages) == 1
     assert json.loads(pages[0].read_text())["metadata"]["mechlib"]["parameters"]["FACTS"] == "~/facts.csv"
     assert leaks(tmp_path / "runs") == leaks(tmp_path / "kept") == leaks(root / "book" / "results") == {}
+    page.unlink()
+    html = build(bare_book(root)).parent
+    assert leaks(html) == {} and any(html.rglob("01_page.html"))
     assert any((tmp_path / "kept").rglob("*.gz"))
 
 
