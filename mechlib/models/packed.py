@@ -55,8 +55,8 @@ def pack(
     """Pack token sequences, none of them empty, into rows (by default as many as keep attention cheap).
 
     With ``share_at_most`` each text has nodes of its own from that position on. Raises
-    :class:`ModelError` for a text so long that its positions are scaled by its length, and for what is no text of the
-    model's tokens.
+    :class:`ModelError` for a text so long that its positions are scaled by its length or that it has none left, and for what is no
+    text of the model's tokens.
     """
     _check_tokens(model, sequences)
     _check_lengths(model, max(map(len, sequences)))
@@ -94,7 +94,8 @@ def _check_tokens(model: LanguageModel, sequences: Sequence[Sequence[int]]) -> N
 def _check_lengths(model: LanguageModel, longest: int) -> None:
     limit = model.family.most_tokens(model.config)
     if limit is not None and longest > limit:
-        raise ModelError(f"a text has {longest} tokens: beyond {limit}, {model.name} scales positions by a text's length; shorten it")
+        why = "there are no positions" if model.family.learned else "positions are scaled by a text's length"
+        raise ModelError(f"a text has {longest} tokens, and beyond {limit} {why} in {model.name}: shorten it")
 
 
 def _packed(model: LanguageModel, shares: Sequence[dict[tuple[int, int, int], int]], paths: Sequence[tuple[int, list[int]]]) -> Packed:
