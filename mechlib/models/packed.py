@@ -59,7 +59,7 @@ def pack(
     text of the model's tokens.
     """
     _check_tokens(model, sequences)
-    _check_lengths(model, max(map(len, sequences)))
+    check_length(model, max(map(len, sequences)))
     order = sorted(range(len(sequences)), key=lambda n: tuple(sequences[n]))
     limit = max(map(len, sequences)) if share_at_most is None else share_at_most
     # How many nodes each text adds to those before it: rows get equal shares of them.
@@ -91,7 +91,8 @@ def _check_tokens(model: LanguageModel, sequences: Sequence[Sequence[int]]) -> N
             raise ModelError(f"{shown(token)} is no token of {model.name}: give ids from 0 to {size - 1}, as encode does")
 
 
-def _check_lengths(model: LanguageModel, longest: int) -> None:
+def check_length(model: LanguageModel, longest: int) -> None:
+    """Raises :class:`ModelError` for texts of so many tokens if a token's position would depend on them, or there is none."""
     limit = model.family.most_tokens(model.config)
     if limit is not None and longest > limit:
         why = "there are no positions" if model.family.learned else "positions are scaled by a text's length"
