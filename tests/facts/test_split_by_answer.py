@@ -105,10 +105,12 @@ def test_one_set_is_possible_and_numbers_below_nothing_are_not():
             split_by_answer(known(9), **{"n_sets": 1, **NOTHING_ELSE, name: least - 1})
 
 
-@pytest.mark.parametrize(("facts", "asked"), [
-    (known(3), {}), (known(4, ANSWERS[:1]), {}), (known(4), {"n_test": 1}), (known(4), {"n_localize": 1}), (known(4), {"n_validate": 1}),
-    (known(4, ANSWERS[:2]), {"target": "baseball"}), (FactSet("known", ()), {}),
+@pytest.mark.parametrize(("facts", "asked", "left"), [
+    (known(3), {}, "3 with the answer 'baseball'"), (known(4, ANSWERS[:1]), {}, "4 with the answer 'baseball'"),
+    (known(4), {"n_test": 1}, "3 with"), (known(4), {"n_localize": 1}, "3 with"), (known(4), {"n_validate": 1}, "3 with"),
+    (known(4, ANSWERS[:2]), {"target": "baseball"}, "4 with the answer 'basketball'"), (FactSet("known", ()), {}, None),
 ])  # fmt: skip
-def test_too_few_facts_are_refused_with_their_number(facts, asked):
-    with pytest.raises(FactError, match=f"knows {len(facts)} facts: too few to forget a whole answer.*KNOWN_THRESHOLD$"):
+def test_too_few_facts_are_refused_with_their_number(facts, asked, left):
+    said = f", of which {left}.* are left" if left else ""
+    with pytest.raises(FactError, match=f"knows {len(facts)} facts{said}: too few to forget a whole answer.*KNOWN_THRESHOLD$"):
         split_by_answer(facts, n_sets=2, **{**NOTHING_ELSE, **asked})
