@@ -98,6 +98,18 @@ def test_four_facts_an_answer_and_two_answers_are_enough():
     assert [len(part) for part in (*parts.forget, *parts.held_out)] == [3, 3, 1, 1]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sport_of_one_player_is_refused_by_name_unless_another_part_holds_him(seed):
+    facts = FactSet("known", (Fact("alone", "sport", "football"), *known(74, ANSWERS[:2])))
+    try:
+        parts = split_by_answer(facts, n_sets=2, n_localize=8, n_test=16, n_validate=8, seed=seed, target=None)
+    except FactError as error:
+        assert "knows 149 facts, of which 1 with the answer 'football' are left: too few to forget a whole answer" in str(error)
+    else:
+        assert any(fact.subject == "alone" for part in (parts.maintain_test, parts.localize, parts.validate) for fact in part)
+        assert {fact.answer for part in parts.forget for fact in part} == set(ANSWERS[:2])
+
+
 def test_one_set_is_possible_and_numbers_below_nothing_are_not():
     assert len(split_by_answer(known(4, ANSWERS[:2]), n_sets=1, **NOTHING_ELSE).forget) == 1
     for name, least in (("n_sets", 1), ("n_localize", 0), ("n_test", 0), ("n_validate", 0)):

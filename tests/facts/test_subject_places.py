@@ -66,7 +66,8 @@ def test_a_published_neighbourhood_text_is_asked_and_not_traced(trace, text):
     facts = [Fact("Rome", "P1", "Italy", "Japan", wording, (text,)), Fact("Tokyo", "P1", "Japan", "Italy", wording, (text,))]
     near = [one for fact in facts for one in neighbourhood(fact, (), FORMATS["statement"])] * 2
     assert {answer.subject for answer in answer_prompts(model, near)} == {"Rome", "Tokyo"}
-    with pytest.raises(FactError, match=f"^the neighbourhood text '{text}' of Rome is about another subject .* it can be asked, not traced$"):
+    said = f"^the neighbourhood text '{text}' of Rome is about another subject .* it can be asked, not traced$"
+    with pytest.raises(FactError, match=said):
         trace(model, near)
 
 

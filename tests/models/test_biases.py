@@ -1,4 +1,4 @@
-"""Qwen 2 adds biases to queries, keys and values, a Pythia and GPT-2 to all: they are no part of a component, and nothing trips over them."""
+"""Qwen 2 adds biases to queries, keys and values, a Pythia and GPT-2 to all: no part of a component, and nothing trips over them."""
 
 import pytest
 import torch

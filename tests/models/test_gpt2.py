@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from editing import FORGET, LOCALIZATIONS, RETAIN, bits, inside, localization
+from editing import FORGET, LOCALIZATIONS, RETAIN, bits, inside, localization, same
 from hooked import as_it_was
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_model
@@ -47,7 +47,7 @@ def test_a_folder_as_the_hub_has_it_is_loaded(tmp_path):
     masks = {f"h.{layer}.attn.bias": torch.ones(1, 1, 8, 8).tril() for layer in range(3)}
     save_file({**weights, **masks}, tmp_path / "model.safetensors", {"format": "pt"})
     again = load(resolve(str(tmp_path)))
-    assert {name: weight.tolist() for name, weight in bits(again).items()} == {name: weight.tolist() for name, weight in bits(model).items()}
+    assert same(bits(again), bits(model))
 
 
 @torch.no_grad()
@@ -95,4 +95,4 @@ def test_its_masks_zero_localized_weights_alone():
     assert sum(int(one.sum()) for one in gone.values()) == 20
     assert not any(bool((gone[name] & ~masks[name]).any()) for name in gone)
     assert all(torch.equal(after[name][~gone[name]], model.parameters[name][~gone[name]]) for name in gone)
-    assert all(torch.equal(weight, before[name]) for name, weight in bits(model).items())
+    assert same(bits(model), before)
