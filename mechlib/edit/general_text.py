@@ -55,6 +55,7 @@ class _Drawn(LogitsProcessor):
         self.generator, self.temperature = generator, temperature
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        del input_ids
         shares = torch.softmax(scores.cpu() / self.temperature, -1)
         drawn = torch.multinomial(shares, 1, generator=self.generator).to(scores.device)
         return torch.full_like(scores, -torch.inf).scatter(1, drawn, 0.0)

@@ -16,7 +16,6 @@ from mechlib.errors import meant, shown
 from mechlib.facts.fact import Fact, FactError
 from mechlib.facts.relations import Relation, relation_of
 
-
 # The format of a prompt about another subject with the same answer.
 NEIGHBOURHOOD = "neighbourhood"
 
