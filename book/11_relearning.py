@@ -58,6 +58,7 @@ import pandas as pd
 
 from mechlib.report import differences, robustness, sentences, verdicts
 from mechlib.report.claims import declared
+from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_relearning
 from mechlib.stats import LEAST_GAP
@@ -186,6 +187,16 @@ tables.styled(robustness.taught_table(rows))
 # %% [markdown]
 # *True answers about the half that was taught, and log p(true) - log p(target) in nats of both halves, at every step (95 %, over forget
 # sets). An attacker who has not learned his own lesson has not shown that the other half is gone.*
+#
+# ## Every gate
+
+# %% tags=["remove-input"]
+tables.styled(gate_table(page.evidence, declared().gates.success))
+
+# %% [markdown]
+# *What must hold before two arms may be compared. Overlap: weighted Jaccard of the trained weights with those of the first line. Edited:
+# edits that gave their targets the probability that counts. Kept: the share of the maintain accuracy that is left. Floor: true answers,
+# after the attack, about facts that the model never knew and that were edited beside the forget set: what the attack brings of itself.*
 #
 # ## The verdict
 #

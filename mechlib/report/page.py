@@ -79,15 +79,17 @@ class OpenPage:
     @cached_property
     def verdicts(self) -> list[verdicts.Line]:
         """Every comparison that the claims file declares about this task, as one family whatever the page: it needs the runs of all."""
-        if not declared().of_task(self.study.task):
-            return []
+        return verdicts.lines(declared(), self.evidence) if declared().of_task(self.study.task) else []
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """All that verdicts about this study are drawn from."""
         asked, trained = self.rows("prompting"), self.study.trained_format
         transfer = tuple(form for form in self.study.formats or () if form not in (*tables.void_formats(asked), trained))
         trains: dict[str, dict[int, Localization]] = {}
         for arm, value in self.values("edit"):
             trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
-        evidence = Evidence(self.study.task, trained, asked, self._possible("relearning"), transfer, trains, self.void)
-        return verdicts.lines(declared(), evidence)
+        return Evidence(self.study.task, trained, asked, self._possible("relearning"), transfer, trains, self.void)
 
     def _possible(self, need: str) -> Rows:
         """The rows of runs, or none where this model and these facts do not allow them."""
