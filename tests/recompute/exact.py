@@ -8,7 +8,7 @@ ENOUGH, LEVEL = 6, 0.05
 
 
 def flips_at_least(gaps, threshold, two_sided=True):
-    """Exact share of the 2^n ways to flip signs whose sum (absolute, if two-sided) is at least ``threshold``; two halves meet in the middle."""
+    """Exact share of the 2^n ways to flip signs whose (absolute) sum is at least ``threshold``: two halves, joined by search."""
     halves = [np.zeros(1), np.zeros(1)]
     for number, gap in enumerate(gaps):
         side = number % 2

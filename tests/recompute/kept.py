@@ -6,8 +6,6 @@ import math
 import re
 from collections import defaultdict
 
-# A repetition's seed is the study's own and so much for each (as runs declare it in their settings).
-APART = 1_000_003
 # As many facts a forget set are the scaling study's, which is another task.
 SCALED = 192
 UNEDITED = "unedited"
@@ -35,7 +33,7 @@ def studies(runs):
         answers = {key: run for key, run in asked.items() if stage(run) == "answers" and "n_maintain" not in settings(run)}
         attacks = defaultdict(dict)
         for key, run in asked.items():
-            if stage(run) == "attack" and settings(run)["attack"] == "relearning" and settings(run)["settings"].get("labels", "true") == "true":
+            if stage(run) == "attack" and settings(run)["attack"] == "relearning" and "labels" not in settings(run)["settings"]:
                 attacks[json.dumps(settings(run)["settings"], sort_keys=True)][key] = run
         for attack in attacks.values() or [{}]:
             yield _study(edits, answers, attack)
@@ -68,13 +66,12 @@ def _inputs(run):
 
 
 def arm(run, edits):
-    """Localization, forget set and number of the repetition of an edit, or of what was asked of it."""
+    """Localization, forget set and seed of an edit, or of what was asked of it; two repetitions never have one seed."""
     edit = edits.get(_inputs(run).get("edit") if stage(run) != "edit" else run["about"]["id"])
     about = settings(run).get("about") or settings(run)["asked"]["about"]
     if edit is None:
         return UNEDITED, about["forget_set"], 0
-    seed = (settings(edit)["training"]["seed"] - about["splits"]["seed"]) // APART
-    return edit["about"]["value"]["localization"]["name"], about["forget_set"], seed
+    return edit["about"]["value"]["localization"]["name"], about["forget_set"], settings(edit)["training"]["seed"]
 
 
 def _rows(run, edits):
@@ -89,7 +86,8 @@ def _study_of(edit):
     free = ("learning_rate", "forget_coefficient", "seed")
     training = {name: value for name, value in asked["training"].items() if name not in free}
     same = {role: _inputs(edit).get(role) for role in ("known", "texts")}
-    return json.dumps([about, asked["part"], training, same, "tune" in _inputs(edit)], sort_keys=True)
+    floor = {name: value for name, value in asked.get("floor", {}).items() if name != "seed"}
+    return json.dumps([about, asked["part"], training, same, floor, "tune" in _inputs(edit)], sort_keys=True)
 
 
 def _belongs(run, edit, edits):

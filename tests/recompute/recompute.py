@@ -4,7 +4,6 @@ It reads book/claims.toml and book/results/rows, and imports json, numpy and not
 """
 
 import math
-import re
 import sys
 import tomllib
 from collections import defaultdict
@@ -49,9 +48,9 @@ def _verdict(one):
 
 
 def _line(gates, claim, rival, study):
-    first, second = (_arm(name, claim["first"], study) for name in (claim["first"], rival))
-    line = {"claim": claim["key"], "rival": second or rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
-    values = _values(claim, study, (first, second)) if first and second and claim["rule"] != "mixed model" else None
+    arms, run = (claim["first"], rival), {row["localization"] for row in study["answers"]} - {UNEDITED}
+    line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
+    values = _values(claim, study, arms) if run.issuperset(arms) and claim["rule"] != "mixed model" else None
     if values is None:
         return line
     gaps = {}
@@ -59,25 +58,9 @@ def _line(gates, claim, rival, study):
         assert facts.keys() == values[1][number].keys(), (line, number)
         gaps[number] = math.fsum(facts[fact] - values[1][number][fact] for fact in facts) / len(facts)
     gaps = dict(sorted(gaps.items()))
-    stopped = _stopped(gates, claim, study, (first, second))
+    stopped = _stopped(gates, claim, study, arms)
     p = sign_flip(list(gaps.values())) if len(gaps) >= ENOUGH else None
     return {**line, "gaps": gaps, "p": p, "stopped": stopped}
-
-
-def _arm(name, first, study):
-    """The arm that is called so; a late window is the first of MLPs alone that starts above every layer of fact lookup."""
-    arms = [key for key in dict.fromkeys(row["localization"] for row in study["answers"]) if key != UNEDITED]
-    if name != "late_window":
-        return name if name in arms else None
-    if first not in study["trains"]:
-        return None
-    top = max(layer for one in study["trains"][first].values() for layer in _layers(one))
-    windows = [key for key in arms if re.fullmatch(r"mlps_\d+_to_\d+", key)]
-    return next((key for key in windows if min(layer for one in study["trains"][key].values() for layer in _layers(one)) > top), None)
-
-
-def _layers(found):
-    return [int(re.match(r"L(\d+)", name)[1]) for name in found["components"]]
 
 
 def _odds(row):

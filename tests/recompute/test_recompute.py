@@ -2,8 +2,6 @@
 
 import ast
 import dataclasses
-import gzip
-import json
 import math
 import sys
 import tomllib
@@ -12,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exact import equivalent, flips_at_least, holm, share_low, sign_flip, student, upper_end
-from kept import UNEDITED, read, shared_weights, studies
+from kept import read, studies
 from recompute import lines
 from scipy.stats import t
 
 from mechlib.components import Localization
 from mechlib.report import verdicts
 from mechlib.report.claims import Claims, declared
-from mechlib.report.gates import Evidence, overlap
-from mechlib.report.page import OpenPage
-from mechlib.report.parameters import read_pages, studies as studies_of_page
+from mechlib.report.gates import Evidence
 from mechlib.report.notebooks import page_parameters
+from mechlib.report.page import OpenPage
+from mechlib.report.parameters import read_pages
+from mechlib.report.parameters import studies as studies_of_page
 from mechlib.report.tables import void_formats
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store
@@ -81,13 +80,28 @@ def test_kept_rows_give_the_same_verdicts_twice():
     assert compared, "no claim has rows: was anything kept?"
 
 
+@pytest.mark.parametrize("margin", [0.4, 4.0])
+def test_without_gates_every_verdict_of_the_rule_is_the_same(margin):
+    """Each comparison as a family of its own, which eight sets can decide."""
+    gates = {"success": 0.01, "edited": 0.0, "overlap": 1.0, "taught": 0.0, "kept": 0.0}
+    found = set()
+    for study in [one for one in studies(read(ROWS)) if one["task"]]:
+        for claim in [one for one in DECLARED["claim"] if one["task"] == study["task"] and one["rule"] == "sign-flip"]:
+            for rival in claim["rivals"]:
+                alone = {"gates": gates, "claim": [{**claim, "rivals": [rival], "margin": margin}]}
+                mine = lines(alone, study)
+                same(mine, verdicts.lines(Claims.model_validate(alone), evidence(study)))
+                found |= {one["verdict"] for one in mine}
+    assert found - {"not run yet"}
+
+
 PAGES = [path for path in sorted((ROOT / "book" / "results").glob("*/*/*.ipynb")) if path.parent.name != "rows"]
 JUDGED = {page.name: page for page in read_pages(ROOT / "book") if "page.verdicts" in page.path.read_text()}
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path.stem in JUDGED], ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_pages_draw_the_verdicts_of_their_own_rows(path, tmp_path):
-    """A page asks for runs by their ids; the script, told only which ids, draws the same verdicts from what these runs say of themselves."""
+    """A page asks for runs by their ids; the script is told these and reads the rest off the runs themselves."""
     parameters = page_parameters(path)
     for study in studies_of_page(JUDGED[path.stem], parameters):
         wanted = {spec.id for need in ("edit", "prompting", "relearning") for _, spec in study.runs(need)}
