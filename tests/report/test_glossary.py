@@ -59,7 +59,8 @@ def test_the_glossary_says_which_way_is_good():
 
 @pytest.mark.parametrize(("line", "instead", "said"), [
     ('good = "lower"', 'good = "down"', "good"), ('printed = ["seconds"]', 'printed = ["runs"]', "explained twice: runs"),
-    ('name = "seconds"', 'name = "steps"', "explained twice"), ('unit = "a word"\n', "", "unit"), ("labels = [", "labels = (", "cannot be read"),
+    ('name = "seconds"', 'name = "steps"', "explained twice"), ('unit = "a word"\n', "", "unit"),
+    ("labels = [", "labels = (", "cannot be read"),
 ])  # fmt: skip
 def test_a_wrong_line_is_one_clear_error(tmp_path, line, instead, said):
     text = FILE.read_text()
