@@ -14,8 +14,8 @@ from mechlib.localize.localizer import Lookup
 
 @dataclass(frozen=True)
 class Domain:
-    """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change; ``published``: the paper's
-    formats, the one that it edits in first.
+    """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change: facts are chosen in the format that
+    they are edited in. ``published``: the paper's formats, the one that it edits in first.
 
     ``lookup`` is the evidence of fact lookup: probes where all facts have one relation and few
     answers, path patching where they have many (the paper, section 3). ``whole``: answers may have several tokens
@@ -77,7 +77,7 @@ def _world(source: str | None) -> FactSet:
 
 
 SPORTS = Domain(
-    _athletes, SPORT, "few_shot", "one_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe",
+    _athletes, SPORT, "few_shot", "few_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe",
     published=("one_shot", "question", "multiple_choice"),
 )
 COUNTERFACT = Domain(
