@@ -14,10 +14,9 @@ from myst_nb import glue
 from plotly.io._base_renderers import MimetypeRenderer
 
 from mechlib.attacks.registry import ATTACKS
-from mechlib.components import Localization
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
-from mechlib.report import markup, sentences, verdicts
+from mechlib.report import judged, markup, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
 from mechlib.report.claims import declared
@@ -84,12 +83,8 @@ class OpenPage:
     @cached_property
     def evidence(self) -> Evidence:
         """All that verdicts about this study are drawn from."""
-        asked, trained = self.rows("prompting"), self.study.trained_format
-        transfer = tuple(form for form in self.study.formats or () if form not in (*tables.void_formats(asked), trained))
-        trains: dict[str, dict[int, Localization]] = {}
-        for arm, value in self.values("edit"):
-            trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
-        return Evidence(self.study.task, trained, asked, self._possible("relearning"), transfer, trains, self.void)
+        asked, unedited = self.rows("prompting"), self.rows("unedited")
+        return judged.evidence(self.study, asked, unedited, self.values("edit"), self._possible("relearning"))
 
     def _possible(self, need: str) -> Rows:
         """The rows of runs, or none where this model and these facts do not allow them."""

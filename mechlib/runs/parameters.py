@@ -10,7 +10,6 @@ from typing import Any, get_args
 from mechlib import checks
 from mechlib.attacks.registry import ATTACKS, settings
 from mechlib.components import read_names
-from mechlib.edit.config import Optimizer
 from mechlib.facts import FactSet
 from mechlib.facts.counterfact import FILES
 from mechlib.localize.path_lookup import Rule
@@ -18,6 +17,7 @@ from mechlib.localize.registry import GIVEN, valid_keys
 from mechlib.models import ModelSpec, resolve
 from mechlib.models.precision import Precision
 from mechlib.models.recognize import Dtype
+from mechlib.models.table import Optimizer
 from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.tasks import SPORTS, TASKS, Task
 from mechlib.runs.usual import usual
@@ -57,7 +57,7 @@ class Parameters(_AttackParameters):
     steps: int | None = None
     tune: bool = False
     kl_coefficient: float = 0.0
-    optimizer: Optimizer = "adamw"
+    optimizer: Optimizer | None = None
     micro_batch: int | None = None
     checkpointing: bool = False
     stop_at: float | None = None
@@ -67,10 +67,10 @@ class Parameters(_AttackParameters):
     def __post_init__(self) -> None:
         checks.choice("PROFILE", self.profile, PROFILES)
         checks.choice("TASK", self.task, TASKS)
-        for name, value in (("PRECISION", self.precision), ("DTYPE", self.dtype)):
+        possible = (("PRECISION", self.precision, PRECISIONS), ("DTYPE", self.dtype, PRECISIONS), ("OPTIMIZER", self.optimizer, OPTIMIZERS))
+        for name, value, known in possible:
             if value is not None:
-                checks.choice(name, value, PRECISIONS)
-        checks.choice("OPTIMIZER", self.optimizer, OPTIMIZERS)
+                checks.choice(name, value, known)
         checks.switch("TUNE", self.tune)
         checks.switch("CHECKPOINTING", self.checkpointing)
         checks.least("KL_COEFFICIENT", self.kl_coefficient, 0.0)
@@ -97,7 +97,7 @@ class Parameters(_AttackParameters):
                 found = settings(name, self.profile, getattr(self, name))
             except ValueError as error:
                 raise checks.ParameterError(str(error)) from None
-            checks.like(name.upper(), dict(found), ATTACKS[name].settings["full"])
+            checks.like(name.upper(), dict(found), {key: one for plan in ATTACKS[name].settings.values() for key, one in plan.items()})
             object.__setattr__(self, name, found)
         wanted = usual(self.profile, self.task)["localizations"] if self.localizations is None else self.localizations
         chosen = checks.choices("LOCALIZATIONS", wanted, (*valid_keys(wanted), *added))
