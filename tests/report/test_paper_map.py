@@ -8,11 +8,11 @@ from attack_rows import row
 from small_book import ROOT
 
 from mechlib.components import Architecture, Component, Localization
-from mechlib.report.reproducibility import card
 from mechlib.report.claims import declared
 from mechlib.report.gates import Evidence
 from mechlib.report.judged import Judged, in_words, titles, widest
 from mechlib.report.paper import Item, Paper, differences, mapped, paper_map
+from mechlib.report.reproducibility import card
 from mechlib.report.typed import TypedError, read_typed
 from mechlib.report.verdicts import lines
 from mechlib.runs import specs as module
