@@ -162,7 +162,7 @@ def test_the_same_parameters_name_the_same_runs():
     {"localizations": list(QUICK.localizations), "forget_coefficient": 1.0},
     {"formats": [form for form in DOMAIN_FORMATS if form in QUICK.formats], "localizations": list(QUICK.localizations)},
     {name: dict(reversed(plan.settings["quick"].items())) for name, plan in ATTACKS.items()},
-    {"known_format": "few_shot", "edit_format": "one_shot", "lookup_rule": "paper", "task": "sports-athlete-editing"},
+    {"known_format": "few_shot", "edit_format": "few_shot", "lookup_rule": "paper", "task": "sports-athlete-editing"},
 ])  # fmt: skip
 def test_a_default_that_is_written_out_is_no_change(written):
     before, after = chosen(Study()), chosen(Study(**written))
