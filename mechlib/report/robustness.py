@@ -59,8 +59,8 @@ def outcomes(rows: Rows) -> pd.DataFrame:
         shares = {group: mean_over_sets(fact_values(groups[group], "correct", FACT)) if group in groups else math.nan for group in GROUPS}
         never = shares["unknown"] if math.isnan(shares["floor"]) else shares["floor"]
         n_facts, (found, _) = sum(map(len, tested.values())), average(groups["forget"], "correct", fact=FACT)
-        records.append({**dict(zip(_ATTACK, names, strict=True)), **shares, "never": never, "edited": edited, "n_sets": len(tested), "n_facts": n_facts,
-                        "low": found.low, "high": found.high})  # fmt: skip
+        records.append({**dict(zip(_ATTACK, names, strict=True)), **shares, "never": never, "edited": edited,
+                        "n_sets": len(tested), "n_facts": n_facts, "low": found.low, "high": found.high})  # fmt: skip
     table = pd.DataFrame(records)
     own = ["localization", "attack", "null"]
     before: Any = table[table.setting == BEFORE][[*own, "forget", "maintain"]]
@@ -104,12 +104,16 @@ def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     broken = set(table.localization[table.void])
     reference = arm_values(rows, UNEDITED, setting, step)
     found: list[Interval | None] = []
-    never = "floor" if any(row["group"] == "floor" for row in rows) else "unknown"
     for key in table.localization:
-        null = arm_values(rows, key, setting, step, group=never)
+        null = arm_values(rows, key, setting, step, group=_never(rows))
         possible = key != UNEDITED and not broken & {key, UNEDITED} and null.keys() == reference.keys()
         found.append(recovery(arm_values(rows, key, setting, step), null, reference) if possible else None)
     return table.assign(recovery=found)
+
+
+def _never(rows: Rows) -> str:
+    """The group of never-known facts that an attack is measured against: those that were edited, where there are some."""
+    return "floor" if any(row["group"] == "floor" for row in rows) else "unknown"
 
 
 def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -216,10 +220,11 @@ def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFram
 def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
     """Probability that the true answer is among this many samples of the unattacked model, averaged over facts, with its interval.
 
-    One line for each localization, group (``forget``, ``floor``, ``unknown``) and number of samples: columns
+    One line for each localization, group (``forget``, and ``floor`` or else ``unknown``) and number of samples: columns
     ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.
     """
-    before = [row for row in before_and_after(rows, BEFORE, 0) if row["group"] in ("forget", "floor", "unknown")]
+    groups = ("forget", _never(rows))
+    before = [row for row in before_and_after(rows, BEFORE, 0) if row["group"] in groups]
     # A softmax in single precision can pass 1 in its last digit.
     leaked = [{**row, "samples": count, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)}
               for count in samples for row in before]  # fmt: skip

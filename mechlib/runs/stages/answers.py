@@ -114,4 +114,4 @@ def _neighbourhood(work: Work[Any], settings: AnswerSettings) -> list[Prompt]:
 
 
 KNOWN = Stage("known", 1, known, 14.0)
-ANSWERS = Stage("answers", 1, answers, 2.0)
+ANSWERS = Stage("answers", 2, answers, 2.0)

@@ -71,4 +71,4 @@ def _seconds(settings: AttackSettings) -> float:
     return ATTACKS[settings.attack].seconds
 
 
-ATTACK = Stage("attack", 1, attacked, _seconds, _version)
+ATTACK = Stage("attack", 2, attacked, _seconds, _version)

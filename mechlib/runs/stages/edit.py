@@ -90,5 +90,5 @@ def _seconds_of_mask(settings: MaskSettings) -> float:
     return 13.0 * settings.training.steps / _QUICK_MASK_STEPS
 
 
-EDIT = Stage("edit", 1, edited, _seconds, files=True)
-MASKED = Stage("mask", 1, masked, _seconds_of_mask, files=True)
+EDIT = Stage("edit", 2, edited, _seconds, files=True)
+MASKED = Stage("mask", 2, masked, _seconds_of_mask, files=True)
