@@ -60,7 +60,7 @@ def axes(figure: go.Figure, trace: Any) -> Axes:
 
 def table(figure: go.Figure) -> pd.DataFrame:
     """What a figure shows: the columns ``COLUMNS``, but for those that are empty. Points without a value are left out."""
-    lines = [dict(zip(COLUMNS, line, strict=True)) for trace in traces(figure) for line in _lines(figure, trace)]
+    lines: list[dict[str, Any]] = [dict(zip(COLUMNS, line, strict=True)) for trace in traces(figure) for line in _lines(figure, trace)]
     lines = [line for line in lines if line["value"] is not None and line["value"] == line["value"]]
     kept = [name for name in COLUMNS if name in ("at", "value") or any(line[name] not in ("", None) for line in lines)]
     return pd.DataFrame({name: [line[name] for line in lines] for name in kept})
