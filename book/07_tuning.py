@@ -94,7 +94,8 @@ tables.styled(
 # weights:
 
 # %% tags=["remove-input"]
-figures.trial_dots(trials).show()
+page.figure("trials", figures.trial_dots(trials),
+            "What each trial achieved, and how far it moved the weights. Each dot is one trial; the chosen ones are larger.", "trials")
 
 # %% tags=["remove-input"]
 reached = trials[trials.edit >= MATCHED].sort_values("norm").groupby("localization", sort=False).first()
@@ -104,7 +105,7 @@ page.number("reached", ", ".join(f"{tables.label(key)} {value:.2f}" for key, val
 page.number("missed", ", ".join(tables.label(key) for key in page.study.localizations if key not in smallest) or "none")
 
 # %% [markdown]
-# *Each dot is one trial; dots of a colour belong to one localization.* At an edit accuracy of at least
+# At an edit accuracy of at least
 # {glue:text}`matched` the smallest change that each localization needed has the norm {glue:text}`reached`; not reached by:
 # {glue:text}`missed`.
 

@@ -137,13 +137,12 @@ tables.styled(robustness.settings_table(page.study.relearning))
 # ## What comes back
 
 # %% tags=["remove-input"]
-figures.relearning_curves(outcomes).show()
+page.figure("curves", figures.relearning_curves(outcomes),
+            "Share of the facts not taught whose true answer is back, over the steps of the attack (step 0: before it), with 95 % "
+            "intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted: never-known facts, "
+            "averaged over the edited models. Hollow points are void: there the attack broke the model.", "relearning")
 
 # %% [markdown]
-# *Share of the facts not taught whose true answer is back, over the steps of the attack (step 0: before it), with
-# 95 % intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted:
-# never-known facts, averaged over the edited models. Hollow points are void: there the attack broke the model.*
-#
 # To compare edits, one setting must serve for all. It is the one that brings back most on average over the edits,
 # among those that break the fewest models, so it is chosen for none of them: {glue:text}`setting`.
 

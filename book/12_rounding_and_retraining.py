@@ -83,11 +83,9 @@ page.number("retrained", robustness.setting_name(*settings[1]))
 # keeps less than {glue:text}`kept` of its own maintain accuracy is **void**: rounding broke it.
 
 # %% tags=["remove-input"]
-figures.attack_bars(quantization).show()
-
-# %% [markdown]
-# *Share of the forget set whose true answer the model prefers, before and after rounding, with 95 % intervals.
-# Hatched bars are void.*
+page.figure("rounding", figures.attack_bars(quantization),
+            "Share of the forget set whose true answer the model prefers, before and after rounding, with 95 % intervals. Hatched "
+            "bars are void.", "quantization")
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings[0])))
@@ -108,11 +106,9 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings
 tables.styled(robustness.settings_table(page.study.benign))
 
 # %% tags=["remove-input"]
-figures.attack_bars(benign).show()
-
-# %% [markdown]
-# *The same share before and after fine-tuning on examples of each kind (the number after the kind: how many). No
-# example is about a fact of the forget set. Hatched bars are void.*
+page.figure("retraining", figures.attack_bars(benign),
+            "The same share before and after fine-tuning on examples of each kind (the number after the kind: how many). No example "
+            "is about a fact of the forget set. Hatched bars are void.", "benign")
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(retrained, *settings[1])))

@@ -84,10 +84,8 @@ tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.defi
 
 # %% tags=["remove-input"]
 board = scoreboard.scoreboard(rows)
-figures.attack_map(board).show()
-
-# %% [markdown]
-# *Darker: more of what was edited away came back. Hover to see which setting was the strongest.*
+page.figure("strongest", figures.attack_map(board),
+            "Darker: more of what was edited away came back. Hover to see which setting was the strongest.", *ATTACKS)
 
 # %% tags=["remove-input"]
 tables.styled(scoreboard.scoreboard_table(board), index=True)

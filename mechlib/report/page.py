@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import plotly.io as pio
-from IPython.display import HTML
+import plotly.graph_objects as go
+from IPython.display import HTML, display
 from myst_nb import glue
-from plotly.io._base_renderers import MimetypeRenderer
 
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
@@ -20,6 +19,7 @@ from mechlib.report import judged, markup, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
 from mechlib.report.claims import declared
+from mechlib.report.figures.framed import Framed
 from mechlib.report.folders import written
 from mechlib.report.gates import Evidence
 from mechlib.report.provenance import provenance
@@ -30,20 +30,6 @@ from mechlib.runs.usual import as_usual
 from mechlib.stats import ENOUGH_SETS
 
 
-class _BookRenderer(MimetypeRenderer):
-    """A figure as HTML without the library: the built page loads one local copy of plotly.js."""
-
-    def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
-        safe = markup.figure(fig_dict)
-        html = pio.to_html(safe, include_plotlyjs=False, include_mathjax=False, full_html=False, default_width="100%", validate=False)
-        return {"text/html": html}
-
-
-pio.renderers["book"] = _BookRenderer()
-# JupyterLab draws the MIME type, the built book the HTML.
-pio.renderers.default = "plotly_mimetype+book"
-
-
 @dataclass(frozen=True)
 class OpenPage:
     """A page at work: ``rows`` and ``values`` read runs (computing those that are missing), ``number`` feeds the prose."""
@@ -52,10 +38,13 @@ class OpenPage:
     runner: Runner
     parameters: Mapping[str, Any]
     changed: Mapping[str, Any] = field(default_factory=dict)
+    given: dict[str, float | int | str] = field(default_factory=dict)
+    drawn: dict[str, int] = field(default_factory=dict)
 
     def of(self, task: str, **changed: Any) -> OpenPage:
         """The same page for another task, and with other parameters, named as in :class:`Study`."""
-        return open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, **{**self.changed, "task": task, **changed})
+        other = open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, **{**self.changed, "task": task, **changed})
+        return replace(other, given=self.given, drawn=self.drawn)
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs; see :meth:`mechlib.runs.study.Study.runs`."""
@@ -68,7 +57,23 @@ class OpenPage:
     def number(self, name: str, value: float | int | str) -> None:
         """Give a number of the prose its value; a name that is used and never given fails the build."""
         plain = value if isinstance(value, str | int) else float(value)
+        self.given[name] = plain
         glue(name, plain, display=False)
+
+    def figure(self, key: str, figure: go.Figure, caption: str, *needs: str) -> None:
+        """Show a figure with its number, caption, alternative text, data, runs and code.
+
+        ``key``: what it is called on this page; its anchor is ``fig-<key>``, and the prose can name it as ``fig_<key>``. In
+        ``caption``, ``{name:.2f}`` is a number that was given before; ``needs``: the runs that it shows. Raises ``KeyError`` for a
+        number that was not given.
+        """
+        number = self.drawn.setdefault(key, len(self.drawn) + 1)
+        self.number(f"fig_{key}", f"Figure {number}")
+        runs: dict[str, dict[str, None]] = {}
+        for spec in (spec for need in needs for _, spec in self.study.runs(need)):
+            runs.setdefault(spec.stage.name, {})[spec.id] = None
+        framed = Framed(figure, number, key, caption.format_map(self.given), {stage: list(ids) for stage, ids in runs.items()})
+        display(framed.bundle, raw=True)
 
     @cached_property
     def void(self) -> bool:
