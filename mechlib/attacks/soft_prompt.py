@@ -24,6 +24,7 @@ from mechlib.attacks.relearning import permuted
 from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.precision import cast_once
 from mechlib.models.tokens import beginning, encode
 
 Labels = Literal["true", "permuted"]
@@ -62,6 +63,7 @@ def soft_prompt(
         raise SoftPromptError("a soft prompt needs a token, a restart and a batch of 1 or more, no negative steps, and a norm above 0")
     if not knowledge.relearn:
         raise SoftPromptError("there are no facts to learn a soft prompt on")
+    model = cast_once(model)
     front = placeholder(model) * tokens
 
     def rewrite(prompt: Prompt) -> Prompt:
