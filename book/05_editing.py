@@ -56,7 +56,7 @@ from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
 from mechlib.report.published import published
 
-page = open_page(globals())
+page = open_page(globals(), "05_editing")
 page.banner(page.rows("trainable"))
 
 # %% [markdown]

@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Prompting
+# # Robustness across prompt formats
 #
 # An edit that only holds in the prompt it was trained on has changed a habit, not a fact. The paper's claim is that
 # an edit made at fact lookup holds in other prompts too, and that one made where the output can be traced does not.
@@ -58,7 +58,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "06_prompting")
 page.banner()
 
 # %% tags=["remove-input"]

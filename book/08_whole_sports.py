@@ -57,7 +57,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
-page = open_page(globals(), task="full-sports-editing")
+page = open_page(globals(), "08_whole_sports", task="full-sports-editing")
 page.banner()
 
 # %% [markdown]

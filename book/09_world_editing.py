@@ -57,7 +57,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
-page = open_page(globals(), task="counterfact-editing")
+page = open_page(globals(), "09_world_editing", task="counterfact-editing")
 chain = page.of("sequential-counterfact-editing")
 page.number("n_parts", chain.study.parts)
 page.banner()

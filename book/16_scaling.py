@@ -16,7 +16,7 @@
 # ---
 
 # %% [markdown]
-# # Hundreds of facts
+# # Scaling: hundreds of facts
 #
 # Sixteen facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
 # CounterFact at once in Gemma-7B. Does an edit at fact lookup still hold in other words when it has to hold a dozen times as much,
@@ -57,7 +57,7 @@ from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_scaling
 from mechlib.report.summaries import edit_summary
 
-few, many = (open_page(globals(), task=task) for task in ("sports-athlete-editing", "sports-scaling"))
+few, many = (open_page(globals(), "16_scaling", task=task) for task in ("sports-athlete-editing", "sports-scaling"))
 n_many = many.study.kind.scale * FORGET_SET_SIZE
 many.banner()
 

@@ -53,9 +53,10 @@ class BookStudy(BaseModel):
         """The folder of its pages in a model's results."""
         return f"{self.profile}-{self.key}"
 
-    def of(self, model: str) -> Study:
-        """The study of a model; raises :class:`ParameterError` for values that cannot be."""
-        return Study(**{name.lower(): value for name, value in {**self.values, "MODEL": model}.items()})
+    def of(self, model: str, shown: Sequence[str] | None = None) -> Study:
+        """The study of a model; of a page, as far as its parameters (``shown``) go. Raises :class:`ParameterError` for wrong values."""
+        asked = {name: value for name, value in self.parameters.items() if shown is None or name in shown}
+        return Study(model=model, profile=self.profile, task=self.task, **{name.lower(): value for name, value in asked.items()})
 
     def asks(self, page: Page, values: Mapping[str, Any]) -> bool:
         """Whether a page of these values shows this study, of whatever model."""
@@ -113,6 +114,19 @@ def study_called(key: str, known: Sequence[BookStudy]) -> BookStudy:
         keys = [one.key for one in known]
         raise ParameterError(f"STUDY={shown(key)}: there is no such study{meant(key, keys)} (book/{FILE} has: {', '.join(keys) or 'none'})")
     return found
+
+
+def with_study(known: Sequence[BookStudy], key: str, given: Mapping[str, Any], parameters: str, only: str) -> tuple[dict[str, Any], str, str]:
+    """What is asked of pages (``given``, ``parameters``, ``only``) with the study of this key, if one is named, before it.
+
+    Raises :class:`ParameterError` for a study that is not there, and for another profile than its own.
+    """
+    if not key:
+        return dict(given), parameters, only
+    own = study_called(key, known)
+    if given.get("PROFILE", own.profile) != own.profile:
+        raise ParameterError(f"STUDY={key} has the profile {own.profile}: leave out PROFILE={shown(given['PROFILE'])}")
+    return {**given, "PROFILE": own.profile}, f"{own.words} {parameters}".strip(), only or ",".join(own.pages)
 
 
 def shown_by(page: Page, values: Mapping[str, Any], known: Sequence[BookStudy]) -> BookStudy | None:

@@ -24,6 +24,7 @@ from traitlets.config import Config
 from mechlib.errors import MechlibError
 from mechlib.report.cut import cut, with_reasons, without_reasons
 from mechlib.report.parameters import Page, same
+from mechlib.report.titles import with_title
 from mechlib.runs.impossible import is_reason, why
 from mechlib.runs.spec import digest
 
@@ -97,6 +98,7 @@ class Job:
     """A page to execute: with which values (``changed``: those that are not as usual), to where, and where a partial one lies if it fails.
 
     ``fingerprint``: what it is made from; the other one if it proves ``impossible`` because runs cannot be had (by id, with why).
+    ``about``: what its title says after its name.
     """
 
     page: Page
@@ -107,6 +109,7 @@ class Job:
     otherwise: str
     changed: Mapping[str, Any] = field(default_factory=dict)
     impossible: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""
 
 
 def execute_page(job: Job) -> str | None:
@@ -122,6 +125,7 @@ def execute_page(job: Job) -> str | None:
     notebook.metadata["mechlib"] = {**notebook.metadata.get("mechlib", {}), **about}
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     with_reasons(notebook, job.impossible)
+    with_title(notebook, job.about)
     changed = {name: value for name, value in values.items() if not same(value, page.parameters[name])}
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / target.name

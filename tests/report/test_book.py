@@ -8,7 +8,8 @@ import pytest
 import yaml
 from small_book import ROOT
 
-from mechlib.report.book import build, results_folder, table_of_contents
+from mechlib.report.book import build
+from mechlib.report.book_contents import results_folder, table_of_contents
 from mechlib.report.notebooks import PageError, normalize
 
 FIGURE = "0f0e0d0c-1111-2222-3333-444455556666"
