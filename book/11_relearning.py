@@ -158,7 +158,7 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rows, *setting)))
 
 # %% tags=["remove-input"]
 shares = robustness.null_shares(rows, nulls, *setting)
-shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "unknown": "never known"})
+shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "never": "never known"})
 tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 
 # %% [markdown]

@@ -30,8 +30,8 @@ class EditConfig:
     - ``stop_at``: training ends as soon as the forget facts' new answers (when unlearning: all answers but the true one) have at
       least this probability, as a geometric mean before a step; ``None``: after all steps, as in the paper. Edits that stop at
       one success can be compared.
-    - ``schedule``: the learning rate falls to zero by a ``cosine`` in all ``steps`` (the paper), or is ``constant`` after ``WARM_UP`` steps:
-      an edit that stops at ``stop_at`` then takes as many steps as it needs, and is not slowed down on the way.
+    - ``schedule``: the learning rate falls to zero by a ``cosine`` in all ``steps`` (the paper), or is ``constant`` after
+      ``WARM_UP`` steps: an edit that stops at ``stop_at`` takes as many steps as it needs, and is not slowed down on the way.
     - ``precision``: of the matrix products; ``None``: the one that is fast on the machine.
     - ``checkpointing``: layers compute again in the backward pass instead of keeping what they computed.
 

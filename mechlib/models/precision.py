@@ -56,6 +56,11 @@ def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
     return twin
 
 
+def multiplying(model: LanguageModel, precision: Precision | None) -> LanguageModel:
+    """The same network and weights, with products in ``precision``; ``None``: in the one that is fast on the machine."""
+    return replace(model, arithmetic=precision or fast_precision())
+
+
 def cast_once(model: LanguageModel) -> LanguageModel:
     """A copy whose linear weights are in the format that its products are computed in, instead of being cast in each of them."""
     return in_precision(model, "bfloat16") if model.arithmetic == "bfloat16" else model.shared_copy()

@@ -145,8 +145,8 @@ class Parameters(_AttackParameters):
         if self.kind.forget == "answers":
             n_sets = min(n_sets, len({fact.answer for fact in self.table} - {self.kind.target}))
         attacked = n_sets if self.forget_sets else min(n_sets, base.n_attacked_sets)
-        return replace(base, n_sets=n_sets, n_attacked_sets=attacked, n_seeds=self.seeds or base.n_seeds, steps=self.steps or base.steps,
-                       stop_at=self.stop_at or default["stop_at"])  # fmt: skip
+        return replace(base, n_sets=n_sets, n_attacked_sets=attacked, n_seeds=self.seeds or base.n_seeds,
+                       steps=self.steps or default["steps"], stop_at=self.stop_at or default["stop_at"])  # fmt: skip
 
     @cached_property
     def table(self) -> FactSet:

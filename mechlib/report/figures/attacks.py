@@ -37,7 +37,7 @@ def relearning_curves(outcomes: pd.DataFrame) -> go.Figure:
                 x=part.step, y=part.forget, name=label(key), legendgroup=key, showlegend=number == 0, mode="lines+markers", line=line,
                 marker=marks, error_y=errors(part.rename(columns={"forget": "share"})), **place,
             )  # fmt: skip
-        never = panel[panel.localization != UNEDITED].groupby("step").unknown.mean()
+        never = panel[panel.localization != UNEDITED].groupby("step").never.mean()
         figure.add_scatter(x=never.index, y=never, name="never known", legendgroup="never", showlegend=number == 0, mode="lines",
                            line={"color": "#000000", "width": 1.5, "dash": "dot"}, **place)  # fmt: skip
     figure.update_xaxes(title_text="steps of the attack")
