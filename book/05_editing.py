@@ -72,7 +72,7 @@ page.banner(page.rows("trainable"))
 # %% tags=["remove-input"]
 import pandas as pd
 
-settings = {key: page.study.training(key, 0) for key in page.study.localizations}
+settings = {key: page.study.training(key, 0, 0) for key in page.study.localizations}
 curves = page.rows("edit")
 taken = pd.DataFrame(curves).groupby(["localization", "forget_set", "seed"]).size().groupby("localization").mean()
 page.number("steps", page.study.size.steps)

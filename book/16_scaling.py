@@ -84,7 +84,7 @@ tables.styled(lines[["localization", "facts", "edited (trained prompt)", "edited
 lead = tables.leading(few.study.localizations)
 small, large = (lines[(lines.facts == count) & (lines.localization == tables.label(lead))].iloc[0] for count in (FORGET_SET_SIZE, n_many))
 few.number("lead", tables.label(lead))
-few.number("n_batch", many.study.training(lead, 0).forget_batch or n_many)
+few.number("n_batch", many.study.training(lead, 0, 0).forget_batch or n_many)
 few.number("n_few", FORGET_SET_SIZE)
 few.number("n_many", n_many)
 few.number("norm_few", float(small["norm of the change"]))

@@ -61,8 +61,8 @@ class BookStudy(BaseModel):
     def asks(self, page: Page, values: Mapping[str, Any]) -> bool:
         """Whether a page of these values shows this study, of whatever model."""
         known = {name: value for name, value in self.values.items() if name in page.parameters and name not in page.fixed}
-        own = {**page.parameters, **known}
-        return page.name in self.pages and values.get("PROFILE") == self.profile and _plain(changed(page, values)) == _plain(changed(page, own))
+        asked, own = changed(page, values), changed(page, {**page.parameters, **known})
+        return page.name in self.pages and values.get("PROFILE") == self.profile and _plain(asked) == _plain(own)
 
 
 class _Studies(BaseModel):
@@ -91,7 +91,8 @@ def read_studies(path: Path) -> list[BookStudy]:
         raise StudiesError(f"{path.name} cannot be read: {error}") from None
     known = [name for name in Study.names() if name not in ("MODEL", "PROFILE", "TASK")]
     for one in found:
-        for kind, given, possible in (("task", [one.task], TASKS), ("profile", [one.profile], PROFILES), ("parameter", one.parameters, known)):
+        named = (("task", [one.task], TASKS), ("profile", [one.profile], PROFILES), ("parameter", one.parameters, known))
+        for kind, given, possible in named:
             for name in given:
                 if name not in possible:
                     raise StudiesError(f"{path.name}: study {one.key}: there is no {kind} {shown(name)}{meant(name, list(possible))}")
@@ -116,7 +117,9 @@ def study_called(key: str, known: Sequence[BookStudy]) -> BookStudy:
     return found
 
 
-def with_study(known: Sequence[BookStudy], key: str, given: Mapping[str, Any], parameters: str, only: str) -> tuple[dict[str, Any], str, str]:
+def with_study(
+    known: Sequence[BookStudy], key: str, given: Mapping[str, Any], parameters: str, only: str
+) -> tuple[dict[str, Any], str, str]:
     """What is asked of pages (``given``, ``parameters``, ``only``) with the study of this key, if one is named, before it.
 
     Raises :class:`ParameterError` for a study that is not there, and for another profile than its own.

@@ -19,11 +19,17 @@ _BOX = "border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0"
 _CELL = "padding:.1em .8em .1em 0;vertical-align:top;text-align:left"
 
 
-def card(study: Study, found: Sequence[Standing], gates: Gates | None = None, attack: tuple[str, int] | None = None, warning: str = "") -> str:
-    """A page's card as HTML. ``found``: the claims that the page shows, the first of them in full; ``attack``: setting and step compared."""
+def card(
+    study: Study, found: Sequence[Standing], gates: Gates | None = None, attack: tuple[str, int] | None = None, warning: str = ""
+) -> str:
+    """A page's card as HTML.
+
+    ``found``: the claims that the page shows, the first of them unfolded; ``attack``: setting and step that edits are compared under.
+    """
     told = [_claim(one, study, gates, attack) for one in found if gates]
     first = told[0] if told else f"<div><b>{DESCRIPTIVE.capitalize()}.</b> No claim of the claims file is decided on this page.</div>"
-    others = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>" if told[1:] else ""
+    folded = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>"
+    others = folded if told[1:] else ""
     return f'<div style="{_BOX}">{first}{others}<div>{made_with(study)}{warning}</div></div>'
 
 
@@ -85,7 +91,7 @@ def effective(study: Study, name: str) -> str:
     value = sizes.get(name, getattr(study, name.lower()))
     rates = {"LEARNING_RATE": "learning_rate", "FORGET_COEFFICIENT": "forget_coefficient"}
     if value is None and name in rates:
-        by_arm = {label(key): getattr(study.training(key, 0), rates[name]) for key in study.localizations or ()}
+        by_arm = {label(key): getattr(study.training(key, 0, 0), rates[name]) for key in study.localizations or ()}
         alike = len({*by_arm.values()}) == 1
         return f"{next(iter(by_arm.values())):g}" if alike else ", ".join(f"{arm} {rate:g}" for arm, rate in by_arm.items())
     if value is None:

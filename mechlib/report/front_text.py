@@ -28,10 +28,8 @@ def finding(found: Sequence[Decided], model: str) -> str:
     by_task: dict[str, list[Decided]] = {}
     for one in general(found):
         by_task.setdefault(one.about, []).append(one)
-    parts = [f"{about} ({_size(own[0].study)}): {'; '.join(map(_claim, own))}" for about, own in by_task.items()]
-    if not parts:
-        return f"No run that a claim rests on is there yet for {model}."
-    return f"After an edit at fact lookup the old answer comes back, on {'; on '.join(parts)}."
+    parts = [f"{about} ({_size(own[0].study)}), {'; '.join(map(_claim, own))}" for about, own in by_task.items()]
+    return f"On {'; on '.join(parts)}." if parts else f"No run that a claim rests on is there yet for {model}."
 
 
 def _size(study: Study | None) -> str:
@@ -40,15 +38,13 @@ def _size(study: Study | None) -> str:
 
 
 def _claim(one: Decided) -> str:
-    by_verdict = one.standing.by_verdict
+    by_verdict, asked = one.standing.by_verdict, _ASKED[one.standing.claim.outcome]
     named = {verdict: arms(own, interval=False).replace("; ", ", ") for verdict, own in by_verdict.items()}
     said = [words.format(named[verdict]) for verdict, words in _FOUND.items() if verdict in named]
-    rest = {verdict: own for verdict, own in by_verdict.items() if verdict not in _FOUND}
-    if rest:
-        counts = ", ".join(f"{verdict}: {len(own)}" for verdict, own in rest.items())
-        of = f"{sum(map(len, rest.values()))} of {count(len(one.standing.lines), 'other edit')}"
-        said.append(f"without a verdict against {of} ({counts})")
-    return f"{_ASKED[one.standing.claim.outcome]} {' and '.join(said)}"
+    rest = ", ".join(f"{verdict} {len(own)}" for verdict, own in by_verdict.items() if verdict not in _FOUND)
+    if not said:
+        return f"{asked} no comparison of an edit at fact lookup with another has a verdict ({rest})"
+    return f"{asked} the old answer comes back after an edit at fact lookup {' and '.join(said)}{f' (no verdict: {rest})' if rest else ''}"
 
 
 def unrun(found: Sequence[Decided]) -> str:

@@ -198,6 +198,10 @@ def _stable(notebook: Any) -> Any:
         cell.metadata.pop("execution", None)
         cell.metadata.pop("lines_to_next_cell", None)
         if cell.cell_type == "code":
+            tags = cell.metadata.get("tags", [])
+            # The card of the page shows what they come to.
+            if {"parameters", "injected-parameters"} & {*tags} and "remove-input" not in tags:
+                cell.metadata["tags"] = [*tags, "remove-input"]
             cell.outputs = [output for output in cell.outputs if not _noise(output)]
     # Plotly names each figure's element at random, pandas each styled table.
     names: dict[str, str] = {}
