@@ -119,10 +119,13 @@ def finetune(
         twin = _adapted(model, how) if how.rank else _copied(model)
     network: nn.Module = twin.network
     weights = [weight for weight in network.parameters() if weight.requires_grad]
+    # The dropout of adapters alone: a model's own (GPT-2 has some) is not what ``how`` says.
+    dropped = [module for name, module in network.named_modules() if "lora_dropout" in name]
     optimizer = torch.optim.AdamW(weights, lr=how.learning_rate, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=how.steps)
     for step, batch in enumerate(islice(batches, how.steps), start=1):
-        network.train()
+        for module in dropped:
+            module.train()
         with _generators(noise.getrandbits(63)), torch.enable_grad():
             loss = batch.loss(twin)
             loss.backward()

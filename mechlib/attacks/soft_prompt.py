@@ -114,7 +114,8 @@ def placeholder(model: LanguageModel) -> str:
 def with_soft_prompt(model: LanguageModel, vectors: Float[Tensor, "token d_model"]) -> LanguageModel:
     """A copy that shares every weight and reads ``vectors`` in place of a text's first placeholders, in their order.
 
-    The vectors stand where embeddings do right before the first layer, after a family's own scaling.
+    The vectors stand where embeddings do right before the first layer, after a family's own scaling; learned positions are added
+    to them, too.
     """
     twin = model.shared_copy()
     token = model.tokenizer.convert_tokens_to_ids(placeholder(model))

@@ -55,11 +55,11 @@ def pack(
     """Pack token sequences, none of them empty, into rows (by default as many as keep attention cheap).
 
     With ``share_at_most`` each text has nodes of its own from that position on. Raises
-    :class:`ModelError` for a text so long that its positions are scaled by its length, and for what is no text of the
-    model's tokens.
+    :class:`ModelError` for a text so long that its positions are scaled by its length or that it has none left, and for what is no
+    text of the model's tokens.
     """
     _check_tokens(model, sequences)
-    _check_lengths(model, max(map(len, sequences)))
+    check_length(model, max(map(len, sequences)))
     order = sorted(range(len(sequences)), key=lambda n: tuple(sequences[n]))
     limit = max(map(len, sequences)) if share_at_most is None else share_at_most
     # How many nodes each text adds to those before it: rows get equal shares of them.
@@ -91,10 +91,12 @@ def _check_tokens(model: LanguageModel, sequences: Sequence[Sequence[int]]) -> N
             raise ModelError(f"{shown(token)} is no token of {model.name}: give ids from 0 to {size - 1}, as encode does")
 
 
-def _check_lengths(model: LanguageModel, longest: int) -> None:
+def check_length(model: LanguageModel, longest: int) -> None:
+    """Raises :class:`ModelError` for texts of so many tokens if a token's position would depend on them, or there is none."""
     limit = model.family.most_tokens(model.config)
     if limit is not None and longest > limit:
-        raise ModelError(f"a text has {longest} tokens: beyond {limit}, {model.name} scales positions by a text's length; shorten it")
+        why = "there are no positions" if model.family.learned else "positions are scaled by a text's length"
+        raise ModelError(f"a text has {longest} tokens, and beyond {limit} {why} in {model.name}: shorten it")
 
 
 def _packed(model: LanguageModel, shares: Sequence[dict[tuple[int, int, int], int]], paths: Sequence[tuple[int, list[int]]]) -> Packed:

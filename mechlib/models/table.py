@@ -57,6 +57,7 @@ class ModelSpec:
 
     def hyperparameters(self, group: Group, setting: str = "athletes") -> Hyperparameters:
         """What the paper used for this model and task, or a default for models it did not edit: their rates are in the paper's ratio."""
+        checks.choice("group", group, _RATES)
         return self.editing.get(setting, {}).get(group, Hyperparameters(_RATES[group], 1.0))
 
 

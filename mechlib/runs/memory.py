@@ -19,7 +19,7 @@ from mechlib.localize.registry import localizer
 from mechlib.models import ModelError, ModelSpec
 from mechlib.models.cache import sha256
 from mechlib.models.convert import converted_folder
-from mechlib.models.language_model import architecture
+from mechlib.models.families import architecture, family
 from mechlib.models.recognize import SIZES, known_as
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.specs import TEXT_LENGTH
@@ -35,12 +35,16 @@ _BLOCK = 256  # weights that share one constant in an 8-bit optimizer's states
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is known of a model before it is loaded. ``lookup``: how many MLPs the paper's fact lookup has for sports."""
+    """What is known of a model before it is loaded.
+
+    ``lookup``: how many MLPs the paper's fact lookup has for sports. ``positions``: how many the model learned, each of d_model weights.
+    """
 
     architecture: Architecture
     vocabulary: int
     tied: bool
     lookup: int | None = None
+    positions: int = 0
 
     @property
     def unembedding(self) -> int:
@@ -60,7 +64,7 @@ class Sizes:
     @property
     def weights(self) -> int:
         """All weights but the norms' (less than 0.02 %)."""
-        return self.localizable + (1 if self.tied else 2) * self.unembedding
+        return self.localizable + (1 if self.tied else 2) * self.unembedding + self.positions * self.architecture.d_model
 
 
 _KNOWN = {
@@ -87,7 +91,10 @@ def sizes(spec: ModelSpec) -> Sizes:
     except Exception as error:  # the reader raises many kinds: all of them mean that there is no configuration
         raise ModelError(f"{spec.location}: its configuration cannot be read: {str(error).splitlines()[0]}") from None
     text = config.get_text_config()
-    return _KNOWN.get(known_as(text.to_dict()) or "") or Sizes(architecture(config), text.vocab_size, bool(text.tie_word_embeddings))
+    if known := _KNOWN.get(known_as(text.to_dict()) or ""):
+        return known
+    learned = text.max_position_embeddings if family(config).learned else 0
+    return Sizes(architecture(config), text.vocab_size, bool(text.tie_word_embeddings), positions=learned)
 
 
 @dataclass(frozen=True)

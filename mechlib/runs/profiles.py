@@ -64,14 +64,14 @@ PROFILES = {
     for profile in (
         Profile("quick", n_sets=2, n_seeds=1, steps=24, fixed_steps=12, n_localize=8, n_test=16, n_validate=8, n_circuits=8,
                 n_train_texts=16, n_damage_texts=3, rotations=1, learning_rates=(1e-4, 2e-4), forget_coefficients=(1.0,),
-                mask_steps=6, mask_sizes=(1_000, 10_000, 100_000), stop_at=0.95, retain_batch=8, text_batch=1, forget_batch=16,
+                mask_steps=6, mask_sizes=(1_000, 10_000, 100_000), stop_at=0.98, retain_batch=8, text_batch=1, forget_batch=16,
                 most_parts=2, n_asked=128, n_unknown=12, n_floor=8, n_attacked_sets=1, n_folds=1, n_nulls=1, n_null_sets=1,
                 localizations=("fact_lookup", "causal_tracing", "random_mlps"),
                 formats=tuple(form for form in FORMATS if form not in ("few_shot", "paraphrase_2")), compared=("probe",)),
         Profile("full", n_sets=8, n_seeds=3, steps=100, fixed_steps=50, n_localize=64, n_test=64, n_validate=16, n_circuits=64,
                 n_train_texts=32, n_damage_texts=8, rotations=4, learning_rates=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4),
                 forget_coefficients=(0.2, 1.0, 5.0), mask_steps=50, mask_sizes=(1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
-                stop_at=0.95, retain_batch=16, text_batch=2, forget_batch=32, most_parts=4, n_asked=None, n_unknown=16, n_floor=16,
+                stop_at=0.98, retain_batch=16, text_batch=2, forget_batch=32, most_parts=4, n_asked=None, n_unknown=16, n_floor=16,
                 n_attacked_sets=8, n_folds=2, n_nulls=2, n_null_sets=2,
                 localizations=PAPER, formats=tuple(FORMATS), compared=("probe", "paths")),
         # One set of 16 (FORGET_SET_SIZE=64: of 64), one run, all 50 steps, the sweeps' grid, the one attack.

@@ -7,12 +7,13 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
 from mechlib.edit import corpus
 from mechlib.edit.general_text import PROSE
 from mechlib.edit.train import EditConfig
 from mechlib.edit.weight_masking import MaskConfig
-from mechlib.facts import FORMATS, athletes, world_facts
+from mechlib.facts import FORMATS, PromptFormat, athletes, world_facts
 from mechlib.facts.relations import relation_of
 from mechlib.facts.reverse import CONSEQUENCES as FOLLOWING
 from mechlib.facts.reverse import REVERSE
@@ -81,7 +82,7 @@ class Specs(Parameters):
 
     def about(self, forget_set: int, form: str | None = None) -> ForgetSet:
         """One forget set, asked in a format or in the one that edits are trained on."""
-        return ForgetSet(self.subject, self.splits, FORMATS[form or self.trained_format], forget_set)
+        return ForgetSet(self.subject, self.splits, _form(self.trained_format if form is None else form), forget_set)
 
     @property
     def whole(self) -> bool | None:
@@ -109,11 +110,11 @@ class Specs(Parameters):
 
     def asked_of_all(self, form: str, sample: int | None = None) -> RunSpec:
         """Every fact of the table, or a sample of so many, asked in one format."""
-        return RunSpec(KNOWN, f"which facts are known ({form})", KnownSettings(self.subject, FORMATS[form], sample, self.whole))
+        return RunSpec(KNOWN, f"which facts are known ({form})", KnownSettings(self.subject, _form(form), sample, self.whole))
 
     def text(self, purpose: str) -> RunSpec:
         """General text to ``train`` on, or other text to measure ``damage`` on."""
-        training = purpose == "train"
+        training = checks.choice("purpose", purpose, ("train", "damage")) == "train"
         count = self.size.n_train_texts if training else self.size.n_damage_texts
         about = TextSettings(self.subject.model, self.subject.dtype, count, TEXT_LENGTH)
         if self.texts:
@@ -226,7 +227,7 @@ class Specs(Parameters):
         """One forget set asked in one format after an edit, or (``None``) of the unedited model."""
         near = self.kind.domain.lookup == "paths" and form == self.trained_format
         groups = ("forget", "maintain", "held_out", "neighbourhood") if near else ("forget", "maintain", "held_out")
-        rotations = self.size.rotations if FORMATS[form].letters else 1
+        rotations = self.size.rotations if _form(form).letters else 1
         settings = AnswerSettings(self.about(forget_set, form), groups, rotations, whole=self.whole, precision=self.precision)
         return RunSpec(ANSWERS, f"answers ({form}): {_place(key, forget_set, seed)}", settings, self._of(key, forget_set, seed))
 
@@ -243,9 +244,9 @@ class Specs(Parameters):
 
     def attack(self, name: str, key: str | None, forget_set: int, seed: int, fold: int | None = None, null: str | None = None) -> RunSpec:
         """One attack on an edit, or (``None``) on the unedited model; ``null``: the same attack without the knowledge."""
-        attack = ATTACKS[name]
+        attack = ATTACKS[checks.choice("attack", name, ATTACKS)]
         asked = self._attacked(forget_set, seed, ("forget", "relearned", "maintain", "floor", "unknown"))
-        chosen = {**dict(getattr(self, name)), **(attack.nulls[null] if null else {})}
+        chosen = {**dict(getattr(self, name)), **({} if null is None else attack.nulls[checks.choice("null", null, attack.nulls)])}
         settings = AttackSettings(name, asked, chosen, fold, digest(*attack.reads) if attack.reads else None)
         inputs = {**self._of(key, forget_set, seed), "texts": self.text("train"), "before": self.before(key, forget_set, seed)}
         label = f"{attack.label}{f' ({null})' if null else ''}: {_place(key, forget_set, seed)}"
@@ -285,6 +286,10 @@ class Specs(Parameters):
     def _of(self, key: str | None, forget_set: int, seed: int) -> dict[str, RunSpec]:
         """What a run about an edited or unedited model starts from."""
         return {"known": self.known} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
+
+
+def _form(key: str) -> PromptFormat:
+    return FORMATS[checks.choice("form", key, FORMATS)]
 
 
 def _place(key: str | None, forget_set: int, seed: int) -> str:

@@ -14,7 +14,8 @@ from mechlib.localize.localizer import Lookup
 
 @dataclass(frozen=True)
 class Domain:
-    """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change.
+    """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change: facts are chosen in the format that
+    they are edited in.
 
     ``lookup`` is the evidence of fact lookup: probes where all facts have one relation and few
     answers, path patching where they have many (the paper, section 3). ``whole``: answers may have several tokens
@@ -75,7 +76,7 @@ def _world(source: str | None) -> FactSet:
 
 
 SPORTS = Domain(
-    _athletes, SPORT, "few_shot", "one_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe"
+    _athletes, SPORT, "few_shot", "few_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe"
 )
 COUNTERFACT = Domain(
     _world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths", whole=True

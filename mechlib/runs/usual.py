@@ -15,7 +15,8 @@ def usual(profile: str, task: str) -> dict[str, Any]:
     # One answer for everybody, or none, is reached in a step, when the facts to keep have lost theirs too: no reason to stop.
     stops = kind.forget == "sets" and kind.loss == "injection"
     return {
-        "forget_sets": size.n_sets if kind.scale == 1 else 1, "seeds": size.n_seeds, "steps": size.steps if stops and size.stop_at < 1 else size.fixed_steps,
+        "forget_sets": size.n_sets if kind.scale == 1 else 1, "seeds": size.n_seeds,
+        "steps": size.steps if stops and size.stop_at < 1 else size.fixed_steps,
         "stop_at": size.stop_at if stops else 1.0, "localizations": size.localizations,
         "known_format": kind.domain.known_format, "edit_format": kind.domain.edit_format,
         "formats": tuple(form for form in kind.domain.formats if form in size.formats),
