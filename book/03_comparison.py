@@ -173,7 +173,7 @@ page.number("best_window_held", windows[best])
 figures.draw_distribution(held, marks, "sum of exact noising effects of the chosen MLPs").show()
 
 # %% [markdown]
-# *The sum of exact noising effects over the MLPs of {glue:text}`n_draws` random sets, and over those of three methods.*
+# *The sum of exact noising effects over the MLPs of {glue:text}`n_draws` random sets, and over those of the methods that are named.*
 #
 # Fact lookup's MLPs hold {glue:text}`lookup_held:.2f`, more than {glue:text}`lookup_beats:.0%` of the random sets (their
 # median is {glue:text}`random_median:.2f`). Of all windows of {glue:text}`window_width` consecutive MLPs, layers

@@ -72,7 +72,7 @@ page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "n
 # %% [markdown]
 # ## Does the old answer come back?
 #
-# The share of edited facts for which the model still prefers the **true** sport. The first row is the unedited model,
+# The share of edited facts for which the model still prefers the **true** answer. The first row is the unedited model,
 # one column is the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`. Not asked here,
 # though the facts can be asked so: {glue:text}`not_asked`.
 
@@ -101,7 +101,7 @@ figures.transfer_map(rows, "correct", "maintain", void, trained).show()
 #
 # ## With intervals
 #
-# Forget accuracy over all formats, with 95 % intervals.
+# Forget accuracy by format, with 95 % intervals.
 
 # %% tags=["remove-input"]
 forget = [row for row in rows if row["group"] == "forget"]

@@ -18,7 +18,7 @@
 # %% [markdown]
 # # Scaling: hundreds of facts
 #
-# Sixteen facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
+# A few facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
 # CounterFact at once in Gemma-7B. Does an edit at fact lookup still hold in other words when it has to hold a dozen times as much,
 # and what does it cost everything else?
 
