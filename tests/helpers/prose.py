@@ -3,14 +3,16 @@
 import re
 
 _NUMBERS = "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|sixteen|twenty|fifty"
-_RUN = "ways|formats|prompts|sets|halves|seeds|localizations|methods|arms|attacks|settings|steps|schemes|kinds|edits|trials|checkpoints|facts|athletes"
+_RUN = ("ways|formats|prompts|sets|halves|seeds|localizations|methods|arms|attacks|settings|steps|schemes|kinds|edits|trials|checkpoints|"
+        "facts|athletes")  # fmt: skip
 # What a profile or a parameter decides: a number of the page, or a sentence that knows what was run, says it.
 COUNTED = re.compile(rf"\b(?:{_NUMBERS}|[0-9]+)\s+(?:[a-z]+\s+)?(?:{_RUN})\b", re.IGNORECASE)
 EVERY = re.compile(r"\b(?:each half|both halves|each forget set|every localization|every attack|all (?:formats|attacks|localizations)|"
                    r"the same (?:trials|number of steps))\b", re.IGNORECASE)  # fmt: skip
 _LATER, _EARLIER = re.compile(r"\b(?:below|next figure|following (?:figure|table))\b", re.I), re.compile(r"\b(?:above|last table)\b", re.I)
 # "below 90 %", "above chance": no place on a page.
-_MEASURE = re.compile(r"\b(?:below|above)\s+(?:\{glue|[0-9.]+|chance|guessing|zero|one\b|its?\b|that\b|the (?:mean|layers)|all layers|fact|an edit|both)", re.I)
+_MEASURE = re.compile(r"\b(?:below|above)\s+(?:\{glue|[0-9.]+|chance|guessing|zero|one\b|its?\b|that\b|the (?:mean|layers)|all layers|fact|"
+                      r"an edit|both)", re.I)  # fmt: skip
 _ABOUT_PAPER = re.compile(r"\b(?:paper|authors|released|Gemma-|Llama-)", re.I)
 
 
@@ -57,4 +59,5 @@ def empty_sections(notebook):
                 items += [(len(heading[1]), heading[2])] if heading else [(0, "text")] if block.strip() else []
         elif drawn(cell):
             items.append((0, "figure"))
-    return [title for (depth, title), (next_depth, _) in zip(items, [*items[1:], (1, "end")], strict=True) if depth and 0 < next_depth <= depth]
+    following = [*items[1:], (1, "end")]
+    return [title for (depth, title), (after, _) in zip(items, following, strict=True) if depth and 0 < after <= depth]

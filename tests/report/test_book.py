@@ -68,7 +68,8 @@ def test_parts_without_pages_are_left_out(root):
 
 
 def test_pages_are_in_the_order_of_the_table_and_those_that_it_does_not_name_come_last(root):
-    names = ("01_facts", "05_editing", "07_tuning", "10_weight_masking", "11_relearning", "14_latent_knowledge", "15_side_effects", "99_mine")
+    names = ("01_facts", "05_editing", "07_tuning", "10_weight_masking", "11_relearning", "14_latent_knowledge", "15_side_effects",
+             "99_mine")  # fmt: skip
     add(root, "gemma-3-270m", "quick", *[(name, notebook(markdown(f"# {name}"))) for name in names])
     found = files(table_of_contents(root)).items()
     assert [(caption.split()[0], [name.rpartition("/")[2] for name in names]) for caption, names in found] == [

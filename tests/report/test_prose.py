@@ -1,6 +1,7 @@
 """Prose says nothing that its profile may contradict: no typed counts, no pointing at what is not there, no empty section."""
 
 import json
+import re
 
 import pytest
 from prose import empty_sections, misplaced, unconditional
@@ -13,10 +14,10 @@ RESULTS = ROOT / "book" / "results"
 EXECUTED = {path.relative_to(RESULTS).as_posix(): path for path in sorted(RESULTS.glob("*/*/*.ipynb"))}
 # True of every study: what a method does by itself, what the page is about whatever is run, and what the released runs did.
 GENERAL = (
-    "Of the controls, some draw", '*"Shared" is the Jaccard overlap of two sets', "Stability is the rank correlation between scores from two",
+    "Of the controls, some draw", '*"Shared" is the Jaccard overlap of two sets', "Stability is the rank correlation between scores",
     "The same trials, by what they achieved", "CounterFact-Editing replaces the answers", "Rank 512, learning rate 2e-4, twenty steps",
-    "Of the first sixteen athletes, the half that teaches", "The best of many tries is flattered", "*True answers about the half that was taught",
-    "Three ways to ask: put learned vectors", "Layers that are the same before and after an edit", "Two kinds of text that no edit trained on",
+    "Of the first sixteen athletes, the half that teaches", "The best of many tries is flattered", "*True answers about the half that was",
+    "Three ways to ask: put learned vectors", "Layers that are the same before and after", "Two kinds of text that no edit trained on",
     "Every localization, every attack, on one page", "The last column is the strongest of all attacks", "Every attack at the setting",
 )  # fmt: skip
 
@@ -24,8 +25,9 @@ GENERAL = (
 def page(*cells):
     """A notebook of Markdown, and of cells that show something (``True``) or do not (``False``)."""
     shown = [{"data": {"text/html": "<table></table>"}}]
+    hidden = [{"data": {"text/plain": "1"}}]
     return {"cells": [{"cell_type": "markdown", "source": cell} if isinstance(cell, str) else
-                      {"cell_type": "code", "source": "", "outputs": shown if cell else [{"data": {"text/plain": "1"}}]} for cell in cells]}  # fmt: skip
+                      {"cell_type": "code", "source": "", "outputs": shown if cell else hidden} for cell in cells]}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -52,7 +54,7 @@ def test_what_readers_were_told_wrongly_is_found(text):
     assert unconditional(page(text)) == [text]
 
 
-@pytest.mark.parametrize("text", ["The paper asks in five formats.", "{glue:text}`n` formats", "It was asked in several formats.", "one of the formats"])
+@pytest.mark.parametrize("text", ["The paper asks in five formats.", "{glue:text}`n` formats", "It was asked in several formats."])
 def test_what_is_said_of_the_paper_or_by_a_number_is_left_alone(text):
     assert unconditional(page(text)) == []
 
@@ -65,13 +67,12 @@ def test_a_figure_that_is_pointed_at_must_be_there():
 
 
 def test_a_section_needs_content():
-    assert empty_sections(page("# T\n\nText.\n\n## Empty", False, "## Full", True, "## With a part\n\n### Part\n\nText.", "## Last")) == ["Empty", "Last"]
+    found = page("# T\n\nText.\n\n## Empty", False, "## Full", True, "## With a part\n\n### Part\n\nText.", "## Last")
+    assert empty_sections(found) == ["Empty", "Last"]
 
 
 def test_no_digit_is_typed_on_the_front_page():
     cells = [cell.source for cell in PAGES["00_finding"].notebook.cells if cell.cell_type == "markdown"]
-    import re
-
     text = re.sub(r"\{cite:p\}`[^`]*`", "", "\n".join(cells))
     assert re.findall(r"[0-9]", text) == []
     assert "{glue:text}`finding`" in text
