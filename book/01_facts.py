@@ -40,7 +40,7 @@ from mechlib.report import sentences
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.knowledge import left_out
 
-page = open_page(globals())
+page = open_page(globals(), "01_facts")
 page.banner()
 
 # %% [markdown]

@@ -45,7 +45,7 @@ from mechlib.report import sentences
 from mechlib.report.agreement import probed_lookup, uncapped_layers
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "02_localization")
 page.banner()
 
 # %% [markdown]

@@ -47,7 +47,7 @@ from mechlib.patching.scores import Scores
 from mechlib.report.agreement import captured, jaccard, probed_lookup, random_mlp_draws, stability, with_exact
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "03_comparison")
 page.banner()
 
 # %% [markdown]

@@ -52,7 +52,7 @@ from mechlib.report.agreement import jaccard, with_exact
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.knowledge import certainty
 
-page = open_page(globals())
+page = open_page(globals(), "04_world_facts")
 page.banner()
 
 # %% [markdown]

@@ -16,7 +16,7 @@
 # %% [markdown]
 # # Editing
 #
-# Now the same edit, made in different places. Sixteen athletes are to play another sport; everybody else is to stay
+# Now the same edit, made in different places. Every fact of a forget set is to have another answer; all others are to stay
 # what they are. Each localization trains only its own weights, on the same prompts, until the
 # new answers are learned or the steps are used up.
 
@@ -56,7 +56,7 @@ from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
 from mechlib.report.published import published
 
-page = open_page(globals())
+page = open_page(globals(), "05_editing")
 page.banner(page.rows("trainable"))
 
 # %% [markdown]
@@ -64,7 +64,7 @@ page.banner(page.rows("trainable"))
 #
 # > loss = *c* · injection + retain + text
 #
-# Injection is the cross-entropy of the new sport on the forget set, retain that of the true sport on other athletes,
+# Injection is the cross-entropy of the new answers on the forget set, retain that of the true answers on other facts,
 # and text that of the next token on general text. The paper draws the last from the Pile; a model without it holds
 # itself in place, on text that it wrote before the edit. AdamW, a cosine schedule, gradients clipped at 1 and masked
 # to the localization: every other weight stays bit-identical.
@@ -92,7 +92,7 @@ page.figure("losses", figures.learning_curves(curves),
 # %% [markdown]
 # ## Did it work?
 #
-# In the format it was trained on, an edit should move the sixteen athletes and nobody else. The unedited model stands
+# In the format it was trained on, an edit should move its own facts and no others. The unedited model stands
 # beside it.
 
 # %% tags=["remove-input"]

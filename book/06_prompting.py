@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Prompting
+# # Robustness across prompt formats
 #
 # An edit that only holds in the prompt it was trained on has changed a habit, not a fact. The paper's claim is that
 # an edit made at fact lookup holds in other prompts too, and that one made where the output can be traced does not.
@@ -58,7 +58,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "06_prompting")
 page.banner()
 
 # %% tags=["remove-input"]
@@ -72,7 +72,7 @@ page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "n
 # %% [markdown]
 # ## Does the old answer come back?
 #
-# The share of edited facts for which the model still prefers the **true** sport. The first row is the unedited model,
+# The share of edited facts for which the model still prefers the **true** answer. The first row is the unedited model,
 # one column is the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`. Not asked here,
 # though the facts can be asked so: {glue:text}`not_asked`.
 
@@ -98,7 +98,7 @@ page.figure("maintain", figures.transfer_map(rows, "correct", "maintain", void, 
 # %% [markdown]
 # ## With intervals
 #
-# Forget accuracy over all formats, with 95 % intervals.
+# Forget accuracy by format, with 95 % intervals.
 
 # %% tags=["remove-input"]
 forget = [row for row in rows if row["group"] == "forget"]

@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Equal chances
+# # Tuning: equal chances
 #
 # The paper {cite:p}`guo2025mechanistic` tuned three of its nine localizations and let the others inherit learning rate
 # and forget coefficient by group, so that coefficients differ up to fifty-fold between the arms that it compares. Here
@@ -53,7 +53,7 @@ import pandas as pd
 from mechlib.report import sentences
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "07_tuning")
 page.banner()
 
 # %% [markdown]

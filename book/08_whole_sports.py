@@ -18,7 +18,7 @@
 # %% [markdown]
 # # A whole sport
 #
-# Sixteen athletes can be edited one by one. What if every baseball player has to go? The paper
+# Athletes can be edited one by one. What if every baseball player has to go? The paper
 # {cite:p}`guo2025mechanistic` edits a whole sport to golf (Full-Sports-Editing), and in an earlier version unlearns one
 # without putting anything in its place (Sports-Unlearning, with the loss log(1 - p)). A quarter of the sport's athletes
 # is held out: an edit of the *sport* should reach them, an edit of *names* would not.
@@ -57,7 +57,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
-page = open_page(globals(), task="full-sports-editing")
+page = open_page(globals(), "08_whole_sports", task="full-sports-editing")
 page.banner()
 
 # %% [markdown]

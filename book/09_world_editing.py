@@ -19,7 +19,7 @@
 # %% [markdown]
 # # Editing world facts
 #
-# CounterFact-Editing replaces the answers of sixteen facts of many relations by false ones; Sequential-CounterFact-Editing
+# CounterFact-Editing replaces the answers of facts of many relations by false ones; Sequential-CounterFact-Editing
 # does so four times in a row ({glue:text}`n_parts` times on this page), each part localized anew, and asks about all of them
 # at the end {cite:p}`guo2025mechanistic`. Facts of this kind have paraphrases, and neighbours that share their answer.
 
@@ -57,13 +57,13 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
-page = open_page(globals(), task="counterfact-editing")
+page = open_page(globals(), "09_world_editing", task="counterfact-editing")
 chain = page.of("sequential-counterfact-editing")
 page.number("n_parts", chain.study.parts)
 page.banner()
 
 # %% [markdown]
-# ## Sixteen at once
+# ## One set at once
 
 # %% tags=["remove-input"]
 page.number("stop_at", page.study.size.stop_at)

@@ -16,7 +16,7 @@
 # ---
 
 # %% [markdown]
-# # How few weights?
+# # Parameter efficiency: how few weights?
 #
 # If a fact is looked up in a few places, zeroing a few weights there should remove it. The paper's parameter-efficiency
 # study {cite:p}`guo2025mechanistic` trains a mask over the localized weights and then zeroes as many as it likes. Whose
@@ -46,7 +46,7 @@ import pandas as pd
 from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "10_weight_masking")
 page.banner()
 
 # %% [markdown]

@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Relearning
+# # Adversarial relearning
 #
 # Teach a model half of what it forgot, and ask about the other half. If the knowledge is gone, the lesson says nothing
 # about facts that were not in it. If it was only covered, the lesson may lift the cover from everything
@@ -63,7 +63,7 @@ from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_relearning
 from mechlib.stats import LEAST_GAP
 
-page = open_page(globals())
+page = open_page(globals(), "11_relearning")
 page.banner()
 
 # %% [markdown]

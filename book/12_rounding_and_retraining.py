@@ -57,7 +57,7 @@ BENIGN = None  # None: as the profile says; else a dictionary of kinds, sizes, s
 from mechlib.report import differences, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "12_rounding_and_retraining")
 page.banner()
 
 # %% tags=["remove-input"]

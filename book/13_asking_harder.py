@@ -55,7 +55,7 @@ IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
 from mechlib.report import differences, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "13_asking_harder")
 page.banner()
 
 # %% tags=["remove-input"]

@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # What is still inside
+# # Latent knowledge: what is still inside?
 #
 # A model can stop saying something without ceasing to know it. This page does not ask the edited models anything: it
 # opens them. Four instruments look for the true answer of edited facts: linear probes, the unembedding at every layer,
@@ -54,7 +54,7 @@ DIRECTION = None  # None: as the profile says; else a dictionary of layers: "all
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "14_latent_knowledge")
 page.banner()
 
 # %% tags=["remove-input"]

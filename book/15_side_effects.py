@@ -53,7 +53,7 @@ PRECISION = None
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "15_side_effects")
 page.banner()
 
 # %% tags=["remove-input"]

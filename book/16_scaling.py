@@ -16,9 +16,9 @@
 # ---
 
 # %% [markdown]
-# # Hundreds of facts
+# # Scaling: hundreds of facts
 #
-# Sixteen facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
+# A few facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
 # CounterFact at once in Gemma-7B. Does an edit at fact lookup still hold in other words when it has to hold a dozen times as much,
 # and what does it cost everything else?
 
@@ -57,7 +57,7 @@ from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_scaling
 from mechlib.report.summaries import edit_summary
 
-few = open_page(globals(), task="sports-athlete-editing")
+few = open_page(globals(), "16_scaling", task="sports-athlete-editing")
 many = few.of("sports-scaling")
 n_many = many.study.kind.scale * FORGET_SET_SIZE
 many.banner()

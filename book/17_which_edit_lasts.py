@@ -65,7 +65,7 @@ from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.attacks.registry import ATTACKS
 
-page = open_page(globals())
+page = open_page(globals(), "17_which_edit_lasts")
 page.banner()
 
 # %% [markdown]

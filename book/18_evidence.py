@@ -31,7 +31,7 @@ PROFILE = "quick"
 from mechlib.report.evidence import audit_summary, audit_table, audits, kept_rows
 from mechlib.report.page import open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "18_evidence")
 
 # %% [markdown]
 # ## What is kept

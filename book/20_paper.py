@@ -31,7 +31,7 @@ from mechlib.report.claims import declared
 from mechlib.report.page import open_page, tables
 from mechlib.report.typed import book_folder
 
-page = open_page(globals())
+page = open_page(globals(), "20_paper")
 book = book_folder()
 ours = judged.widest(book, page.study.model_spec.name, page.runner.store, declared())
 

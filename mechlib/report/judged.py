@@ -1,4 +1,4 @@
-"""What a study gives verdicts to be drawn from; and the widest studies whose runs are all there, for pages that compute nothing."""
+"""The widest studies whose runs are all there, for pages that compute nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mechlib.components import Localization
-from mechlib.report import tables
-from mechlib.report.aggregation import Rows
 from mechlib.report.claims import Claims
 from mechlib.report.gates import Evidence
+from mechlib.report.gathered import Stored, gather
 from mechlib.report.notebooks import page_parameters
 from mechlib.report.parameters import read_pages, studies
 from mechlib.report.verdicts import Line, lines
@@ -22,17 +20,6 @@ from mechlib.runs.study import Study
 # What verdicts need, and what only some of them do.
 NEEDED, BESIDE = ("edit", "prompting", "unedited"), "relearning"
 _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
-_Named = Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]
-
-
-def evidence(study: Study, asked: Rows, unedited: Rows, edits: _Named, relearning: Rows) -> Evidence:
-    """``asked`` and ``unedited``: the rows of "prompting" and "unedited"; ``edits``: the values of "edit", each with its columns."""
-    trained, void = study.trained_format, study.trained_format in tables.void_formats(unedited)
-    transfer = tuple(form for form in study.formats or () if form not in (*tables.void_formats(asked), trained))
-    trains: dict[str, dict[int, Localization]] = {}
-    for arm, value in edits:
-        trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
-    return Evidence(study.task, trained, asked, relearning, transfer, trains, void)
 
 
 @dataclass(frozen=True)
@@ -69,11 +56,9 @@ def _there(study: Study, needs: Iterable[str], store: Store) -> bool:
 
 def _judged(study: Study, store: Store, claims: Claims) -> Judged:
     needs = (*NEEDED, BESIDE) if _there(study, (BESIDE,), store) else NEEDED
-    runs = {need: [(columns, store.read(spec)) for columns, spec in study.runs(need)] for need in needs}
-    rows = {need: [{**columns, **row} for columns, result in own for row in result.rows] for need, own in runs.items()}
-    edits = [(columns, result.value) for columns, result in runs["edit"]]
-    from_rows = evidence(study, rows["prompting"], rows["unedited"], edits, rows.get(BESIDE, []))
-    manifests = [result.manifest for own in runs.values() for _, result in own]
+    runs = {need: [store.read(spec) for _, spec in study.runs(need)] for need in needs}
+    from_rows = gather(Stored(study, store))
+    manifests = [result.manifest for own in runs.values() for result in own]
     return Judged(study, from_rows, lines(claims, from_rows), manifests)
 
 

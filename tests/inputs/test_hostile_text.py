@@ -86,6 +86,6 @@ def test_a_model_and_a_table_called_so_are_text_in_a_banner(tmp_path, monkeypatc
     facts.write_text("athlete,sport\nA B,golf\nC D,tennis\n")
     parameters = {"MODEL": str(folder), "PROFILE": "quick", "FACTS": str(facts), "SEED": 0}
     seen = Elements(open_page(parameters).banner().data)
-    assert seen.found == {"div", "b", "br"}
+    assert seen.found == {"div", "b", "details", "summary", "table", "tr", "td"}
     assert seen.attributes == {"style"}
     assert str(folder) in seen.text

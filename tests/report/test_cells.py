@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 from functools import partial
 
-import pytest
 import plotly.graph_objects as go
+import pytest
 from small_book import PAGES, ROOT, SMALL, save_facts, save_model
 
 from mechlib.report import agreement
