@@ -33,7 +33,11 @@ _AttackParameters: Any = make_dataclass("_AttackParameters", [(name, Any, None) 
 
 @dataclass(frozen=True)
 class Parameters(_AttackParameters):
-    """Every parameter that a page may set, by the lower-case name of its variable. ``None``: the default of the model or profile."""
+    """Every parameter that a page may set, by the lower-case name of its variable. ``None``: the default of the model or profile.
+
+    ``divided_sets``: the facts are divided into so many forget sets, of which the first ``forget_sets`` are edited (``None``: all of
+    them). A study that was stopped is one of fewer sets, and its runs are those of the whole.
+    """
 
     model: str = "gemma-3-270m"
     dtype: Dtype | None = None
@@ -47,6 +51,7 @@ class Parameters(_AttackParameters):
     known_threshold: float = 0.5
     forget_set_size: int = 16
     forget_sets: int | None = None
+    divided_sets: int | None = None
     seeds: int | None = None
     edit_format: str | None = None
     lookup_rule: Rule = "paper"
@@ -82,12 +87,14 @@ class Parameters(_AttackParameters):
         for name, endings in _FILES.items():
             if getattr(self, name) is not None:
                 checks.file(name.upper(), getattr(self, name), endings)
-        for name, most in (("forget_sets", 1_000), ("seeds", 1_000), ("steps", checks.MOST), ("micro_batch", checks.MOST)):
+        for name, most in (("forget_sets", 1_000), ("divided_sets", 1_000), ("seeds", 1_000), ("steps", checks.MOST), ("micro_batch", checks.MOST)):
             if getattr(self, name) is not None:
                 checks.whole(name.upper(), getattr(self, name), 1, most)
         for name in ("learning_rate", "forget_coefficient", "stop_at"):
             if getattr(self, name) is not None:
                 checks.positive(name.upper(), getattr(self, name))
+        if self.divided_sets is not None and self.divided_sets < (self.forget_sets or usual(self.profile, self.task)["forget_sets"]):
+            raise checks.ParameterError(f"DIVIDED_SETS={self.divided_sets}: the facts are divided into at least as many sets as FORGET_SETS")
         if (self.stop_at or 0) > 1:
             raise checks.ParameterError(f"STOP_AT={self.stop_at}: give a probability, or 1 to take all steps")
         # The file is read here: what is wrong with it is said before any work.

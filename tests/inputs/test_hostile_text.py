@@ -63,8 +63,8 @@ def test_a_figure_draws_it_as_text(text):
     figure = go.Figure(go.Bar(x=[text], y=[1], text=[text], name=text, hovertemplate=f"{text}: %{{y}}<br><extra></extra>"))
     figure.update_layout(title=text, xaxis_title=text)
     seen = Elements(Framed(figure, 1, "key", text, {text: ["0a1b"]}).html)
-    assert seen.found <= {"figure", "div", "script", "figcaption", "a", "details", "summary", "p", "code", "em", "ul", "li", "table", "thead",
-                          "tbody", "tr", "th", "td"}  # fmt: skip
+    assert seen.found <= {"figure", "div", "script", "figcaption", "a", "details", "summary", "p", "code", "em", "ul", "li", "table",
+                          "thead", "tbody", "tr", "th", "td"}  # fmt: skip
     assert seen.attributes <= {"id", "class", "style", "type", "role", "aria-label", "href", "download", "open", "border"}
     drawn = json.dumps(markup.figure(figure.to_dict()))
     assert set(re.findall(r"<([^>]*)>?", drawn)) <= {"br", "extra", "/extra", "b"}

@@ -18,6 +18,7 @@ COLOURS = {
     "causal_tracing_mlps": "#E69F00",
     "attribution_patching": "#AA55FF",
     "attribution_patching_mlps": "#992222",
+    "late_window": "#CC79A7",
     "random": "#99BB66",
     "random_mlps": "#009E73",
     "all_mlps": "#56B4E9",
