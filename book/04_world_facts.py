@@ -73,6 +73,7 @@ page.number("n_table", len(table))
 page.number("n_relations", len(relations))
 page.number("known_format", tables.label(page.study.known_format).lower())
 page.number("n_known", int(counts[page.study.known_format].sum()))
+page.number("threshold", KNOWN_THRESHOLD)
 page.figure("known", figures.known_by_relation(counts, KNOWN_THRESHOLD),
             "Facts whose true answer gets more than {threshold} of the probability of all tokens, by relation and format.", "asked")
 
@@ -82,7 +83,6 @@ page.figure("known", figures.known_by_relation(counts, KNOWN_THRESHOLD),
 # relation tells it what kind of answer is wanted. The study below starts from these.
 
 # %% tags=["remove-input"]
-page.number("threshold", KNOWN_THRESHOLD)
 parts = page.splits
 fact = next((one for one in parts.forget[0] if len(neighbourhood(one, table, ALL_FORMATS["statement"])) > 1), parts.forget[0].facts[0])
 tables.styled(pd.DataFrame(
