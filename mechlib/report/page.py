@@ -13,6 +13,7 @@ from IPython.display import HTML
 from myst_nb import glue
 from plotly.io._base_renderers import MimetypeRenderer
 
+from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
 from mechlib.components import Localization
 from mechlib.facts import Splits
@@ -20,6 +21,7 @@ from mechlib.report import figures as figures
 from mechlib.report import markup, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
+from mechlib.report.asking import ask
 from mechlib.report.claims import declared
 from mechlib.report.folders import written
 from mechlib.report.gates import Evidence
@@ -128,6 +130,21 @@ class OpenPage:
         shown = {name: getattr(self.study, name.lower()) for name in self.parameters if name not in ("MODEL", "PROFILE", "TASK")}
         return {name: dict(value) if name.lower() in ATTACKS else value for name, value in shown.items()
                 if value != getattr(usual, name.lower()) and not as_usual(name.lower(), value, **about)}  # fmt: skip
+
+    def ask(self, question: str, localization: str = "", forget_set: int = 0, seed: int = 0) -> Any:
+        """The same question to the unedited model and to one after an edit, side by side; the edit is trained if its weights are not there.
+
+        ``localization``: where the edit was made; empty: fact lookup, or the study's first. Raises
+        :class:`mechlib.checks.ParameterError` for an edit that the study does not have.
+        """
+        keys, size = self.study.localizations or (), self.study.size
+        key = checks.choice("localization", localization or tables.leading(keys), keys)
+        checks.whole("forget_set", forget_set, 0, size.n_sets - 1)
+        spec = self.study.edit(key, forget_set, checks.whole("seed", seed, 0, size.n_seeds - 1))
+        self.runner.compute([spec], files=True)
+        model = self.runner.model
+        edited = self.runner.read(spec, files=True).delta.edited(model)
+        return tables.styled(ask({"unedited": model, f"edited: {tables.label(key)}": edited}, question))
 
     def provenance(self, *needs: str) -> Any:
         """The runs behind the page, by stage: how many, how long they took, and on what they were computed."""

@@ -99,7 +99,7 @@ class Parameters(_AttackParameters):
                 raise checks.ParameterError(str(error)) from None
             checks.like(name.upper(), dict(found), ATTACKS[name].settings["full"])
             object.__setattr__(self, name, found)
-        wanted = usual(self.profile, self.task)["localizations"] if self.localizations is None else self.localizations
+        wanted = usual(self.profile, self.task)["localizations"] if self.localizations is None else checks.listed(self.localizations)
         chosen = checks.choices("LOCALIZATIONS", wanted, (*valid_keys(wanted), *added))
         object.__setattr__(self, "localizations", tuple(dict.fromkeys((*chosen, *added))))
         self._check_formats()
