@@ -45,5 +45,5 @@ def _answer(model: LanguageModel, question: str, length: int, candidates: int) -
 
 def _listed(model: LanguageModel, logits: torch.Tensor, count: int) -> str:
     chances = logits.softmax(-1).topk(min(count, len(logits)))
-    pairs = zip(chances.indices.tolist(), chances.values.tolist(), strict=True)
-    return ", ".join(f"{model.tokenizer.decode([token]).strip() or repr(model.tokenizer.decode([token]))} {chance:.2f}" for token, chance in pairs)
+    words = [model.tokenizer.decode([token]) for token in chances.indices.tolist()]
+    return ", ".join(f"{word.strip() or repr(word)} {chance:.2f}" for word, chance in zip(words, chances.values.tolist(), strict=True))

@@ -49,8 +49,8 @@ def chromium() -> Generator[Chromium]:
         # It reads commands from descriptor 3 and answers on 4, whatever numbers these pipes have here.
         shell = f'exec "$@" 3<&{to_read[0]} 4>&{to_write[1]}'
         process = subprocess.Popen(
-            ["bash", "-c", shell, "bash", found, *_OPTIONS, f"--user-data-dir={profile}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, pass_fds=(to_read[0], to_write[1]), start_new_session=True,
+            ["bash", "-c", shell, "bash", found, *_OPTIONS, f"--user-data-dir={profile}"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(to_read[0], to_write[1]), start_new_session=True,
         )  # fmt: skip
         os.close(to_read[0])
         os.close(to_write[1])

@@ -55,10 +55,11 @@ def one_document(pages: Sequence[Path], cover: Cover) -> str:
     contents = "".join(f'<li><a href="#page-{number}">{escape(_title(article))}</a></li>' for number, article in enumerate(articles))
     body = "".join(f'<section class="printed" id="page-{number}">{article}</section>' for number, article in enumerate(articles))
     return (
-        f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8"><title>{escape(cover.title)}</title>'
-        f"{head}<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>"
-        f'<section class="cover"><p class="title">{escape(cover.title)}</p><p>{escape(cover.author)}</p><p>Version {escape(cover.version)}</p>'
-        f"</section><nav class='printed-contents'><p>Contents</p><ol>{contents}</ol></nav>{body}</body></html>"
+        f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8">'
+        f"<title>{escape(cover.title)}</title>{head}<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>"
+        f'<section class="cover"><p class="title">{escape(cover.title)}</p><p>{escape(cover.author)}</p>'
+        f"<p>Version {escape(cover.version)}</p></section>"
+        f'<nav class="printed-contents"><p>Contents</p><ol>{contents}</ol></nav>{body}</body></html>'
     )
 
 

@@ -31,7 +31,7 @@ _READY = """(async () => {
 def pdf(root: Path) -> Path:
     """Render the book, print it and return the file; raises :class:`BrowserError` if there is no Chromium, before anything else."""
     if program() is None:
-        raise BrowserError("make pdf needs Chromium on the path: install it (apt-get install chromium), or read the book as make serve shows it")
+        raise BrowserError("make pdf needs Chromium on the path: install it (apt-get install chromium), or read what make serve shows")
     return print_book(root, build(root).parent)
 
 

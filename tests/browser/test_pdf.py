@@ -32,7 +32,9 @@ def two(tmp_path):
 def test_pages_come_in_the_order_of_the_book(two):
     assert [page.name for page in two] == ["a.html", "b.html"]
     text = one_document(two, COVER)
-    assert "A &lt;book&gt;" in text and text.index("Version 1.2") < text.index("Contents") < text.index(">One</h1>") < text.index(">Two</h1>")
+    assert "A &lt;book&gt;" in text
+    places = [text.index(word) for word in ("Version 1.2", "Contents", ">One</h1>", ">Two</h1>")]
+    assert places == sorted(places)
 
 
 def test_what_two_pages_call_the_same_stays_two(two):
@@ -66,10 +68,12 @@ def test_a_book_is_printed_with_its_figures(tmp_path):
     (root / "_toc.yml").write_text("format: jb-book\nroot: a\nparts: [{caption: x, chapters: [{file: b}]}]\n")
     # A drawing that takes a moment, as plotly's do.
     (html / "plotly.min.js").write_text("""function draw(id) { setTimeout(() => {
-        document.getElementById(id).innerHTML = '<svg class="main-svg" width="90" height="90"><rect width="80" height="80" fill="#123456"/></svg>';
+        document.getElementById(id).innerHTML =
+            '<svg class="main-svg" width="90" height="90"><rect width="80" height="80" fill="#123456"/></svg>';
     }, 300); }""")
     for name, other in (("a", "next"), ("b", "prev")):
-        (html / f"{name}.html").write_text(FIRST.replace('<div id="fig', '<div class="plotly-graph-div" id="fig').replace('rel="next"', f'rel="{other}"'))
+        text = FIRST.replace('<div id="fig', '<div class="plotly-graph-div" id="fig').replace('rel="next"', f'rel="{other}"')
+        (html / f"{name}.html").write_text(text)
     path = module.print_book(root, html)
     data = path.read_bytes()
     assert path == root / "_build" / "book.pdf" and data.startswith(b"%PDF-")
