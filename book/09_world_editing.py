@@ -111,7 +111,7 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 # ### The paper's figures
 
 # %% tags=["remove-input"]
-tables.styled(published("counterfact-editing", LOCALIZATIONS), {name: "{:.3f}" for name in published("counterfact-editing", LOCALIZATIONS).columns[1:]})
+tables.styled(published("counterfact-editing", page.study.localizations), {name: "{:.3f}" for name in published("counterfact-editing", page.study.localizations).columns[1:]})
 
 # %% [markdown]
 # *Mean over three models and over 16 and 64 facts, recomputed from the authors' released runs.*
@@ -170,8 +170,8 @@ tables.styled(side_effects.costs(chain.rows("damage"), chain.values("edit")), in
 # ### The paper's figures
 
 # %% tags=["remove-input"]
-tables.styled(published("sequential-counterfact-editing", LOCALIZATIONS),
-              {name: "{:.3f}" for name in published("sequential-counterfact-editing", LOCALIZATIONS).columns[1:]})
+tables.styled(published("sequential-counterfact-editing", page.study.localizations),
+              {name: "{:.3f}" for name in published("sequential-counterfact-editing", page.study.localizations).columns[1:]})
 
 # %% [markdown]
 # *Mean over three models, recomputed from the authors' released runs.*

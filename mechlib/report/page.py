@@ -12,12 +12,14 @@ import plotly.graph_objects as go
 from IPython.display import HTML, display
 from myst_nb import glue
 
+from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
 from mechlib.report import markup, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
+from mechlib.report.asking import ask
 from mechlib.report.book_studies import declared_studies
 from mechlib.report.card import card, parameters
 from mechlib.report.claims import declared
@@ -123,6 +125,21 @@ class OpenPage:
         shown = {name: getattr(self.study, name.lower()) for name in self.parameters if name not in ("MODEL", "PROFILE", "TASK")}
         return {name: dict(value) if name.lower() in ATTACKS else value for name, value in shown.items()
                 if value != getattr(usual, name.lower()) and not as_usual(name.lower(), value, **about)}  # fmt: skip
+
+    def ask(self, question: str, localization: str = "", forget_set: int = 0, seed: int = 0) -> Any:
+        """The same question to the unedited model and to one after an edit, side by side; the edit is trained if its weights are not there.
+
+        ``localization``: where the edit was made; empty: fact lookup, or the study's first. Raises
+        :class:`mechlib.checks.ParameterError` for an edit that the study does not have.
+        """
+        keys, size = self.study.localizations or (), self.study.size
+        key = checks.choice("localization", localization or tables.leading(keys), keys)
+        checks.whole("forget_set", forget_set, 0, size.n_sets - 1)
+        spec = self.study.edit(key, forget_set, checks.whole("seed", seed, 0, size.n_seeds - 1))
+        self.runner.compute([spec], files=True)
+        model = self.runner.model
+        edited = self.runner.read(spec, files=True).delta.edited(model)
+        return tables.styled(ask({"unedited": model, f"edited: {tables.label(key)}": edited}, question))
 
     def provenance(self, *needs: str) -> HTML:
         """How to make the page again, folded, and the runs behind it by stage: how many, how long they took, and on what."""

@@ -87,14 +87,15 @@ class Parameters(_AttackParameters):
         for name, endings in _FILES.items():
             if getattr(self, name) is not None:
                 checks.file(name.upper(), getattr(self, name), endings)
-        for name, most in (("forget_sets", 1_000), ("divided_sets", 1_000), ("seeds", 1_000), ("steps", checks.MOST), ("micro_batch", checks.MOST)):
+        for name, most in (("forget_sets", 1_000), ("divided_sets", 1_000), ("seeds", 1_000), ("steps", checks.MOST),
+                           ("micro_batch", checks.MOST)):  # fmt: skip
             if getattr(self, name) is not None:
                 checks.whole(name.upper(), getattr(self, name), 1, most)
         for name in ("learning_rate", "forget_coefficient", "stop_at"):
             if getattr(self, name) is not None:
                 checks.positive(name.upper(), getattr(self, name))
         if self.divided_sets is not None and self.divided_sets < (self.forget_sets or usual(self.profile, self.task)["forget_sets"]):
-            raise checks.ParameterError(f"DIVIDED_SETS={self.divided_sets}: the facts are divided into at least as many sets as FORGET_SETS")
+            raise checks.ParameterError(f"DIVIDED_SETS={self.divided_sets}: give at least as many sets as FORGET_SETS, or leave it out")
         if (self.stop_at or 0) > 1:
             raise checks.ParameterError(f"STOP_AT={self.stop_at}: give a probability, or 1 to take all steps")
         # The file is read here: what is wrong with it is said before any work.
@@ -106,7 +107,7 @@ class Parameters(_AttackParameters):
                 raise checks.ParameterError(str(error)) from None
             checks.like(name.upper(), dict(found), {key: one for plan in ATTACKS[name].settings.values() for key, one in plan.items()})
             object.__setattr__(self, name, found)
-        wanted = usual(self.profile, self.task)["localizations"] if self.localizations is None else self.localizations
+        wanted = usual(self.profile, self.task)["localizations"] if self.localizations is None else checks.listed(self.localizations)
         chosen = checks.choices("LOCALIZATIONS", wanted, (*valid_keys(wanted), *added))
         object.__setattr__(self, "localizations", tuple(dict.fromkeys((*chosen, *added))))
         self._check_formats()
