@@ -74,8 +74,8 @@ class Specs(Parameters):
         """What divides the known facts."""
         size, task = self.size, self.kind
         return SplitSettings(
-            threshold=self.known_threshold, forget=task.forget, n_sets=self.divided_sets or size.n_sets, n_localize=size.n_localize, n_test=size.n_test,
-            n_validate=min(self.forget_set_size, size.n_validate), seed=self.seed, target=task.target,
+            threshold=self.known_threshold, forget=task.forget, n_sets=self.divided_sets or size.n_sets, n_localize=size.n_localize,
+            n_test=size.n_test, n_validate=min(self.forget_set_size, size.n_validate), seed=self.seed, target=task.target,
             set_size=None if task.forget == "answers" else self.parts * task.scale * self.forget_set_size,
         )  # fmt: skip
 
