@@ -12,6 +12,7 @@ from mechlib.report.book import build, results_folder, table_of_contents
 from mechlib.report.notebooks import PageError, normalize
 
 FIGURE = "0f0e0d0c-1111-2222-3333-444455556666"
+REFERENCE = ["book/play", "book/library", "book/references"]
 OTHER = "99999999-8888-7777-6666-555555555555"
 
 
@@ -40,6 +41,7 @@ def root(tmp_path):
     for name in ("_config.yml", "_toc.yml", "book/references.bib"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "book" / "index.md").write_text("# A book\n")
+    (tmp_path / "book" / "play.md").write_text("# Play\n")
     (tmp_path / "book" / "library.md").write_text("# As a library\n")
     (tmp_path / "book" / "references.md").write_text("# References\n")
     return tmp_path
@@ -57,9 +59,9 @@ def globs(toc):
 
 
 def test_parts_without_pages_are_left_out(root):
-    assert globs(table_of_contents(root)) == [["book/library", "book/references"]]
+    assert globs(table_of_contents(root)) == [REFERENCE]
     add(root, "gemma-3-270m", "quick")
-    assert globs(table_of_contents(root)) == [["book/results/gemma-3-270m/quick/*"], ["book/library", "book/references"]]
+    assert globs(table_of_contents(root)) == [["book/results/gemma-3-270m/quick/*"], REFERENCE]
 
 
 def test_other_results_come_before_the_reference_part(root):
@@ -71,7 +73,7 @@ def test_other_results_come_before_the_reference_part(root):
     listed = [chapter["glob"] for part in yaml.safe_load((root / "_toc.yml").read_text())["parts"] for chapter in part["chapters"]
               if "glob" in chapter]  # fmt: skip
     assert [glob for part in globs(toc) for glob in part] == [
-        *listed, "book/results/a-model/full/*", "book/results/llama-3-8b/quick/*", "book/library", "book/references",
+        *listed, "book/results/a-model/full/*", "book/results/llama-3-8b/quick/*", *REFERENCE,
     ]  # fmt: skip
     assert toc["parts"][-2]["caption"] == "llama-3-8b, quick profile"
     assert toc["root"] == "book/index"
@@ -79,7 +81,7 @@ def test_other_results_come_before_the_reference_part(root):
 
 def test_a_folder_without_pages_is_no_part(root):
     results_folder(root, "llama-3-8b", "quick").mkdir(parents=True)
-    assert globs(table_of_contents(root)) == [["book/library", "book/references"]]
+    assert globs(table_of_contents(root)) == [REFERENCE]
 
 
 def test_the_committed_table_names_pages_that_a_strict_build_finds():
