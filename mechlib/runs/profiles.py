@@ -73,7 +73,7 @@ PROFILES = {
                 forget_batch=16, micro_batch=None, most_parts=2, n_asked=128, n_unknown=12, n_floor=8, n_attacked_sets=1,
                 n_folds=1, n_nulls=1, n_null_sets=1,
                 localizations=("fact_lookup", "causal_tracing", "random_mlps"),
-                formats=tuple(form for form in FORMATS if form not in ("few_shot", "paraphrase_2")), compared=("probe",)),
+                formats=tuple(form for form in FORMATS if form != "paraphrase_2"), compared=("probe",)),
         Profile("full", n_sets=8, n_seeds=3, steps=100, fixed_steps=50, n_localize=64, n_test=64, n_validate=16, n_circuits=64,
                 n_train_texts=32, text_length=24, texts=None, n_damage_texts=8, rotations=4,
                 learning_rates=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4), forget_coefficients=(0.2, 1.0, 5.0), mask_steps=50,
