@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mechlib.components import Localization
 from mechlib.report.aggregation import Rows
@@ -16,6 +16,7 @@ from mechlib.runs.study import Study
 from mechlib.runs.work import Result
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where the runs of a study come from; one that cannot be had raises :class:`ImpossibleError`."""
 
