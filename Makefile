@@ -14,7 +14,7 @@ ASKED = --model "$$MODEL" --profile "$$PROFILE" --study "$$STUDY" --pages "$$PAG
 	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE STUDY PAGES JOBS ENGINE SLURM PARAMS,$(GIVEN)), $(name)=$$$(name))"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock execute plan keep audit store prune export book serve lab test test-precisions test-faults check bench mutate clean
+.PHONY: help setup lock execute plan keep audit store prune export book pdf picture serve lab test test-precisions test-faults check bench mutate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -69,8 +69,14 @@ serve: book  ## look at the book in a browser
 	echo "http://localhost:$$PORT/index.html"; \
 	$(VENV)/bin/python -m http.server "$$PORT" --bind 127.0.0.1 --directory _build/html
 
-lab: setup  ## open the pages in JupyterLab
-	@$(VENV)/bin/jupyter lab book
+lab: setup  ## open a copy of the pages in JupyterLab, in lab/ (PORT=8888  IP=0.0.0.0: from other computers, too)
+	@$(call only,PORT IP)$(RUNNER) mechlib lab --port "$$PORT" --ip "$$IP"
+
+pdf: setup  ## the whole book as one PDF (needs Chromium)
+	@$(call only)$(RUNNER) mechlib pdf
+
+picture: setup  ## draw the README's picture anew from the executed pages (needs Chromium)
+	@$(call only)$(RUNNER) mechlib picture
 
 test: setup  ## the whole test suite
 	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile

@@ -39,12 +39,12 @@ page.number("unrun", front_text.unrun(found))
 # {glue:text}`finding`
 
 # %% tags=["remove-input"]
-forest.forest(front_text.general(found)).show()
+page.figure("forest", forest.forest(front_text.general(found)),
+            "Fact lookup minus each other edit in log p(true answer) - log p(edit target), with confidence intervals over forget sets, "
+            "coloured by verdict. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
+            "where there are any.")
 
 # %% [markdown]
-# *Fact lookup minus each other edit in log p(true answer) - log p(edit target), with confidence intervals over forget sets, coloured by
-# verdict. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, where there are any.*
-#
 # Language models know things, and sometimes they should stop. *Mechanistic Unlearning* {cite:p}`guo2025mechanistic` claims that
 # **where** a fact is edited decides whether the edit lasts. Edit the MLPs in which the model *looks the fact up*, and the edit survives
 # other prompts and relearning. Edit the components from which its output can be *traced*, and the fact comes back. This book runs that

@@ -56,6 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
     edited.add_argument("--run", default="", help="the id of the edit: pages list them as 'first run', make store shows where they are")
     edited.add_argument("--to", default="", help="a new or empty folder")
     commands.add_parser("book", help="render the book from the executed pages")
+    commands.add_parser("pdf", help="print the whole book into one PDF (needs Chromium)")
+    commands.add_parser("picture", help="draw the README's picture from the executed pages (needs Chromium)")
+    lab = commands.add_parser("lab", help="open a copy of the pages in JupyterLab")
+    lab.add_argument("--port", default="", help="empty: 8888, or the next that is free")
+    lab.add_argument("--ip", default="", help="the address to listen on; empty: this computer only")
+    lab.add_argument("--no-browser", action="store_true", help="only say the address")
     commands.add_parser("parameters", help="list the parameters of the pages")
     chosen = parser.parse_args(arguments)
     if not (ROOT / "book").is_dir():
@@ -126,7 +132,10 @@ def _run(chosen: argparse.Namespace) -> None:
     from mechlib.report.book_studies import FILE, read_studies, with_study
     from mechlib.report.evidence import audit, prune, stored
     from mechlib.report.execute import execute, keep, parameter_help, planned
+    from mechlib.report.lab import lab
     from mechlib.report.parameters import read_pages
+    from mechlib.report.pdf import pdf
+    from mechlib.report.picture import picture
     from mechlib.runs.engines import asked
 
     if chosen.command in ("execute", "plan", "keep"):
@@ -149,6 +158,12 @@ def _run(chosen: argparse.Namespace) -> None:
         say(str(export_edit(chosen.model, chosen.run, chosen.to)))
     elif chosen.command == "book":
         say(str(build(ROOT)))
+    elif chosen.command == "pdf":
+        say(str(pdf(ROOT)))
+    elif chosen.command == "picture":
+        say(str(picture(ROOT)))
+    elif chosen.command == "lab":
+        lab(ROOT, say, whole("PORT", chosen.port, 0) if chosen.port else None, chosen.ip, not chosen.no_browser)
     else:
         say(parameter_help(read_pages(ROOT / "book")))
 

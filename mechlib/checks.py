@@ -38,11 +38,16 @@ def choice(name: str, value: Any, known: Collection[str]) -> str:
 
 
 def choices(name: str, value: Any, known: Collection[str]) -> tuple[str, ...]:
-    """One or several of the known names."""
-    values = (value,) if isinstance(value, str) else value
+    """One or several of the known names; ``"one_shot,question"`` is two, as on the command line."""
+    values = listed(value)
     if not isinstance(values, list | tuple) or not values:
         raise ParameterError(f"{name}={shown(value)}: choose one or more of {', '.join(known)}")
     return tuple(dict.fromkeys(choice(name, one, known) for one in values))
+
+
+def listed(value: Any) -> Any:
+    """Names between commas as a tuple, and anything else as it is."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
 
 
 def whole(name: str, value: Any, least: int, most: int = MOST) -> int:

@@ -147,7 +147,8 @@ def _adapted(model: LanguageModel, how: FineTuning) -> LanguageModel:
 
     twin = cast_once(model)
     config = LoraConfig(r=how.rank, lora_alpha=how.alpha, lora_dropout=how.dropout, target_modules="all-linear")
-    inject_adapter_in_model(config, twin.network)
+    with model.device:  # large adapters take longer to draw on the processor than to train
+        inject_adapter_in_model(config, twin.network)
     for weight in twin.network.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()  # whatever the model is stored in: steps are smaller than bfloat16 can tell

@@ -103,6 +103,7 @@ RELEARNING = Attack(
     "asked about the other half.",
     {"quick": {"ranks": [8], "learning_rates": [5e-4], "steps": 6, "checkpoints": [3, 6]},
      "full": {"ranks": [8], "learning_rates": [1e-3], "steps": 8, "checkpoints": [8]},
-     "paper": {"ranks": [512], "learning_rates": [2e-4], "steps": 20, "checkpoints": [10, 20]}},
+     # 8 micro-batches of 4 facts of each kind a step, and of 2 texts.
+     "paper": {"ranks": [512], "learning_rates": [2e-4], "steps": 20, "checkpoints": [10, 20], "retain_batch": 32, "text_batch": 16}},
     folds=True, nulls={"permuted answers": {"labels": "permuted"}, "retain facts only": {"labels": "none"}}, seconds=8.5,
 )  # fmt: skip

@@ -170,6 +170,7 @@ SOFT_PROMPT = Attack(
     "soft_prompt", "Soft prompt", 1, soft_prompt,
     "A few learned vectors before every question, trained on the true answers of one half of the forget set; asked about the other half.",
     {"quick": {"tokens": 4, "steps": 5, "learning_rate": 0.05},
-     "full": {"tokens": 4, "steps": 64, "learning_rate": 0.02, "restarts": 2}},
+     "full": {"tokens": 4, "steps": 64, "learning_rate": 0.02, "restarts": 2},
+     "paper": {"tokens": 15, "steps": 128, "learning_rate": 1e-5, "restarts": 4, "batch": 16, "norm": 6.0}},
     folds=True, nulls={"permuted answers": {"labels": "permuted"}}, seconds=6.5,
 )  # fmt: skip

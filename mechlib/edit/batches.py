@@ -46,16 +46,20 @@ class LossTokens:
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts or texts packed together, the residual stream that enters the first trained layer, and what is read of them."""
+    """Prompts or texts packed together, the residual stream that enters the first trained layer, and what is read of them.
+
+    ``distinct``: the nodes of all parts, each once.
+    """
 
     packed: Packed
     entry: Entry
     parts: tuple[LossTokens, ...]
+    distinct: Int[Tensor, " node"]
 
     def losses(self, model: LanguageModel, loss: Loss) -> dict[str, Tensor]:
         """Shares of the means (nats) by loss: ``forget``, ``retain`` and ``text`` where present, and ``kl`` where there are references."""
         rows = [part for part in self.parts if len(part.nodes)]
-        hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.entry)
+        hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.entry, distinct=self.distinct)
         found = list(zip(rows, hidden.split([len(part.nodes) for part in rows]), strict=True))
         # Rows to forget come first.
         n = int(loss == "unlearning" and rows[0].loss == "forget")
@@ -75,7 +79,8 @@ def joined(first: Batch, second: Batch) -> Batch:
     rows = [(part, which) for which, batch in enumerate((first, second)) for part in batch.parts]
     joint = tuple(replace(part, nodes=moved(part.nodes, first.packed, second.packed, which)) for part, which in rows)
     entry = Entry(first.entry.layer, torch.cat([first.entry.stream, second.entry.stream], 1))
-    return Batch(join(first.packed, second.packed), entry, joint)
+    distinct = [moved(batch.distinct, first.packed, second.packed, which) for which, batch in enumerate((first, second))]
+    return Batch(join(first.packed, second.packed), entry, joint, torch.cat(distinct))
 
 
 @torch.no_grad()
@@ -149,7 +154,7 @@ def _entered(train: Trainable, packed: Packed, rows: tuple[LossTokens, ...], con
             part if part.loss == "forget" else
             replace(part, reference=hidden_at(train.model, packed, part.nodes, entry)) for part in rows
         )  # fmt: skip
-    return Batch(packed, entry, rows)
+    return Batch(packed, entry, rows, torch.cat([part.nodes for part in rows]).unique())
 
 
 def _parts(items: Sequence[_Item], size: int | None) -> list[Sequence[_Item]]:

@@ -7,10 +7,10 @@ from typing import Literal, get_args
 
 from mechlib import checks
 from mechlib.models.precision import Precision, fast_precision
+from mechlib.models.table import Optimizer
 
 # Injection teaches the edit target; unlearning only takes away the true answer.
 Loss = Literal["injection", "unlearning"]
-Optimizer = Literal["adamw", "adamw8bit"]
 Schedule = Literal["cosine", "constant"]
 # Steps in which a constant schedule comes to its rate.
 WARM_UP = 5

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mechlib import checks
 from mechlib.components import Localization
@@ -69,12 +69,14 @@ def edit(
         for step in range(config.steps):
             losses = _backward(train, prompts[step % len(prompts)], general[step % len(general)], config)
             train.mask_gradients()
-            losses["gradient_norm"] = nn.utils.clip_grad_norm_(weights, config.clip).item()
-            for name, value in losses.items():
+            losses["gradient_norm"] = nn.utils.clip_grad_norm_(weights, config.clip)
+            # All in one question: a device that is asked must be done before the processor can go on.
+            told = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+            for name, value in told.items():
                 if not math.isfinite(value):
                     raise EditError(f"the edit diverged: {name} is {value} in step {step}; lower LEARNING_RATE")
-            history.append(Step(step, **losses))
-            if step and config.stop_at and losses["forget"] <= -math.log(config.stop_at):
+            history.append(Step(step, **told))
+            if step and config.stop_at and told["forget"] <= -math.log(config.stop_at):
                 break
             optimizer.step()
             schedule.step()
@@ -92,7 +94,7 @@ def _rate(config: EditConfig, step: int) -> float:
     return (1 + math.cos(math.pi * step / config.steps)) / 2
 
 
-def _backward(train: Trainable, prompts: Sequence[Batch], texts: Sequence[Batch], config: EditConfig) -> dict[str, float]:
+def _backward(train: Trainable, prompts: Sequence[Batch], texts: Sequence[Batch], config: EditConfig) -> dict[str, Tensor]:
     """Add the gradient of all losses to the weights, all at once or a micro-batch at a time; the losses (nats)."""
     coefficients = {
         "forget": config.forget_coefficient,
@@ -100,20 +102,20 @@ def _backward(train: Trainable, prompts: Sequence[Batch], texts: Sequence[Batch]
         "text": config.text_coefficient,
         "kl": config.kl_coefficient,
     }
-    losses: dict[str, float] = {}
+    losses: dict[str, Tensor] = {}
     for batch in (*prompts, *texts) if config.micro_batch else (joined(*prompts, *texts),):
         with train.checkpointed() if config.checkpointing else nullcontext():
             shares = batch.losses(train.model, config.loss)
         torch.stack([coefficients[name] * share for name, share in shares.items()]).sum().backward()
         for name, share in shares.items():
-            losses[name] = losses.get(name, 0.0) + share.item()
+            losses[name] = losses[name] + share.detach() if name in losses else share.detach()
     return losses
 
 
 def _optimizer(weights: list[nn.Parameter], config: EditConfig) -> Any:
     if config.optimizer == "adamw":
-        # One matrix at a time: all at once need another copy of them all on a GPU.
-        return torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=False)
+        # In place: the default needs another copy of all matrices on a GPU.
+        return torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     # Imported where it is wanted: it takes seconds and writes to the log.
     from bitsandbytes.optim.adamw import AdamW8bit
 

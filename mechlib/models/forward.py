@@ -74,9 +74,13 @@ def hidden_at(
     nodes: Int[Tensor, " read"],
     entry: Entry | None = None,
     hooks: AbstractContextManager[Any] | None = None,
+    distinct: Int[Tensor, " distinct"] | None = None,
 ) -> Float[Tensor, "read d_model"]:
-    """Final hidden states (after the last norm) at some nodes; outputs that no other node needs are not computed."""
-    read, width = nodes.unique(), packed.tokens.shape[1]
+    """Final hidden states (after the last norm) at some nodes; outputs that no other node needs are not computed.
+
+    ``distinct``: ``nodes.unique()``, for whoever reads the same nodes many times: an accelerator waits for every such question.
+    """
+    read, width = nodes.unique() if distinct is None else distinct, packed.tokens.shape[1]
     with ending(model, read // width, read % width):
         return hidden_states(model, packed, entry, hooks).flatten(0, 1)[nodes]
 

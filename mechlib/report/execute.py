@@ -26,6 +26,7 @@ from mechlib.report.parameters import Page, page_values, parse, read_pages, stud
 from mechlib.report.titles import titled_by
 from mechlib.runs.board import Wanted
 from mechlib.runs.engines import Settings, at_once, place
+from mechlib.runs.fitting import fitted
 from mechlib.runs.locks import locked
 from mechlib.runs.plan import Plan, check, plan
 from mechlib.runs.progress import Say, duration
@@ -61,7 +62,10 @@ def execute(
         say(f"not as usual: {in_words(changes)}; such pages are in {folder.relative_to(root)}, those of before stay")
     waiting = {n: job for n, job in enumerate(jobs_of, start=1) if not is_current(job.target, job.otherwise)}
     everything = [each for job in waiting.values() for each in needed[job.page.name]]
-    made = plan(everything, store, place(everything, store, jobs, slurm))
+    here = place(everything, store, jobs, slurm)
+    needed = {name: fitted(own, store, here) for name, own in needed.items()}
+    everything = [each for job in waiting.values() for each in needed[job.page.name]]
+    made = plan(everything, store, here)
     check(made)
     pool = at_once(everything, store, say, made, slurm)
     if made.missing:
@@ -170,7 +174,8 @@ def planned(
     wanted, store = [(page, own) for page in pages for own in studies(page, values[page.name])], default_store()
 
     def made(of: Wanted) -> Plan:
-        return plan(of, store, place(of, store, jobs, slurm))
+        here = place(of, store, jobs, slurm)
+        return plan(fitted(of, store, here), store, here)
 
     try:
         return str(made([(own, _needed(page, own)) for page, own in wanted]))

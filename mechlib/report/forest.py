@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechlib.report.figures.style import LAYOUT
+from mechlib.report.figures.style import drawing
 from mechlib.report.front import Decided
 from mechlib.report.published import published, published_relearning
 from mechlib.report.tables import label
@@ -57,6 +57,7 @@ def gaps(found: Sequence[Decided]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=["about", "outcome", "arm", "gap", "low", "high", "verdict", "released"])
 
 
+@drawing
 def forest(found: Sequence[Decided]) -> go.Figure:
     """The gaps of the general claims with their 95 % intervals, a panel an outcome, a symbol a task, coloured by verdict."""
     table = gaps(found)
@@ -72,7 +73,7 @@ def forest(found: Sequence[Decided]) -> go.Figure:
     figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=arms, range=[-0.6, len(arms) - 0.4])
     figure.update_xaxes(title_text="nats (negative: less comes back)")
     height = 190 + 30 * max(1, len(arms)) * (1 if len(tasks) < 2 else 1.3)
-    return figure.update_layout({**LAYOUT, "height": height, "margin": {"l": 10, "r": 10, "t": 40, "b": 90},
+    return figure.update_layout({"height": height, "margin": {"l": 10, "r": 10, "t": 40, "b": 90},
                                  "legend": {"orientation": "h", "y": -90 / height, "yanchor": "top"}})  # fmt: skip
 
 

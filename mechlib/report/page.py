@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import plotly.io as pio
-from IPython.display import HTML
+import plotly.graph_objects as go
+from IPython.display import HTML, display
 from myst_nb import glue
-from plotly.io._base_renderers import MimetypeRenderer
 
+from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
 from mechlib.report import markup, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
+from mechlib.report.asking import ask
 from mechlib.report.book_studies import declared_studies
 from mechlib.report.card import card, parameters
 from mechlib.report.claims import declared
+from mechlib.report.figures.framed import Framed
 from mechlib.report.gates import Evidence
 from mechlib.report.gathered import gather
 from mechlib.report.provenance import provenance
@@ -30,20 +32,6 @@ from mechlib.report.standing import SHOWN_ON, Standing, standings
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
 from mechlib.runs.usual import as_usual
-
-
-class _BookRenderer(MimetypeRenderer):
-    """A figure as HTML without the library: the built page loads one local copy of plotly.js."""
-
-    def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
-        safe = markup.figure(fig_dict)
-        html = pio.to_html(safe, include_plotlyjs=False, include_mathjax=False, full_html=False, default_width="100%", validate=False)
-        return {"text/html": html}
-
-
-pio.renderers["book"] = _BookRenderer()
-# JupyterLab draws the MIME type, the built book the HTML.
-pio.renderers.default = "plotly_mimetype+book"
 
 
 @dataclass(frozen=True)
@@ -55,10 +43,13 @@ class OpenPage:
     parameters: Mapping[str, Any]
     changed: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    given: dict[str, float | int | str] = field(default_factory=dict)
+    drawn: dict[str, int] = field(default_factory=dict)
 
     def of(self, task: str, **changed: Any) -> OpenPage:
         """The same page for another task, and with other parameters, named as in :class:`Study`."""
-        return open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, self.name, **{**self.changed, "task": task, **changed})
+        other = open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, self.name, **{**self.changed, "task": task, **changed})
+        return replace(other, given=self.given, drawn=self.drawn)
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs; see :meth:`mechlib.runs.study.Study.runs`."""
@@ -71,7 +62,23 @@ class OpenPage:
     def number(self, name: str, value: float | int | str) -> None:
         """Give a number of the prose its value; a name that is used and never given fails the build."""
         plain = value if isinstance(value, str | int) else float(value)
+        self.given[name] = plain
         glue(name, plain, display=False)
+
+    def figure(self, key: str, figure: go.Figure, caption: str, *needs: str) -> None:
+        """Show a figure with its number, caption, alternative text, data, runs and code.
+
+        ``key``: what it is called on this page; its anchor is ``fig-<key>``, and the prose can name it as ``fig_<key>``. In
+        ``caption``, ``{name:.2f}`` is a number that was given before; ``needs``: the runs that it shows. Raises ``KeyError`` for a
+        number that was not given.
+        """
+        number = self.drawn.setdefault(key, len(self.drawn) + 1)
+        self.number(f"fig_{key}", f"Figure {number}")
+        runs: dict[str, dict[str, None]] = {}
+        for spec in (spec for need in needs for _, spec in self.study.runs(need)):
+            runs.setdefault(spec.stage.name, {})[spec.id] = None
+        framed = Framed(figure, number, key, caption.format_map(self.given), {stage: list(ids) for stage, ids in runs.items()})
+        display(framed.bundle, raw=True)
 
     @cached_property
     def void(self) -> bool:
@@ -118,6 +125,21 @@ class OpenPage:
         shown = {name: getattr(self.study, name.lower()) for name in self.parameters if name not in ("MODEL", "PROFILE", "TASK")}
         return {name: dict(value) if name.lower() in ATTACKS else value for name, value in shown.items()
                 if value != getattr(usual, name.lower()) and not as_usual(name.lower(), value, **about)}  # fmt: skip
+
+    def ask(self, question: str, localization: str = "", forget_set: int = 0, seed: int = 0) -> Any:
+        """The same question to the unedited model and to one after an edit, side by side; the edit is trained if its weights are not there.
+
+        ``localization``: where the edit was made; empty: fact lookup, or the study's first. Raises
+        :class:`mechlib.checks.ParameterError` for an edit that the study does not have.
+        """
+        keys, size = self.study.localizations or (), self.study.size
+        key = checks.choice("localization", localization or tables.leading(keys), keys)
+        checks.whole("forget_set", forget_set, 0, size.n_sets - 1)
+        spec = self.study.edit(key, forget_set, checks.whole("seed", seed, 0, size.n_seeds - 1))
+        self.runner.compute([spec], files=True)
+        model = self.runner.model
+        edited = self.runner.read(spec, files=True).delta.edited(model)
+        return tables.styled(ask({"unedited": model, f"edited: {tables.label(key)}": edited}, question))
 
     def provenance(self, *needs: str) -> HTML:
         """How to make the page again, folded, and the runs behind it by stage: how many, how long they took, and on what."""

@@ -48,12 +48,12 @@ class Runner:
             visit(spec, files)
         return list(order.values())
 
-    def compute(self, wanted: Iterable[RunSpec]) -> int:
+    def compute(self, wanted: Iterable[RunSpec], files: bool = False) -> int:
         """Compute the missing runs, one line each; returns how many. Killed, it goes on where it was.
 
-        Raises :class:`ImpossibleError` if one is known not to be had.
+        ``files``: those whose rows alone are kept are missing, too. Raises :class:`ImpossibleError` if one is known not to be had.
         """
-        return self._compute(self.missing(wanted), self.run)
+        return self._compute(self.missing(wanted, files), self.run)
 
     def attempt(self, wanted: Iterable[RunSpec]) -> None:
         """The same, but a run that cannot be had is only noted in ``impossible``, as is whatever starts from it."""

@@ -50,7 +50,6 @@ from mechlib.runs.stages.texts import Corpus, TextSettings
 from mechlib.runs.stages.tuning import TrialSettings, TuneSettings
 
 BY_POSITION, REDRAWN = "causal_tracing_positions", "causal_tracing_redrawn"
-TEXT_LENGTH = 24
 # Hyperparameters are chosen on facts of their own: their random localizations are those of no forget set.
 VALIDATION = 999
 # Facts to maintain that attackers are tested on, at most.
@@ -75,8 +74,8 @@ class Specs(Parameters):
         """What divides the known facts."""
         size, task = self.size, self.kind
         return SplitSettings(
-            threshold=self.known_threshold, forget=task.forget, n_sets=size.n_sets, n_localize=size.n_localize, n_test=size.n_test,
-            n_validate=min(self.forget_set_size, size.n_validate), seed=self.seed, target=task.target,
+            threshold=self.known_threshold, forget=task.forget, n_sets=self.divided_sets or size.n_sets, n_localize=size.n_localize,
+            n_test=size.n_test, n_validate=min(self.forget_set_size, size.n_validate), seed=self.seed, target=task.target,
             set_size=None if task.forget == "answers" else self.parts * task.scale * self.forget_set_size,
         )  # fmt: skip
 
@@ -116,9 +115,10 @@ class Specs(Parameters):
         """General text to ``train`` on, or other text to measure ``damage`` on."""
         training = checks.choice("purpose", purpose, ("train", "damage")) == "train"
         count = self.size.n_train_texts if training else self.size.n_damage_texts
-        about = TextSettings(self.subject.model, self.subject.dtype, count, TEXT_LENGTH)
-        if self.texts:
-            source = Corpus(self.texts, corpus.fingerprint(self.texts), 0 if training else self.size.n_train_texts)
+        about = TextSettings(self.subject.model, self.subject.dtype, count, self.size.text_length)
+        # Whoever reaches a model of the hub reaches the corpus, too.
+        if named := self.texts or (self.size.texts if self.model_spec.source == "hub" else None):
+            source = Corpus(named, corpus.fingerprint(named), 0 if training else self.size.n_train_texts)
             return RunSpec(TEXTS, f"general text to {purpose}", replace(about, corpus=source))
         return RunSpec(TEXTS, f"general text to {purpose}", replace(about, seed=2 * self.seed + (not training)))
 
@@ -172,8 +172,9 @@ class Specs(Parameters):
             # The paper gives each part of a sequential edit half of the steps of an edit.
             steps=size.steps if self.parts == 1 else max(1, size.steps // 2),
             loss=task.loss, retain_batch=size.retain_batch, text_batch=size.text_batch, forget_batch=size.forget_batch if large else None,
-            kl_coefficient=self.kl_coefficient, optimizer=self.optimizer,
-            micro_batch=self.micro_batch, checkpointing=self.checkpointing, stop_at=size.stop_at if size.stop_at < 1 else None,
+            kl_coefficient=self.kl_coefficient, optimizer=self.optimizer or self.model_spec.optimizer,
+            micro_batch=self.micro_batch or size.micro_batch, checkpointing=self.checkpointing,
+            stop_at=size.stop_at if size.stop_at < 1 else None,
             precision=self.precision, seed=self.drawn(forget_set, seed), schedule="constant" if size.stop_at < 1 else "cosine",
         )  # fmt: skip
 
@@ -233,7 +234,7 @@ class Specs(Parameters):
 
     def damage(self, key: str, forget_set: int, seed: int) -> RunSpec:
         """Side effects of one edit on general text."""
-        settings = DamageSettings(self.subject.model, self.size.n_damage_texts, TEXT_LENGTH, digest(PROSE), self.precision)
+        settings = DamageSettings(self.subject.model, self.size.n_damage_texts, self.size.text_length, digest(PROSE), self.precision)
         inputs = {"edit": self.edit(key, forget_set, seed), "texts": self.text("damage")}
         return RunSpec(DAMAGE, f"damage: {_place(key, forget_set, seed)}", settings, inputs)
 

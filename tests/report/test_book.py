@@ -41,6 +41,7 @@ def root(tmp_path):
     for name in ("_config.yml", "_toc.yml", "book/references.bib"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "book" / "reading.md").write_text("# How to read it\n")
+    (tmp_path / "book" / "play.md").write_text("# Play\n")
     (tmp_path / "book" / "library.md").write_text("# As a library\n")
     (tmp_path / "book" / "references.md").write_text("# References\n")
     return tmp_path
@@ -57,7 +58,7 @@ def files(toc):
     return {part["caption"]: [chapter["file"].removeprefix("book/results/") for chapter in part["chapters"]] for part in toc["parts"]}
 
 
-REFERENCE = {"Reference": ["book/library", "book/references"]}
+REFERENCE = {"Reference": ["book/play", "book/library", "book/references"]}
 
 
 def test_parts_without_pages_are_left_out(root):
@@ -74,7 +75,7 @@ def test_pages_are_in_the_order_of_the_table_and_those_that_it_does_not_name_com
     found = files(table_of_contents(root)).items()
     assert [(caption.split()[0], [name.rpartition("/")[2] for name in names]) for caption, names in found] == [
         ("Results", ["05_editing", "11_relearning", "14_latent_knowledge", "15_side_effects", "10_weight_masking"]),
-        ("Facts", ["01_facts"]), ("Appendix", ["07_tuning", "99_mine"]), ("Reference", ["library", "references"]),
+        ("Facts", ["01_facts"]), ("Appendix", ["07_tuning", "99_mine"]), ("Reference", ["play", "library", "references"]),
     ]  # fmt: skip
 
 

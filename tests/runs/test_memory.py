@@ -141,7 +141,7 @@ def test_activations_are_about_what_autograd_keeps(family, precision):
     found = Sizes(model.architecture, 0, tied=True)
     # In micro-batches, so that prompts are computed without texts, as above.
     config = EditConfig(steps=1, precision=precision, text_batch=1, micro_batch=4)
-    guess = Memory("", found, "float32", config, PromptBatch(4, 0, 24), 0, layers=2)
+    guess = Memory("", found, "float32", config, PromptBatch(4, 0, 24), 24, 0, layers=2)
     streams = 5 * 24 * 4 * 32
     assert 0.75 < (guess.activations - streams) / sum(storage.nbytes() for storage in kept.values()) < 1.4
 
