@@ -38,7 +38,7 @@ page = open_page(globals(), "18_evidence")
 
 # %% tags=["remove-input"]
 kept = kept_rows()
-page.number("n_kept", int(kept.runs.sum()))
+page.number("n_kept", int(kept.runs.sum()) if len(kept) else 0)
 tables.styled(kept)
 
 # %% [markdown]
