@@ -42,7 +42,8 @@ def told(*found, page=None):
 
 
 FOUND = (line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "random_mlps", 0.1), line(TRANSFER, "late_window", -0.0175),
-         line(TRANSFER, "all_mlps", 1.5), line(TRANSFER, "nonlocalized"), line(TRANSFER, "attribution_patching", -1.0, stopped="not edited alike"))  # fmt: skip
+         line(TRANSFER, "all_mlps", 1.5), line(TRANSFER, "nonlocalized"),
+         line(TRANSFER, "attribution_patching", -1.0, stopped="not edited alike"))  # fmt: skip
 
 
 def test_a_claim_stands_as_its_comparisons_do():
