@@ -19,7 +19,6 @@ GENERAL = (
     "Of the first sixteen athletes, the half that teaches", "The best of many tries is flattered", "*True answers about the half that was",
     "Three ways to ask: put learned vectors", "Layers that are the same before and after", "Two kinds of text that no edit trained on",
     "Every localization, every attack, on one page", "The last column is the strongest of all attacks", "Every attack at the setting",
-    "*What must hold before two arms",
 )  # fmt: skip
 
 
