@@ -13,7 +13,7 @@
     const values = name => name === "outcome" ? ["true answer", "new answer"] : [...new Set(cells(name).map(cell => cell[name]))];
 
     function control(name, options) {
-        const box = named("label", {textContent: name + " ", style: "display:flex;flex-direction:column"}, controls);
+        const box = named("label", {textContent: name + " ", style: "display:flex;flex-direction:column;max-width:100%"}, controls);
         if (name === "step" && options.length > 1) {
             const slider = named("input", {type: "range", min: 0, max: options.length - 1, value: options.indexOf(chosen.step)}, box);
             slider.name = name;
@@ -21,7 +21,7 @@
             slider.onchange = () => { chosen.step = options[slider.value]; show(); };
             return;
         }
-        const select = named("select", {name, disabled: options.length < 2}, box);
+        const select = named("select", {name, disabled: options.length < 2, style: "max-width:100%"}, box);
         options.forEach((option, number) => named("option", {textContent: option, value: number}, select));
         select.selectedIndex = name === "study" ? chosen.study : options.indexOf(chosen[name]);
         select.onchange = () => { chosen[name] = name === "study" ? select.selectedIndex : options[select.selectedIndex]; show(); };
