@@ -10,15 +10,15 @@ GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$
 # "$(call only,N SEED)": the options of a target; any other stops make.
 only = $(foreach name,$(filter-out $(1),$(GIVEN)),$(error make $@ has no option $(name)$(if $(1),: it has $(1))))
 # What execute, plan and keep do not know by name are parameters of pages: make execute STEPS=20 is PARAMS="STEPS=20".
-STUDY = --model "$$MODEL" --profile "$$PROFILE" --pages "$$PAGES" --jobs "$$JOBS" --engine "$$ENGINE" --slurm "$$SLURM" \
-	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE PAGES JOBS ENGINE SLURM PARAMS,$(GIVEN)), $(name)=$$$(name))"
+ASKED = --model "$$MODEL" --profile "$$PROFILE" --study "$$STUDY" --pages "$$PAGES" --jobs "$$JOBS" --engine "$$ENGINE" --slurm "$$SLURM" \
+	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE STUDY PAGES JOBS ENGINE SLURM PARAMS,$(GIVEN)), $(name)=$$$(name))"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock execute plan keep audit store prune export book pdf picture serve lab test test-precisions test-faults check bench mutate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
-	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"  PAGES=05,06  JOBS=1'
+	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"  PAGES=05,06  JOBS=1  STUDY=world'
 	@echo '                      ENGINE=slurm  SLURM="partition=gpu gpus_per_node=1 time=120"'
 
 setup: $(VENV)/.ready  ## make .venv with the pinned packages
@@ -41,13 +41,13 @@ lock:  ## write requirements.lock: all that requirements.txt brings, with hashes
 		$(addprefix --no-emit-package ,torch sympy mpmath networkx) >> requirements.lock
 
 execute: setup  ## run every page for a model, and render the book
-	@$(RUNNER) mechlib execute $(STUDY)
+	@$(RUNNER) mechlib execute $(ASKED)
 
 plan: setup  ## what execute would run, about how long, the memory and disk it needs (same options)
-	@$(RUNNER) mechlib plan $(STUDY)
+	@$(RUNNER) mechlib plan $(ASKED)
 
 keep: setup  ## keep the rows of finished runs with the book, to be committed (same options)
-	@$(RUNNER) mechlib keep $(STUDY)
+	@$(RUNNER) mechlib keep $(ASKED)
 
 audit: setup  ## compute a sample of the kept runs again, and keep how far they differ with the book (N=24 SEED=0)
 	@$(call only,N SEED JOBS)$(RUNNER) mechlib audit --number "$${N:-24}" --seed "$${SEED:-0}" --jobs "$$JOBS"
@@ -66,7 +66,7 @@ book: setup  ## render the book from the committed pages, in seconds
 
 serve: book  ## look at the book in a browser
 	@[[ "$${PORT:=8000}" =~ ^[0-9]{1,5}$$ ]] || { echo "PORT: give a number, for example 8000" >&2; exit 2; }; \
-	echo "http://localhost:$$PORT/book/index.html"; \
+	echo "http://localhost:$$PORT/index.html"; \
 	$(VENV)/bin/python -m http.server "$$PORT" --bind 127.0.0.1 --directory _build/html
 
 lab: setup  ## open a copy of the pages in JupyterLab, in lab/ (PORT=8888  IP=0.0.0.0: from other computers, too)

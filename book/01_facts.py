@@ -40,7 +40,7 @@ from mechlib.report import sentences
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.knowledge import left_out
 
-page = open_page(globals())
+page = open_page(globals(), "01_facts")
 page.banner()
 
 # %% [markdown]
@@ -61,12 +61,11 @@ page.number("n_known", len(known))
 page.number("left_out", sentences.left_out(left_out(page.study.table, asked)))
 page.number("known_share", len(known) / len(asked))
 page.number("right_share", sum(row["correct"] for row in asked) / len(asked))
-figures.known_by_answer(asked, KNOWN_THRESHOLD).show()
+page.figure("known", figures.known_by_answer(asked, KNOWN_THRESHOLD),
+            "How sure the model is of the true sport, among the sports (and golf) that the prompt offers. To the right of the "
+            "dashed line a fact counts as known.", "know")
 
 # %% [markdown]
-# *How sure the model is of the true sport, among the sports (and golf) that the prompt offers. To the right of the
-# dashed line a fact counts as known.*
-#
 # Asked with the {glue:text}`known_format`, the model prefers the right sport for {glue:text}`right_share:.0%` of the
 # {glue:text}`n_asked` athletes, and gives it more than the threshold for {glue:text}`known_share:.0%`. These
 # {glue:text}`n_known` **known facts** are what the rest of the book is about. Left out of the table:
@@ -117,14 +116,13 @@ forget = [row for row in baseline if row["group"] == "forget"]
 page.number("letters", sentences.letter_choice(page.study))
 page.number("not_asked", sentences.not_asked(page.study))
 page.number("void", ", ".join(tables.label(form) for form in void) or "none of them")
-figures.format_accuracies(forget, void).show()
+page.figure("formats", figures.format_accuracies(forget, void),
+            "Accuracy of the unedited model on the facts of all forget sets, with 95 % intervals (Wilson's, on as many facts "
+            "as the sets are worth). A format whose interval does not lie clearly above chance is void: an edit can "
+            "neither pass nor fail in it.", "baseline")
 
 # %% [markdown]
-# *Accuracy of the unedited model on the facts of all forget sets, with 95 % intervals
-# (as many facts as the sets are worth, {cite:p}`wilson1927probable`). A format whose interval does not lie clearly above chance is void: an edit can neither
-# pass nor fail in it.*
-#
-# **Void here: {glue:text}`void`.** Such a format is marked wherever it appears in this book, and it counts in no verdict.
+# Intervals are Wilson's {cite:p}`wilson1927probable`. **Void here: {glue:text}`void`.** Such a format is marked wherever it appears in this book, and it counts in no verdict.
 
 # %% [markdown]
 # ## Runs behind this page

@@ -32,6 +32,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None  # the prompts that are probed and patched; None: one_shot
 LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
 LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
@@ -45,7 +46,7 @@ from mechlib.report import sentences
 from mechlib.report.agreement import probed_lookup, uncapped_layers
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "02_localization")
 page.banner()
 
 # %% [markdown]
@@ -76,12 +77,11 @@ page.number("lookup_first", lookup.layers[0])
 page.number("lookup_last", lookup.layers[-1])
 page.number("cap", sentences.cap(lookup.layers, uncapped_layers(probes, n_layers)))
 page.number("lookup_parameters", f"{lookup.parameters:,}")
-figures.probe_curves(probes, lookup.layers).show()
+page.figure("probes", figures.probe_curves(probes, lookup.layers),
+            "Held-out accuracy of the probes on {n_probed} athletes that no later page edits. The shaded layers are the ones that "
+            "the rule below chooses.", "evidence")
 
 # %% [markdown]
-# *Held-out accuracy of the probes on {glue:text}`n_probed` athletes that no later page edits. The shaded layers are
-# the ones that the rule below chooses.*
-#
 # At the name, accuracy rises from {glue:text}`probe_start:.2f` to {glue:text}`probe_best:.2f`, and half of that rise is
 # done before layer {glue:text}`half_subject`; at the end of the prompt it reaches {glue:text}`probe_end_best:.2f`, half
 # of the way before layer {glue:text}`half_end`. If facts are looked up first and extracted afterwards, the first of
@@ -108,11 +108,9 @@ methods = {"causal_tracing": "Causal tracing (restoring)", "attribution_patching
 evidence = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("evidence") if arm["evidence"] != "probe"}
 scores = {key: evidence[key] for key in methods if key in evidence}
 page.number("scored", sentences.listed(list(scores), "no method, because no localization here needs one"))
-figures.score_map(list(scores.values()), [methods[key] for key in scores]).show()
-
-# %% [markdown]
-# *Blue: moves the answer the expected way. Outputs are taken as they enter the residual stream, after the post-norm
-# where the family has one. Run for this page: {glue:text}`scored`.*
+page.figure("scores", figures.score_map(list(scores.values()), [methods[key] for key in scores]),
+            "Blue: moves the answer the expected way. Outputs are taken as they enter the residual stream, after the post-norm "
+            "where the family has one. Run for this page: {scored}.", "evidence")
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
@@ -128,13 +126,16 @@ tables.styled(pd.DataFrame(
 
 # %% tags=["remove-input"]
 placed = evidence["causal_tracing_positions"]
-figures.position_map(placed, "Causal tracing").show()
+page.figure("tracing_positions", figures.position_map(placed, "Causal tracing"),
+            "The share of the logit difference that comes back when one attention layer's or one MLP's clean output is restored at "
+            "one class of positions; tokens of \"subject middle\" and of \"after subject\" are restored together.", "evidence")
 
 # %% tags=["remove-input"]
-page.number("estimate", "The second map is attribution patching's estimate for the MLPs, divided over the same positions."
+page.number("estimate", "Both maps should look alike: the second estimates what the first measures for the MLPs."
             if "attribution_patching" in evidence else "Attribution patching was not run for this page.")
 if "attribution_patching" in evidence:
-    figures.position_map(evidence["attribution_patching"], "Attribution patching").show()
+    page.figure("attribution_positions", figures.position_map(evidence["attribution_patching"], "Attribution patching"),
+                "Attribution patching's estimate of the same for the MLPs, divided over the same positions.", "evidence")
 
 # %% tags=["remove-input"]
 mlps = {component.layer: at for component, at in placed.positions.items() if component.kind == "mlp"}
@@ -143,9 +144,7 @@ for name, layers, position in (("subject", early, "subject last"), ("end", late,
     page.number(f"share_{name}", sum(mlps[layer][position] for layer in layers))
 
 # %% [markdown]
-# *The share of the logit difference that comes back when one attention layer's or one MLP's clean output is restored
-# at one class of positions; tokens of "subject middle" and of "after subject" are restored together.
-# {glue:text}`estimate`*
+# {glue:text}`estimate`
 #
 # Summed over layers, the MLPs of the first half restore {glue:text}`share_subject:.2f` at the last token of the name and
 # {glue:text}`share_early_end:.2f` at the end of the prompt, those of the second half {glue:text}`share_end:.2f` at the end
@@ -161,11 +160,9 @@ for name, layers, position in (("subject", early, "subject last"), ("end", late,
 # %% tags=["remove-input"]
 drawn = {key: value for key, value in found.items() if key.endswith("/0") or key.split("/")[0] in ("random", "random_mlps")}
 once = {(key if key.split("/")[0] in ("random", "random_mlps") else key.split("/")[0]): value for key, value in drawn.items()}
-figures.localization_map(once, n_layers).show()
-
-# %% [markdown]
-# *What each localization trains: squares are MLPs, diamonds attention layers; open marks are parts of them (neurons, heads, and
-# keys and values).*
+page.figure("localizations", figures.localization_map(once, n_layers),
+            "What each localization trains: squares are MLPs, diamonds attention layers; open marks are parts of them (neurons, "
+            "heads, and keys and values).", "localize")
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(

@@ -30,6 +30,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATIONS = None
@@ -47,7 +48,7 @@ from mechlib.patching.scores import Scores
 from mechlib.report.agreement import captured, jaccard, probed_lookup, random_mlp_draws, stability, with_exact
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "03_comparison")
 page.banner()
 
 # %% [markdown]
@@ -76,7 +77,8 @@ page.number("n_prompts", len(references["denoising"].spans))
 
 # %% tags=["remove-input"]
 agreement = with_exact(traced, SEED)
-figures.agreement_dots(agreement).show()
+page.figure("agreement", figures.agreement_dots(agreement),
+            "Spearman correlation of each method's scores with exact patching, over heads and over MLPs, with 95 % intervals.", "methods")
 
 # %% tags=["remove-input"]
 def agreed(method, kind, direction):
@@ -141,12 +143,10 @@ tables.styled(pd.DataFrame([
 # that no method has seen {cite:p}`mueller2025mib`.
 
 # %% tags=["remove-input"]
-figures.circuit_curves([row for row in page.rows("circuits")]).show()
-
-# %% [markdown]
-# *1 is the whole model; the logarithmic axis leaves out k = 0. CPR in the table is the area under these curves over the
-# share of components kept (higher is better), CMD the area between 1 and the curve of circuits ranked by absolute score
-# (lower is better).*
+page.figure("circuits", figures.circuit_curves([row for row in page.rows("circuits")]),
+            "1 is the whole model; the logarithmic axis leaves out k = 0. CPR in the table is the area under these curves over the "
+            "share of components kept (higher is better), CMD the area between 1 and the curve of circuits ranked by absolute score "
+            "(lower is better).", "circuits")
 
 # %% [markdown]
 # ## Against chance
@@ -170,11 +170,10 @@ page.number("lookup_beats", sum(value < marks["fact_lookup"] for value in held) 
 page.number("random_median", sorted(held)[len(held) // 2])
 page.number("best_window", f"{best} to {best + width - 1}")
 page.number("best_window_held", windows[best])
-figures.draw_distribution(held, marks, "sum of exact noising effects of the chosen MLPs").show()
+page.figure("draws", figures.draw_distribution(held, marks, "sum of exact noising effects of the chosen MLPs"),
+            "The sum of exact noising effects over the MLPs of {n_draws} random sets, and over those of three methods.", "methods")
 
 # %% [markdown]
-# *The sum of exact noising effects over the MLPs of {glue:text}`n_draws` random sets, and over those of three methods.*
-#
 # Fact lookup's MLPs hold {glue:text}`lookup_held:.2f`, more than {glue:text}`lookup_beats:.0%` of the random sets (their
 # median is {glue:text}`random_median:.2f`). Of all windows of {glue:text}`window_width` consecutive MLPs, layers
 # {glue:text}`best_window` hold most, {glue:text}`best_window_held:.2f`.

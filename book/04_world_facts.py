@@ -52,7 +52,7 @@ from mechlib.report.agreement import jaccard, with_exact
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.knowledge import certainty
 
-page = open_page(globals())
+page = open_page(globals(), "04_world_facts")
 page.banner()
 
 # %% [markdown]
@@ -73,17 +73,16 @@ page.number("n_table", len(table))
 page.number("n_relations", len(relations))
 page.number("known_format", tables.label(page.study.known_format).lower())
 page.number("n_known", int(counts[page.study.known_format].sum()))
-figures.known_by_relation(counts, KNOWN_THRESHOLD).show()
+page.number("threshold", KNOWN_THRESHOLD)
+page.figure("known", figures.known_by_relation(counts, KNOWN_THRESHOLD),
+            "Facts whose true answer gets more than {threshold} of the probability of all tokens, by relation and format.", "asked")
 
 # %% [markdown]
-# *Facts whose true answer gets more than {glue:text}`threshold` of the probability of all tokens, by relation and format.*
-#
 # The shipped table holds {glue:text}`n_table` facts in {glue:text}`n_relations` relations, written for this project. Asked
 # with the {glue:text}`known_format`, the model knows {glue:text}`n_known` of them: one demonstration from the same
 # relation tells it what kind of answer is wanted. The study below starts from these.
 
 # %% tags=["remove-input"]
-page.number("threshold", KNOWN_THRESHOLD)
 parts = page.splits
 fact = next((one for one in parts.forget[0] if len(neighbourhood(one, table, ALL_FORMATS["statement"])) > 1), parts.forget[0].facts[0])
 tables.styled(pd.DataFrame(
@@ -140,11 +139,10 @@ rules = {rule: choice(rule) for rule in ("paper", "released")}
 for rule, layers in rules.items():
     page.number(f"rule_{rule}", ", ".join(map(str, layers)) or "none")
 page.number("rules_agree", "the same" if rules["paper"] == rules["released"] else "different ones")
-figures.path_effects(stream, rules, n_layers, THRESHOLD).show()
+page.figure("paths", figures.path_effects(stream, rules, n_layers, THRESHOLD),
+            "Effect of each MLP below layer {receiver} on the logit difference, through the stream that enters it.", "methods")
 
 # %% [markdown]
-# *Effect of each MLP below layer {glue:text}`receiver` on the logit difference, through the stream that enters it.*
-#
 # The paper says that fact lookup takes MLPs that *increase* the logit difference; the released code takes the absolute
 # value. Here the rules choose {glue:text}`rules_agree`: the paper's takes layers {glue:text}`rule_paper`, the released one
 # {glue:text}`rule_released`. (For Gemma-7B four of the five layers in the released 64-fact localization lower it.)
@@ -155,7 +153,8 @@ figures.path_effects(stream, rules, n_layers, THRESHOLD).show()
 # %% tags=["remove-input"]
 found = {arm["localization"]: Localization.from_json(value) for arm, value in page.values("localize") if arm["forget_set"] == 0 and arm["seed"] == 0}
 lookup = found.get("fact_lookup")
-figures.localization_map(found, n_layers).show()
+page.figure("localizations", figures.localization_map(found, n_layers),
+            "What each localization trains: squares are MLPs, diamonds attention layers.", "localize")
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
@@ -164,7 +163,7 @@ tables.styled(pd.DataFrame(
 ), {"weights": "{:,}", "of fact lookup": "{:.2f}", "shared with fact lookup": "{:.2f}"})
 
 # %% [markdown]
-# *Squares are MLPs, diamonds attention layers; exact counts without embeddings; overlap as Jaccard.*
+# *Exact counts without embeddings; overlap as Jaccard.*
 
 # %% [markdown]
 # ## As for athletes
@@ -174,9 +173,10 @@ tables.styled(pd.DataFrame(
 # %% tags=["remove-input"]
 traced = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("methods") if arm["evidence"] != "paths"}
 where = traced.pop("causal_tracing_positions", None)
-page.number("where", "Causal tracing: restoring one output at one class of positions." if where else
+page.number("where", "" if where else
             "Positions are traced for athletes only; PROFILE=full traces them for world facts, too.")
-figures.position_map(where, "Causal tracing").show() if where else None
+page.figure("positions", figures.position_map(where, "Causal tracing"),
+            "Causal tracing: restoring one output at one class of positions.", "methods") if where else None
 
 # %% [markdown]
 # *{glue:text}`where`*
@@ -184,8 +184,9 @@ figures.position_map(where, "Causal tracing").show() if where else None
 # %% tags=["remove-input"]
 agreement = with_exact(traced, SEED)
 page.number("compared", "Methods are compared on athletes only; PROFILE=full compares them on world facts, too."
-            if agreement.empty else "Estimates against exact effects: Spearman correlation over MLPs and over heads with exact patching.")
-None if agreement.empty else figures.agreement_dots(agreement).show()
+            if agreement.empty else "")
+None if agreement.empty else page.figure("agreement", figures.agreement_dots(agreement),
+            "Estimates against exact effects: Spearman correlation over MLPs and over heads with exact patching.", "methods")
 
 # %% [markdown]
 # *{glue:text}`compared`*

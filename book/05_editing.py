@@ -16,7 +16,7 @@
 # %% [markdown]
 # # Editing
 #
-# Now the same edit, made in different places. Sixteen athletes are to play another sport; everybody else is to stay
+# Now the same edit, made in different places. Every fact of a forget set is to have another answer; all others are to stay
 # what they are. Each localization trains only its own weights, on the same prompts, until the
 # new answers are learned or the steps are used up.
 
@@ -34,6 +34,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None  # the only prompt that edits are trained on
 LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
 LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
@@ -44,7 +45,7 @@ STEPS = None  # None: as the profile says
 STOP_AT = None  # probability of the new answers at which training stops; None: as the profile says, 1: never before the last step
 TUNE = False  # True: learning rate and coefficient from the page on equal chances
 KL_COEFFICIENT = 0.0  # of the divergence from the unedited model, an optional part of the loss
-OPTIMIZER = "adamw"  # or "adamw8bit"
+OPTIMIZER = None  # "adamw" or "adamw8bit"; None: the model's own, "adamw" but for Gemma-2-9B
 MICRO_BATCH = None  # prompts at a time; None: all
 CHECKPOINTING = False  # True: less memory, more time
 PRECISION = None  # of the matrix products; masters, optimizer and residual stream are float32
@@ -56,7 +57,7 @@ from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
 from mechlib.report.published import published
 
-page = open_page(globals())
+page = open_page(globals(), "05_editing")
 page.banner(page.rows("trainable"))
 
 # %% [markdown]
@@ -64,7 +65,7 @@ page.banner(page.rows("trainable"))
 #
 # > loss = *c* · injection + retain + text
 #
-# Injection is the cross-entropy of the new sport on the forget set, retain that of the true sport on other athletes,
+# Injection is the cross-entropy of the new answers on the forget set, retain that of the true answers on other facts,
 # and text that of the next token on general text. The paper draws the last from the Pile; a model without it holds
 # itself in place, on text that it wrote before the edit. AdamW, a cosine schedule, gradients clipped at 1 and masked
 # to the localization: every other weight stays bit-identical.
@@ -72,7 +73,7 @@ page.banner(page.rows("trainable"))
 # %% tags=["remove-input"]
 import pandas as pd
 
-settings = {key: page.study.training(key, 0) for key in page.study.localizations}
+settings = {key: page.study.training(key, 0, 0) for key in page.study.localizations}
 curves = page.rows("edit")
 taken = pd.DataFrame(curves).groupby(["localization", "forget_set", "seed"]).size().groupby("localization").mean()
 page.number("steps", page.study.size.steps)
@@ -84,16 +85,15 @@ tables.styled(pd.DataFrame(
 ), {"learning rate": "{:.0e}", "forget coefficient": "{:g}", "steps taken": "{:.1f}"})
 
 # %% tags=["remove-input"]
-figures.learning_curves(curves).show()
+page.figure("losses", figures.learning_curves(curves),
+            "Losses before each of at most {steps} updates, averaged over forget sets and seeds. Edits are meant to be compared "
+            "at one success: training stops as soon as the new answers have a probability of {stop_at} (geometric mean). "
+            "{success} The next figure shows what each achieved.", "edit")
 
 # %% [markdown]
-# *Losses before each of at most {glue:text}`steps` updates, averaged over forget sets and seeds. **Edits are meant to be
-# compared at one success**: training stops as soon as the new answers have a probability of {glue:text}`stop_at` (geometric
-# mean). {glue:text}`success` The next figure shows what each achieved.*
-#
 # ## Did it work?
 #
-# In the format it was trained on, an edit should move the sixteen athletes and nobody else. The unedited model stands
+# In the format it was trained on, an edit should move its own facts and no others. The unedited model stands
 # beside it.
 
 # %% tags=["remove-input"]
@@ -111,14 +111,13 @@ page.number("edit_worst_share", edited.share[arms].min())
 page.number("kept_unedited", kept.share["unedited"])
 page.number("kept_worst", tables.label(kept.share[arms].idxmin()))
 page.number("kept_worst_share", kept.share[arms].min())
-figures.outcome_bars(rows, {"true sport, forget set": ("forget", "correct"), "injected sport, forget set": ("forget", "edited"),
-                            "true sport, maintain test": ("maintain", "correct")}).show()
+page.figure("outcomes", figures.outcome_bars(rows, {"true sport, forget set": ("forget", "correct"), "injected sport, forget set": ("forget", "edited"),
+                            "true sport, maintain test": ("maintain", "correct")}),
+            "Share of facts, with 95 % intervals. Forget accuracy should fall to zero, edit accuracy rise to one, "
+            "maintain accuracy stay at the unedited model's or rise: the training prompt is also in the retain loss, which "
+            "teaches the format itself.", "trained")
 
 # %% [markdown]
-# *Share of facts, with 95 % intervals. Forget accuracy (red) should fall to zero, edit accuracy
-# (green) rise to one, maintain accuracy (blue) stay at the unedited model's or rise: the training prompt is also in
-# the retain loss, which teaches the format itself.*
-#
 # {glue:text}`lead` injects {glue:text}`edit_lead:.0%` of the new answers; the least successful localization is
 # {glue:text}`edit_worst` with {glue:text}`edit_worst_share:.0%`. Of the maintain facts, which no edit trained on, the
 # unedited model gets {glue:text}`kept_unedited:.0%` right in this format; the lowest after an edit is

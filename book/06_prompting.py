@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Prompting
+# # Robustness across prompt formats
 #
 # An edit that only holds in the prompt it was trained on has changed a habit, not a fact. The paper's claim is that
 # an edit made at fact lookup holds in other prompts too, and that one made where the output can be traced does not.
@@ -35,6 +35,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"  # how path patching chooses MLPs, in tasks that use it: "paper" or "released"
 LOCALIZATION = None  # a localization file of your own: it joins the comparison as "given"
@@ -45,7 +46,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -58,7 +59,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "06_prompting")
 page.banner()
 
 # %% tags=["remove-input"]
@@ -72,36 +73,33 @@ page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "n
 # %% [markdown]
 # ## Does the old answer come back?
 #
-# The share of edited facts for which the model still prefers the **true** sport. The first row is the unedited model,
+# The share of edited facts for which the model still prefers the **true** answer. The first row is the unedited model,
 # one column is the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`. Not asked here,
 # though the facts can be asked so: {glue:text}`not_asked`.
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "correct", "forget", void, trained).show()
+page.figure("true", figures.transfer_map(rows, "correct", "forget", void, trained),
+            "Forget accuracy by localization and format: darker means that more of the old knowledge answers.", "prompting")
 
 # %% [markdown]
-# *Forget accuracy by localization and format: darker means that more of the old knowledge answers.*
-#
 # ## Does the new answer hold?
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "edited", "forget", void, trained).show()
+page.figure("injected", figures.transfer_map(rows, "edited", "forget", void, trained),
+            "Edit accuracy: the share of edited facts for which the model prefers the injected sport.", "prompting")
 
 # %% [markdown]
-# *Edit accuracy: the share of edited facts for which the model prefers the injected sport.*
-#
 # ## Are the others left alone?
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "correct", "maintain", void, trained).show()
+page.figure("maintain", figures.transfer_map(rows, "correct", "maintain", void, trained),
+            "Maintain accuracy: facts that no edit was meant to touch. A localization that loses them has not forgotten; it has "
+            "broken.", "prompting")
 
 # %% [markdown]
-# *Maintain accuracy: facts that no edit was meant to touch. A localization that loses them has not forgotten; it has
-# broken.*
-#
 # ## With intervals
 #
-# Forget accuracy over all formats, with 95 % intervals.
+# Forget accuracy by format, with 95 % intervals.
 
 # %% tags=["remove-input"]
 forget = [row for row in rows if row["group"] == "forget"]

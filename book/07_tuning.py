@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Equal chances
+# # Tuning: equal chances
 #
 # The paper {cite:p}`guo2025mechanistic` tuned three of its nine localizations and let the others inherit learning rate
 # and forget coefficient by group, so that coefficients differ up to fifty-fold between the arms that it compares. Here
@@ -35,13 +35,14 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATIONS = ["fact_lookup", "random_mlps"]
 STEPS = None
 STOP_AT = None
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 MATCHED = 0.9  # edit accuracy at which the sizes of edits are compared
@@ -53,7 +54,7 @@ import pandas as pd
 from mechlib.report import sentences
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "07_tuning")
 page.banner()
 
 # %% [markdown]
@@ -94,7 +95,8 @@ tables.styled(
 # weights:
 
 # %% tags=["remove-input"]
-figures.trial_dots(trials).show()
+page.figure("trials", figures.trial_dots(trials),
+            "What each trial achieved, and how far it moved the weights. Each dot is one trial; the chosen ones are larger.", "trials")
 
 # %% tags=["remove-input"]
 reached = trials[trials.edit >= MATCHED].sort_values("norm").groupby("localization", sort=False).first()
@@ -104,7 +106,7 @@ page.number("reached", ", ".join(f"{tables.label(key)} {value:.2f}" for key, val
 page.number("missed", ", ".join(tables.label(key) for key in page.study.localizations if key not in smallest) or "none")
 
 # %% [markdown]
-# *Each dot is one trial; dots of a colour belong to one localization.* At an edit accuracy of at least
+# At an edit accuracy of at least
 # {glue:text}`matched` the smallest change that each localization needed has the norm {glue:text}`reached`; not reached by:
 # {glue:text}`missed`.
 

@@ -18,7 +18,7 @@
 # %% [markdown]
 # # A whole sport
 #
-# Sixteen athletes can be edited one by one. What if every baseball player has to go? The paper
+# Athletes can be edited one by one. What if every baseball player has to go? The paper
 # {cite:p}`guo2025mechanistic` edits a whole sport to golf (Full-Sports-Editing), and in an earlier version unlearns one
 # without putting anything in its place (Sports-Unlearning, with the loss log(1 - p)). A quarter of the sport's athletes
 # is held out: an edit of the *sport* should reach them, an edit of *names* would not.
@@ -44,7 +44,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -57,7 +57,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
-page = open_page(globals(), task="full-sports-editing")
+page = open_page(globals(), "08_whole_sports", task="full-sports-editing")
 page.banner()
 
 # %% [markdown]
@@ -68,15 +68,18 @@ page.banner()
 
 # %% tags=["remove-input"]
 page.number("steps", page.study.size.steps)
-figures.learning_curves(page.rows("edit")).show()
+page.figure("losses", figures.learning_curves(page.rows("edit")),
+            "Losses before each update, averaged over forget sets and seeds, while golf is put in the place of a sport.", "edit")
 
 # %% tags=["remove-input"]
 edited = page.rows("trained")
 page.number("sports", ", ".join(dict.fromkeys(row["answer"] for row in edited if row["group"] == "forget")))
 page.number("n_forget", len({row["subject"] for row in edited if row["group"] == "forget"}))
 page.number("n_held_out", len({row["subject"] for row in edited if row["group"] == "held_out"}))
-figures.outcome_bars(edited, {"golf, trained on": ("forget", "edited"), "golf, held out": ("held_out", "edited"),
-                              "true sport, others": ("maintain", "correct")}).show()
+page.figure("outcomes", figures.outcome_bars(edited, {"golf, trained on": ("forget", "edited"), "golf, held out": ("held_out", "edited"),
+                              "true sport, others": ("maintain", "correct")}),
+            "Share of athletes, with 95 % intervals: those whose edit was trained, those of the same sport that were held out, and "
+            "those of other sports.", "trained")
 
 # %% tags=["remove-input"]
 share = {(row["localization"], row["group"]): row for group in ("forget", "held_out", "maintain")
@@ -122,12 +125,14 @@ tables.styled(theirs, {name: "{:.3f}" for name in theirs.columns[1:]})
 
 # %% tags=["remove-input"]
 gone = page.of("sports-unlearning")
-figures.learning_curves(gone.rows("edit")).show()
+gone.figure("losses_unlearned", figures.learning_curves(gone.rows("edit")),
+            "Losses before each update, while the sport is unlearned and nothing is put in its place.", "edit")
 
 # %% tags=["remove-input"]
 unlearned = gone.rows("trained")
-figures.outcome_bars(unlearned, {"true sport, trained on": ("forget", "correct"), "true sport, held out": ("held_out", "correct"),
-                                 "true sport, others": ("maintain", "correct")}).show()
+gone.figure("outcomes_unlearned", figures.outcome_bars(unlearned, {"true sport, trained on": ("forget", "correct"), "true sport, held out": ("held_out", "correct"),
+                                 "true sport, others": ("maintain", "correct")}),
+            "Share of athletes whose true sport is still the answer, with 95 % intervals.", "trained")
 
 # %% tags=["remove-input"]
 left = {(row["localization"], row["group"]): row["share"] for row in

@@ -19,7 +19,7 @@
 # %% [markdown]
 # # Editing world facts
 #
-# CounterFact-Editing replaces the answers of sixteen facts of many relations by false ones; Sequential-CounterFact-Editing
+# CounterFact-Editing replaces the answers of facts of many relations by false ones; Sequential-CounterFact-Editing
 # does so four times in a row ({glue:text}`n_parts` times on this page), each part localized anew, and asks about all of them
 # at the end {cite:p}`guo2025mechanistic`. Facts of this kind have paraphrases, and neighbours that share their answer.
 
@@ -44,7 +44,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -57,39 +57,33 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
 
-page = open_page(globals(), task="counterfact-editing")
+page = open_page(globals(), "09_world_editing", task="counterfact-editing")
 chain = page.of("sequential-counterfact-editing")
 page.number("n_parts", chain.study.parts)
 page.banner()
 
 # %% [markdown]
-# ## Sixteen at once
+# ## One set at once
 
 # %% tags=["remove-input"]
 page.number("stop_at", page.study.size.stop_at)
-figures.learning_curves(page.rows("edit")).show()
-
-# %% [markdown]
-# *Losses before each update. Training stops as soon as the false answers have a probability of {glue:text}`stop_at` (geometric
-# mean).*
+page.figure("losses", figures.learning_curves(page.rows("edit")),
+            "Losses before each update. Training stops as soon as the false answers have a probability of {stop_at} (geometric "
+            "mean).", "edit")
 
 # %% tags=["remove-input"]
 rows = page.rows("prompting")
 trained = page.study.trained_format
 inside = [row for row in rows if row["format"] in (trained, "neighbourhood")]
-figures.outcome_bars(inside, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
-                              "true answer, maintain test": ("maintain", "correct")}).show()
-
-# %% [markdown]
-# *In the trained format, among all tokens: the likeliest token is the true answer, or the one that was put in its place.
-# 95 % intervals.*
+page.figure("outcomes", figures.outcome_bars(inside, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
+                              "true answer, maintain test": ("maintain", "correct")}),
+            "In the trained format, among all tokens: the likeliest token is the true answer, or the one that was put in its place. "
+            "95 % intervals.", "prompting")
 
 # %% tags=["remove-input"]
-figures.transfer_map(rows, "edited", "forget", tables.void_formats(rows), trained).show()
-
-# %% [markdown]
-# *Share of edited facts for which the false answer is the likeliest token, in other words. Few facts: read it with the
-# intervals of the figure above.*
+page.figure("transfer", figures.transfer_map(rows, "edited", "forget", tables.void_formats(rows), trained),
+            "Share of edited facts for which the false answer is the likeliest token, in other words. Few facts: read it with the "
+            "intervals of the figure above.", "prompting")
 
 # %% tags=["remove-input"]
 near = aggregate([row for row in inside if row["group"] == "neighbourhood"], ["localization"], "edited")
@@ -127,19 +121,15 @@ tables.styled(published("counterfact-editing", page.study.localizations), {name:
 
 # %% tags=["remove-input"]
 gone = page.of("counterfact-unlearning")
-figures.learning_curves(gone.rows("edit")).show()
-
-# %% [markdown]
-# *The forget loss is -log(1 - p), with p the probability of the true answer: it is zero where nothing of p is left. That is
-# reached in a step or two, often together with the facts to keep, so these edits take all their steps, too.*
+gone.figure("losses_unlearned", figures.learning_curves(gone.rows("edit")),
+            "The forget loss is -log(1 - p), with p the probability of the true answer: it is zero where nothing of p is left. That "
+            "is reached in a step or two, often together with the facts to keep, so these edits take all their steps, too.", "edit")
 
 # %% tags=["remove-input"]
 unlearned = [row for row in gone.rows("prompting") if row["format"] in (trained, "neighbourhood")]
-figures.outcome_bars(unlearned, {"true answer, forget set": ("forget", "correct"), "true answer, maintain test": ("maintain", "correct"),
-                                 "true answer, neighbours": ("neighbourhood", "correct")}).show()
-
-# %% [markdown]
-# *With the loss log(1 - p) and nothing in its place: how often the true answer is still the likeliest token.*
+gone.figure("outcomes_unlearned", figures.outcome_bars(unlearned, {"true answer, forget set": ("forget", "correct"), "true answer, maintain test": ("maintain", "correct"),
+                                 "true answer, neighbours": ("neighbourhood", "correct")}),
+            "With the loss log(1 - p) and nothing in its place: how often the true answer is still the likeliest token.", "prompting")
 
 # %% tags=["remove-input"]
 tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), index=True)
@@ -151,15 +141,14 @@ tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), inde
 # ## Part after part
 
 # %% tags=["remove-input"]
-figures.learning_curves(chain.rows("edit")).show()
-
-# %% [markdown]
-# *Losses of all parts in a row: at the start of each, its own facts have not been edited yet.*
+chain.figure("losses_sequence", figures.learning_curves(chain.rows("edit")),
+            "Losses of all parts in a row: at the start of each, its own facts have not been edited yet.", "edit")
 
 # %% tags=["remove-input"]
 many = [row for row in chain.rows("prompting") if row["format"] in (trained, "neighbourhood")]
-figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
-                            "true answer, maintain test": ("maintain", "correct")}).show()
+chain.figure("outcomes_sequence", figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
+                            "true answer, maintain test": ("maintain", "correct")}),
+            "After the last part, in the trained format: shares of the facts of all parts, with 95 % intervals.", "prompting")
 
 # %% tags=["remove-input"]
 counts = aggregate([row for row in many if row["group"] == "forget"], ["localization"], "edited")

@@ -16,7 +16,7 @@
 # ---
 
 # %% [markdown]
-# # How few weights?
+# # Parameter efficiency: how few weights?
 #
 # If a fact is looked up in a few places, zeroing a few weights there should remove it. The paper's parameter-efficiency
 # study {cite:p}`guo2025mechanistic` trains a mask over the localized weights and then zeroes as many as it likes. Whose
@@ -46,7 +46,7 @@ import pandas as pd
 from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "10_weight_masking")
 page.banner()
 
 # %% [markdown]
@@ -57,7 +57,8 @@ page.banner()
 # exactly what they were.
 
 # %% tags=["remove-input"]
-figures.mask_curves(page.rows("masks")).show()
+page.figure("losses", figures.mask_curves(page.rows("masks")),
+            "Losses while the masks are trained, and how many masks have left 1, averaged over forget sets and seeds.", "masks")
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
@@ -71,7 +72,8 @@ tables.styled(pd.DataFrame(
 # %% tags=["remove-input"]
 before = [{**row, "size": 0} for row in page.rows("baseline")]
 rows = page.rows("zeroed")
-figures.size_curves(rows, before, page.study.trained_format).show()
+page.figure("sizes", figures.size_curves(rows, before, page.study.trained_format),
+            "Share of true answers, with 95 % intervals for the facts to forget, against the number of weights set to zero.", "zeroed")
 
 # %% tags=["remove-input"]
 largest = max(row["size"] for row in rows)

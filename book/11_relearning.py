@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Relearning
+# # Adversarial relearning
 #
 # Teach a model half of what it forgot, and ask about the other half. If the knowledge is gone, the lesson says nothing
 # about facts that were not in it. If it was only covered, the lesson may lift the cover from everything
@@ -36,6 +36,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATION = None
@@ -46,7 +47,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -58,11 +59,12 @@ import pandas as pd
 
 from mechlib.report import differences, robustness, sentences, verdicts
 from mechlib.report.claims import declared
+from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_relearning
 from mechlib.stats import LEAST_GAP
 
-page = open_page(globals())
+page = open_page(globals(), "11_relearning")
 page.banner()
 
 # %% [markdown]
@@ -136,13 +138,12 @@ tables.styled(robustness.settings_table(page.study.relearning))
 # ## What comes back
 
 # %% tags=["remove-input"]
-figures.relearning_curves(outcomes).show()
+page.figure("curves", figures.relearning_curves(outcomes),
+            "Share of the facts not taught whose true answer is back, over the steps of the attack (step 0: before it), with 95 % "
+            "intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted: never-known facts, "
+            "averaged over the edited models. Hollow points are void: there the attack broke the model.", "relearning")
 
 # %% [markdown]
-# *Share of the facts not taught whose true answer is back, over the steps of the attack (step 0: before it), with
-# 95 % intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted:
-# never-known facts, averaged over the edited models. Hollow points are void: there the attack broke the model.*
-#
 # To compare edits, one setting must serve for all. It is the one that brings back most on average over the edits,
 # among those that break the fewest models, so it is chosen for none of them: {glue:text}`setting`.
 
@@ -158,7 +159,7 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rows, *setting)))
 
 # %% tags=["remove-input"]
 shares = robustness.null_shares(rows, nulls, *setting)
-shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "unknown": "never known"})
+shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "never": "never known"})
 tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 
 # %% [markdown]
@@ -186,6 +187,16 @@ tables.styled(robustness.taught_table(rows))
 # %% [markdown]
 # *True answers about the half that was taught, and log p(true) - log p(target) in nats of both halves, at every step (95 %, over forget
 # sets). An attacker who has not learned his own lesson has not shown that the other half is gone.*
+#
+# ## Every gate
+
+# %% tags=["remove-input"]
+tables.styled(gate_table(page.evidence, declared().gates.success))
+
+# %% [markdown]
+# *What must hold before two arms may be compared. Overlap: weighted Jaccard of the trained weights with those of the first line. Edited:
+# edits that gave their targets the probability that counts. Kept: the share of the maintain accuracy that is left. Floor: true answers,
+# after the attack, about facts that the model never knew and that were edited beside the forget set: what the attack brings of itself.*
 #
 # ## The verdict
 #

@@ -36,6 +36,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATION = None
@@ -46,7 +47,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -57,7 +58,7 @@ BENIGN = None  # None: as the profile says; else a dictionary of kinds, sizes, s
 from mechlib.report import differences, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "12_rounding_and_retraining")
 page.banner()
 
 # %% tags=["remove-input"]
@@ -83,11 +84,9 @@ page.number("retrained", robustness.setting_name(*settings[1]))
 # keeps less than {glue:text}`kept` of its own maintain accuracy is **void**: rounding broke it.
 
 # %% tags=["remove-input"]
-figures.attack_bars(quantization).show()
-
-# %% [markdown]
-# *Share of the forget set whose true answer the model prefers, before and after rounding, with 95 % intervals.
-# Hatched bars are void.*
+page.figure("rounding", figures.attack_bars(quantization),
+            "Share of the forget set whose true answer the model prefers, before and after rounding, with 95 % intervals. Hatched "
+            "bars are void.", "quantization")
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings[0])))
@@ -108,11 +107,9 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings
 tables.styled(robustness.settings_table(page.study.benign))
 
 # %% tags=["remove-input"]
-figures.attack_bars(benign).show()
-
-# %% [markdown]
-# *The same share before and after fine-tuning on examples of each kind (the number after the kind: how many). No
-# example is about a fact of the forget set. Hatched bars are void.*
+page.figure("retraining", figures.attack_bars(benign),
+            "The same share before and after fine-tuning on examples of each kind (the number after the kind: how many). No example "
+            "is about a fact of the forget set. Hatched bars are void.", "benign")
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(retrained, *settings[1])))

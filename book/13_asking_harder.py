@@ -34,6 +34,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATION = None
@@ -44,7 +45,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -55,7 +56,7 @@ IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
 from mechlib.report import differences, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "13_asking_harder")
 page.banner()
 
 # %% tags=["remove-input"]
@@ -83,12 +84,9 @@ page.number("context_setting", robustness.setting_name(*settings[1]))
 # answers to deal. Run for this page: {glue:text}`nulls`, on {glue:text}`null_sets`.
 
 # %% tags=["remove-input"]
-figures.attack_bars(softened).show()
-
-# %% [markdown]
-# *Share of the facts not learned from whose true answer the model prefers, before and behind the soft prompt, with
-# 95 % intervals. Hatched bars are void: the model behind the prompt keeps less than {glue:text}`kept` of its
-# maintain accuracy.*
+page.figure("soft_prompts", figures.attack_bars(softened),
+            "Share of the facts not learned from whose true answer the model prefers, before and behind the soft prompt, with 95 % "
+            "intervals. Hatched bars are void: the model behind the prompt keeps less than {kept} of its maintain accuracy.", "soft_prompt")
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(soft, *settings[0])))
@@ -99,7 +97,7 @@ tables.styled(robustness.recovery_table(robustness.recoveries(soft, *settings[0]
 
 # %% tags=["remove-input"]
 shares = robustness.null_shares(soft, nulls, *settings[0])
-shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "unknown": "never known"})
+shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "never": "never known"})
 tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 
 # %% [markdown]
@@ -113,11 +111,9 @@ tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 # remembered nothing {cite:p}`lynch2024eight`.
 
 # %% tags=["remove-input"]
-figures.attack_bars(demonstrated).show()
-
-# %% [markdown]
-# *Share of the facts not demonstrated whose true answer the model prefers, by the number of demonstrations (shots),
-# with 95 % intervals. Hatched bars are void.*
+page.figure("demonstrations", figures.attack_bars(demonstrated),
+            "Share of the facts not demonstrated whose true answer the model prefers, by the number of demonstrations (shots), with "
+            "95 % intervals. Hatched bars are void.", "in_context")
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(context, *settings[1])))
@@ -139,12 +135,11 @@ tables.styled(robustness.recovery_table(robustness.recoveries(context, *settings
 
 # %% tags=["remove-input"]
 leaks = robustness.leaks(soft, (1, 4, 16, 64))
-figures.leak_curves(leaks).show()
+page.figure("samples", figures.leak_curves(leaks),
+            "Probability that the true answer is among this many samples of the model as it is, in the trained format, averaged "
+            "over forget facts with 95 % intervals (solid), and over never-known facts (dotted).", "soft_prompt")
 
 # %% [markdown]
-# *Probability that the true answer is among this many samples of the model as it is, in the trained format, averaged over
-# forget facts with 95 % intervals (solid), and over never-known facts (dotted).*
-#
 # ## How edits differ
 
 # %% tags=["remove-input"]

@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # What is still inside
+# # Latent knowledge: what is still inside?
 #
 # A model can stop saying something without ceasing to know it. This page does not ask the edited models anything: it
 # opens them. Four instruments look for the true answer of edited facts: linear probes, the unembedding at every layer,
@@ -35,6 +35,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATION = None
@@ -45,7 +46,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -54,7 +55,7 @@ DIRECTION = None  # None: as the profile says; else a dictionary of layers: "all
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "14_latent_knowledge")
 page.banner()
 
 # %% tags=["remove-input"]
@@ -79,15 +80,14 @@ page.number("leading", tables.label(leading))
 
 # %% tags=["remove-input"]
 prompt, subject = (audits.audit(rows, "probe", position) for position in ("prompt", "subject"))
-figures.layer_curves(audits.probe_panels(prompt), "share of facts").show()
+page.figure("probes_prompt", figures.layer_curves(audits.probe_panels(prompt), "share of facts"),
+            "At the last token of the prompt, where the paper probes. Left: accuracy on unedited athletes, cross-validated, and the "
+            "control. Middle and right: what the probes say about the edited athletes.", "latent")
 
 # %% tags=["remove-input"]
-figures.layer_curves(audits.probe_panels(subject), "share of facts").show()
-
-# %% [markdown]
-# *Above at the last token of the prompt, where the paper probes; below at the last token of the subject, where the
-# fact is looked up. Left: accuracy on unedited athletes, cross-validated, and the control. Middle and right: what the
-# probes say about the edited athletes. Below the first edited layer all models are the same model.*
+page.figure("probes_subject", figures.layer_curves(audits.probe_panels(subject), "share of facts"),
+            "The same at the last token of the subject, where the fact is looked up. Before the first edited layer all models are "
+            "the same model.", "latent")
 
 # %% tags=["remove-input"]
 tables.styled(audits.probe_table(prompt), index=True)
@@ -126,20 +126,16 @@ projection = audits.audit(rows, "projection")
 page.number("candidates", audits.CANDIDATES)
 page.number("projection", "void" if audits.tells_nothing(projection) else "not void")
 outcomes = ["true answer", "edit target", "another option"]
-figures.interval_dots(audits.outcome_shares(audits.extracted(projection), ["localization"], outcomes), "share of facts").show()
-
-# %% [markdown]
-# *Attack success: the share of edited facts whose true answer (or edit target, or another option) is a candidate at any layer
-# (95 % intervals). The last layer is one of them: it is what the model says.*
+page.figure("candidates", figures.interval_dots(audits.outcome_shares(audits.extracted(projection), ["localization"], outcomes), "share of facts"),
+            "Attack success: the share of edited facts whose true answer (or edit target, or another option) is a candidate at any "
+            "layer (95 % intervals). The last layer is one of them: it is what the model says.", "latent")
 
 # %% tags=["remove-input"]
 layers = audits.outcome_shares(audits.projected(projection), ["localization", "layer"], [*outcomes, "leads"])
 titles = {"true answer": "true answer", "another option": "another option", "leads": "true answer leads the options"}
-figures.layer_curves({title: layers[layers.measure == name] for name, title in titles.items()}, "share of facts").show()
-
-# %% [markdown]
-# *Layer by layer: the share of facts whose true answer is a candidate, the same of another option, and the share
-# whose true answer is the likeliest of the options there, however unlikely all of them are.*
+page.figure("layers", figures.layer_curves({title: layers[layers.measure == name] for name, title in titles.items()}, "share of facts"),
+            "Layer by layer: the share of facts whose true answer is a candidate, the same of another option, and the share whose "
+            "true answer is the likeliest of the options there, however unlikely all of them are.", "latent")
 
 # %% [markdown]
 # ## Depth of erasure
@@ -156,14 +152,16 @@ depth = audits.audit(rows, "depth")
 scores = audits.erasure_scores(depth)
 page.number("scored", len({row["subject"] for row in scores}))
 page.number("asked", len({row["subject"] for row in depth}))
-figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the loss").show()
+page.figure("erasure", figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the loss"),
+            "Share of the loss that is erased, by layer, with gaps where it is void. A claim is made about {scored} of {asked} "
+            "facts.", "latent")
 
 # %% tags=["remove-input"]
 tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores, ["localization"], "erased", "number")}), ["localization"], "measure"), index=True)
 
 # %% [markdown]
-# *Above, by layer, with gaps where it is void; below, one number a fact, over layers weighted by what corruption takes there, then averaged
-# (95 % intervals). A claim is made about {glue:text}`scored` of {glue:text}`asked` facts.*
+# *One number a fact, over layers weighted by what corruption takes there, then averaged
+# (95 % intervals).*
 #
 # A high number says that the edit reaches down to where the answer enters the last token. It does not say that it was
 # erased below: patching at the last token cannot see what stays at the subject.
@@ -196,11 +194,9 @@ table = robustness.outcomes(attacked)
 setting, step = robustness.shared_setting(table)
 back = robustness.recoveries(attacked, setting, step)
 page.number("broken", ", ".join(tables.label(key) for key in back.localization[back.void]) or "none")
-figures.attack_bars(table).show()
-
-# %% [markdown]
-# *Share of tested facts with the true answer before the attack and under it; each fact is tested by an attacker who held the other
-# half of its forget set (95 % intervals). Hatched, because the attack broke the model: {glue:text}`broken`.*
+page.figure("direction", figures.attack_bars(table),
+            "Share of tested facts with the true answer before the attack and under it; each fact is tested by an attacker who held "
+            "the other half of its forget set (95 % intervals). Hatched, because the attack broke the model: {broken}.", "direction")
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(back))

@@ -35,6 +35,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATION = None
@@ -45,7 +46,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -53,7 +54,7 @@ PRECISION = None
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "15_side_effects")
 page.banner()
 
 # %% tags=["remove-input"]
@@ -71,7 +72,9 @@ page.number("leading", tables.label(leading))
 
 # %% tags=["remove-input"]
 text = side_effects.text_damage(page.rows("damage"))
-figures.interval_dots(text[text.measure.str.startswith("loss")], "change of the loss, nats per token", line=0).show()
+page.figure("text", figures.interval_dots(text[text.measure.str.startswith("loss")], "change of the loss, nats per token", line=0),
+            "Change of the next-token loss, in nats per token: means over texts with a 95 % interval. The unedited model is zero by "
+            "definition. The loss may fall on samples, because the edit also trained on text of that kind.", "damage")
 tables.styled(side_effects.text_table(text), index=True)
 
 # %% [markdown]
@@ -90,12 +93,10 @@ tables.styled(side_effects.text_table(text), index=True)
 kept = side_effects.facts_kept(page.rows("trained"), rows)
 page.number("n_general_asked", len({(row["relation"], row["subject"]) for row in side_effects.side_effect_rows(rows, "general")}))
 page.number("n_general", len({row["subject"] for row in side_effects.general(rows)}))
-figures.interval_dots(kept, "share of facts still right").show()
-
-# %% [markdown]
-# *Share of facts whose true answer the model prefers (95 % intervals). The unedited model has all facts of other
-# relations right because only such facts count; its maintain facts are asked in the prompt that edits trained on,
-# which an edit may even teach it.*
+page.figure("kept", figures.interval_dots(kept, "share of facts still right"),
+            "Share of facts whose true answer the model prefers (95 % intervals). The unedited model has all facts of other "
+            "relations right because only such facts count; its maintain facts are asked in the prompt that edits trained on, which "
+            "an edit may even teach it.", "ripple")
 
 # %% [markdown]
 # ## Backwards
@@ -109,13 +110,11 @@ figures.interval_dots(kept, "share of facts still right").show()
 # %% tags=["remove-input"]
 reverse = side_effects.backwards(rows)
 page.number("backwards", "above chance" if side_effects.known_backwards(rows) else "not above chance, so that nothing can be lost backwards")
-figures.interval_dots(reverse, "AUC", line=0.5).show()
-
-# %% [markdown]
-# *AUC of edited athletes for their true answer and for their edit target, averaged over wordings (95 %
-# intervals). The unedited model's AUC for the true answer is {glue:text}`backwards`. An edit that reaches the
-# fact itself lowers the first and raises the second; one that only rewires the trained prompt leaves both where
-# they were. Reverse prompts and consequences are written for sports only: of other facts nothing is shown.*
+page.figure("backwards", figures.interval_dots(reverse, "AUC", line=0.5),
+            "AUC of edited athletes for their true answer and for their edit target, averaged over wordings (95 % intervals). The "
+            "unedited model's AUC for the true answer is {backwards}. An edit that reaches the fact itself lowers the first and "
+            "raises the second; one that only rewires the trained prompt leaves both where they were. Reverse prompts and "
+            "consequences are written for sports only: of other facts nothing is shown.", "ripple")
 
 # %% [markdown]
 # ## What follows

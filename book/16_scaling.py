@@ -16,9 +16,9 @@
 # ---
 
 # %% [markdown]
-# # Hundreds of facts
+# # Scaling: hundreds of facts
 #
-# Sixteen facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
+# A few facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
 # CounterFact at once in Gemma-7B. Does an edit at fact lookup still hold in other words when it has to hold a dozen times as much,
 # and what does it cost everything else?
 
@@ -44,7 +44,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -57,7 +57,8 @@ from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_scaling
 from mechlib.report.summaries import edit_summary
 
-few, many = (open_page(globals(), task=task) for task in ("sports-athlete-editing", "sports-scaling"))
+few = open_page(globals(), "16_scaling", task="sports-athlete-editing")
+many = few.of("sports-scaling")
 n_many = many.study.kind.scale * FORGET_SET_SIZE
 many.banner()
 
@@ -84,7 +85,7 @@ tables.styled(lines[["localization", "facts", "edited (trained prompt)", "edited
 lead = tables.leading(few.study.localizations)
 small, large = (lines[(lines.facts == count) & (lines.localization == tables.label(lead))].iloc[0] for count in (FORGET_SET_SIZE, n_many))
 few.number("lead", tables.label(lead))
-few.number("n_batch", many.study.training(lead, 0).forget_batch or n_many)
+few.number("n_batch", many.study.training(lead, 0, 0).forget_batch or n_many)
 few.number("n_few", FORGET_SET_SIZE)
 few.number("n_many", n_many)
 few.number("norm_few", float(small["norm of the change"]))
@@ -103,11 +104,10 @@ few.number("kept_many", large["maintain"])
 # {glue:text}`kept_many` of cases, and the change of the weights has the norm {glue:text}`norm_few:.2f` and {glue:text}`norm_many:.2f`.
 
 # %% tags=["remove-input"]
-figures.learning_curves(many.rows("edit")).show()
+many.figure("losses", figures.learning_curves(many.rows("edit")),
+            "Losses while {n_many} facts are edited, {n_batch} of them a step.", "edit")
 
 # %% [markdown]
-# *Losses while {glue:text}`n_many` facts are edited, {glue:text}`n_batch` of them a step.*
-#
 # ## The paper's figures
 
 # %% tags=["remove-input"]

@@ -35,6 +35,7 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = None
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATION = None
@@ -45,7 +46,7 @@ STEPS = None
 STOP_AT = None
 TUNE = False
 KL_COEFFICIENT = 0.0
-OPTIMIZER = "adamw"
+OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
@@ -65,7 +66,7 @@ from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.attacks.registry import ATTACKS
 
-page = open_page(globals())
+page = open_page(globals(), "17_which_edit_lasts")
 page.banner()
 
 # %% [markdown]
@@ -84,10 +85,8 @@ tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.defi
 
 # %% tags=["remove-input"]
 board = scoreboard.scoreboard(rows)
-figures.attack_map(board).show()
-
-# %% [markdown]
-# *Darker: more of what was edited away came back. Hover to see which setting was the strongest.*
+page.figure("strongest", figures.attack_map(board),
+            "Darker: more of what was edited away came back. Hover to see which setting was the strongest.", *ATTACKS)
 
 # %% tags=["remove-input"]
 tables.styled(scoreboard.scoreboard_table(board), index=True)

@@ -31,14 +31,14 @@ PROFILE = "quick"
 from mechlib.report.evidence import audit_summary, audit_table, audits, kept_rows
 from mechlib.report.page import open_page, tables
 
-page = open_page(globals())
+page = open_page(globals(), "18_evidence")
 
 # %% [markdown]
 # ## What is kept
 
 # %% tags=["remove-input"]
 kept = kept_rows()
-page.number("n_kept", int(kept.runs.sum()))
+page.number("n_kept", int(kept.runs.sum()) if len(kept) else 0)
 tables.styled(kept)
 
 # %% [markdown]

@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         run = commands.add_parser(name, help=what)
         run.add_argument("--model", default="", help="a known name, a hub id, a local folder or a .gguf file")
         run.add_argument("--profile", default="", help="quick or full")
+        run.add_argument("--study", default="", help="a study of book/studies.toml: its profile, parameters and pages")
         run.add_argument("--pages", default="", help="for example 05,06_prompting; empty: all")
         run.add_argument("--jobs", default="", help="runs (on SLURM: jobs) that execute computes at once; empty: what suits the machine")
         run.add_argument("--engine", default="", help="local (this computer, the default) or slurm")
@@ -128,6 +129,7 @@ def say(line: str) -> None:
 
 def _run(chosen: argparse.Namespace) -> None:
     from mechlib.report.book import build
+    from mechlib.report.book_studies import FILE, read_studies, with_study
     from mechlib.report.evidence import audit, prune, stored
     from mechlib.report.execute import execute, keep, parameter_help, planned
     from mechlib.report.lab import lab
@@ -138,13 +140,14 @@ def _run(chosen: argparse.Namespace) -> None:
 
     if chosen.command in ("execute", "plan", "keep"):
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
+        given, params, pages = with_study(read_studies(ROOT / "book" / FILE), chosen.study, given, chosen.params, chosen.pages)
         at_once, slurm = jobs(chosen.jobs), asked(chosen.engine, chosen.slurm)
         if chosen.command == "execute":
-            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, at_once, slurm)))
+            say(str(execute(ROOT, given, params, say, pages, at_once, slurm)))
         elif chosen.command == "plan":
-            say(planned(ROOT, given, chosen.params, chosen.pages, at_once, slurm))
+            say(planned(ROOT, given, params, pages, at_once, slurm))
         else:
-            keep(ROOT, given, chosen.params, chosen.pages, say)
+            keep(ROOT, given, params, pages, say)
     elif chosen.command == "audit":
         say(audit(ROOT, whole("N", chosen.number, 1), whole("SEED", chosen.seed, 0), say, jobs(chosen.jobs)))
     elif chosen.command == "store":

@@ -32,7 +32,8 @@ def is_a(value: object, kind: type | tuple[type, ...]) -> bool:
 def choice(name: str, value: Any, known: Collection[str]) -> str:
     """One of the known names."""
     if not isinstance(value, str) or value not in known:
-        raise ParameterError(f"{name}={shown(value)} is unknown{meant(value, known)}: choose {', '.join(known)}")
+        would = f"choose {', '.join(known)}" if known else "there is none, leave it out"
+        raise ParameterError(f"{name}={shown(value)} is unknown{meant(value, known)}: {would}")
     return value
 
 

@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -27,8 +27,8 @@ from mechlib.facts import Prompt
 from mechlib.models.forward import hidden_at
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
-from mechlib.models.precision import in_precision
-from mechlib.models.tokens import answer_token, encode
+from mechlib.models.precision import cast_on_use, cast_once, in_precision
+from mechlib.models.tokens import encode, trained_tokens
 
 # Prompts of one kind that a step sees at most (the authors' batch).
 MOST_PROMPTS = 32
@@ -71,7 +71,7 @@ class TrainingBatch:
     weights: Float[Tensor, " row"]
 
     def loss(self, model: LanguageModel) -> Float[Tensor, ""]:
-        """The mean cross-entropy (nats) of each group of prompts, and of the texts' tokens, all added up."""
+        """The mean cross-entropy (nats) of each group's whole answers, and of the texts' tokens, all added up."""
         return self.weights @ cross_entropy(model, hidden_at(model, self.packed, self.nodes), self.labels)
 
 
@@ -91,13 +91,15 @@ def training_batches(
         parts = [next(pool) for pool in pools]
         rows, some = [row for part in parts for row in part], next(general) if general else []
         packed = pack(model, [*(tokens for tokens, _ in rows), *some])
-        ends, lines = packed.ends[: len(rows)], packed.paths[len(rows) :]
-        answers = torch.tensor([answer for _, answer in rows], dtype=torch.long, device=model.device)
+        lines = packed.paths[len(rows) :]
+        ends = [path[-len(answer) :] for path, (_, answer) in zip(packed.paths, rows, strict=False)]
+        answers = torch.tensor([token for _, answer in rows for token in answer], dtype=torch.long, device=model.device)
         read = [path[:-1] for path in lines]
         following = [packed.tokens.flatten()[path[1:]] for path in lines]
-        shares = [1 / len(part) for part in parts for _ in part] + [1 / sum(map(len, read)) for path in read for _ in path]
+        shares = [1 / len(part) for part in parts for _, answer in part for _ in answer]
+        shares += [1 / sum(map(len, read)) for path in read for _ in path]
         weights = torch.tensor(shares, dtype=torch.float32, device=model.device)
-        yield TrainingBatch(packed, torch.cat([ends, *read]), torch.cat([answers, *following]), weights)
+        yield TrainingBatch(packed, torch.cat([*ends, *read]), torch.cat([answers, *following]), weights)
 
 
 def finetune(
@@ -117,10 +119,13 @@ def finetune(
         twin = _adapted(model, how) if how.rank else _copied(model)
     network: nn.Module = twin.network
     weights = [weight for weight in network.parameters() if weight.requires_grad]
+    # The dropout of adapters alone: a model's own (GPT-2 has some) is not what ``how`` says.
+    dropped = [module for name, module in network.named_modules() if "lora_dropout" in name]
     optimizer = torch.optim.AdamW(weights, lr=how.learning_rate, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=how.steps)
     for step, batch in enumerate(islice(batches, how.steps), start=1):
-        network.train()
+        for module in dropped:
+            module.train()
         with _generators(noise.getrandbits(63)), torch.enable_grad():
             loss = batch.loss(twin)
             loss.backward()
@@ -140,9 +145,10 @@ def _adapted(model: LanguageModel, how: FineTuning) -> LanguageModel:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     from peft import LoraConfig, inject_adapter_in_model
 
-    twin = model.shared_copy()
+    twin = cast_once(model)
     config = LoraConfig(r=how.rank, lora_alpha=how.alpha, lora_dropout=how.dropout, target_modules="all-linear")
-    inject_adapter_in_model(config, twin.network)
+    with model.device:  # large adapters take longer to draw on the processor than to train
+        inject_adapter_in_model(config, twin.network)
     for weight in twin.network.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()  # whatever the model is stored in: steps are smaller than bfloat16 can tell
@@ -150,10 +156,13 @@ def _adapted(model: LanguageModel, how: FineTuning) -> LanguageModel:
 
 
 def _copied(model: LanguageModel) -> LanguageModel:
-    twin = in_precision(model, "float32")
+    """Masters in float32, whatever the products are computed in."""
+    twin = replace(in_precision(model, "float32"), arithmetic=model.arithmetic)
     for module in twin.layers.modules():
         for name, weight in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(weight.detach().clone()))
+        if twin.arithmetic == "bfloat16" and isinstance(module, nn.Linear):
+            cast_on_use(module)
     return twin
 
 
@@ -165,10 +174,10 @@ def _generators(seed: int) -> Generator[None]:
         yield
 
 
-def _with_answers(model: LanguageModel, prompts: Sequence[Prompt]) -> list[tuple[list[int], int]]:
-    """Each prompt's tokens and the first token of its answer."""
-    tokens = encode(model, [prompt.text for prompt in prompts])
-    return [(row, answer_token(model, prompt.answer, first=prompt.open)) for row, prompt in zip(tokens, prompts, strict=True)]
+def _with_answers(model: LanguageModel, prompts: Sequence[Prompt]) -> list[tuple[list[int], list[int]]]:
+    """Each prompt's tokens with all but the last of its answer's behind them, and the answer's tokens."""
+    tokens, answers = encode(model, [prompt.text for prompt in prompts]), [trained_tokens(model, one, one.answer) for one in prompts]
+    return [([*row, *answer[:-1]], answer) for row, answer in zip(tokens, answers, strict=True)]
 
 
 def _turns(items: Sequence[_Item], size: int, seed: int) -> Iterator[list[_Item]]:

@@ -102,7 +102,8 @@ RELEARNING = Attack(
     "LoRA on every linear layer, trained on the true answers of one half of the forget set, on retain facts and on text; "
     "asked about the other half.",
     {"quick": {"ranks": [8], "learning_rates": [5e-4], "steps": 6, "checkpoints": [3, 6]},
-     "full": {"ranks": [8, 512], "learning_rates": [5e-5, 2e-4, 1e-3], "steps": 20, "checkpoints": [5, 10, 20]},
-     "paper": {"ranks": [512], "learning_rates": [2e-4], "steps": 20, "checkpoints": [10, 20]}},
+     "full": {"ranks": [8], "learning_rates": [1e-3], "steps": 8, "checkpoints": [8]},
+     # 8 micro-batches of 4 facts of each kind a step, and of 2 texts.
+     "paper": {"ranks": [512], "learning_rates": [2e-4], "steps": 20, "checkpoints": [10, 20], "retain_batch": 32, "text_batch": 16}},
     folds=True, nulls={"permuted answers": {"labels": "permuted"}, "retain facts only": {"labels": "none"}}, seconds=8.5,
 )  # fmt: skip

@@ -24,6 +24,7 @@ from mechlib.attacks.relearning import permuted
 from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.precision import cast_once
 from mechlib.models.tokens import beginning, encode
 
 Labels = Literal["true", "permuted"]
@@ -62,6 +63,7 @@ def soft_prompt(
         raise SoftPromptError("a soft prompt needs a token, a restart and a batch of 1 or more, no negative steps, and a norm above 0")
     if not knowledge.relearn:
         raise SoftPromptError("there are no facts to learn a soft prompt on")
+    model = cast_once(model)
     front = placeholder(model) * tokens
 
     def rewrite(prompt: Prompt) -> Prompt:
@@ -112,7 +114,8 @@ def placeholder(model: LanguageModel) -> str:
 def with_soft_prompt(model: LanguageModel, vectors: Float[Tensor, "token d_model"]) -> LanguageModel:
     """A copy that shares every weight and reads ``vectors`` in place of a text's first placeholders, in their order.
 
-    The vectors stand where embeddings do right before the first layer, after a family's own scaling.
+    The vectors stand where embeddings do right before the first layer, after a family's own scaling; learned positions are added
+    to them, too.
     """
     twin = model.shared_copy()
     token = model.tokenizer.convert_tokens_to_ids(placeholder(model))
@@ -167,6 +170,7 @@ SOFT_PROMPT = Attack(
     "soft_prompt", "Soft prompt", 1, soft_prompt,
     "A few learned vectors before every question, trained on the true answers of one half of the forget set; asked about the other half.",
     {"quick": {"tokens": 4, "steps": 5, "learning_rate": 0.05},
-     "full": {"tokens": 4, "steps": 64, "learning_rate": 0.02, "restarts": 2}},
+     "full": {"tokens": 4, "steps": 64, "learning_rate": 0.02, "restarts": 2},
+     "paper": {"tokens": 15, "steps": 128, "learning_rate": 1e-5, "restarts": 4, "batch": 16, "norm": 6.0}},
     folds=True, nulls={"permuted answers": {"labels": "permuted"}}, seconds=6.5,
 )  # fmt: skip

@@ -25,14 +25,14 @@ from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, enter, hidden_at
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, join, moved, pack
-from mechlib.models.tokens import answer_token, check_texts, encode
+from mechlib.models.tokens import check_texts, encode, trained_tokens
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class LossTokens:
-    """The tokens of one loss: the nodes before them, and the number ``of`` tokens in the whole step that its mean is over.
+    """The tokens of one loss: the nodes before them, and the number ``of`` facts, or of tokens of texts, that its mean over a step is of.
 
     ``reference``: the unedited model's final hidden states at those nodes, where it is to be held to them.
     """
@@ -46,16 +46,20 @@ class LossTokens:
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts or texts packed together, the residual stream that enters the first trained layer, and what is read of them."""
+    """Prompts or texts packed together, the residual stream that enters the first trained layer, and what is read of them.
+
+    ``distinct``: the nodes of all parts, each once.
+    """
 
     packed: Packed
     entry: Entry
     parts: tuple[LossTokens, ...]
+    distinct: Int[Tensor, " node"]
 
     def losses(self, model: LanguageModel, loss: Loss) -> dict[str, Tensor]:
         """Shares of the means (nats) by loss: ``forget``, ``retain`` and ``text`` where present, and ``kl`` where there are references."""
         rows = [part for part in self.parts if len(part.nodes)]
-        hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.entry)
+        hidden = hidden_at(model, self.packed, torch.cat([part.nodes for part in rows]), self.entry, distinct=self.distinct)
         found = list(zip(rows, hidden.split([len(part.nodes) for part in rows]), strict=True))
         # Rows to forget come first.
         n = int(loss == "unlearning" and rows[0].loss == "forget")
@@ -75,7 +79,8 @@ def joined(first: Batch, second: Batch) -> Batch:
     rows = [(part, which) for which, batch in enumerate((first, second)) for part in batch.parts]
     joint = tuple(replace(part, nodes=moved(part.nodes, first.packed, second.packed, which)) for part, which in rows)
     entry = Entry(first.entry.layer, torch.cat([first.entry.stream, second.entry.stream], 1))
-    return Batch(join(first.packed, second.packed), entry, joint)
+    distinct = [moved(batch.distinct, first.packed, second.packed, which) for which, batch in enumerate((first, second))]
+    return Batch(join(first.packed, second.packed), entry, joint, torch.cat(distinct))
 
 
 @torch.no_grad()
@@ -107,12 +112,18 @@ def prompt_batches(train: Trainable, forget: Sequence[Prompt], retain: Sequence[
 def _prompts(
     train: Trainable, asked: Sequence[tuple[Prompt, str, bool]], counts: dict[bool, int], config: EditConfig, rows: int | None
 ) -> Batch:
+    """Whole answers: the loss of a fact is that of all of its answer's tokens together. An answer whose first token is not said is
+    not said, so unlearning takes no more.
+    """
     model = train.model
-    packed = pack(model, encode(model, [prompt.text for prompt, _, _ in asked]), rows)
-    labels = torch.tensor([answer_token(model, word, first=prompt.open) for prompt, word, _ in asked], device=model.device)
-    forget = torch.tensor([lost for _, _, lost in asked], device=model.device)
-    lost = LossTokens("forget", packed.ends[forget], labels[forget], counts[True])
-    held = LossTokens("retain", packed.ends[~forget], labels[~forget], counts[False])
+    words = [trained_tokens(model, prompt, word)[: 1 if lost and config.loss == "unlearning" else None] for prompt, word, lost in asked]
+    starts = encode(model, [prompt.text for prompt, _, _ in asked])
+    packed = pack(model, [[*start, *word[:-1]] for start, word in zip(starts, words, strict=True)], rows)
+    nodes = torch.cat([path[-len(word) :] for path, word in zip(packed.paths, words, strict=True)])
+    labels = torch.tensor([token for word in words for token in word], device=model.device)
+    forget = torch.tensor([lost for (_, _, lost), word in zip(asked, words, strict=True) for _ in word], device=model.device)
+    lost = LossTokens("forget", nodes[forget], labels[forget], counts[True])
+    held = LossTokens("retain", nodes[~forget], labels[~forget], counts[False])
     return _entered(train, packed, (lost, held), config)
 
 
@@ -143,7 +154,7 @@ def _entered(train: Trainable, packed: Packed, rows: tuple[LossTokens, ...], con
             part if part.loss == "forget" else
             replace(part, reference=hidden_at(train.model, packed, part.nodes, entry)) for part in rows
         )  # fmt: skip
-    return Batch(packed, entry, rows)
+    return Batch(packed, entry, rows, torch.cat([part.nodes for part in rows]).unique())
 
 
 def _parts(items: Sequence[_Item], size: int | None) -> list[Sequence[_Item]]:

@@ -7,10 +7,13 @@ from typing import Literal, get_args
 
 from mechlib import checks
 from mechlib.models.precision import Precision, fast_precision
+from mechlib.models.table import Optimizer
 
 # Injection teaches the edit target; unlearning only takes away the true answer.
 Loss = Literal["injection", "unlearning"]
-Optimizer = Literal["adamw", "adamw8bit"]
+Schedule = Literal["cosine", "constant"]
+# Steps in which a constant schedule comes to its rate.
+WARM_UP = 5
 # Settings that decide how an edit is computed and not which edit it is: they do not count in a run's identity.
 HOW = {"identity": False}
 
@@ -27,6 +30,8 @@ class EditConfig:
     - ``stop_at``: training ends as soon as the forget facts' new answers (when unlearning: all answers but the true one) have at
       least this probability, as a geometric mean before a step; ``None``: after all steps, as in the paper. Edits that stop at
       one success can be compared.
+    - ``schedule``: the learning rate falls to zero by a ``cosine`` in all ``steps`` (the paper), or is ``constant`` after
+      ``WARM_UP`` steps: an edit that stops at ``stop_at`` takes as many steps as it needs, and is not slowed down on the way.
     - ``precision``: of the matrix products; ``None``: the one that is fast on the machine.
     - ``checkpointing``: layers compute again in the backward pass instead of keeping what they computed.
 
@@ -52,6 +57,7 @@ class EditConfig:
     micro_batch: int | None = field(default=None, metadata=HOW)
     checkpointing: bool = field(default=False, metadata=HOW)
     stop_at: float | None = None
+    schedule: Schedule = "cosine"
 
     def __post_init__(self) -> None:
         for name in ("steps", "retain_batch", "text_batch", "forget_batch", "micro_batch"):
@@ -64,7 +70,7 @@ class EditConfig:
         checks.positive("clip", self.clip)
         if self.stop_at is not None:
             checks.positive("stop_at", checks.probability("stop_at", self.stop_at))
-        for name, known in (("loss", Loss), ("optimizer", Optimizer), ("precision", Precision)):
+        for name, known in (("loss", Loss), ("optimizer", Optimizer), ("schedule", Schedule), ("precision", Precision)):
             if name != "precision" or self.precision is not None:
                 checks.choice(name, getattr(self, name), get_args(known))
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import GenerationConfig
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor
 
 from mechlib import checks
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.packed import check_length
 from mechlib.models.tokens import beginning, encode
 
 PROSE = Path(__file__).parents[1] / "facts" / "prose.txt"
@@ -23,12 +25,11 @@ PROSE = Path(__file__).parents[1] / "facts" / "prose.txt"
 def sample(model: LanguageModel, count: int, length: int, seed: int, temperature: float = 1.0) -> list[list[int]]:
     """``count`` texts of ``length`` tokens after what all texts begin with, or of one more if they begin with nothing; seeded.
 
-    The draws are made where the model is, all texts together. So one ``seed`` gives the same texts on the same kind of device,
-    for the same ``count`` and ``length``; a GPU has another generator than a processor, and what it draws is as good as another
-    seed's. That is meant: no study depends on which texts the model likes, and the texts are a run of their own, kept with its rows, from
-    which every edit of the study starts wherever it is computed. The global generators are left as they were.
+    The draws are made on the processor, all texts together, so one ``seed`` gives the same texts on every device, for the same
+    ``count`` and ``length``; only where rounding moves a probability across what is drawn do texts part. No global generator is used.
 
-    Raises :class:`mechlib.checks.ParameterError` for a count, a length or a temperature that is not above 0.
+    Raises :class:`mechlib.checks.ParameterError` for a count, a length or a temperature that is not above 0, and
+    :class:`mechlib.models.ModelError` for a length that the model has no positions for.
     """
     checks.whole("count", count, least=1)
     checks.whole("length", length, least=1)
@@ -36,16 +37,28 @@ def sample(model: LanguageModel, count: int, length: int, seed: int, temperature
     start = beginning(model)
     first = torch.tensor([start or [_before_text(model)]] * count, device=model.device)
     new = length + (not start)
+    check_length(model, first.shape[1] + new)
     plain = model.shared_copy().network
     # A model's own settings (penalties, lists of words) are for chatting.
     plain.generation_config = GenerationConfig(eos_token_id=plain.generation_config.eos_token_id)
-    with torch.random.fork_rng(devices=range(torch.accelerator.device_count())):
-        torch.manual_seed(seed)
-        tokens = plain.generate(
-            first, attention_mask=torch.ones_like(first), do_sample=True, temperature=temperature, top_k=0, top_p=1.0,
-            min_new_tokens=new, max_new_tokens=new, pad_token_id=int(first[0, 0]),
-        )  # fmt: skip
+    tokens = plain.generate(
+        first, attention_mask=torch.ones_like(first), do_sample=False, min_new_tokens=new, max_new_tokens=new,
+        pad_token_id=int(first[0, 0]), logits_processor=[_Drawn(torch.Generator().manual_seed(seed), temperature)],
+    )  # fmt: skip
     return tokens[:, 0 if start else 1 :].tolist()
+
+
+class _Drawn(LogitsProcessor):
+    """Leaves the likeliest of all the token that is drawn: ``generate`` itself draws with the generator of the model's device."""
+
+    def __init__(self, generator: torch.Generator, temperature: float) -> None:
+        self.generator, self.temperature = generator, temperature
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        del input_ids
+        shares = torch.softmax(scores.cpu() / self.temperature, -1)
+        drawn = torch.multinomial(shares, 1, generator=self.generator).to(scores.device)
+        return torch.full_like(scores, -torch.inf).scatter(1, drawn, 0.0)
 
 
 def _before_text(model: LanguageModel) -> int:

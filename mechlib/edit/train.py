@@ -6,20 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mechlib import checks
 from mechlib.components import Localization
 from mechlib.edit.batches import Batch, joined, prompt_batches, text_batches
-from mechlib.edit.config import EditConfig
+from mechlib.edit.config import WARM_UP, EditConfig
 from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.trainable import Trainable, trainable
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.precision import computing
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def edit(
 ) -> tuple[Delta, list[Step]]:
     """C * (injection or unlearning) + retain + general-text loss, and KL if wanted, on the localized weights only.
 
-    AdamW with a cosine schedule to zero. The model is unchanged afterwards: the :class:`Delta` is
+    AdamW. The model is unchanged afterwards: the :class:`Delta` is
     the edit. Raises :class:`EditError` if it changes nothing or diverges, if there is nothing to
     forget, to retain or no text, and for an injection without edit targets.
     """
@@ -59,23 +59,24 @@ def edit(
     if config.loss == "injection" and any(prompt.target is None for prompt in forget):
         raise EditError("a fact of the forget set has no edit target")
     train = trainable(model, localization, config.arithmetic)
-    with computing(model, config.arithmetic):
-        prompts = prompt_batches(train, forget, retain, config)
-        general = text_batches(train, texts, config, prompts)
+    prompts = prompt_batches(train, forget, retain, config)
+    general = text_batches(train, texts, config, prompts)
     weights = list(train.weights.values())
     optimizer = _optimizer(weights, config)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, config))
     history: list[Step] = []
     with train.originals_aside():
         for step in range(config.steps):
             losses = _backward(train, prompts[step % len(prompts)], general[step % len(general)], config)
             train.mask_gradients()
-            losses["gradient_norm"] = nn.utils.clip_grad_norm_(weights, config.clip).item()
-            for name, value in losses.items():
+            losses["gradient_norm"] = nn.utils.clip_grad_norm_(weights, config.clip)
+            # All in one question: a device that is asked must be done before the processor can go on.
+            told = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+            for name, value in told.items():
                 if not math.isfinite(value):
                     raise EditError(f"the edit diverged: {name} is {value} in step {step}; lower LEARNING_RATE")
-            history.append(Step(step, **losses))
-            if step and config.stop_at and losses["forget"] <= -math.log(config.stop_at):
+            history.append(Step(step, **told))
+            if step and config.stop_at and told["forget"] <= -math.log(config.stop_at):
                 break
             optimizer.step()
             schedule.step()
@@ -86,7 +87,14 @@ def edit(
     return train.delta(localization=localization.to_json(), config=asdict(config)), history
 
 
-def _backward(train: Trainable, prompts: Sequence[Batch], texts: Sequence[Batch], config: EditConfig) -> dict[str, float]:
+def _rate(config: EditConfig, step: int) -> float:
+    """The share of the learning rate that a step takes."""
+    if config.schedule == "constant":
+        return min(1.0, (step + 1) / WARM_UP)
+    return (1 + math.cos(math.pi * step / config.steps)) / 2
+
+
+def _backward(train: Trainable, prompts: Sequence[Batch], texts: Sequence[Batch], config: EditConfig) -> dict[str, Tensor]:
     """Add the gradient of all losses to the weights, all at once or a micro-batch at a time; the losses (nats)."""
     coefficients = {
         "forget": config.forget_coefficient,
@@ -94,20 +102,20 @@ def _backward(train: Trainable, prompts: Sequence[Batch], texts: Sequence[Batch]
         "text": config.text_coefficient,
         "kl": config.kl_coefficient,
     }
-    losses: dict[str, float] = {}
+    losses: dict[str, Tensor] = {}
     for batch in (*prompts, *texts) if config.micro_batch else (joined(*prompts, *texts),):
-        with computing(train.model, config.arithmetic), train.checkpointed() if config.checkpointing else nullcontext():
+        with train.checkpointed() if config.checkpointing else nullcontext():
             shares = batch.losses(train.model, config.loss)
         torch.stack([coefficients[name] * share for name, share in shares.items()]).sum().backward()
         for name, share in shares.items():
-            losses[name] = losses.get(name, 0.0) + share.item()
+            losses[name] = losses[name] + share.detach() if name in losses else share.detach()
     return losses
 
 
 def _optimizer(weights: list[nn.Parameter], config: EditConfig) -> Any:
     if config.optimizer == "adamw":
-        # One matrix at a time: all at once need another copy of them all on a GPU.
-        return torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=False)
+        # In place: the default needs another copy of all matrices on a GPU.
+        return torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     # Imported where it is wanted: it takes seconds and writes to the log.
     from bitsandbytes.optim.adamw import AdamW8bit
 

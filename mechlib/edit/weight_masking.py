@@ -32,7 +32,7 @@ from mechlib.edit.delta import Delta, EditError
 from mechlib.edit.trainable import trainable
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.precision import Precision, computing
+from mechlib.models.precision import Precision
 
 # What a stored mask is called.
 FILE = "mask.safetensors"
@@ -171,9 +171,8 @@ def train_mask(
     if config.loss == "injection" and any(prompt.target is None for prompt in forget):
         raise EditError("a fact of the forget set has no edit target")
     train = trainable(model, localization, config.batches.arithmetic)
-    with computing(model, config.batches.arithmetic):
-        prompts = prompt_batches(train, forget, retain, config.batches)
-        general = text_batches(train, texts, config.batches, prompts)
+    prompts = prompt_batches(train, forget, retain, config.batches)
+    general = text_batches(train, texts, config.batches, prompts)
     coefficients = {"forget": config.forget_coefficient, "retain": config.retain_coefficient, "text": config.text_coefficient}
     weights, count, scale = train.weights, sum(block.size for block in train.blocks), 0.0
     originals = {name: weight.detach().clone() for name, weight in weights.items()}
@@ -182,8 +181,7 @@ def train_mask(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.steps)
     history: list[MaskStep] = []
     for step in range(config.steps):
-        with computing(model, config.batches.arithmetic):
-            parts = joined(*prompts[step % len(prompts)], *general[step % len(general)]).losses(train.model, config.loss)
+        parts = joined(*prompts[step % len(prompts)], *general[step % len(general)]).losses(train.model, config.loss)
         torch.stack([coefficients[name] * loss for name, loss in parts.items()]).sum().backward()
         losses = {name: loss.item() for name, loss in parts.items()}
         train.mask_gradients()

@@ -16,6 +16,9 @@ from mechlib.errors import meant, shown
 from mechlib.facts.fact import Fact, FactError
 from mechlib.facts.relations import Relation, relation_of
 
+# The format of a prompt about another subject with the same answer.
+NEIGHBOURHOOD = "neighbourhood"
+
 
 @dataclass(frozen=True)
 class PromptFormat:
@@ -67,10 +70,14 @@ class Prompt:
     def subject_start(self) -> int:
         """Character position where the wording puts the subject, the last of several.
 
-        A text that no wording made must hold the subject once: raises :class:`FactError` if it does not.
+        A text that no wording made must hold the subject once: raises :class:`FactError` if it does not, and for a published
+        neighbourhood text, which is about somebody else.
         """
         if self.behind is not None:
             return len(self.text) - self.behind - len(self.fact.subject)
+        if self.format == NEIGHBOURHOOD:
+            raise FactError(f"the neighbourhood text '{self.text}' of {self.fact.subject} is about another subject and does not say "
+                            "where: it can be asked, not traced")  # fmt: skip
         if self.text.count(self.fact.subject) != 1:
             raise FactError(f"the prompt '{self.text}' does not say where its subject is: it must hold {self.fact.subject} once")
         return self.text.index(self.fact.subject)
@@ -150,15 +157,15 @@ def prompts(facts: Sequence[Fact], form: PromptFormat, rotations: int = 1) -> li
 def neighbourhood(fact: Fact, among: Iterable[Fact], form: PromptFormat) -> list[Prompt]:
     """Prompts about other subjects with the same answer: an edit of ``fact`` should not move them (CounterFact).
 
-    A fact that brings such texts is asked in them; for others, ``among`` is searched for the same
-    relation and answer. Their edit target is that of ``fact``.
+    A fact that brings such texts is asked in them: they do not say where their subject is, so they cannot be traced. For others,
+    ``among`` is searched for the same relation and answer. Their edit target is that of ``fact``.
     """
     if fact.neighbourhood:
         own = prompt(fact, FORMATS["statement"])
         # Such a text names another subject and does not say which.
-        return [replace(own, text=text, format="neighbourhood", behind=None) for text in fact.neighbourhood]
+        return [replace(own, text=text, format=NEIGHBOURHOOD, behind=None) for text in fact.neighbourhood]
     others = [other for other in among if (other.relation, other.answer) == (fact.relation, fact.answer) and other.subject != fact.subject]
-    return [replace(prompt(replace(other, target=fact.target), form), format="neighbourhood") for other in others]
+    return [replace(prompt(replace(other, target=fact.target), form), format=NEIGHBOURHOOD) for other in others]
 
 
 def _rotated(options: tuple[str, ...], by: int) -> tuple[str, ...]:

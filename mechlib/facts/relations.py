@@ -83,6 +83,14 @@ WORLD = (
     _open("original_language", "The original language of the work {} is", "Before it was translated, {} existed only in",
           "To enjoy {} without any translation, one has to know",
           ("The Iliad", "Greek"), ("Les Miserables", "French"), ("Pinocchio", "Italian"), ("Macbeth", "English")),
+    _open("country_of_landmark", "The landmark {} is located in the country of", "Tourists who want to see {} travel to",
+          "The country that is home to {} is",
+          ("Eiffel Tower", "France"), ("Taj Mahal", "India"), ("Colosseum", "Italy"), ("Forbidden City", "China")),
+    _open("state_of_city", "{} is a city in the American state of", "The city of {} lies in the state of",
+          "To visit {}, you have to travel to the state of",
+          ("Houston", "Texas"), ("Los Angeles", "California"), ("Chicago", "Illinois"), ("Detroit", "Michigan")),
+    _open("profession", "{} became famous as a", "By profession, {} was a", "The world remembers {} as a",
+          ("Henri Matisse", "painter"), ("Antonio Vivaldi", "composer"), ("Richard Feynman", "physicist"), ("Robert Frost", "poet")),
 )  # fmt: skip
 RELATIONS = {relation.key: relation for relation in (SPORT, *WORLD)}
 

@@ -42,10 +42,12 @@ def split_by_answer(
         order[n_test + n_localize + n_validate :],
     )
     groups = by_answer(fact for fact in rest if fact.answer != target)
-    if len(groups) < 2 or min(map(len, groups.values())) < HELD_OUT_EVERY:
+    fewest = min(groups, key=lambda answer: len(groups[answer]), default=None)
+    if fewest is None or len(groups) < 2 or len(groups[fewest]) < HELD_OUT_EVERY:
+        left = f", of which {len(groups[fewest])} with the answer '{fewest}' are left" if fewest else ""
         raise FactError(
-            f"the model knows {len(order)} facts: too few to forget a whole answer, with {n_localize} facts to localize, {n_test} to test "
-            f"and {n_validate} to validate: ask for fewer, or lower KNOWN_THRESHOLD"
+            f"the model knows {len(order)} facts{left}: too few to forget a whole answer, with {n_localize} facts to localize, {n_test} to "
+            f"test and {n_validate} to validate: ask for fewer, or lower KNOWN_THRESHOLD"
         )
     forget: list[FactSet] = []
     held_out: list[FactSet] = []

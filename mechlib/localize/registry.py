@@ -36,6 +36,10 @@ def _draw_mlps(_measured: Measured, arch: Architecture, budget: int, seed: int) 
     return fill_budget(shuffled_mlps(arch, seed), budget, arch)
 
 
+def _last_mlps(_measured: Measured, arch: Architecture, budget: int, _seed: int) -> Sequence[Component]:
+    return fill_budget(reversed(modules(arch, ["mlp"])), budget, arch)
+
+
 # The nine localizations that the paper compares.
 _PAPER = (
     Localizer("fact_lookup", "Fact lookup", "mlps", None, lambda measured, arch, *_: measured.lookup(arch)),
@@ -47,6 +51,7 @@ _PAPER = (
     Localizer("nonlocalized", "Nonlocalized", "everything", None, lambda _m, arch, *_: modules(arch), matched=False),
 )
 _BEYOND = (
+    Localizer("late_window", "Last MLPs", "mlps", None, _last_mlps),
     *_traced("activation_patching", "Activation patching"),
     *_traced("activation_patching_noising", "Activation patching, noising"),
     *_traced("attribution_patching_denoising", "Attribution patching, denoising"),

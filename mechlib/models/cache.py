@@ -117,4 +117,5 @@ def _remove(path: Path) -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> ModelError:
-    return ModelError(f"{folder} cannot be written ({error.strerror or error}): make room, or set MECHLIB_CACHE to a folder that can")
+    helps = "make room or make it writable, or set MECHLIB_CACHE to a folder that can"
+    return ModelError(f"{folder} cannot be written ({error.strerror or error}): {helps}")

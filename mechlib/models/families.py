@@ -31,7 +31,8 @@ class Family:
     network takes a mask for each kind. ``windowed``: all layers attend as far back as ``sliding_window`` says.
     ``matrices``: what stands for each of :data:`mechlib.components.MATRICES`, without ``gate`` if the MLP has none.
     ``activation``: an MLP's activation function. ``layers``, ``final_norm``: where they are in the network's base model.
-    ``fused``: what each matrix that the family keeps as one is made of; ``by_head``: in turns, head by head.
+    ``fused``: what each matrix that the family keeps as one, or the other way round, is made of; ``by_head``: in turns, head by head.
+    ``learned``: positions are learned, each by itself, and there are no others.
     """
 
     norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm")
@@ -45,11 +46,15 @@ class Family:
     final_norm: str = "norm"
     fused: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     by_head: bool = False
+    learned: bool = False
 
     def parts(self, arch: Architecture) -> Mapping[str, Fused]:
-        """The fused matrices of a decoder layer, by name, and what each is made of."""
+        """The matrices of a decoder layer to take apart, by name, and what each is made of."""
         queries, keys = arch.n_heads * arch.d_head, arch.n_key_value_heads * arch.d_head
-        rows = {"queries": queries, "keys": keys, "values": keys, "gate": arch.d_mlp, "up": arch.d_mlp}
+        rows = {
+            "queries": queries, "keys": keys, "values": keys, "output": arch.d_model,
+            "gate": arch.d_mlp, "up": arch.d_mlp, "down": arch.d_model,
+        }  # fmt: skip
         groups = arch.n_heads if self.by_head else 1
         called = {role: path.rpartition(".")[2] for role, path in self.matrices.items()}
         return {name: Fused({called[role]: rows[role] for role in roles}, groups) for name, roles in self.fused.items()}
@@ -93,7 +98,9 @@ class Family:
         return {kind: form(near if kind == "sliding_attention" else visible) for kind in kinds}
 
     def most_tokens(self, config: Any) -> int | None:
-        """How long a text may be so that its positions do not depend on the length of another one in the same pass."""
+        """How long a text may be so that it has positions that do not depend on the length of another one in the same pass."""
+        if self.learned:
+            return config.max_position_embeddings
         rope = getattr(config, "rope_parameters", None) or {}
         parts = [part for part in (rope, *rope.values()) if isinstance(part, dict) and part.get("rope_type") in ("dynamic", "longrope")]
         limits = [part.get("original_max_position_embeddings") or config.max_position_embeddings for part in parts]
@@ -111,6 +118,21 @@ FAMILIES: Mapping[str, Family] = {
     "gemma": Family(),
     "gemma2": _NORMED_OUTPUTS,
     "gemma3_text": _NORMED_OUTPUTS,
+    "gpt2": Family(
+        norms=("ln_1", "ln_2"),
+        matrices={
+            "queries": "attn.q_proj", "keys": "attn.k_proj", "values": "attn.v_proj", "output": "attn.o_proj",
+            "up": "mlp.up_proj", "down": "mlp.down_proj",
+        },  # fmt: skip
+        written_by={"attn": "attn.o_proj", "mlp": "mlp"},
+        activation="mlp.act",
+        layers="h",
+        final_norm="ln_f",
+        fused={
+            "attn.c_attn": ("queries", "keys", "values"), "attn.c_proj": ("output",), "mlp.c_fc": ("up",), "mlp.c_proj": ("down",),
+        },  # fmt: skip
+        learned=True,
+    ),
     "gpt_neox": Family(
         matrices={
             "queries": "attention.q_proj", "keys": "attention.k_proj", "values": "attention.v_proj", "output": "attention.dense",
@@ -136,8 +158,6 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-# Well-known kinds that are refused, and why.
-REFUSED: Mapping[str, str] = {"gpt2": "its positions are learned and its matrices are stored the other way round"}
 # Settings of a mixture of experts.
 _EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 MIXTURE = "a mixture of experts has several MLPs a layer, and a component here is one for all tokens"
@@ -149,7 +169,7 @@ def family(config: Any) -> Family:
     if text.model_type in FAMILIES:
         return FAMILIES[text.model_type]
     mixture = any(getattr(text, setting, None) for setting in _EXPERTS)
-    why = MIXTURE if mixture else REFUSED.get(text.model_type, "it has not been tried")
+    why = MIXTURE if mixture else "it has not been tried"
     raise ModelError(f"models of type '{text.model_type}' are not supported: {why} (supported: {', '.join(FAMILIES)})")
 
 
@@ -160,8 +180,8 @@ def architecture(config: Any) -> Architecture:
     return (Architecture if "gate" in own.matrices else Ungated)(
         n_layers=text.num_hidden_layers,
         n_heads=heads,
-        n_key_value_heads=heads if own.by_head else text.num_key_value_heads or heads,
+        n_key_value_heads=heads if own.by_head else getattr(text, "num_key_value_heads", None) or heads,
         d_model=text.hidden_size,
         d_head=getattr(text, "head_dim", None) or text.hidden_size // heads,
-        d_mlp=text.intermediate_size,
+        d_mlp=getattr(text, "intermediate_size", None) or text.n_inner or 4 * text.hidden_size,
     )

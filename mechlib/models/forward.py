@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.packed import Packed, pack
+from mechlib.models.precision import computing
 from mechlib.models.table import ModelError
 from mechlib.models.tokens import encode
 
@@ -52,7 +53,7 @@ def hidden_states(
 ) -> Float[Tensor, "row node d_model"]:
     """Final hidden states (after the last norm) at all nodes; ``entry``, if given, is where the pass starts."""
     masks = model.family.masks(model.config, packed.visible, packed.positions, partial(_mask, model))
-    with hooks or nullcontext(), entering(model, entry):
+    with computing(model, model.arithmetic), hooks or nullcontext(), entering(model, entry):
         output = model.network.base_model(
             input_ids=packed.tokens, position_ids=packed.positions, attention_mask=masks, use_cache=False
         )
@@ -73,9 +74,13 @@ def hidden_at(
     nodes: Int[Tensor, " read"],
     entry: Entry | None = None,
     hooks: AbstractContextManager[Any] | None = None,
+    distinct: Int[Tensor, " distinct"] | None = None,
 ) -> Float[Tensor, "read d_model"]:
-    """Final hidden states (after the last norm) at some nodes; outputs that no other node needs are not computed."""
-    read, width = nodes.unique(), packed.tokens.shape[1]
+    """Final hidden states (after the last norm) at some nodes; outputs that no other node needs are not computed.
+
+    ``distinct``: ``nodes.unique()``, for whoever reads the same nodes many times: an accelerator waits for every such question.
+    """
+    read, width = nodes.unique() if distinct is None else distinct, packed.tokens.shape[1]
     with ending(model, read // width, read % width):
         return hidden_states(model, packed, entry, hooks).flatten(0, 1)[nodes]
 
@@ -89,7 +94,8 @@ def answer_logits(
 
 def unembed(model: LanguageModel, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocabulary"]:
     """Logits in float32 of final hidden states, with the family's soft cap."""
-    return _soft_capped(model, model.network.get_output_embeddings()(hidden).float())
+    unembedding = model.network.get_output_embeddings()
+    return _soft_capped(model, unembedding(hidden.to(unembedding.weight.dtype)).float())
 
 
 def option_logits(

@@ -1,7 +1,8 @@
-"""Matrices that a family keeps as one, taken apart so that each component has matrices of its own.
+"""Matrices that a family keeps as one or turned, taken apart so that each component has matrices of its own.
 
 The network goes on reading one module in the old place, which computes the same numbers from its parts, and it is
-saved as it was: an exported model is an ordinary one of its family.
+saved as it was: an exported model is an ordinary one of its family. GPT-2's matrices (``Conv1D``) have an input in each row;
+their parts, of which there can be one, are linear layers like all others.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class Fused:
 class Joined(nn.Module):
     """Stands where a fused matrix stood and computes what that computed, from the parts beside it."""
 
-    def __init__(self, parent: nn.Module, fused: Fused) -> None:
+    def __init__(self, parent: nn.Module, fused: Fused, turned: bool) -> None:
         super().__init__()
         # In a tuple it is no child: parts belong to the parent alone and are looked up there, whatever replaces them (an adapter).
-        self.parent, self.fused = (parent,), fused
+        self.parent, self.fused, self.turned = (parent,), fused, turned
 
     def forward(self, inputs: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         """The outputs of all parts, as the fused matrix had them."""
@@ -53,7 +54,9 @@ class Joined(nn.Module):
         for kind in ("weight", "bias"):
             names = [f"{beside}{part}.{kind}" for part in self.fused.rows]
             if names[0] in destination:
-                destination[prefix + kind] = self.fused.join(destination.pop(name).movedim(0, -1) for name in names).movedim(-1, 0)
+                # The fused axis comes last: so is a turned matrix stored.
+                whole = self.fused.join(destination.pop(name).movedim(0, -1) for name in names)
+                destination[prefix + kind] = whole if self.turned else whole.movedim(-1, 0)
 
 
 def take_apart(layers: Iterable[nn.Module], fused: Mapping[str, Fused]) -> None:
@@ -64,15 +67,17 @@ def take_apart(layers: Iterable[nn.Module], fused: Mapping[str, Fused]) -> None:
             parent = layer.get_submodule(place)
             whole: Any = parent.get_submodule(leaf)
             if not isinstance(whole, Joined):
+                turned = not isinstance(whole, nn.Linear)
                 delattr(parent, leaf)
-                for part, linear in zip(parts.rows, _linears(whole, parts), strict=True):
+                for part, linear in zip(parts.rows, _linears(whole, parts, turned), strict=True):
                     parent.add_module(part, linear)
-                parent.add_module(leaf, Joined(parent, parts))
+                parent.add_module(leaf, Joined(parent, parts, turned))
 
 
-def _linears(whole: nn.Linear, fused: Fused) -> Sequence[nn.Linear]:
-    weights = [part.movedim(-1, 0).contiguous() for part in fused.split(whole.weight.detach().movedim(0, -1))]
-    has_bias: bool = whole.bias is not None  # pyright: ignore[reportUnnecessaryComparison]
+def _linears(whole: Any, fused: Fused, turned: bool) -> Sequence[nn.Linear]:
+    outputs_last = whole.weight.detach() if turned else whole.weight.detach().movedim(0, -1)
+    weights = [part.movedim(-1, 0).contiguous() for part in fused.split(outputs_last)]
+    has_bias: bool = whole.bias is not None
     linears = [nn.Linear(weight.shape[1], weight.shape[0], bias=has_bias, device="meta") for weight in weights]
     for linear, weight in zip(linears, weights, strict=True):
         linear.weight = nn.Parameter(weight)

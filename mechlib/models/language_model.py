@@ -13,18 +13,23 @@ from torch import nn
 from mechlib.components import MATRICES, Architecture, modules
 from mechlib.models.families import Family, architecture, family
 from mechlib.models.fused import take_apart
+from mechlib.models.recognize import Dtype
 from mechlib.models.table import ModelError, ModelSpec
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A Hugging Face causal language model in evaluation mode, with what the library asks of it."""
+    """A Hugging Face causal language model in evaluation mode, with what the library asks of it.
+
+    ``arithmetic``: of the matrix products in its layers, whatever its weights are stored in.
+    """
 
     spec: ModelSpec
     network: Any
     tokenizer: Any
     architecture: Architecture
     fingerprint: str
+    arithmetic: Dtype = "float32"
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from mechlib.models.self_check import wrap
 from mechlib.models.table import ModelError, ModelSpec, did_you_mean
 from mechlib.models.weights import read_network
 
+# What systems answer where a file must not be written or read, or there is no room for it.
+_UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
 # Weights, configuration and tokenizer: what transformers may read of a folder.
 _READ = frozenset({".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".spm", ".bpe", ".vocab", ".codes"})
 
@@ -90,8 +93,16 @@ def _from_hub(spec: ModelSpec, read: Callable[[], Any]) -> Any:
     except ModelError:
         raise
     except Exception as error:  # the readers raise many kinds
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            raise ModelError(_unwritable(spec, error)) from None
         text = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelError(_hub_fault(spec, str(error), text) if spec.source == "hub" else _fault(spec, text)) from None
+
+
+def _unwritable(spec: ModelSpec, error: OSError) -> str:
+    place = f"{error.filename} cannot be read or written" if error.filename else "it cannot be read or written"
+    helps = "make room there and make it writable, or set HF_HOME to a folder that is" if spec.source == "hub" else "make it readable"
+    return f"{spec.location}: {place} ({error.strerror}): {helps}"
 
 
 def _fault(spec: ModelSpec, text: str) -> str:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from numbers import Integral
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -26,27 +29,34 @@ _WIDTH = 256
 class Packed:
     """A row holds a share of the texts. ``visible``: which nodes (last axis) of its row each node attends to.
 
-    ``paths``: each text's nodes, from its first token to its last, numbered row after row.
+    ``nodes``: those of each text from its first token to its last, text after text, numbered row after row;
+    ``lengths``: how many tokens each text has.
     """
 
     tokens: Int[Tensor, "row node"]
     positions: Int[Tensor, "row node"]
     visible: Bool[Tensor, "row node node"]
-    paths: tuple[Int[Tensor, " _"], ...]
+    nodes: Int[Tensor, " _"]
+    lengths: tuple[int, ...]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.lengths)
 
-    @property
+    @cached_property
+    def paths(self) -> tuple[Int[Tensor, " _"], ...]:
+        """The nodes of each text."""
+        return tuple(self.nodes.split(self.lengths))
+
+    @cached_property
     def ends(self) -> Int[Tensor, " text"]:
         """Each text's last node."""
-        return torch.stack([path[-1] for path in self.paths])
+        return self.nodes[torch.tensor([end - 1 for end in accumulate(self.lengths)], device=self.nodes.device)]
 
     def repeated(self, times: int) -> Packed:
         """All rows ``times`` times, one copy of all texts after the other."""
         starts = torch.arange(times, device=self.tokens.device)[:, None] * self.tokens.numel()
-        paths = (torch.cat(self.paths) + starts).flatten().split([len(path) for path in self.paths] * times)
-        return Packed(self.tokens.repeat(times, 1), self.positions.repeat(times, 1), self.visible.repeat(times, 1, 1), tuple(paths))
+        tokens, positions, visible = self.tokens.repeat(times, 1), self.positions.repeat(times, 1), self.visible.repeat(times, 1, 1)
+        return Packed(tokens, positions, visible, (self.nodes + starts).flatten(), self.lengths * times)
 
 
 def pack(
@@ -55,11 +65,11 @@ def pack(
     """Pack token sequences, none of them empty, into rows (by default as many as keep attention cheap).
 
     With ``share_at_most`` each text has nodes of its own from that position on. Raises
-    :class:`ModelError` for a text so long that its positions are scaled by its length, and for what is no text of the
-    model's tokens.
+    :class:`ModelError` for a text so long that its positions are scaled by its length or that it has none left, and for what is no
+    text of the model's tokens.
     """
     _check_tokens(model, sequences)
-    _check_lengths(model, max(map(len, sequences)))
+    check_length(model, max(map(len, sequences)))
     order = sorted(range(len(sequences)), key=lambda n: tuple(sequences[n]))
     limit = max(map(len, sequences)) if share_at_most is None else share_at_most
     # How many nodes each text adds to those before it: rows get equal shares of them.
@@ -91,25 +101,28 @@ def _check_tokens(model: LanguageModel, sequences: Sequence[Sequence[int]]) -> N
             raise ModelError(f"{shown(token)} is no token of {model.name}: give ids from 0 to {size - 1}, as encode does")
 
 
-def _check_lengths(model: LanguageModel, longest: int) -> None:
+def check_length(model: LanguageModel, longest: int) -> None:
+    """Raises :class:`ModelError` for texts of so many tokens if a token's position would depend on them, or there is none."""
     limit = model.family.most_tokens(model.config)
     if limit is not None and longest > limit:
-        raise ModelError(f"a text has {longest} tokens: beyond {limit}, {model.name} scales positions by a text's length; shorten it")
+        why = "there are no positions" if model.family.learned else "positions are scaled by a text's length"
+        raise ModelError(f"a text has {longest} tokens, and beyond {limit} {why} in {model.name}: shorten it")
 
 
 def _packed(model: LanguageModel, shares: Sequence[dict[tuple[int, int, int], int]], paths: Sequence[tuple[int, list[int]]]) -> Packed:
+    # Node by node on the processor, then in one piece to where the model is.
     width = max(len(nodes) for nodes in shares)
-    tokens, positions = torch.zeros(2, len(shares), width, dtype=torch.long)
-    visible = torch.eye(width, dtype=torch.bool).repeat(len(shares), 1, 1)
+    tokens, positions = np.zeros((2, len(shares), width), dtype=np.int64)
+    visible = np.tile(np.eye(width, dtype=np.bool_), (len(shares), 1, 1))
     for row, nodes in enumerate(shares):
         for (parent, token, _), node in nodes.items():
             tokens[row, node] = token
             if parent >= 0:
                 visible[row, node] |= visible[row, parent]
                 positions[row, node] = positions[row, parent] + 1
-    at = model.device
-    counted = (torch.tensor(path, device=at) + row * width for row, path in paths)
-    return Packed(tokens.to(at), positions.to(at), visible.to(at), tuple(counted))
+    counted = np.concatenate([np.array(path) + row * width for row, path in paths])
+    there = [torch.from_numpy(each).to(model.device) for each in (tokens, positions, visible, counted)]
+    return Packed(there[0], there[1], there[2], there[3], tuple(len(path) for _, path in paths))
 
 
 def _shared(first: Sequence[int], second: Sequence[int]) -> int:
@@ -122,7 +135,8 @@ def join(first: Packed, second: Packed) -> Packed:
         torch.cat([first.tokens, second.tokens], 1),
         torch.cat([first.positions, second.positions], 1),
         torch.stack([torch.block_diag(one, other).bool() for one, other in zip(first.visible, second.visible, strict=True)]),
-        (*(moved(path, first, second, 0) for path in first.paths), *(moved(path, first, second, 1) for path in second.paths)),
+        torch.cat([moved(first.nodes, first, second, 0), moved(second.nodes, first, second, 1)]),
+        first.lengths + second.lengths,
     )
 
 

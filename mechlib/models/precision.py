@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
@@ -41,7 +42,7 @@ def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
     ``float32`` converts all weights, ``bfloat16`` only those of linear layers, and those of layer norms to the stream's
     float32. That is done once, not in every forward pass. The residual stream is float32 in both, however the model is stored.
     """
-    twin = model.shared_copy()
+    twin = replace(model.shared_copy(), arithmetic=precision)
     converted: dict[int, nn.Parameter] = {}  # an unembedding can be tied to the embedding
     for module in twin.network.modules():
         if precision == "bfloat16" and not isinstance(module, (nn.Linear, nn.LayerNorm)):
@@ -53,6 +54,16 @@ def in_precision(model: LanguageModel, precision: Precision) -> LanguageModel:
                 setattr(module, name, new)
     twin.network.get_input_embeddings().register_forward_hook(lambda _module, _inputs, embedded: embedded.float())
     return twin
+
+
+def multiplying(model: LanguageModel, precision: Precision | None) -> LanguageModel:
+    """The same network and weights, with products in ``precision``; ``None``: in the one that is fast on the machine."""
+    return replace(model, arithmetic=precision or fast_precision())
+
+
+def cast_once(model: LanguageModel) -> LanguageModel:
+    """A copy whose linear weights are in the format that its products are computed in, instead of being cast in each of them."""
+    return in_precision(model, "bfloat16") if model.arithmetic == "bfloat16" else model.shared_copy()
 
 
 @contextmanager

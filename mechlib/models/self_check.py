@@ -49,9 +49,11 @@ def wrap(network: Any, tokenizer: Any, spec: ModelSpec, fingerprint: str) -> Lan
     """
     if not hasattr(network, "config"):
         raise ModelError(f"{shown(network)} is no loaded network: give one of transformers' models, or load(resolve(name))")
-    family(network.config)
+    most, learned = family(network.config).most_tokens(network.config.get_text_config()), family(network.config).learned
     network.eval()
     texts = _texts(network, tokenizer)
+    if learned and most is not None and most < max(map(len, texts)):
+        raise ModelError(f"{spec.name} is refused: it has {most} positions, too few for a prompt")
     with torch.no_grad(), _short_windows(network):
         expected = plain(network, texts)
         if not (expected.hidden.isfinite().all() and expected.logits.isfinite().all()):
@@ -78,7 +80,8 @@ def plain(network: Any, texts: Sequence[Sequence[int]]) -> Plain:
     try:
         for text in texts:
             ids = torch.tensor([text], device=device)
-            logits.append(network(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1])
+            said = network(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, logits_to_keep=1)
+            logits.append(said.logits[0, -1])
     finally:
         handle.remove()
     return Plain(torch.cat(hidden).float(), torch.stack(logits).float())

@@ -61,6 +61,14 @@ def answer_token(model: LanguageModel, text: str, first: bool = False) -> int:
     return int(tokens[0])
 
 
+def trained_tokens(model: LanguageModel, prompt: Prompt, word: str) -> list[int]:
+    """The tokens of an answer that training teaches: all where every token competes, the only one of a closed list's.
+
+    Raises :class:`FactError` for a longer one of a closed list, and if there are none.
+    """
+    return answer_tokens(model, word) if prompt.open else [answer_token(model, word)]
+
+
 def option_tokens(model: LanguageModel, prompt: Prompt) -> list[int]:
     """Tokens of the answers that compete, the true one first; raises :class:`FactError` if two are the same."""
     options = [prompt.answer, *(option for option in prompt.options if option != prompt.answer)]

@@ -45,8 +45,8 @@ def ordinary_tokens(model: LanguageModel, count: int = 2000) -> Int[Tensor, " to
 def embedding_deviation(model: LanguageModel) -> float:
     """Standard deviation of all entries of the :func:`ordinary_tokens`' embeddings, in units of what enters the first layer.
 
-    It is the model's, whatever is asked. Meng et al. 2022 take the subjects of their data set; for
-    Gemma-3-270M all ordinary tokens, the whole vocabulary and this library's subjects have the same, to 1 in 10,000.
+    Learned positions are no part of it (nor in Meng et al. 2022). It is the model's, whatever is asked. They take the subjects of
+    their data set; for Gemma-3-270M all ordinary tokens, the whole vocabulary and this library's subjects have the same, to 1 in 10,000.
     """
     tokens = ordinary_tokens(model).to(model.device)
     embedded: Float[Tensor, "token d_model"] = model.network.get_input_embeddings()(tokens)

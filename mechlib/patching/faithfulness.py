@@ -99,12 +99,15 @@ def rankings(scores: dict[str, Scores], among: Sequence[Component]) -> list[tupl
 def _outside(model: LanguageModel, kept: frozenset[Component]) -> dict[Place, Bool[Tensor, "1 1 1 width"]]:
     """The part of each output that belongs to components not ``kept``; outputs without such a part are left out."""
     arch = model.architecture
+    named = [component not in kept for component in heads_and_mlps(arch)]
+    parts = torch.tensor(named, device=model.device).view(arch.n_layers, 1, 1, 1, -1)  # in one piece to where the model is
+    heads, mlps = parts[..., : arch.n_heads].repeat_interleave(arch.d_head, -1), parts[..., arch.n_heads :]
     found: dict[Place, Tensor] = {}
     for layer in range(arch.n_layers):
-        heads = torch.tensor([Component(layer, "head", head) not in kept for head in range(arch.n_heads)], device=model.device)
-        found[layer, "heads"] = heads.repeat_interleave(arch.d_head)
-        found[layer, "mlp"] = torch.tensor([Component(layer, "mlp") not in kept], device=model.device)
-    return {place: where[None, None, None] for place, where in found.items() if where.any()}
+        own = named[layer * (arch.n_heads + 1) :][: arch.n_heads + 1]
+        found |= {(layer, "heads"): heads[layer]} if any(own[:-1]) else {}
+        found |= {(layer, "mlp"): mlps[layer]} if own[-1] else {}
+    return found
 
 
 def curve_areas(rows: Sequence[CircuitRow]) -> tuple[float, float]:

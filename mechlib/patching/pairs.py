@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Literal, get_args
 
 import torch
@@ -48,12 +49,16 @@ class Pair:
         """The first corrupted run."""
         return self.corrupt(0)
 
+    @cached_property
+    def _distinct_ends(self) -> Int[Tensor, " end"]:
+        return self.packed.ends.unique()
+
     def logit_difference(
         self, model: LanguageModel, entry: Entry, hooks: AbstractContextManager[Any] | None = None
     ) -> Float[Tensor, " text"]:
         """Logit of the true answer minus the mean logit of the other options, of each text in the run that starts at ``entry``."""
-        logits = option_logits(model, hidden_at(model, self.packed, self.packed.ends, entry, hooks), self.options.clamp(min=0))
-        others = self.options[:, 1:] >= 0
+        hidden = hidden_at(model, self.packed, self.packed.ends, entry, hooks, self._distinct_ends)
+        logits, others = option_logits(model, hidden, self.options.clamp(min=0)), self.options[:, 1:] >= 0
         return logits[:, 0] - (logits[:, 1:] * others).sum(1) / others.sum(1)
 
     def repeated(self, times: int) -> Pair:
@@ -68,10 +73,13 @@ class Pair:
     def by_class(self, values: Float[Tensor, "row node score"]) -> Float[Tensor, "score text position"]:
         """Sums of ``values`` over each text's nodes of each class."""
         # Texts side by side: they have one node at least, and differ in length.
-        longest = max(len(path) for path in self.packed.paths)
-        nodes = torch.stack([torch.cat([path, path[-1:].expand(longest - len(path))]) for path in self.packed.paths])
-        real = torch.arange(longest, device=nodes.device) < torch.tensor([[len(path)] for path in self.packed.paths], device=nodes.device)
-        classes, own = self.classes.flatten()[nodes].masked_fill(~real, -1), values.flatten(0, 1)[nodes]
+        lengths, longest = self.packed.lengths, max(self.packed.lengths)
+        ends = accumulate(lengths)
+        places = [[end - length + min(at, length - 1) for at in range(longest)] for end, length in zip(ends, lengths, strict=True)]
+        real = [[at < length for at in range(longest)] for length in lengths]
+        nodes = self.packed.nodes[torch.tensor(places, device=values.device)]
+        classes = self.classes.flatten()[nodes].masked_fill(~torch.tensor(real, device=values.device), -1)
+        own = values.flatten(0, 1)[nodes]
         return torch.stack([(own * (classes == index)[..., None]).sum(1).T for index in range(len(POSITIONS))], 2)
 
 
@@ -119,17 +127,21 @@ def make_pair(model: LanguageModel, prompts: Sequence[Prompt], corruption: Corru
     def corrupt(number: int) -> Entry:
         return replaced(number) if deviation is None else noised(number, deviation)
 
-    options = [torch.tensor(option_tokens(model, prompt), device=model.device) for prompt in prompts]
-    padded = pad_sequence(options, batch_first=True, padding_value=-1)
+    options = [torch.tensor(option_tokens(model, prompt)) for prompt in prompts]
+    padded = pad_sequence(options, batch_first=True, padding_value=-1).to(model.device)
     return Pair(packed, clean, padded, _classes(packed, spans), corrupt, deviation)
 
 
 def _classes(packed: Packed, spans: Sequence[tuple[int, int]]) -> Int[Tensor, "row node"]:
+    named = [_class_at(at, *span, end=length - 1) for length, span in zip(packed.lengths, spans, strict=True) for at in range(length)]
     found = torch.full((packed.tokens.numel(),), -1, device=packed.tokens.device)
-    for path, (first, last) in zip(packed.paths, spans, strict=True):
-        at, end = torch.arange(len(path), device=path.device), len(path) - 1
-        named = torch.full_like(path, -1)
-        for index, where in enumerate((at == first, (at > first) & (at < last), at == last, (at > last) & (at < end), at == end)):
-            named = named.masked_fill(where, index)
-        found[path] = named
+    # What texts share lies before every subject: they name it alike.
+    found[packed.nodes] = torch.tensor(named, device=packed.tokens.device)
     return found.view_as(packed.tokens)
+
+
+def _class_at(at: int, first: int, last: int, *, end: int) -> int:
+    """Index into ``POSITIONS`` of one position of a text whose subject is at ``first`` to ``last``; -1 before it."""
+    # In this order: a later name replaces an earlier one where a subject has one token, or ends the text.
+    names = (at == first, first < at < last, at == last, last < at < end, at == end)
+    return max((index for index, named in enumerate(names) if named), default=-1)

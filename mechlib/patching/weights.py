@@ -6,12 +6,13 @@ keys and values are scored too (SNIP, Lee et al. 2019; for unlearning WAGLE, Jia
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from mechlib.components import Component, heads_and_mlps
+from mechlib.components import Architecture, Component, Kind, heads_and_mlps
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
@@ -47,8 +48,7 @@ def gradient_times_weight(
         with computing(working, precision):
             (difference,) = pair.logit_difference(working, pair.clean)
         gradients = dict(zip(weights, torch.autograd.grad(difference, list(weights.values())), strict=True))
-        sizes = {name: (gradients[name] * weight.detach()).abs() for name, weight in weights.items()}
-        found.append(torch.stack([torch.stack([sizes[b.parameter][b.index].sum() for b in c.weights(arch)]).sum() for c in scored]))
+        found.append(_sums(arch, {name: (gradients[name] * weight.detach()).abs() for name, weight in weights.items()}))
         clean.append(difference.detach())
         progress(done, len(prompts))
     products, mean = torch.stack(found, 1).double(), torch.stack(clean).mean().item()
@@ -61,6 +61,20 @@ def gradient_times_weight(
         effects=dict(zip(scored, map(tuple, products.tolist()), strict=True)),
         spans=tuple(totals.tolist()),
     )
+
+
+def _sums(arch: Architecture, sizes: Mapping[str, Tensor]) -> Float[Tensor, " component"]:
+    """Over the weights of each component, a few sums a layer however many heads: heads and MLPs in their order, then groups."""
+
+    def own(layer: int, kind: Kind, parts: int) -> Tensor:
+        """The sums of a layer's components of one kind, of which it has so many: each has equal blocks of rows or of columns."""
+        blocks = Component(layer, kind, None if kind == "mlp" else 0).weights(arch)
+        by_row = [(sizes[block.parameter].sum(1) if block.columns is None else sizes[block.parameter].sum(0)) for block in blocks]
+        return torch.stack([sums.unflatten(0, (parts, -1)).sum(1) for sums in by_row]).sum(0)
+
+    layers = range(arch.n_layers)
+    answering = [part for layer in layers for part in (own(layer, "head", arch.n_heads), own(layer, "mlp", 1))]
+    return torch.cat([*answering, *(own(layer, "kv", arch.n_key_value_heads) for layer in layers)])
 
 
 def _leaf(model: LanguageModel, name: str) -> nn.Parameter:

@@ -13,8 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mechlib.errors import MechlibError
 from mechlib.runs.places import checkout
 
-# Of an edit, which layers it may start at depends on the model: the first arm above fact lookup's layers with as many MLPs.
-LATE = "late_window"
 Family = Literal["primary", "secondary", "descriptive"]
 
 

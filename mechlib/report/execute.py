@@ -14,13 +14,19 @@ from mechlib.errors import meant, shown
 from mechlib.folders import without_home
 from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
-from mechlib.report.book import build, results_folder
+from mechlib.report.book import build
+from mechlib.report.book_contents import results_folder
+from mechlib.report.book_studies import FILE, BookStudy, read_studies, shown_by
+from mechlib.report.claims import declared
 from mechlib.report.folders import all_changes, changed, in_words
 from mechlib.report.folders import place as place_of
+from mechlib.report.front import Book, looked_at
 from mechlib.report.notebooks import Job, PageError, check_writable, execute_page, impossible_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
+from mechlib.report.titles import titled_by
 from mechlib.runs.board import Wanted
 from mechlib.runs.engines import Settings, at_once, place
+from mechlib.runs.fitting import fitted
 from mechlib.runs.locks import locked
 from mechlib.runs.plan import Plan, check, plan
 from mechlib.runs.progress import Say, duration
@@ -46,15 +52,20 @@ def execute(
     needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
     store.check_writable()
-    changes = all_changes(read_pages(root / "book"), values)
-    jobs_of = [_job(root, page, values[page.name], owned[page.name][0].model_spec.name, needed[page.name], changes) for page in pages]
+    fronts, pages = [page for page in pages if page.front], [page for page in pages if not page.front]
+    changes, known = all_changes(read_pages(root / "book"), values), read_studies(root / "book" / FILE)
+    named = {page.name: shown_by(page, values[page.name], known) for page in pages}
+    jobs_of = [_job(root, page, values[page.name], owned[page.name][0], needed[page.name], changes, named[page.name]) for page in pages]
     for folder in {job.target.parent for job in jobs_of}:
         check_writable(folder)
     for folder in sorted({job.target.parent for job in jobs_of if job.changed}):
         say(f"not as usual: {in_words(changes)}; such pages are in {folder.relative_to(root)}, those of before stay")
     waiting = {n: job for n, job in enumerate(jobs_of, start=1) if not is_current(job.target, job.otherwise)}
     everything = [each for job in waiting.values() for each in needed[job.page.name]]
-    made = plan(everything, store, place(everything, store, jobs, slurm))
+    here = place(everything, store, jobs, slurm)
+    needed = {name: fitted(own, store, here) for name, own in needed.items()}
+    everything = [each for job in waiting.values() for each in needed[job.page.name]]
+    made = plan(everything, store, here)
     check(made)
     pool = at_once(everything, store, say, made, slurm)
     if made.missing:
@@ -81,16 +92,39 @@ def execute(
             with _alone(root, job.target, lambda head=head: say(f"{head}: another command executes it; waiting")):
                 reason = None if is_current(job.target, job.fingerprint) else execute_page(replace(job, impossible=found))
             say(f"{head}: {f'impossible: {reason}' if reason else f'done in {duration(time.monotonic() - started)}'}")
+    for page in fronts:
+        _front(root, page, values[page.name], owned[page.name][0], known, say)
     say("building the book")
     return build(root)
 
 
-def _job(root: Path, page: Page, values: Mapping[str, Any], model: str, own: Wanted, changes: Mapping[str, list[Any]]) -> Job:
-    target = place_of(results_folder(root, model), page, values, changes)
+def _front(root: Path, page: Page, values: Mapping[str, Any], study: Study, known: list[BookStudy], say: Say) -> None:
+    """Execute a page that shows how all claims stand, after the pages and runs that it finds."""
+    model = study.model_spec.name
+    target = place_of(results_folder(root, model), page, values, {})
+    found = looked_at(Book(root, default_store(), study.model, known), declared())
+    job = Job(page, values, target, root / "_build" / "failed" / model, page_fingerprint(page, values, [*found, model]), "", about=model)
+    if is_current(target, job.fingerprint):
+        say(f"page {page.name}: up to date")
+        return
+    check_writable(target.parent)
+    started = time.monotonic()
+    with _alone(root, target, lambda: say(f"page {page.name}: another command executes it; waiting")):
+        execute_page(job)
+    say(f"page {page.name}: done in {duration(time.monotonic() - started)}")
+
+
+def _job(
+    root: Path, page: Page, values: Mapping[str, Any], study: Study, own: Wanted, changes: Mapping[str, list[Any]], named: BookStudy | None
+) -> Job:
+    model = study.model_spec.name
+    target = place_of(results_folder(root, model), page, values, changes, named.folder if named else "")
     failed = root / "_build" / "failed" / model / target.parent.name
     ids = [spec.id for _, specs in own for spec in specs]
-    usual, otherwise = (page_fingerprint(page, values, ids, impossible) for impossible in (False, True))
-    return Job(page, values, target, failed, usual, otherwise, changed(page, values))
+    other = changed(page, values)
+    about = titled_by(model, study.profile, named.title if named else in_words({name: [value] for name, value in other.items()}))
+    usual, otherwise = (page_fingerprint(page, values, [*ids, about], impossible) for impossible in (False, True))
+    return Job(page, values, target, failed, usual, otherwise, other, about=about)
 
 
 def _alone(root: Path, target: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
@@ -140,7 +174,8 @@ def planned(
     wanted, store = [(page, own) for page in pages for own in studies(page, values[page.name])], default_store()
 
     def made(of: Wanted) -> Plan:
-        return plan(of, store, place(of, store, jobs, slurm))
+        here = place(of, store, jobs, slurm)
+        return plan(fitted(of, store, here), store, here)
 
     try:
         return str(made([(own, _needed(page, own)) for page, own in wanted]))

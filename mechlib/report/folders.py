@@ -70,15 +70,16 @@ def _short(value: Any) -> str:
     return text if not isinstance(value, list | dict) and re.fullmatch(r"[\w.+-]{1,20}", text) else ""
 
 
-def place(results: Path, page: Page, values: Values, changes: Mapping[str, Sequence[Any]]) -> Path:
+def place(results: Path, page: Page, values: Values, changes: Mapping[str, Sequence[Any]], study: str = "") -> Path:
     """Where a page goes in a model's folder of ``results``: never where one with other parameters is.
 
-    A changed page that was executed before is found wherever it is. The pages of a profile's folder may be made with changed
+    A page of a study of the book goes to the folder of that ``study``. A changed page that was executed before is found wherever
+    it is. The pages of a profile's folder may be made with changed
     parameters (the committed ones of ``full`` are): those with the usual ones then go to ``full-default``.
     """
     name, profile = f"{page.name}.ipynb", values["PROFILE"]
     if changed(page, values):
-        first = results / folder_name(profile, changes) / name
+        first = results / (study or folder_name(profile, changes)) / name
         others = sorted(path for path in results.glob(f"*/{name}") if path != first)
         return next((path for path in (first, *others) if _made_with(path, page, values)), first)
     usual = results / profile / name

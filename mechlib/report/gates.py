@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,11 +10,8 @@ from statistics import fmean
 
 from mechlib.components import Localization, WeightSlice, read_architecture
 from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped
-from mechlib.report.claims import LATE
 from mechlib.report.robustness import BEFORE, UNEDITED, Setting, arm_values, outcomes, shared_setting
 from mechlib.stats import Interval, clustered
-
-_WINDOW = re.compile(r"mlps_[0-9]+_to_[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -40,15 +36,9 @@ class Evidence:
         """The localizations that were edited, in the order of the rows."""
         return [key for key in dict.fromkeys(row["localization"] for row in self.prompting) if key != UNEDITED]
 
-    def arm(self, name: str, first: str) -> str | None:
-        """The arm that a claim calls ``name``, if it was run; a late window is the first that starts above all layers of ``first``."""
-        if name != LATE:
-            return name if name in self.arms else None
-        if first not in self.trains:
-            return None
-        top = max(found.layers[-1] for found in self.trains[first].values())
-        late = (key for key in self.arms if _WINDOW.fullmatch(key) and min(one.layers[0] for one in self.trains[key].values()) > top)
-        return next(late, None)
+    def arm(self, name: str) -> str | None:
+        """The arm that a claim calls ``name``, if it was run."""
+        return name if name in self.arms else None
 
     @cached_property
     def last(self) -> Setting:

@@ -24,6 +24,7 @@ from traitlets.config import Config
 from mechlib.errors import MechlibError
 from mechlib.report.cut import cut, with_reasons, without_reasons
 from mechlib.report.parameters import Page, same
+from mechlib.report.titles import with_title
 from mechlib.runs.impossible import is_reason, why
 from mechlib.runs.spec import digest
 
@@ -97,6 +98,7 @@ class Job:
     """A page to execute: with which values (``changed``: those that are not as usual), to where, and where a partial one lies if it fails.
 
     ``fingerprint``: what it is made from; the other one if it proves ``impossible`` because runs cannot be had (by id, with why).
+    ``about``: what its title says after its name.
     """
 
     page: Page
@@ -107,6 +109,7 @@ class Job:
     otherwise: str
     changed: Mapping[str, Any] = field(default_factory=dict)
     impossible: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""
 
 
 def execute_page(job: Job) -> str | None:
@@ -122,6 +125,7 @@ def execute_page(job: Job) -> str | None:
     notebook.metadata["mechlib"] = {**notebook.metadata.get("mechlib", {}), **about}
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     with_reasons(notebook, job.impossible)
+    with_title(notebook, job.about)
     changed = {name: value for name, value in values.items() if not same(value, page.parameters[name])}
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / target.name
@@ -194,6 +198,10 @@ def _stable(notebook: Any) -> Any:
         cell.metadata.pop("execution", None)
         cell.metadata.pop("lines_to_next_cell", None)
         if cell.cell_type == "code":
+            tags = cell.metadata.get("tags", [])
+            # The card of the page shows what they come to.
+            if {"parameters", "injected-parameters"} & {*tags} and "remove-input" not in tags:
+                cell.metadata["tags"] = [*tags, "remove-input"]
             cell.outputs = [output for output in cell.outputs if not _noise(output)]
     # Plotly names each figure's element at random, pandas each styled table.
     names: dict[str, str] = {}

@@ -1,50 +1,37 @@
-"""What a page starts with: its study, its runs, a renderer that works offline, and numbers for its prose."""
+"""What a page starts with: its study, its runs, its card, a renderer that works offline, and numbers for its prose."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import plotly.io as pio
-from IPython.display import HTML
+import plotly.graph_objects as go
+from IPython.display import HTML, display
 from myst_nb import glue
-from plotly.io._base_renderers import MimetypeRenderer
 
 from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
-from mechlib.components import Localization
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
 from mechlib.report import markup, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
 from mechlib.report.asking import ask
+from mechlib.report.book_studies import declared_studies
+from mechlib.report.card import card, parameters
 from mechlib.report.claims import declared
-from mechlib.report.folders import written
+from mechlib.report.figures.framed import Framed
 from mechlib.report.gates import Evidence
+from mechlib.report.gathered import gather
 from mechlib.report.provenance import provenance
-from mechlib.runs.impossible import ImpossibleError
+from mechlib.report.reproduce import command, reproduce
+from mechlib.report.standing import SHOWN_ON, Standing, standings
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
 from mechlib.runs.usual import as_usual
-from mechlib.stats import ENOUGH_SETS
-
-
-class _BookRenderer(MimetypeRenderer):
-    """A figure as HTML without the library: the built page loads one local copy of plotly.js."""
-
-    def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
-        safe = markup.figure(fig_dict)
-        html = pio.to_html(safe, include_plotlyjs=False, include_mathjax=False, full_html=False, default_width="100%", validate=False)
-        return {"text/html": html}
-
-
-pio.renderers["book"] = _BookRenderer()
-# JupyterLab draws the MIME type, the built book the HTML.
-pio.renderers.default = "plotly_mimetype+book"
 
 
 @dataclass(frozen=True)
@@ -55,10 +42,14 @@ class OpenPage:
     runner: Runner
     parameters: Mapping[str, Any]
     changed: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    given: dict[str, float | int | str] = field(default_factory=dict)
+    drawn: dict[str, int] = field(default_factory=dict)
 
     def of(self, task: str, **changed: Any) -> OpenPage:
         """The same page for another task, and with other parameters, named as in :class:`Study`."""
-        return open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, **{**self.changed, "task": task, **changed})
+        other = open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, self.name, **{**self.changed, "task": task, **changed})
+        return replace(other, given=self.given, drawn=self.drawn)
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs; see :meth:`mechlib.runs.study.Study.runs`."""
@@ -71,7 +62,23 @@ class OpenPage:
     def number(self, name: str, value: float | int | str) -> None:
         """Give a number of the prose its value; a name that is used and never given fails the build."""
         plain = value if isinstance(value, str | int) else float(value)
+        self.given[name] = plain
         glue(name, plain, display=False)
+
+    def figure(self, key: str, figure: go.Figure, caption: str, *needs: str) -> None:
+        """Show a figure with its number, caption, alternative text, data, runs and code.
+
+        ``key``: what it is called on this page; its anchor is ``fig-<key>``, and the prose can name it as ``fig_<key>``. In
+        ``caption``, ``{name:.2f}`` is a number that was given before; ``needs``: the runs that it shows. Raises ``KeyError`` for a
+        number that was not given.
+        """
+        number = self.drawn.setdefault(key, len(self.drawn) + 1)
+        self.number(f"fig_{key}", f"Figure {number}")
+        runs: dict[str, dict[str, None]] = {}
+        for spec in (spec for need in needs for _, spec in self.study.runs(need)):
+            runs.setdefault(spec.stage.name, {})[spec.id] = None
+        framed = Framed(figure, number, key, caption.format_map(self.given), {stage: list(ids) for stage, ids in runs.items()})
+        display(framed.bundle, raw=True)
 
     @cached_property
     def void(self) -> bool:
@@ -79,48 +86,36 @@ class OpenPage:
         return self.study.trained_format in tables.void_formats(self.rows("unedited"))
 
     @cached_property
+    def evidence(self) -> Evidence:
+        """What was run of this study, of all that its claims rest on."""
+        return gather(self)
+
+    @cached_property
     def verdicts(self) -> list[verdicts.Line]:
         """Every comparison that the claims file declares about this task, as one family whatever the page: it needs the runs of all."""
-        if not declared().of_task(self.study.task):
-            return []
-        asked, trained = self.rows("prompting"), self.study.trained_format
-        transfer = tuple(form for form in self.study.formats or () if form not in (*tables.void_formats(asked), trained))
-        trains: dict[str, dict[int, Localization]] = {}
-        for arm, value in self.values("edit"):
-            trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
-        evidence = Evidence(self.study.task, trained, asked, self._possible("relearning"), transfer, trains, self.void)
-        return verdicts.lines(declared(), evidence)
+        return verdicts.lines(declared(), self.evidence) if declared().of_task(self.study.task) else []
 
-    def _possible(self, need: str) -> Rows:
-        """The rows of runs, or none where this model and these facts do not allow them."""
-        try:
-            return self.rows(need)
-        except ImpossibleError:
-            return []
+    @property
+    def claims(self) -> list[Standing]:
+        """The claims about this task that the page shows, as they stand; those without a rule need no runs for that."""
+        outcomes = SHOWN_ON.get(self.name, ())
+        own = [one for one in declared().of_task(self.study.task) if one.outcome in outcomes] if outcomes else []
+        described = [verdicts.Line(one, rival) for one in own for rival in one.rivals if one.rule == "none"]
+        ruled = {one.key for one in own if one.rule != "none"}
+        return standings([*([one for one in self.verdicts if one.claim.key in ruled] if ruled else []), *described])
 
     def banner(self, trainable: Rows = ()) -> HTML:
-        """Which model and profile the page was made with, and what that allows to conclude.
+        """The page's card: its claims with their verdicts, what it was made with, and its parameters, folded.
 
         ``trainable``: the unedited model's answers in formats that edits could be trained on, if the page is to name those that work.
         """
         void = "EDIT_FORMAT" in self.parameters and self.void
         warning = f"<br><b>Void.</b> {markup.text(sentences.void_training(self.rows('unedited'), trainable))}" if void else ""
-        size = self.study.size
-        plural = ["s" * (count > 1) for count in (size.n_sets, size.n_seeds)]
-        parts = f"{self.study.parts} x " if self.study.parts > 1 else ""
-        count = self.study.kind.scale * self.study.forget_set_size
-        of = "of all facts with one answer" if self.study.kind.forget == "answers" else f"of {parts}{count}"
-        sets = f"{size.n_sets} forget set{plural[0]} {of}, {size.n_seeds} seed{plural[1]}, {size.steps} steps"
-        if size.n_attacked_sets < size.n_sets:
-            sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
-        changed = " ".join(f"{name}={written(value)}" for name, value in self.other_than_usual.items())
-        changed = f"<br>Other than usual: {markup.text(changed)}" if changed else ""
-        quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
-        unit = sentences.unit(size.n_sets, size.n_attacked_sets)
-        return HTML(
-            f'<div style="border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0">Model <b>{markup.text(self.study.model)}</b>, '
-            f"profile <b>{self.study.profile}</b>: {sets}. {unit}{quick}{changed}{warning}</div>"
-        )
+        found = self.claims
+        attack = self.evidence.last if any(one.run and one.claim.outcome == "relearning" for one in found) else None
+        names = [name for name in self.parameters if name not in ("MODEL", "PROFILE")]
+        told = card(self.study, found, declared().gates if found else None, attack, warning)
+        return HTML(told + parameters(self.study, names, self.other_than_usual))
 
     @property
     def other_than_usual(self) -> dict[str, Any]:
@@ -146,10 +141,22 @@ class OpenPage:
         edited = self.runner.read(spec, files=True).delta.edited(model)
         return tables.styled(ask({"unedited": model, f"edited: {tables.label(key)}": edited}, question))
 
-    def provenance(self, *needs: str) -> Any:
-        """The runs behind the page, by stage: how many, how long they took, and on what they were computed."""
+    def provenance(self, *needs: str) -> HTML:
+        """How to make the page again, folded, and the runs behind it by stage: how many, how long they took, and on what."""
         runs = {spec.id: spec for need in needs for _, spec in self.study.runs(need)}
-        return tables.styled(provenance((spec.stage.name, spec.id, self.runner.read(spec).manifest) for spec in runs.values()))
+        how = [(spec.stage.name, spec.id, self.runner.read(spec).manifest) for spec in runs.values()]
+        kept = sum(self.runner.store.archive(spec) is not None for spec in runs.values())
+        again = reproduce([one for _, _, one in how], self.command, kept)
+        return HTML(again + tables.styled(provenance(how)).to_html())
+
+    @property
+    def command(self) -> str:
+        """What makes this page again."""
+        study, shown = self.study, tuple(self.parameters)
+        own = next((one for one in declared_studies() if self.name in one.pages and one.of(study.model, shown) == study), None)
+        task = {"TASK": study.task} if "TASK" in self.parameters and study.task != Study.task else {}
+        model = "" if study.model == Study.model else study.model
+        return command(self.name, own.key if own else "", model, study.profile, {**task, **self.other_than_usual})
 
     @property
     def splits(self) -> Splits:
@@ -157,8 +164,10 @@ class OpenPage:
         return self.runner.context.splits(self.runner.result(self.study.known), self.study.splits)
 
 
-def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:
-    """Open a page by the names of its parameter cell (``globals()``); ``changed``: others in their place, named as in :class:`Study`.
+def open_page(page: Mapping[str, Any], name: str = "", **changed: Any) -> OpenPage:
+    """Open a page by the names of its parameter cell (``globals()``) and the ``name`` of its file.
+
+    ``changed``: other values in their place, named as in :class:`Study`.
 
     Missing runs are computed on the way, with a line each on stderr; for those in ``IMPOSSIBLE`` (by id, with why)
     :class:`mechlib.runs.impossible.ImpossibleError` is raised when they are asked for.
@@ -169,4 +178,4 @@ def open_page(page: Mapping[str, Any], **changed: Any) -> OpenPage:
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
-    return OpenPage(study, Runner(study, say=say, impossible=page.get("IMPOSSIBLE")), parameters, changed)
+    return OpenPage(study, Runner(study, say=say, impossible=page.get("IMPOSSIBLE")), parameters, changed, name)

@@ -22,6 +22,7 @@ class Page:
     The values of ``own`` parameters neither come from earlier pages nor flow to later ones; those of ``fixed`` ones cannot be
     given from outside either, because the page is about them.
     A page of several ``tasks`` shows the same runs of each. ``reads``: files and folders of the book that it shows.
+    ``front``: it shows how all claims stand, from whatever was run, so it is executed last.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Page:
     fixed: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    front: bool = False
 
     @property
     def name(self) -> str:
@@ -51,7 +53,8 @@ def read_page(path: Path) -> Page:
     except NO_LITERAL:
         raise ParameterError(f"{path.name}: the parameter cell may only assign plain values, one name a line (STEPS = 20)") from None
     about = notebook.metadata.get("mechlib", {})
-    return Page(path, notebook, parameters, *(tuple(about.get(name, ())) for name in ("needs", "own", "fixed", "tasks", "reads")))
+    listed = (tuple(about.get(name, ())) for name in ("needs", "own", "fixed", "tasks", "reads"))
+    return Page(path, notebook, parameters, *listed, front=bool(about.get("front")))
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:

@@ -116,4 +116,4 @@ class Prose:
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """What ``%load_ext`` calls."""
     prose = Prose(shell, (checkout() or Path()) / "book" / "references.bib")
-    shell.register_magic_function(prose.show, magic_kind="cell", magic_name="prose")
+    shell.register_magic_function(prose.show, magic_kind="cell", magic_name="prose")  # pyright: ignore[reportCallIssue]

@@ -20,7 +20,7 @@ from mechlib.stats import Interval, leak_at_k, recovery
 BEFORE = "none"
 # Below this share of its maintain accuracy before the attack, an attacked model is broken and not robust.
 KEPT = 0.9
-GROUPS = ("forget", "relearned", "maintain", "unknown")
+GROUPS = ("forget", "relearned", "maintain", "floor", "unknown")
 UNEDITED = "unedited"
 Setting = tuple[str, int]
 _ATTACK = ["localization", "attack", "null", "setting", "step"]
@@ -46,7 +46,8 @@ def outcomes(rows: Rows) -> pd.DataFrame:
     ``null`` is ``""`` for the attack itself. ``forget`` comes with the interval of
     :func:`mechlib.report.aggregation.average` (``low``, ``high``), over ``n_facts`` facts of ``n_sets``
     sets, and with ``edited``, the share of edit targets among them; ``relearned``, ``maintain`` and
-    ``unknown`` are the other groups (NaN without facts);
+    ``floor`` and ``unknown`` are the other groups (NaN without facts); ``never``: the never-known facts that an attack is measured
+    against, those that were edited (``floor``) where there are some, else ``unknown``;
     ``before`` and ``before_maintain`` are what ``forget`` and ``maintain`` were before the attack.
     ``void``: maintain accuracy fell below ``KEPT`` of that, or was not above chance before.
     """
@@ -56,9 +57,10 @@ def outcomes(rows: Rows) -> pd.DataFrame:
         tested = fact_values(groups["forget"], "correct", FACT)
         edited = mean_over_sets(fact_values(groups["forget"], "edited", FACT))
         shares = {group: mean_over_sets(fact_values(groups[group], "correct", FACT)) if group in groups else math.nan for group in GROUPS}
+        never = shares["unknown"] if math.isnan(shares["floor"]) else shares["floor"]
         n_facts, (found, _) = sum(map(len, tested.values())), average(groups["forget"], "correct", fact=FACT)
-        records.append({**dict(zip(_ATTACK, names, strict=True)), **shares, "edited": edited, "n_sets": len(tested), "n_facts": n_facts,
-                        "low": found.low, "high": found.high})  # fmt: skip
+        records.append({**dict(zip(_ATTACK, names, strict=True)), **shares, "never": never, "edited": edited,
+                        "n_sets": len(tested), "n_facts": n_facts, "low": found.low, "high": found.high})  # fmt: skip
     table = pd.DataFrame(records)
     own = ["localization", "attack", "null"]
     before: Any = table[table.setting == BEFORE][[*own, "forget", "maintain"]]
@@ -92,7 +94,7 @@ def outcomes_of_attack(rows: Rows, setting: str, step: int) -> pd.DataFrame:
 def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     """What one attack recovered, by localization: the lines of :func:`outcomes_of_attack` with ``recovery``, an interval or ``None``.
 
-    The normalised recovery is 0 for what the attack taught about never-known facts on the same model,
+    The normalised recovery is 0 for what the attack taught about never-known facts on the same model (``never``),
     and 1 for the unedited model under the same attack, which has none itself. There is none either
     where the attack broke one of the two models, where nothing was unknown, and where
     :func:`mechlib.stats.recovery` gives none.
@@ -103,10 +105,15 @@ def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     reference = arm_values(rows, UNEDITED, setting, step)
     found: list[Interval | None] = []
     for key in table.localization:
-        null = arm_values(rows, key, setting, step, group="unknown")
+        null = arm_values(rows, key, setting, step, group=_never(rows))
         possible = key != UNEDITED and not broken & {key, UNEDITED} and null.keys() == reference.keys()
         found.append(recovery(arm_values(rows, key, setting, step), null, reference) if possible else None)
     return table.assign(recovery=found)
+
+
+def _never(rows: Rows) -> str:
+    """The group of never-known facts that an attack is measured against: those that were edited, where there are some."""
+    return "floor" if any(row["group"] == "floor" for row in rows) else "unknown"
 
 
 def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -117,7 +124,7 @@ def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
                 "localization": label(row["localization"]),
                 "true before": f"{row['before']:.0%}",
                 "true after": "void" if row["void"] else str(Interval(row["forget"], row["low"], row["high"])),
-                "never known, after": "none" if math.isnan(row["unknown"]) else f"{row['unknown']:.0%}",
+                "never known, after": "none" if math.isnan(row["never"]) else f"{row['never']:.0%}",
                 "normalised recovery": "reference" if row["localization"] == UNEDITED else _normalised(row),
                 "maintain": f"{row['before_maintain']:.0%} to {row['maintain']:.0%}",
             }
@@ -199,7 +206,7 @@ def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFram
     """Share of true answers after an attack with the knowledge and without it, on the same facts.
 
     One line a localization: the attack itself (``forget``) on those halves of the forget sets that
-    the ``nulls`` were run on (on all, if there are none), each null by its name, and ``unknown``, the
+    the ``nulls`` were run on (on all, if there are none), each null by its name, and ``never``, the
     attack itself on facts that were never known.
     """
     halves = {(row["forget_set"], row["fold"]) for row in nulls or rows}
@@ -207,16 +214,17 @@ def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFram
     table = outcomes([row for row in beside if (row["setting"], row["step"]) == (setting, step)])
     own = table[table.null == ""].set_index("localization")
     shares: Any = table[table.null != ""].pivot(index="localization", columns="null", values="forget")
-    return own[["forget", "unknown"]].join(shares).reset_index()
+    return own[["forget", "never"]].join(shares).reset_index()
 
 
 def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
     """Probability that the true answer is among this many samples of the unattacked model, averaged over facts, with its interval.
 
-    One line for each localization, group (``forget``, ``unknown``) and number of samples: columns
+    One line for each localization, group (``forget``, and ``floor`` or else ``unknown``) and number of samples: columns
     ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.
     """
-    before = [row for row in before_and_after(rows, BEFORE, 0) if row["group"] in ("forget", "unknown")]
+    groups = ("forget", _never(rows))
+    before = [row for row in before_and_after(rows, BEFORE, 0) if row["group"] in groups]
     # A softmax in single precision can pass 1 in its last digit.
     leaked = [{**row, "samples": count, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)}
               for count in samples for row in before]  # fmt: skip

@@ -67,7 +67,7 @@ def lines(claims: Claims, evidence: Evidence) -> list[Line]:
 
 def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
     """One comparison, before any adjustment."""
-    arms = [evidence.arm(name, claim.first) for name in (claim.first, rival)]
+    arms = [evidence.arm(name) for name in (claim.first, rival)]
     first, second = arms
     values = None if first is None or second is None or claim.rule == "mixed model" else _values(claim, evidence, first, second)
     if first is None or second is None or values is None:

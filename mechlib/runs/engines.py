@@ -48,7 +48,7 @@ def place(wanted: Wanted, store: Store, jobs: int | None, slurm: Settings | None
         return on_slurm(slurm, store.root / ".jobs", jobs or _JOBS)
     here = machine()
     free = here.free or 0
-    return replace(here, at_once=jobs or max(1, room([study for study, _ in wanted], store, free)))
+    return replace(here, at_once=jobs or max(1, room([study for study, _ in wanted], store, free)), shared=True)
 
 
 def at_once(wanted: Wanted, store: Store, say: Say, made: Plan, slurm: Settings | None = None) -> AbstractContextManager[Engine]:

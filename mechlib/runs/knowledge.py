@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mechlib.facts import Fact, FactSet, LeftOut, Splits, demonstration_subjects, split, split_by_answer
-from mechlib.facts.fact import stratified_order
+from mechlib.facts.fact import one_each, stratified_order, with_targets
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -58,11 +58,28 @@ def certainty(row: Mapping[str, Any]) -> float:
     return math.exp(row["log_probability"]) if row["open"] else row["probability"]
 
 
-def unknown_facts(facts: FactSet, known: Rows, count: int, seed: int) -> list[Fact]:
-    """Facts that the unedited model answers wrongly and is not sure of, balanced over the answers and seeded."""
+def unknown_facts(facts: FactSet, known: Rows, count: int, seed: int, exclude: Iterable[str] = ()) -> list[Fact]:
+    """Facts that the unedited model answers wrongly and is not sure of, balanced over the answers and seeded.
+
+    One a subject, and none of the subjects of ``exclude``; the first of many are those of few.
+    """
     wrong = {(row["relation"], row["subject"]) for row in known if not row["correct"] and certainty(row) < 0.5}
-    never = [fact for fact in facts if (fact.relation, fact.subject) in wrong and fact.subject not in demonstration_subjects()]
-    return stratified_order(never, random.Random(seed))[:count]
+    never = (fact for fact in facts if (fact.relation, fact.subject) in wrong)
+    return stratified_order(one_each(never, {*exclude, *demonstration_subjects()}), random.Random(seed))[:count]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """``count`` facts that were never known, drawn by ``seed``: they are edited beside a forget set, and no attacker is told them."""
+
+    count: int
+    seed: int
+
+
+def floor_facts(facts: FactSet, known: Rows, floor: Floor, exclude: Iterable[str]) -> tuple[Fact, ...]:
+    """The facts of a floor with edit targets: the first of :func:`unknown_facts`."""
+    drawn = unknown_facts(facts, known, floor.count, floor.seed, exclude)
+    return with_targets(drawn, sorted({fact.answer for fact in facts}), random.Random(floor.seed))
 
 
 def halves(facts: Sequence[Fact], fold: int | None) -> tuple[Sequence[Fact], Sequence[Fact]]:

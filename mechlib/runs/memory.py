@@ -19,10 +19,9 @@ from mechlib.localize.registry import localizer
 from mechlib.models import ModelError, ModelSpec
 from mechlib.models.cache import sha256
 from mechlib.models.convert import converted_folder
-from mechlib.models.language_model import architecture
+from mechlib.models.families import architecture, family
 from mechlib.models.recognize import SIZES, known_as
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.specs import TEXT_LENGTH
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
@@ -35,12 +34,16 @@ _BLOCK = 256  # weights that share one constant in an 8-bit optimizer's states
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is known of a model before it is loaded. ``lookup``: how many MLPs the paper's fact lookup has for sports."""
+    """What is known of a model before it is loaded.
+
+    ``lookup``: how many MLPs the paper's fact lookup has for sports. ``positions``: how many the model learned, each of d_model weights.
+    """
 
     architecture: Architecture
     vocabulary: int
     tied: bool
     lookup: int | None = None
+    positions: int = 0
 
     @property
     def unembedding(self) -> int:
@@ -60,7 +63,7 @@ class Sizes:
     @property
     def weights(self) -> int:
         """All weights but the norms' (less than 0.02 %)."""
-        return self.localizable + (1 if self.tied else 2) * self.unembedding
+        return self.localizable + (1 if self.tied else 2) * self.unembedding + self.positions * self.architecture.d_model
 
 
 _KNOWN = {
@@ -87,7 +90,10 @@ def sizes(spec: ModelSpec) -> Sizes:
     except Exception as error:  # the reader raises many kinds: all of them mean that there is no configuration
         raise ModelError(f"{spec.location}: its configuration cannot be read: {str(error).splitlines()[0]}") from None
     text = config.get_text_config()
-    return _KNOWN.get(known_as(text.to_dict()) or "") or Sizes(architecture(config), text.vocab_size, bool(text.tie_word_embeddings))
+    if known := _KNOWN.get(known_as(text.to_dict()) or ""):
+        return known
+    learned = text.max_position_embeddings if family(config).learned else 0
+    return Sizes(architecture(config), text.vocab_size, bool(text.tie_word_embeddings), positions=learned)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class PromptBatch:
 class Memory:
     """Bytes that one edit needs at its peak, estimated.
 
-    ``trained``: weights of the matrices that train, whole matrices even where a part of each is
+    ``text_length``: tokens of a text. ``trained``: weights of the matrices that train, whole matrices even where a part of each is
     localized. ``aside``: of these, how many lie outside the memory that counts, because an accelerator
     holds no original of a matrix that trains whole. ``layers``: from the first trained layer on.
     ``parts_before``: whether parts of the edit are already applied, to copies of these matrices.
@@ -114,6 +120,7 @@ class Memory:
     dtype: str
     training: EditConfig
     batch: PromptBatch
+    text_length: int
     trained: int
     layers: int
     parts_before: bool = False
@@ -132,13 +139,13 @@ class Memory:
         layer = 4 * (arch.d_mlp + arch.n_heads * arch.d_head) * _WIDTH[training.arithmetic] + 7 * stream
         shared, own = (0, self.batch.longest) if training.checkpointing else (self.batch.shared, self.batch.longest - self.batch.shared)
         at_once = min(self.batch.count, training.micro_batch or self.batch.count)
-        lines = min(training.text_batch, training.micro_batch or training.text_batch) * TEXT_LENGTH
+        lines = min(training.text_batch, training.micro_batch or training.text_batch) * self.text_length
         # Micro-batches hold prompts or texts; without them a step computes both at once.
         together = max if training.micro_batch else int.__add__
         tokens = together(shared + at_once * own, lines)
         passes = self.layers * stream + layer if training.checkpointing else self.layers * layer
         logits = 3 * 4 * self.sizes.vocabulary * min(_ROWS, together(at_once, lines))
-        entries = training.steps * stream * (shared + self.batch.count * own + training.text_batch * TEXT_LENGTH)
+        entries = training.steps * stream * (shared + self.batch.count * own + training.text_batch * self.text_length)
         return tokens * passes + logits + entries
 
     @property
@@ -184,6 +191,7 @@ def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None =
         dtype=study.model_spec.dtype,
         training=training,
         batch=PromptBatch((training.forget_batch or study.kind.scale * study.forget_set_size) + training.retain_batch, *_lengths(study)),
+        text_length=study.size.text_length,
         trained=sum(matrices.values()),
         layers=model_sizes.architecture.n_layers - min(component.layer for component in components),
         parts_before="before" in spec.inputs,

@@ -33,6 +33,11 @@ def _asked(study: Specs, formats: tuple[str, ...]) -> Needed:
     return [*_unedited(study, formats), *edited]
 
 
+def _formats(study: Specs) -> tuple[str, ...]:
+    """Every format that is asked for, and the one that edits are trained on: without it nothing tells how well they did."""
+    return tuple(dict.fromkeys((*(study.formats or ()), study.trained_format)))
+
+
 def _evidence(study: Specs) -> Needed:
     wanted = {study.kind.domain.lookup, BY_POSITION, *(localizer(key).evidence for key in study.localizations or ())}
     return [({"evidence": name}, run) for name, run in study.evidence.items() if name in wanted]
@@ -122,9 +127,9 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     "unedited": lambda study: _unedited(study, (study.trained_format,)),
     "trainable": lambda study: _unedited(study, tuple(form for form in study.formats or () if not FORMATS[form].letters)),
     # the unedited model in every format; with it the edited ones in the format they were trained on, or in every format
-    "baseline": lambda study: _unedited(study, study.formats or ()),
+    "baseline": lambda study: _unedited(study, _formats(study)),
     "trained": lambda study: _asked(study, (study.trained_format,)),
-    "prompting": lambda study: _asked(study, study.formats or ()),
+    "prompting": lambda study: _asked(study, _formats(study)),
     "damage": lambda study: [(arm, study.damage(*where)) for arm, where in _arms(study)],
     # every attack and its nulls, and the audits, of the unedited model and of all edits
     "attacks": lambda study: [run for name in ATTACKS for run in _attacked(study, name)],

@@ -10,7 +10,6 @@ from typing import Any, get_args
 from mechlib import checks
 from mechlib.attacks.registry import ATTACKS, settings
 from mechlib.components import read_names
-from mechlib.edit.config import Optimizer
 from mechlib.facts import FactSet
 from mechlib.facts.counterfact import FILES
 from mechlib.localize.path_lookup import Rule
@@ -18,6 +17,7 @@ from mechlib.localize.registry import GIVEN, valid_keys
 from mechlib.models import ModelSpec, resolve
 from mechlib.models.precision import Precision
 from mechlib.models.recognize import Dtype
+from mechlib.models.table import Optimizer
 from mechlib.runs.profiles import PROFILES, Profile
 from mechlib.runs.tasks import SPORTS, TASKS, Task
 from mechlib.runs.usual import usual
@@ -33,7 +33,11 @@ _AttackParameters: Any = make_dataclass("_AttackParameters", [(name, Any, None) 
 
 @dataclass(frozen=True)
 class Parameters(_AttackParameters):
-    """Every parameter that a page may set, by the lower-case name of its variable. ``None``: the default of the model or profile."""
+    """Every parameter that a page may set, by the lower-case name of its variable. ``None``: the default of the model or profile.
+
+    ``divided_sets``: the facts are divided into so many forget sets, of which the first ``forget_sets`` are edited (``None``: all of
+    them). A study that was stopped is one of fewer sets, and its runs are those of the whole.
+    """
 
     model: str = "gemma-3-270m"
     dtype: Dtype | None = None
@@ -47,6 +51,7 @@ class Parameters(_AttackParameters):
     known_threshold: float = 0.5
     forget_set_size: int = 16
     forget_sets: int | None = None
+    divided_sets: int | None = None
     seeds: int | None = None
     edit_format: str | None = None
     lookup_rule: Rule = "paper"
@@ -57,7 +62,7 @@ class Parameters(_AttackParameters):
     steps: int | None = None
     tune: bool = False
     kl_coefficient: float = 0.0
-    optimizer: Optimizer = "adamw"
+    optimizer: Optimizer | None = None
     micro_batch: int | None = None
     checkpointing: bool = False
     stop_at: float | None = None
@@ -67,10 +72,10 @@ class Parameters(_AttackParameters):
     def __post_init__(self) -> None:
         checks.choice("PROFILE", self.profile, PROFILES)
         checks.choice("TASK", self.task, TASKS)
-        for name, value in (("PRECISION", self.precision), ("DTYPE", self.dtype)):
+        possible = (("PRECISION", self.precision, PRECISIONS), ("DTYPE", self.dtype, PRECISIONS), ("OPTIMIZER", self.optimizer, OPTIMIZERS))
+        for name, value, known in possible:
             if value is not None:
-                checks.choice(name, value, PRECISIONS)
-        checks.choice("OPTIMIZER", self.optimizer, OPTIMIZERS)
+                checks.choice(name, value, known)
         checks.switch("TUNE", self.tune)
         checks.switch("CHECKPOINTING", self.checkpointing)
         checks.least("KL_COEFFICIENT", self.kl_coefficient, 0.0)
@@ -82,12 +87,15 @@ class Parameters(_AttackParameters):
         for name, endings in _FILES.items():
             if getattr(self, name) is not None:
                 checks.file(name.upper(), getattr(self, name), endings)
-        for name, most in (("forget_sets", 1_000), ("seeds", 1_000), ("steps", checks.MOST), ("micro_batch", checks.MOST)):
+        for name, most in (("forget_sets", 1_000), ("divided_sets", 1_000), ("seeds", 1_000), ("steps", checks.MOST),
+                           ("micro_batch", checks.MOST)):  # fmt: skip
             if getattr(self, name) is not None:
                 checks.whole(name.upper(), getattr(self, name), 1, most)
         for name in ("learning_rate", "forget_coefficient", "stop_at"):
             if getattr(self, name) is not None:
                 checks.positive(name.upper(), getattr(self, name))
+        if self.divided_sets is not None and self.divided_sets < (self.forget_sets or usual(self.profile, self.task)["forget_sets"]):
+            raise checks.ParameterError(f"DIVIDED_SETS={self.divided_sets}: give at least as many sets as FORGET_SETS, or leave it out")
         if (self.stop_at or 0) > 1:
             raise checks.ParameterError(f"STOP_AT={self.stop_at}: give a probability, or 1 to take all steps")
         # The file is read here: what is wrong with it is said before any work.
@@ -97,7 +105,7 @@ class Parameters(_AttackParameters):
                 found = settings(name, self.profile, getattr(self, name))
             except ValueError as error:
                 raise checks.ParameterError(str(error)) from None
-            checks.like(name.upper(), dict(found), ATTACKS[name].settings["full"])
+            checks.like(name.upper(), dict(found), {key: one for plan in ATTACKS[name].settings.values() for key, one in plan.items()})
             object.__setattr__(self, name, found)
         wanted = usual(self.profile, self.task)["localizations"] if self.localizations is None else checks.listed(self.localizations)
         chosen = checks.choices("LOCALIZATIONS", wanted, (*valid_keys(wanted), *added))
@@ -145,8 +153,8 @@ class Parameters(_AttackParameters):
         if self.kind.forget == "answers":
             n_sets = min(n_sets, len({fact.answer for fact in self.table} - {self.kind.target}))
         attacked = n_sets if self.forget_sets else min(n_sets, base.n_attacked_sets)
-        return replace(base, n_sets=n_sets, n_attacked_sets=attacked, n_seeds=self.seeds or base.n_seeds, steps=self.steps or base.steps,
-                       stop_at=self.stop_at or default["stop_at"])  # fmt: skip
+        return replace(base, n_sets=n_sets, n_attacked_sets=attacked, n_seeds=self.seeds or base.n_seeds,
+                       steps=self.steps or default["steps"], stop_at=self.stop_at or default["stop_at"])  # fmt: skip
 
     @cached_property
     def table(self) -> FactSet:

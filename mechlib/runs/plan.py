@@ -30,7 +30,7 @@ class Machine:
 
     ``free``: memory of its accelerator, or of the computer if it has none, in bytes; ``None``: not known before a run is there.
     ``accelerator``: whether it has one; ``None``: what this process has. ``at_once``: how many runs it computes at a time.
-    ``refused``: why it would take no run at all, and what to do.
+    ``shared``: whether these share ``free``. ``refused``: why it would take no run at all, and what to do.
     """
 
     name: str
@@ -38,6 +38,12 @@ class Machine:
     accelerator: bool | None = None
     at_once: int = 1
     refused: str | None = None
+    shared: bool = False
+
+    @property
+    def share(self) -> int | None:
+        """The memory that each run has, in bytes."""
+        return self.free // self.at_once if self.free is not None and self.shared else self.free
 
 
 def machine() -> Machine:
@@ -77,6 +83,8 @@ class Plan:
             lines.append(f"Disk: about {_bytes(self.disk[0])} for weights of edits and rows, {_bytes(self.disk[1])} free")
         if self.largest:
             lines.append(f"Most memory: {self.largest.label}; its matrices have {self.largest.trained:,} weights (an estimate)")
+            if at_once := self.largest.training.micro_batch:
+                lines.append(f"  of each step {at_once} {'prompts' if at_once > 1 else 'prompt'} at once")
             lines += [f"  {name:<17}{_bytes(size):>10}" for name, size in self.largest.parts.items() if size]
             lines.append(f"  {'together':<17}{_bytes(self.largest.total):>10}")
             free = "not known" if self.machine.free is None else _bytes(self.machine.free)

@@ -27,17 +27,23 @@ from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
-# Bytes for a process with a small model and what it computes.
-_LEAST = 3 * 10**9
+# Bytes for a process with a small model and what it computes: of a computer's memory, and of a card's, where libraries and larger
+# batches need more (8.7 GiB were measured there with the embedded model).
+_LEAST, _LEAST_OF_A_CARD = 3 * 10**9, 10**10
 
 
 def room(studies: Sequence[Study], store: Store, free: int) -> int:
-    """One on an accelerator, whose memory one model fills; else one a core, as far as ``free`` bytes go for the largest edit in each."""
-    if torch.accelerator.current_accelerator(check_available=True) is not None:
-        return 1
+    """How many processes: one a core, as far as ``free`` bytes, an accelerator's if there is one, go for the largest edit in each.
+
+    Beside an accelerator each process has a model in the computer's memory while it loads.
+    """
     # Whatever a run does with a model, it takes about as much as an edit of it.
-    edits = (memory(study, study.edit(key, 0, 0), store).total for study in studies for key in (study.localizations or ())[:1])
-    return min(psutil.cpu_count(logical=False) or 1, free // max((_LEAST, *edits)))
+    edits = [memory(study, study.edit(key, 0, 0), store) for study in studies for key in study.localizations or ()]
+    cores, largest = psutil.cpu_count(logical=False) or 1, max((edit.total for edit in edits), default=0)
+    if torch.accelerator.current_accelerator(check_available=True) is None:
+        return min(cores, free // max(_LEAST, largest))
+    loading = max((edit.parts["weights"] for edit in edits), default=0)
+    return min(cores, free // max(_LEAST_OF_A_CARD, largest), psutil.virtual_memory().available // max(_LEAST, loading))
 
 
 class PoolError(MechlibError, RuntimeError):

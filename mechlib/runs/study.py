@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from mechlib.checks import ParameterError
+from mechlib import checks
 from mechlib.runs.needs import NEEDS, Needed
 from mechlib.runs.specs import Specs
 
@@ -20,7 +20,8 @@ class Study(Specs):
         return same
 
     def runs(self, need: str) -> Needed:
-        """The runs that a page needs, each with the columns that identify its rows; see :mod:`mechlib.runs.needs`."""
-        if need not in NEEDS:
-            raise ParameterError(f"no runs are called '{need}'")
-        return NEEDS[need](self)
+        """The runs that a page needs, each with the columns that identify its rows; see :mod:`mechlib.runs.needs`.
+
+        Raises :class:`mechlib.checks.ParameterError` for a need that is not there.
+        """
+        return NEEDS[checks.choice("need", need, NEEDS)](self)

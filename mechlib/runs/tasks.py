@@ -14,7 +14,8 @@ from mechlib.localize.localizer import Lookup
 
 @dataclass(frozen=True)
 class Domain:
-    """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change.
+    """Facts of one kind. ``known_format`` and ``edit_format`` are defaults that a page can change: facts are chosen in the format that
+    they are edited in. ``published``: the paper's formats, the one that it edits in first.
 
     ``lookup`` is the evidence of fact lookup: probes where all facts have one relation and few
     answers, path patching where they have many (the paper, section 3). ``whole``: answers may have several tokens
@@ -27,6 +28,7 @@ class Domain:
     edit_format: str
     formats: tuple[str, ...]
     lookup: Lookup
+    published: tuple[str, ...]
     whole: bool | None = None
 
 
@@ -52,7 +54,7 @@ class Task:
     def setting(self, set_size: int) -> str:
         """Which of the paper's sweeps gives the task's hyperparameters; an unlearned set takes those of its edit."""
         if self.domain is SPORTS:
-            return "athletes" if self.forget == "sets" else "full sports"
+            return "athletes" if self.forget == "sets" else "sports unlearning" if self.loss == "unlearning" else "full sports"
         return "counterfact 16" if set_size <= 16 and self.parts == 1 else "counterfact 64"
 
     @property
@@ -75,10 +77,12 @@ def _world(source: str | None) -> FactSet:
 
 
 SPORTS = Domain(
-    _athletes, SPORT, "few_shot", "one_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe"
+    _athletes, SPORT, "few_shot", "few_shot", ("one_shot", "question", "few_shot", "cloze", "multiple_choice"), "probe",
+    published=("one_shot", "question", "multiple_choice"),
 )
 COUNTERFACT = Domain(
-    _world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths", whole=True
+    _world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths",
+    published=("statement", "paraphrase_1", "paraphrase_2"), whole=True,
 )
 TASKS = {
     task.key: task

@@ -14,11 +14,14 @@ def usual(profile: str, task: str) -> dict[str, Any]:
     size, kind = PROFILES[profile], TASKS[task]
     # One answer for everybody, or none, is reached in a step, when the facts to keep have lost theirs too: no reason to stop.
     stops = kind.forget == "sets" and kind.loss == "injection"
+    domain, asked = kind.domain, size.formats
+    published = domain.published[0] if asked is None else None
     return {
-        "forget_sets": size.n_sets if kind.scale == 1 else 1, "seeds": size.n_seeds, "steps": size.steps,
-        "stop_at": size.stop_at if stops else 1.0, "localizations": size.localizations,
-        "known_format": kind.domain.known_format, "edit_format": kind.domain.edit_format,
-        "formats": tuple(form for form in kind.domain.formats if form in size.formats),
+        "forget_sets": size.n_sets if kind.scale == 1 else 1, "seeds": size.n_seeds,
+        "steps": size.steps if stops and size.stop_at < 1 else size.fixed_steps,
+        "stop_at": size.stop_at if stops else 1.0, "micro_batch": size.micro_batch, "localizations": size.localizations,
+        "known_format": published or domain.known_format, "edit_format": published or domain.edit_format,
+        "formats": domain.published if asked is None else tuple(form for form in domain.formats if form in asked),
         **{name: settings(name, profile, None) for name in ATTACKS},
     }  # fmt: skip
 

@@ -9,7 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from mechlib.attacks import finetuning
 from mechlib.attacks.finetuning import FineTuning, FineTuningError, _turns, finetune, training_batches
 from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, athletes, prompts, world_facts
@@ -187,3 +189,23 @@ def test_a_checkpoint_too_late_and_a_loss_that_is_not_finite(tiny_gemma3):
 
 def test_names_of_settings():
     assert str(FineTuning(8, 2e-4, 20)) == "LoRA 8, 0.0002" and str(FineTuning(0, 1e-5, 20)) == "full, 1e-05"
+
+
+def test_adapters_are_made_where_the_model_is():
+    """On a device that holds nothing, every tensor that is made must be of that device, or its making would cost the processor."""
+    model = tiny_model("llama")
+    model.network.to("meta")
+    elsewhere: list[str] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, given=(), named=None):
+            made = function(*given, **(named or {}))
+            if isinstance(made, torch.Tensor) and made.device.type != "meta":
+                elsewhere.append(str(function))
+            return made
+
+    with Watch():
+        twin = finetuning._adapted(model, FineTuning(4, 1e-3, 1))
+    drawn = [weight for name, weight in twin.network.named_parameters() if "lora_" in name]
+    assert drawn and {weight.device.type for weight in drawn} == {"meta"}
+    assert elsewhere == []

@@ -22,7 +22,7 @@ FACTS = random.Random(0).sample(tuple(athletes()), 20)
 PROMPTS = prompts(FACTS, FORMATS["one_shot"])
 TEXTS = [[1, *range(5, 14)], [1, *range(30, 36)]]
 SETTINGS = {"ranks": [3], "learning_rates": [1e-2], "steps": 6, "checkpoints": [2, 6]}
-LONG = {"steps": 40, "checkpoints": [40], "ranks": [8]}
+LONG = {"steps": 60, "checkpoints": [60], "ranks": [8]}
 
 
 def knowledge(model, relearn=PROMPTS[:6], retain=PROMPTS[6:12]):

@@ -21,6 +21,17 @@ def test_the_seed_decides_and_nothing_else_is_drawn(tiny_gemma3):
     assert sample(tiny_gemma3, 3, 8, seed=5) != first
 
 
+@torch.no_grad()
+def test_a_text_is_drawn_token_by_token_with_a_generator_of_the_processor(tiny):
+    generator = torch.Generator().manual_seed(4)
+    texts = torch.full((3, 1), tiny.tokenizer.bos_token_id)
+    for _ in range(6):
+        shares = torch.softmax(tiny.network(texts).logits[:, -1].float() / 0.7, -1)
+        texts = torch.cat([texts, torch.multinomial(shares, 1, generator=generator)], 1)
+    torch.manual_seed(99)  # whatever the global generator is at, also that of a device
+    assert sample(tiny, 3, 6, seed=4, temperature=0.7) == texts.tolist()
+
+
 def test_a_low_temperature_gives_what_is_likeliest(tiny):
     (text,) = sample(tiny, 1, 4, seed=0, temperature=1e-4)
     with torch.no_grad():

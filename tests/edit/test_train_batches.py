@@ -43,7 +43,7 @@ def gradients(model, config):
     with torch.no_grad():
         for number, weight in enumerate(train.weights.values()):
             weight += 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
-    losses = training._backward(train, batch, text, config)
+    losses = {name: loss.item() for name, loss in training._backward(train, batch, text, config).items()}
     return losses, {name: weight.grad for name, weight in train.weights.items()}
 
 

@@ -122,6 +122,16 @@ def test_of_several_facts_about_one_subject_the_first_is_used(study, seed):
     assert parts == split(facts, **{**sizes, "seed": seed})
 
 
+@given(seeds)
+def test_one_football_player_among_others_is_in_one_part_and_edited_to_what_others_play(seed):
+    facts = FactSet("known", (Fact("alone", "sport", "football"), *known(74, ANSWERS[:2]).facts[:147]))
+    parts = split(facts, n_sets=2, set_size=16, n_localize=8, n_test=16, n_validate=8, seed=seed)
+    (his,) = [part for part in parts if "alone" in part.subjects]
+    (fact,) = [fact for fact in his if fact.subject == "alone"]
+    assert (fact.target in ANSWERS[:2]) if his in (*parts.forget, parts.validate) else fact.target is None
+    assert sum(map(len, parts)) == 148 and [len(part) for part in parts.forget] == [16, 16]
+
+
 def test_a_target_that_a_fact_brings_is_kept():
     facts = FactSet("known", tuple(Fact(f"{answer} {n}", "sport", answer, "golf") for n in range(20) for answer in ANSWERS))
     parts = split(facts, n_sets=2, set_size=6, n_localize=6, n_test=6, seed=0)

@@ -98,6 +98,18 @@ def test_four_facts_an_answer_and_two_answers_are_enough():
     assert [len(part) for part in (*parts.forget, *parts.held_out)] == [3, 3, 1, 1]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sport_of_one_player_is_refused_by_name_unless_another_part_holds_him(seed):
+    facts = FactSet("known", (Fact("alone", "sport", "football"), *known(74, ANSWERS[:2])))
+    try:
+        parts = split_by_answer(facts, n_sets=2, n_localize=8, n_test=16, n_validate=8, seed=seed, target=None)
+    except FactError as error:
+        assert "knows 149 facts, of which 1 with the answer 'football' are left: too few to forget a whole answer" in str(error)
+    else:
+        assert any(fact.subject == "alone" for part in (parts.maintain_test, parts.localize, parts.validate) for fact in part)
+        assert {fact.answer for part in parts.forget for fact in part} == set(ANSWERS[:2])
+
+
 def test_one_set_is_possible_and_numbers_below_nothing_are_not():
     assert len(split_by_answer(known(4, ANSWERS[:2]), n_sets=1, **NOTHING_ELSE).forget) == 1
     for name, least in (("n_sets", 1), ("n_localize", 0), ("n_test", 0), ("n_validate", 0)):
@@ -105,10 +117,12 @@ def test_one_set_is_possible_and_numbers_below_nothing_are_not():
             split_by_answer(known(9), **{"n_sets": 1, **NOTHING_ELSE, name: least - 1})
 
 
-@pytest.mark.parametrize(("facts", "asked"), [
-    (known(3), {}), (known(4, ANSWERS[:1]), {}), (known(4), {"n_test": 1}), (known(4), {"n_localize": 1}), (known(4), {"n_validate": 1}),
-    (known(4, ANSWERS[:2]), {"target": "baseball"}), (FactSet("known", ()), {}),
+@pytest.mark.parametrize(("facts", "asked", "left"), [
+    (known(3), {}, "3 with the answer 'baseball'"), (known(4, ANSWERS[:1]), {}, "4 with the answer 'baseball'"),
+    (known(4), {"n_test": 1}, "3 with"), (known(4), {"n_localize": 1}, "3 with"), (known(4), {"n_validate": 1}, "3 with"),
+    (known(4, ANSWERS[:2]), {"target": "baseball"}, "4 with the answer 'basketball'"), (FactSet("known", ()), {}, None),
 ])  # fmt: skip
-def test_too_few_facts_are_refused_with_their_number(facts, asked):
-    with pytest.raises(FactError, match=f"knows {len(facts)} facts: too few to forget a whole answer.*KNOWN_THRESHOLD$"):
+def test_too_few_facts_are_refused_with_their_number(facts, asked, left):
+    said = f", of which {left}.* are left" if left else ""
+    with pytest.raises(FactError, match=f"knows {len(facts)} facts{said}: too few to forget a whole answer.*KNOWN_THRESHOLD$"):
         split_by_answer(facts, n_sets=2, **{**NOTHING_ELSE, **asked})

@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import tiny_model
 
+from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, Fact, FactError, neighbourhood, prompt
 from mechlib.models import ModelError
 from mechlib.models.tokens import subject_positions
+from mechlib.patching.activation import activation_patching
+from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.pairs import make_pair
+from mechlib.patching.path import direct_effects
+from mechlib.patching.probing import probe
+from mechlib.patching.weights import gradient_times_weight
 
 words = st.text("Urban Yok", min_size=1, max_size=9).filter(str.strip)
 
@@ -44,13 +50,31 @@ def test_the_tokens_of_a_subject_are_those_of_its_place():
 
 
 def test_a_text_that_no_wording_made_must_hold_the_subject_once():
-    fact = Fact("Ur", "P1", "Iraq", "Spain", ("{} lies in",), ("Babylon lies in",))
-    (near,) = neighbourhood(fact, (), FORMATS["statement"])
-    own = replace(prompt(fact, FORMATS["statement"]), behind=None)
+    own = replace(prompt(Fact("Ur", "P1", "Iraq", "Spain", ("{} lies in",)), FORMATS["statement"]), behind=None)
     assert own.subject_start == 0
-    for asked in (near, replace(own, text="Ur is Ur in")):
-        with pytest.raises(FactError, match=f"'{asked.text}' does not say where .* Ur once"):
-            _ = asked.subject_start
+    for text in ("Babylon lies in", "Ur is Ur in"):
+        with pytest.raises(FactError, match=f"'{text}' does not say where .* Ur once"):
+            _ = replace(own, text=text).subject_start
+
+
+@pytest.mark.parametrize("trace", [activation_patching, attribution_patching, direct_effects, gradient_times_weight,
+                                   lambda model, asked: probe(model, asked, 0, folds=2)])  # fmt: skip
+@pytest.mark.parametrize("text", ["Milan is a city in the country of", "Like Rome, Milan is a city in the country of"])
+def test_a_published_neighbourhood_text_is_asked_and_not_traced(trace, text):
+    # The second holds the subject of its fact, which is not whom it is about.
+    model, wording = tiny_model("gemma3", world=True), ("{} is a city in the country of",)
+    facts = [Fact("Rome", "P1", "Italy", "Japan", wording, (text,)), Fact("Tokyo", "P1", "Japan", "Italy", wording, (text,))]
+    near = [one for fact in facts for one in neighbourhood(fact, (), FORMATS["statement"])] * 2
+    assert {answer.subject for answer in answer_prompts(model, near)} == {"Rome", "Tokyo"}
+    said = f"^the neighbourhood text '{text}' of Rome is about another subject .* it can be asked, not traced$"
+    with pytest.raises(FactError, match=said):
+        trace(model, near)
+
+
+def test_our_own_neighbours_are_traced_at_their_own_subjects():
+    among = [Fact("Rome", "country_of_city", "Italy", "Japan"), Fact("Milan", "country_of_city", "Italy", "Spain")]
+    (near,) = neighbourhood(among[0], among, FORMATS["one_shot"])
+    assert near.text[near.subject_start : near.subject_end] == "Milan"
 
 
 def test_what_cannot_be_traced_is_one_line():

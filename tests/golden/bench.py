@@ -42,7 +42,7 @@ STUDIES: dict[str, dict[str, Any]] = {
     "world unlearning": {"task": "counterfact-unlearning", "known_threshold": 0.001, "forget_sets": 1},
     "long answers": {"task": "counterfact-editing", "world_facts": "long.csv", "forget_sets": 1},
     "sequential": {"task": "sequential-counterfact-editing", "steps": 4},
-    "paper rule": {"task": "counterfact-editing", "lookup_rule": "paper"},
+    "paper rule": {"task": "counterfact-editing", "lookup_rule": "paper", "seed": 1},
     "divergence": {"kl_coefficient": 0.5},
     "micro batches": {"micro_batch": 2, "checkpointing": True},
     "all steps": {"stop_at": 1.0, "seed": 1},

@@ -62,6 +62,11 @@ def streams(pair, row):
     return tuple(entry.at(pair.packed.paths[row]) for entry in (pair.clean, pair.corrupted))
 
 
+def without_positions(model, stream, positions):
+    """What enters the first layer, without what a model adds for a token's position."""
+    return stream - model.network.base_model.wpe.weight[positions] if model.family.learned else stream
+
+
 def drawn_tokens(model, pair):
     """The tokens of the corrupted runs: those whose embeddings enter the first layer."""
     corrupted = torch.stack([streams(pair, row)[1] for row in range(len(pair.packed))])

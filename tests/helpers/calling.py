@@ -26,6 +26,7 @@ from mechlib.edit.weight_masking import Mask, MaskConfig
 from mechlib.evals.depth import references
 from mechlib.localize.localizer import Measured
 from mechlib.patching.scores import Scores
+from mechlib.runs.study import Study
 
 # What lists the functions that users are told of.
 LIBRARY = Path(__file__).parents[2] / "book" / "library.md"
@@ -55,7 +56,7 @@ def _names(folder: Path) -> dict[str, Any]:
         "delta": Delta({block: torch.ones(block.shape)}), "mask": Mask((block,), torch.zeros(block.size)),
         "knowledge": Knowledge(forget, retain, texts, model), "scores": Scores("paths", {Component(0, "mlp"): 1.0}, 1.0, 0.0),
         "short": {"learning_rate": 1e-3, "steps": 1}, "arms": {number: [0.1 * number, 0.5] for number in range(7)},
-        "tuned": {"ranks": [2], "learning_rates": [1e-3], "steps": 1, "checkpoints": [1]},
+        "study": Study().unreached(), "tuned": {"ranks": [2], "learning_rates": [1e-3], "steps": 1, "checkpoints": [1]},
     }  # fmt: skip
 
 

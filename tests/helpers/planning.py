@@ -9,7 +9,7 @@ from mechlib.runs.work import Result
 
 TINY = Sizes(Architecture(3, 4, 2, 32, 8, 48), 100, tied=True)
 # One MLP of 3 x 32 x 48 weights in layer 1; every step 20 prompts of 30 tokens, the first 10 the same, and 2 texts of 24.
-EDIT = Memory("edit", TINY, "float32", EditConfig(steps=10), PromptBatch(20, 10, 30), trained=4608, layers=2)
+EDIT = Memory("edit", TINY, "float32", EditConfig(steps=10), PromptBatch(20, 10, 30), text_length=24, trained=4608, layers=2)
 
 
 def offline(folder, monkeypatch):

@@ -64,7 +64,7 @@ def bare_book(root: Path) -> Path:
     (root / "book").mkdir(parents=True, exist_ok=True)
     for name in ("_config.yml", "_toc.yml", "book/references.bib"):
         shutil.copy(ROOT / name, root / name)
-    for name in ("index", "play", "library", "references"):
+    for name in ("reading", "play", "library", "references"):
         (root / "book" / f"{name}.md").write_text(f"# {name}\n")
     return root
 

@@ -15,6 +15,8 @@ from transformers import (
     Gemma3TextConfig,
     GemmaConfig,
     GemmaForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
     LlamaConfig,
@@ -50,7 +52,8 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "olmo2": (Olmo2Config, Olmo2ForCausalLM, {}),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {}),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 8}),
-    # Groups of heads are none of its settings.
+    # Groups of heads are none of their settings.
+    "gpt2": (GPT2Config, GPT2LMHeadModel, {"num_key_value_heads": None, "intermediate_size": None, "n_inner": 48}),
     "gpt_neox": (GPTNeoXConfig, GPTNeoXForCausalLM, {"num_key_value_heads": None}),
     "phi3": (Phi3Config, Phi3ForCausalLM, {"sliding_window": 16}),
     "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, {"no_rope_layer_interval": 2}),

@@ -9,7 +9,8 @@ from small_book import bare_book
 
 from mechlib.models import resolve
 from mechlib.report import markup
-from mechlib.report.book import build, results_folder
+from mechlib.report.book import build
+from mechlib.report.book_contents import results_folder
 from mechlib.report.cut import cut
 from mechlib.report.tables import styled
 

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 import pytest
 
 from mechlib.report import markup
-from mechlib.report.page import _BookRenderer, open_page
+from mechlib.report.figures.framed import Framed
+from mechlib.report.page import open_page
 from mechlib.report.tables import interval_table, styled
 
 HOSTILE = [
@@ -61,9 +62,10 @@ def test_a_table_of_intervals_shows_it_as_text(text):
 def test_a_figure_draws_it_as_text(text):
     figure = go.Figure(go.Bar(x=[text], y=[1], text=[text], name=text, hovertemplate=f"{text}: %{{y}}<br><extra></extra>"))
     figure.update_layout(title=text, xaxis_title=text)
-    seen = Elements(_BookRenderer().to_mimebundle(figure.to_dict())["text/html"])
-    assert seen.found == {"div", "script"}
-    assert seen.attributes <= {"id", "class", "style", "type"}
+    seen = Elements(Framed(figure, 1, "key", text, {text: ["0a1b"]}).html)
+    assert seen.found <= {"figure", "div", "script", "figcaption", "a", "details", "summary", "p", "code", "em", "ul", "li", "table",
+                          "thead", "tbody", "tr", "th", "td"}  # fmt: skip
+    assert seen.attributes <= {"id", "class", "style", "type", "role", "aria-label", "href", "download", "open", "border"}
     drawn = json.dumps(markup.figure(figure.to_dict()))
     assert set(re.findall(r"<([^>]*)>?", drawn)) <= {"br", "extra", "/extra", "b"}
     assert html.unescape(markup.figure(text)) == html.unescape(text)
@@ -84,6 +86,6 @@ def test_a_model_and_a_table_called_so_are_text_in_a_banner(tmp_path, monkeypatc
     facts.write_text("athlete,sport\nA B,golf\nC D,tennis\n")
     parameters = {"MODEL": str(folder), "PROFILE": "quick", "FACTS": str(facts), "SEED": 0}
     seen = Elements(open_page(parameters).banner().data)
-    assert seen.found == {"div", "b", "br"}
+    assert seen.found == {"div", "b", "details", "summary", "table", "tr", "td"}
     assert seen.attributes == {"style"}
     assert str(folder) in seen.text

@@ -1,4 +1,4 @@
-"""Qwen 2 adds biases to queries, keys and values, a Pythia to all: they are no part of a component, and nothing trips over them."""
+"""Qwen 2 adds biases to queries, keys and values, a Pythia and GPT-2 to all: no part of a component, and nothing trips over them."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from tiny_models import tiny_model
 from mechlib.patching.activation import activation_patching
 
 
-@pytest.fixture(params=["qwen2", "gpt_neox"])
+@pytest.fixture(params=["qwen2", "gpt_neox", "gpt2"])
 def biased(request):
     model, generator = tiny_model(request.param), torch.Generator().manual_seed(0)
     for name, weight in model.parameters.items():

@@ -159,3 +159,34 @@ def test_a_relative_place_counts_from_the_working_directory(monkeypatch, tmp_pat
 def test_without_the_variable_it_is_the_users_own(monkeypatch):
     monkeypatch.delenv("MECHLIB_CACHE")
     assert cache_folder().name == "mechlib"
+
+
+def refuse(*_arguments, **_options):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def read_only(monkeypatch):
+    """Every call by which a folder is changed is answered as on a disk that was mounted to be read."""
+    for where, name in ((module.FileLock, "acquire"), (module.Path, "mkdir"), (module.Path, "unlink"), (module.Path, "replace"),
+                        (module.Path, "write_text"), (module.shutil, "rmtree")):  # fmt: skip
+        monkeypatch.setattr(where, name, refuse)
+
+
+def test_a_whole_folder_that_must_not_be_written_is_used(make, monkeypatch):
+    folder = kept("one", make, print)
+    module._digest.cache_clear()
+    read_only(monkeypatch)
+    assert kept("one", lambda _: pytest.fail("it is made again"), pytest.fail) == folder
+
+
+@pytest.mark.parametrize("damage", ["missing", *DAMAGE])
+def test_a_missing_or_damaged_folder_that_must_not_be_written_is_one_line(place, make, monkeypatch, damage):
+    if damage != "missing":
+        DAMAGE[damage](kept("one", make, print))
+        module._digest.cache_clear()
+    read_only(monkeypatch)
+    with pytest.raises(ModelError) as caught:
+        kept("one", lambda _: pytest.fail("it is made again"), print)
+    assert str(caught.value) == (
+        f"{place} cannot be written (Read-only file system): make room or make it writable, or set MECHLIB_CACHE to a folder that can"
+    )

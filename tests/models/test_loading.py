@@ -1,6 +1,8 @@
 """A folder is loaded with all of its weights or not at all, and its fingerprint covers all that is read."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -200,3 +202,26 @@ def test_a_tokenizer_that_transformers_reads_otherwise_is_refused(tmp_path):
     model.network.save_pretrained(tmp_path)
     model.tokenizer.save_pretrained(tmp_path)
     refused(tmp_path, "the tokenizer reads none of its own words")
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_hub_cache_that_cannot_be_written_is_one_line_that_says_what_to_set(monkeypatch, code):
+    def refuse(*_arguments, **_options):
+        raise OSError(code, os.strerror(code), "/cache/models--some--body")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    for ask in (fingerprint, load):
+        with pytest.raises(ModelError) as caught:
+            ask(resolve("some/body"))
+        assert str(caught.value) == (
+            f"some/body: /cache/models--some--body cannot be read or written ({os.strerror(code)}): make room there and make it writable, "
+            "or set HF_HOME to a folder that is"
+        )
+
+
+def test_a_folder_whose_weights_cannot_be_read_is_one_line(folder, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder / "model.safetensors"))
+
+    monkeypatch.setattr("mechlib.models.loading.read_network", refuse)
+    refused(folder, str(folder), "model.safetensors cannot be read or written (Permission denied): make it readable")

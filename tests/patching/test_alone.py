@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from brute_force import PROMPTS
+from brute_force import PROMPTS, without_positions
 from tiny_models import tiny_model
 
 from mechlib.components import heads_and_mlps
@@ -89,7 +89,8 @@ def test_the_seed_and_what_a_prompt_says_decide_its_draw(tiny_gemma3):
 
 def test_noise_has_the_scale_of_the_model(tiny):
     with torch.no_grad():
-        words = tiny.network(input_ids=ordinary_tokens(tiny)[:, None], output_hidden_states=True).hidden_states[0]
+        stream = tiny.network(input_ids=ordinary_tokens(tiny)[:, None], output_hidden_states=True).hidden_states[0]
+        words = without_positions(tiny, stream, 0)
     assert embedding_deviation(tiny) == pytest.approx(words.std().item(), rel=1e-5)
     scores = [activation_patching(tiny, asked, corruption="noise") for asked in (EIGHT[:1], EIGHT)]
     assert [one.noise for one in scores] == [pytest.approx(3 * words.std().item(), rel=1e-5)] * 2

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from brute_force import PROMPTS
+from brute_force import PROMPTS, without_positions
 
 from mechlib.facts import FORMATS, prompts
 from mechlib.models.forward import answer_logits
@@ -54,7 +54,8 @@ def test_a_draw_leaves_the_global_generator_alone(tiny_gemma3, corruption):
 
 def test_noise_is_as_large_as_asked(tiny):
     asked = prompts(FACTS, FORMATS["cloze"]) * 12
-    real = torch.cat([make_pair(tiny, [prompt], "noise", seed=0).clean.stream.flatten() for prompt in asked])
+    alone = [make_pair(tiny, [prompt], "noise", seed=0) for prompt in asked]
+    real = torch.cat([without_positions(tiny, pair.clean.stream, pair.packed.positions).flatten() for pair in alone])
     for factor in (1.0, 3.0):
         pair = make_pair(tiny, asked, "noise", seed=3, noise=factor)
         added = (pair.corrupted.stream - pair.clean.stream)[(pair.corrupted.stream != pair.clean.stream).any(-1)]
@@ -67,7 +68,8 @@ def test_random_tokens_are_ordinary_words(tiny):
     table = tiny.network.get_input_embeddings()(torch.arange(len(tiny.tokenizer)))
     inside = (pair.corrupted.stream != pair.clean.stream).any(-1)
     # Gemma scales embeddings once more on the way in: compare directions.
-    drawn = torch.nn.functional.normalize(pair.corrupted.stream[inside], dim=-1) @ torch.nn.functional.normalize(table, dim=-1).T
+    words = without_positions(tiny, pair.corrupted.stream, pair.packed.positions)[inside]
+    drawn = torch.nn.functional.normalize(words, dim=-1) @ torch.nn.functional.normalize(table, dim=-1).T
     assert drawn.max(-1).values.min() > 1 - 1e-5
     words = tiny.tokenizer.convert_ids_to_tokens(drawn.argmax(-1).tolist())
     assert all(word.isascii() and word.isalpha() for word in words)

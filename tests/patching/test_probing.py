@@ -5,7 +5,7 @@ import torch
 
 from mechlib.facts import FORMATS, Fact, athletes, prompts
 from mechlib.patching import probing
-from mechlib.patching.probing import probe
+from mechlib.patching.probing import cross_validate, probe
 
 # The last name gives the sport away, the first name does not: 10 people for each of three last names.
 FIRST = sorted({fact.subject.split()[0] for fact in athletes() if len(fact.subject.split()) == 2})[:90]
@@ -63,3 +63,12 @@ def test_the_seed_decides(tiny_gemma3):
     assert first == again
     assert first != other
     assert {row.total for row in probe(tiny_gemma3, asked, 0, folds=3)} == {len(asked)}
+
+
+def test_an_answer_of_one_fact_is_probed_without_a_word(recwarn):
+    generator, answers = np.random.default_rng(0), ["football", *["baseball"] * 9, *["basketball"] * 9]
+    features = np.array([[answer == "baseball", answer == "basketball"] for answer in answers]) * 50.0 + generator.normal(size=(19, 2))
+    (subject, prompt) = cross_validate({"subject": [features], "prompt": [features]}, answers, seed=0)
+    # Where he is asked about, no probe has seen his sport.
+    assert subject.total == 19 and 9 < subject.correct == prompt.correct <= 18
+    assert not recwarn.list

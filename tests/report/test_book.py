@@ -8,11 +8,11 @@ import pytest
 import yaml
 from small_book import ROOT
 
-from mechlib.report.book import build, results_folder, table_of_contents
+from mechlib.report.book import build
+from mechlib.report.book_contents import results_folder, table_of_contents
 from mechlib.report.notebooks import PageError, normalize
 
 FIGURE = "0f0e0d0c-1111-2222-3333-444455556666"
-REFERENCE = ["book/play", "book/library", "book/references"]
 OTHER = "99999999-8888-7777-6666-555555555555"
 
 
@@ -36,11 +36,11 @@ def markdown(text):
 
 @pytest.fixture
 def root(tmp_path):
-    """The smallest book: an index, references, and the real configuration."""
+    """The smallest book: how to read it, references, and the real configuration."""
     (tmp_path / "book").mkdir()
     for name in ("_config.yml", "_toc.yml", "book/references.bib"):
         shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / "book" / "index.md").write_text("# A book\n")
+    (tmp_path / "book" / "reading.md").write_text("# How to read it\n")
     (tmp_path / "book" / "play.md").write_text("# Play\n")
     (tmp_path / "book" / "library.md").write_text("# As a library\n")
     (tmp_path / "book" / "references.md").write_text("# References\n")
@@ -54,42 +54,74 @@ def add(root, model, profile, *pages):
         nbformat.write(page, folder / f"{name}.ipynb")
 
 
-def globs(toc):
-    return [[chapter.get("glob") or chapter["file"] for chapter in part["chapters"]] for part in toc["parts"]]
+def files(toc):
+    return {part["caption"]: [chapter["file"].removeprefix("book/results/") for chapter in part["chapters"]] for part in toc["parts"]}
+
+
+REFERENCE = {"Reference": ["book/play", "book/library", "book/references"]}
 
 
 def test_parts_without_pages_are_left_out(root):
-    assert globs(table_of_contents(root)) == [REFERENCE]
-    add(root, "gemma-3-270m", "quick")
-    assert globs(table_of_contents(root)) == [["book/results/gemma-3-270m/quick/*"], REFERENCE]
+    assert files(table_of_contents(root)) == REFERENCE
+    assert table_of_contents(root)["root"] == "book/reading"
+    add(root, "gemma-3-270m", "quick", ("06_prompting", notebook(markdown("# A page"))))
+    assert files(table_of_contents(root)) == {"Results (gemma-3-270m, quick profile)": ["gemma-3-270m/quick/06_prompting"], **REFERENCE}
 
 
-def test_other_results_come_before_the_reference_part(root):
-    add(root, "gemma-3-270m", "quick")
-    add(root, "gemma-3-270m", "full")
-    add(root, "llama-3-8b", "quick")
-    add(root, "a-model", "full")
-    toc = table_of_contents(root)
-    listed = [chapter["glob"] for part in yaml.safe_load((root / "_toc.yml").read_text())["parts"] for chapter in part["chapters"]
-              if "glob" in chapter]  # fmt: skip
-    assert [glob for part in globs(toc) for glob in part] == [
-        *listed, "book/results/a-model/full/*", "book/results/llama-3-8b/quick/*", *REFERENCE,
+def test_pages_are_in_the_order_of_the_table_and_those_that_it_does_not_name_come_last(root):
+    names = ("01_facts", "05_editing", "07_tuning", "10_weight_masking", "11_relearning", "14_latent_knowledge", "15_side_effects",
+             "99_mine")  # fmt: skip
+    add(root, "gemma-3-270m", "quick", *[(name, notebook(markdown(f"# {name}"))) for name in names])
+    found = files(table_of_contents(root)).items()
+    assert [(caption.split()[0], [name.rpartition("/")[2] for name in names]) for caption, names in found] == [
+        ("Results", ["05_editing", "11_relearning", "14_latent_knowledge", "15_side_effects", "10_weight_masking"]),
+        ("Facts", ["01_facts"]), ("Appendix", ["07_tuning", "99_mine"]), ("Reference", ["play", "library", "references"]),
     ]  # fmt: skip
-    assert toc["parts"][-2]["caption"] == "llama-3-8b, quick profile"
-    assert toc["root"] == "book/index"
+
+
+def test_the_default_model_comes_first_and_of_it_the_studies_of_the_book(root):
+    shutil.copy(ROOT / "book" / "studies.toml", root / "book")
+    for model, folder in (("llama-3-8b", "quick"), ("a-model", "full"), ("gemma-3-270m", "quick"), ("gemma-3-270m", "quick-steps-1-0"),
+                          ("gemma-3-270m", "full-world"), ("gemma-3-270m", "full")):  # fmt: skip
+        add(root, model, folder)
+    captions = list(files(table_of_contents(root)))
+    assert captions == [f"Appendix ({about})" for about in (
+        "gemma-3-270m, full, world facts", "gemma-3-270m, full profile", "gemma-3-270m, quick profile", "gemma-3-270m, quick-steps-1-0",
+        "a-model, full profile", "llama-3-8b, quick profile",
+    )] + ["Reference"]  # fmt: skip
+
+
+def test_the_front_page_of_the_default_model_is_the_root_and_others_lead_their_part(root):
+    for model in ("a-model", "gemma-3-270m"):
+        add(root, model, "quick", ("00_finding", notebook(markdown("# Found"))), ("05_editing", notebook(markdown("# Editing"))))
+    toc = table_of_contents(root)
+    assert toc["root"] == "book/results/gemma-3-270m/quick/00_finding"
+    listed = [name for names in files(toc).values() for name in names]
+    assert listed[:3] == ["gemma-3-270m/quick/05_editing", "a-model/quick/00_finding", "a-model/quick/05_editing"]
+    assert "book/reading" in listed
+
+
+def test_the_sidebar_leaves_out_of_a_title_what_its_part_says(root):
+    add(root, "gemma-3-270m", "quick", ("05_editing", notebook(markdown("# Editing · gemma-3-270m, quick\n\nText."))))
+    (chapter,) = table_of_contents(root)["parts"][0]["chapters"]
+    assert chapter["title"] == "Editing"
 
 
 def test_a_folder_without_pages_is_no_part(root):
     results_folder(root, "llama-3-8b", "quick").mkdir(parents=True)
-    assert globs(table_of_contents(root)) == [REFERENCE]
+    assert files(table_of_contents(root)) == REFERENCE
 
 
-def test_the_committed_table_names_pages_that_a_strict_build_finds():
+def test_every_page_has_its_place_in_the_committed_table_and_every_file_is_there():
+    order = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    named = [order["root"], *(chapter["file"] for part in order["parts"] for chapter in part["chapters"])]
+    pages = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.py"))
+    assert sorted(name for name in named if "/" not in name) == pages
+    assert [name for name in named if "/" in name and not (ROOT / f"{name}.md").is_file()] == []
     toc = table_of_contents(ROOT)
-    assert (ROOT / f"{toc['root']}.md").is_file()
-    for part in toc["parts"]:
-        for chapter in part["chapters"]:
-            assert list(ROOT.glob(chapter["glob"] + ".ipynb")) if "glob" in chapter else (ROOT / f"{chapter['file']}.md").is_file()
+    built = [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    assert len(set(built)) == len(built)
+    assert [name for name in built if not any((ROOT / f"{name}{end}").is_file() for end in (".md", ".ipynb"))] == []
 
 
 def test_a_number_that_no_cell_gave_fails_the_build(root):
@@ -108,7 +140,8 @@ def test_a_number_that_a_cell_gave_is_in_the_page(root):
     add(root, "a-model", "quick", ("01_page", notebook(prose, glued("n_asked", 1148), glued("right", 0.4567))))
     html = build(root).parent / "book"
     page = (html / "results" / "a-model" / "quick" / "01_page.html").read_text()
-    assert "results/a-model/quick/01_page.html" in (html / "index.html").read_text()
+    assert "results/a-model/quick/01_page.html" in (html / "reading.html").read_text()
+    assert "book/reading.html" in (html.parent / "index.html").read_text()
     assert "1148" in page
     assert "46%" in page
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 from functools import partial
 
+import plotly.graph_objects as go
 import pytest
-from plotly.basedatatypes import BaseFigure
 from small_book import PAGES, ROOT, SMALL, save_facts, save_model
 
 from mechlib.report import agreement
@@ -34,7 +34,7 @@ def run(folder, monkeypatch):
     # Intervals over few resamples: how wide they are is not what these tests are about.
     monkeypatch.setattr(agreement, "rank_correlation", partial(agreement.rank_correlation, resamples=9))
     shown, numbers = [], {}
-    monkeypatch.setattr(BaseFigure, "show", lambda figure: shown.append(figure))
+    monkeypatch.setattr(module, "display", lambda bundle, raw: shown.append(go.Figure(bundle["application/vnd.plotly.v1+json"])))
     monkeypatch.setattr(module, "glue", lambda name, value, display: numbers.update({name: value}))
 
     def run(name, more=""):
@@ -60,7 +60,7 @@ def named(name):
 def test_a_page_shows_figures_and_gives_all_numbers_of_its_prose(run, name, monkeypatch):
     monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], compared=("probe", "paths")))
     figures, numbers = run(name)
-    assert len(figures) == sum(cell.source.count(".show()") for cell in BOOK[name].notebook.cells if cell.cell_type == "code")
+    assert len(figures) == sum(cell.source.count(".figure(") for cell in BOOK[name].notebook.cells if cell.cell_type == "code")
     assert all(figure.data for figure in figures)
     assert named(name) - set(numbers) == set()
     assert [key for key, value in numbers.items() if isinstance(value, float) and value != value] == []

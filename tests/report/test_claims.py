@@ -4,7 +4,7 @@ import pytest
 from small_book import ROOT
 
 from mechlib.localize.registry import LOCALIZERS
-from mechlib.report.claims import LATE, ClaimsError, declared, read_claims
+from mechlib.report.claims import ClaimsError, declared, read_claims
 from mechlib.report.published import published, published_probes, published_relearning
 
 FILE = ROOT / "book" / "claims.toml"
@@ -13,7 +13,7 @@ FILE = ROOT / "book" / "claims.toml"
 def test_arms_of_claims_by_sign_flips_on_edits_are_localizations():
     for claim in declared().claim:
         if claim.outcome in ("transfer", "relearning"):
-            assert {claim.first, *claim.rivals} <= {*LOCALIZERS, LATE}, claim.key
+            assert {claim.first, *claim.rivals} <= {*LOCALIZERS}, claim.key
 
 
 def test_the_questions_of_the_study_are_declared():

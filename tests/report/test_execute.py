@@ -83,7 +83,7 @@ def test_the_store_holds_the_planned_runs_and_nothing_else(small):
 
 def test_the_book_is_rendered_with_all_pages_and_no_network(small):
     html = small.root / "_build" / "html"
-    index = (html / "book" / "index.html").read_text()
+    index = (html / "book" / "reading.html").read_text()
     assert (html / "_static" / "plotly.min.js").stat().st_size > 10**6
     for name in PAGES:
         page = (html / "book" / "results" / small.name / small.results.name / f"{name}.html").read_text()

@@ -20,7 +20,9 @@ def test_known_by_answer():
     rows = [*answers(), *answers(answer="football"), *answers(answer="baseball")]
     figure = drawn(figures.known_by_answer(rows, 0.6), 3)
     assert [trace.name for trace in figure.data] == ["baseball", "football", "golf"]
-    assert list(figure.data[0].x) == [number / 10 for number in range(10)]
+    # Counted in bins of .05, so that the page holds no row of its own for each athlete.
+    assert list(figure.data[0].x) == pytest.approx([0.025 + 0.05 * number for number in range(20)])
+    assert (figure.data[0].y[0], sum(figure.data[0].y)) == (1, 10)
     assert lines(figure) == [(0.6, 0.6, 0, 1)]
 
 
@@ -161,7 +163,7 @@ def test_circuit_curves():
 
 def test_draw_distribution():
     figure = drawn(figures.draw_distribution([0.1, 0.2, 0.2], {"fact_lookup": 0.3, "causal_tracing_mlps": 0.1}, "effect"), 1)
-    assert list(figure.data[0].x) == [0.1, 0.2, 0.2]
+    assert (figure.data[0].y[0], figure.data[0].y[-1], sum(figure.data[0].y)) == (1, 2, 3)
     assert [line[0] for line in lines(figure)] == [0.3, 0.1]
     assert [note.text for note in figure.layout.annotations] == ["Fact lookup", "Causal tracing (MLPs)"]
 

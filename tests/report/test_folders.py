@@ -104,13 +104,3 @@ def test_the_usual_page_does_not_take_the_place_of_a_changed_one(tmp_path):
     assert where(tmp_path, profile="full") == "full/05_editing.ipynb"
     (tmp_path / "full" / "05_editing.ipynb").write_text("damaged")
     assert where(tmp_path, profile="full") == "full/05_editing.ipynb"
-
-
-@pytest.mark.parametrize("page", ["05_editing", "06_prompting", "11_relearning"])
-def test_the_committed_full_pages_are_found_by_the_command_that_made_them(page):
-    text = ("SEEDS=1 STEPS=20 FORMATS=one_shot,question,few_shot,cloze "
-            "LOCALIZATIONS=fact_lookup,causal_tracing,attribution_patching,random_mlps,all_mlps,nonlocalized "
-            "RELEARNING={'ranks':[8],'learning_rates':[5e-4],'steps':6,'checkpoints':[3,6]}")  # fmt: skip
-    results = ROOT / "book" / "results" / "gemma-3-270m"
-    (own,) = [one for one in BOOK if one.name == page]
-    assert where(results, text, "full", own) == f"full/{page}.ipynb"

@@ -1,4 +1,4 @@
-"""The rows that are kept with the book: whole, named by what was asked, and all that the full pages need on any processor."""
+"""The rows that are kept with the book: whole, named by what was asked, and all that the pages of the world study need on any processor."""
 
 import gzip
 import hashlib
@@ -7,19 +7,14 @@ import json
 import pytest
 from small_book import ROOT
 
+from mechlib.report.book_studies import FILE, read_studies, study_called
 from mechlib.report.execute import planned
 from mechlib.runs.store import rows_digest
 
 pytestmark = pytest.mark.precision
 
 KEPT = sorted((ROOT / "book" / "results" / "rows").glob("*/*.json.gz"))
-FULL = "SEEDS=1 STEPS=20 LOCALIZATIONS=fact_lookup,causal_tracing,attribution_patching,random_mlps,all_mlps,nonlocalized"
-PAGES = {
-    "05": "",
-    # These two judge one family of claims, so they are made with the same settings.
-    **dict.fromkeys(("06", "11"), "FORMATS=one_shot,question,few_shot,cloze "
-                    "RELEARNING={'ranks':[8],'learning_rates':[5e-4],'steps':6,'checkpoints':[3,6]}"),
-}
+STUDY = study_called("world", read_studies(ROOT / "book" / FILE))
 
 
 def test_kept_rows_are_whole_and_named_by_what_was_asked():
@@ -35,14 +30,14 @@ def test_kept_rows_are_whole_and_named_by_what_was_asked():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("page", PAGES)
-def test_the_full_pages_need_no_run_on_any_processor(monkeypatch, tmp_path, precision, page):
+@pytest.mark.parametrize("page", STUDY.pages)
+def test_the_pages_of_the_study_need_no_run_on_any_processor(monkeypatch, tmp_path, precision, page):
     monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("MECHLIB_PRECISION", precision)
-    found = planned(ROOT, {"PROFILE": "full"}, f"{FULL} {PAGES[page]}", page)
+    found = planned(ROOT, {"PROFILE": STUDY.profile}, STUDY.words, page[:2])
     assert found.startswith("0 runs to compute"), found
 
 
 def test_another_question_is_not_among_them(monkeypatch, tmp_path):
     monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path / "runs"))
-    assert not planned(ROOT, {"PROFILE": "full"}, f"{FULL} SEED=1", "05").startswith("0 runs")
+    assert not planned(ROOT, {"PROFILE": STUDY.profile}, f"{STUDY.words} SEED=1", "05").startswith("0 runs")

@@ -90,13 +90,6 @@ def test_what_was_not_run_is_not_run_and_of_no_family():
     assert found[0].verdict == "supported" and found[0].odds.family == 1
 
 
-def test_a_late_window_is_one_above_fact_lookup():
-    late = evidence({**ODDS, "mlps_5_to_6": 1.0})
-    assert late.arm("late_window", "fact_lookup") == "mlps_5_to_6" and evidence().arm("late_window", "fact_lookup") is None
-    (line,) = verdicts.lines(claims(claim(rivals=["late_window"])), late)
-    assert (line.rival, line.verdict, line.overlap) == ("mlps_5_to_6", "supported", 0)
-
-
 def test_descriptive_claims_have_no_rule():
     own = {**claim(family="descriptive", rule="none")}
     del own["margin"]

@@ -10,7 +10,7 @@ from editing import localization
 from planning import EDIT, TINY, finish, offline
 from tiny_models import tiny_model
 
-from mechlib.components import Component, Localization, modules
+from mechlib.components import Component, Localization, Ungated, modules
 from mechlib.edit.config import EditConfig
 from mechlib.edit.trainable import trainable
 from mechlib.models import ModelError, resolve
@@ -55,13 +55,13 @@ def test_known_models_have_their_published_sizes(name, norms, published, lookup,
     assert sum(component.size(known.architecture) for component in modules(known.architecture, ["mlp"])[:lookup]) == localized
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3"])
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_sizes_of_a_folder_are_those_of_the_loaded_model(tmp_path, family, tied):
     model = tiny_model(family, tie_word_embeddings=tied)
     model.network.config.save_pretrained(tmp_path)
     found = sizes(resolve(str(tmp_path)))
-    assert found == Sizes(model.architecture, len(model.tokenizer), tied)
+    assert found == Sizes(model.architecture, len(model.tokenizer), tied, positions=512 if family == "gpt2" else 0)
     assert found.weights == sum(weight.numel() for weight in model.parameters.values() if weight.ndim == 2)
 
 
@@ -70,8 +70,8 @@ def test_a_folder_without_a_readable_configuration_is_one_line(tmp_path):
     with pytest.raises(ModelError, match="configuration cannot be read") as caught:
         sizes(resolve(str(tmp_path)))
     assert "\n" not in str(caught.value)
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
-    with pytest.raises(ModelError, match="'gpt2' are not supported"):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "opt"}))
+    with pytest.raises(ModelError, match="'opt' are not supported"):
         sizes(resolve(str(tmp_path)))
 
 
@@ -141,7 +141,7 @@ def test_activations_are_about_what_autograd_keeps(family, precision):
     found = Sizes(model.architecture, 0, tied=True)
     # In micro-batches, so that prompts are computed without texts, as above.
     config = EditConfig(steps=1, precision=precision, text_batch=1, micro_batch=4)
-    guess = Memory("", found, "float32", config, PromptBatch(4, 0, 24), 0, layers=2)
+    guess = Memory("", found, "float32", config, PromptBatch(4, 0, 24), 24, 0, layers=2)
     streams = 5 * 24 * 4 * 32
     assert 0.75 < (guess.activations - streams) / sum(storage.nbytes() for storage in kept.values()) < 1.4
 
@@ -215,5 +215,5 @@ def test_what_is_planned_aside_is_what_training_puts_aside(tiny):
     assert {name.split(".")[2] for name in train.weights.keys() - train._outside.keys()} == {"1"}
     assert sum(math.prod(train.weights[name].shape) for name in train.weights.keys() - train._outside.keys()) == (
         # An MLP without a gate has a matrix less.
-        (2 if tiny.config.model_type == "gpt_neox" else 3) * 32 * 48
+        (2 if isinstance(tiny.architecture, Ungated) else 3) * 32 * 48
     )

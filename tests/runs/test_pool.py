@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from small_book import save_facts, save_model
@@ -14,6 +15,7 @@ from small_book import save_facts, save_model
 from mechlib.checks import ParameterError
 from mechlib.models import ModelError
 from mechlib.runs.engines import at_once, place
+from mechlib.runs.memory import memory
 from mechlib.runs.plan import Machine, Plan
 from mechlib.runs.pool import Pool, room
 from mechlib.runs.runner import Runner, Runners
@@ -80,7 +82,7 @@ def test_a_run_that_cannot_be_had_is_noted_with_all_that_starts_from_it(study, t
     assert {spec.id for spec in (*edits, *answers)} <= alone.impossible.keys()
 
 
-def test_one_process_on_an_accelerator_or_for_one_run(study, tmp_path, monkeypatch):
+def test_processes_are_what_cores_and_memory_hold_and_one_for_one_run(study, tmp_path, monkeypatch):
     made, store = Plan({"trace": 3}, {"trace": 9.0}, None), Store(tmp_path)
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)
@@ -90,8 +92,27 @@ def test_one_process_on_an_accelerator_or_for_one_run(study, tmp_path, monkeypat
     for missing, jobs in (({"trace": 1}, 4), ({"trace": 3}, 1), ({}, 4)):
         with at_once([], store, lambda _: None, replace(made, missing=missing, machine=Machine("a machine", 1, at_once=jobs))) as runs:
             assert isinstance(runs, Runners)
+
+
+def test_an_accelerator_holds_as_many_processes_as_memories_and_cores_allow(study, tmp_path, monkeypatch):
+    store, large = Store(tmp_path), Study(model="llama-3-8b", precision="bfloat16")
+    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: "cuda")
-    assert room([study], store, 100 * 10**9) == 1
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+
+    def held(one, card, computer=10**12, cores=64):
+        monkeypatch.setattr("psutil.cpu_count", lambda logical: cores)
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=computer))
+        return room([one], store, card)
+
+    # 10 GB of a card each, 3 GB of the computer, a core.
+    assert (held(study, 149 * 10**9), held(study, 80 * 10**9), held(study, 9 * 10**9)) == (14, 8, 0)
+    assert (held(study, 149 * 10**9, cores=12), held(study, 149 * 10**9, computer=7 * 10**9)) == (12, 2)
+    largest = max(memory(large, large.edit(key, 0, 0), store, accelerator=True).total for key in large.localizations or ())
+    assert largest > 30 * 10**9
+    assert (held(large, 4 * largest), held(large, 4 * largest - 1)) == (4, 3)
+    # Each has 16 GB of weights in the computer's memory while it loads.
+    assert held(large, 10**12, computer=40 * 10**9) == 2
 
 
 def test_a_large_model_gets_one_process_even_if_nothing_is_edited(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from mechlib.attacks.registry import ATTACKS
+from mechlib.checks import ParameterError
 from mechlib.facts import FORMATS, athletes, demonstration_subjects, formats_of
 from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import LOCALIZERS
@@ -96,6 +97,7 @@ CHANGES = [
     ("known_threshold", 0.6, EVERY - TEXTS - {"know"}),
     ("forget_set_size", 8, EVERY - TEXTS - {"know"}),
     ("forget_sets", 3, EVERY - TEXTS - {"know"}),
+    ("divided_sets", 3, EVERY - TEXTS - {"know"}),
     ("seeds", 5, set()),
     ("edit_format", "cloze", EVIDENCE | EDITED | TRIED | MASKED | ATTACKED_UNEDITED | AUDITED_UNEDITED),
     ("lookup_rule", "released", LOCALIZED | EDITED | TRIED | MASKED),
@@ -110,8 +112,8 @@ CHANGES = [
     ("micro_batch", 4, set()),
     ("checkpointing", True, set()),
     ("stop_at", 0.5, EDITED | TRIED),
-    # Probes multiply nothing in it, so what is chosen from them alone stays.
-    ("precision", "float32", (EVIDENCE | EDITED | TRIED | MASKED) - {"localize", "localize random", "lookup"}),
+    # What decides who is edited and where by probes is in float32 on every machine; all that is measured follows.
+    ("precision", "float32", EVERY - TEXTS - {"know", "localize", "localize random", "lookup"}),
     ("formats", ("cloze",), {"zero"}),
     # An attack's settings are its own: those of another attack change nothing about it.
     ("relearning", {"steps": 7}, {"relearning", "relearning null", "relearning unedited"}),
@@ -159,10 +161,10 @@ def test_the_same_parameters_name_the_same_runs():
 
 @pytest.mark.parametrize("written", [
     {"steps": QUICK.steps, "forget_sets": QUICK.n_sets, "seeds": QUICK.n_seeds, "stop_at": QUICK.stop_at},
-    {"learning_rate": 1e-4, "forget_coefficient": 1.0},
+    {"localizations": list(QUICK.localizations), "forget_coefficient": 1.0},
     {"formats": [form for form in DOMAIN_FORMATS if form in QUICK.formats], "localizations": list(QUICK.localizations)},
     {name: dict(reversed(plan.settings["quick"].items())) for name, plan in ATTACKS.items()},
-    {"known_format": "few_shot", "edit_format": "one_shot", "lookup_rule": "paper", "task": "sports-athlete-editing"},
+    {"known_format": "few_shot", "edit_format": "few_shot", "lookup_rule": "paper", "task": "sports-athlete-editing"},
 ])  # fmt: skip
 def test_a_default_that_is_written_out_is_no_change(written):
     before, after = chosen(Study()), chosen(Study(**written))
@@ -172,6 +174,16 @@ def test_a_default_that_is_written_out_is_no_change(written):
 def test_a_table_with_the_same_facts_is_no_change(tmp_path):
     (tmp_path / "copy.csv").write_text("athlete,sport\n" + "".join(f"{fact.subject},{fact.answer}\n" for fact in athletes()))
     assert Study(facts=str(tmp_path / "copy.csv")).known.id == Study().known.id
+
+
+def test_a_study_of_the_first_sets_has_the_runs_of_the_whole():
+    """What is done of a long study can be read as a study of its own; two sets that are alone are other sets."""
+    whole, part, alone = Study(forget_sets=3), Study(forget_sets=2, divided_sets=3), Study(forget_sets=2)
+    for need in ("prompting", "relearning", "damage"):
+        ids = [{run.id for _, run in study.runs(need)} for study in (whole, part, alone)]
+        assert ids[1] < ids[0] and not ids[1] & ids[2]
+    with pytest.raises(ParameterError, match="at least as many sets as FORGET_SETS"):
+        Study(forget_sets=3, divided_sets=2)
 
 
 def test_an_edit_differs_by_method_set_and_seed_and_a_question_by_format():
@@ -230,6 +242,6 @@ def test_all_localizations_of_a_forget_set_come_before_the_next_set():
 def test_the_model_s_own_hyperparameters_are_the_defaults():
     llama = KNOWN["llama-3-8b"]
     for key, method in LOCALIZERS.items():
-        training = Study(model="llama-3-8b").training(key, 0)
+        training = Study(model="llama-3-8b").training(key, 0, 0)
         assert (training.learning_rate, training.forget_coefficient) == dataclasses.astuple(llama.hyperparameters(method.group))
-    assert Study(model="llama-3-8b", learning_rate=1e-3).training("fact_lookup", 0).learning_rate == 1e-3
+    assert Study(model="llama-3-8b", learning_rate=1e-3).training("fact_lookup", 0, 0).learning_rate == 1e-3

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechlib.report.figures.style import LAYOUT, colour, errors
+from mechlib.report.figures.style import MUTED, colour, drawing, errors
 from mechlib.report.robustness import BEFORE, UNEDITED, setting_name
 from mechlib.report.tables import label
 
@@ -16,6 +16,7 @@ from mechlib.report.tables import label
 _ACROSS = 3
 
 
+@drawing
 def relearning_curves(outcomes: pd.DataFrame) -> go.Figure:
     """Share of true answers over the steps of an attack, one panel a setting, one colour a localization; dashed: unedited.
 
@@ -37,17 +38,16 @@ def relearning_curves(outcomes: pd.DataFrame) -> go.Figure:
                 x=part.step, y=part.forget, name=label(key), legendgroup=key, showlegend=number == 0, mode="lines+markers", line=line,
                 marker=marks, error_y=errors(part.rename(columns={"forget": "share"})), **place,
             )  # fmt: skip
-        never = panel[panel.localization != UNEDITED].groupby("step").unknown.mean()
+        never = panel[panel.localization != UNEDITED].groupby("step").never.mean()
         figure.add_scatter(x=never.index, y=never, name="never known", legendgroup="never", showlegend=number == 0, mode="lines",
-                           line={"color": "#000000", "width": 1.5, "dash": "dot"}, **place)  # fmt: skip
+                           line={"color": MUTED, "width": 1.5, "dash": "dot"}, **place)  # fmt: skip
     figure.update_xaxes(title_text="steps of the attack")
     figure.update_yaxes(range=[-0.03, 1.05])
     figure.update_yaxes(title_text="share of facts, true answer", col=1)
-    layout: dict[str, Any] = {**LAYOUT, "legend": {"orientation": "h", "y": -0.3 / n_rows}}
-    figure.update_layout(height=150 + 300 * n_rows, **layout)
-    return figure
+    return figure.update_layout(height=150 + 300 * n_rows)
 
 
+@drawing
 def attack_bars(outcomes: pd.DataFrame) -> go.Figure:
     """Share of true answers by setting of an attack, one bar a localization; hatched where the model was broken.
 
@@ -61,10 +61,10 @@ def attack_bars(outcomes: pd.DataFrame) -> go.Figure:
         look = {"color": colour(str(key)), "pattern": {"shape": ["/" if void else "" for void in part.void]}}
         bars = errors(part.rename(columns={"forget": "share"}))
         figure.add_bar(x=names, y=part.forget, name=label(str(key)), marker=look, error_y=bars)
-    figure.update_layout(barmode="group", yaxis={"title": "share of facts, true answer", "range": [0, 1.05]}, height=450, **LAYOUT)
-    return figure
+    return figure.update_layout(barmode="group", yaxis={"title": "share of facts, true answer", "range": [0, 1.05]}, height=450)
 
 
+@drawing
 def leak_curves(table: pd.DataFrame) -> go.Figure:
     """Probability that a true answer is among this many samples; dotted: never-known facts. ``table`` as of ``robustness.leaks``."""
     figure = go.Figure()
@@ -77,5 +77,4 @@ def leak_curves(table: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     axes: dict[str, Any] = {"xaxis": {"title": "samples", "type": "log", "tickvals": sorted(set(table.samples))},
                             "yaxis": {"title": "probability that the true answer is one", "range": [-0.03, 1.05]}}  # fmt: skip
-    figure.update_layout(height=470, **axes, **LAYOUT)
-    return figure
+    return figure.update_layout(height=470, **axes)

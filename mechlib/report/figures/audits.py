@@ -9,12 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechlib.report.figures.style import LAYOUT, colour, errors
+from mechlib.report.figures.style import MUTED, OUTCOMES, colour, drawing, empty, errors
 from mechlib.report.tables import label
 
-_TINTS = ("#D55E00", "#009E73", "#0072B2", "#CC79A7")
 
-
+@drawing
 def layer_curves(panels: Mapping[str, pd.DataFrame], axis: str) -> go.Figure:
     """Shares over layers, one panel a title and one colour a localization: columns ``localization``, ``layer`` and ``share``.
 
@@ -22,7 +21,7 @@ def layer_curves(panels: Mapping[str, pd.DataFrame], axis: str) -> go.Figure:
     once: the mean over localizations. Without any line the figure says so.
     """
     if not any(len(table) for table in panels.values()):
-        return go.Figure().add_annotation(text="nothing of this kind can be measured here", showarrow=False)
+        return empty("nothing of this kind can be measured here")
     figure, in_legend = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), shared_yaxes=True), set[str]()
     for column, table in enumerate(panels.values(), start=1):
         for key, part in table.groupby("localization", sort=False):
@@ -35,21 +34,21 @@ def layer_curves(panels: Mapping[str, pd.DataFrame], axis: str) -> go.Figure:
             )  # fmt: skip
             in_legend.add(str(key))
             figure.add_scatter(x=part.layer[void], y=part.share[void], name="void", mode="markers", showlegend=False, row=1, col=column,
-                               marker={"symbol": "circle-open", "size": 5, "color": "#c8c8c8"})  # fmt: skip
+                               marker={"symbol": "circle-open", "size": 5, "color": MUTED})  # fmt: skip
         if "control" in table:
             control = table.groupby("layer").control.mean()
-            figure.add_scatter(x=control.index, y=control, name="control", mode="lines", line={"color": "#7f7f7f", "dash": "dot"},
+            figure.add_scatter(x=control.index, y=control, name="control", mode="lines", line={"color": MUTED, "dash": "dot"},
                                row=1, col=column)  # fmt: skip
     figure.update_xaxes(title_text="layer")
     figure.update_yaxes(title_text=axis, range=[-0.03, 1.03], row=1, col=1)
-    figure.update_layout(height=430, **LAYOUT)
-    return figure
+    return figure.update_layout(height=430)
 
 
+@drawing
 def interval_dots(table: pd.DataFrame, axis: str, line: float | None = None) -> go.Figure:
     """Estimates with intervals, localizations down and one colour a ``measure``; ``line`` marks a value such as chance."""
     if table.empty:
-        return go.Figure().add_annotation(text="nothing of this kind can be measured here", showarrow=False)
+        return empty("nothing of this kind can be measured here")
     figure = go.Figure()
     arms, measures = list(dict.fromkeys(table.localization)), list(dict.fromkeys(table.measure))
     for number, measure in enumerate(measures):
@@ -57,13 +56,9 @@ def interval_dots(table: pd.DataFrame, axis: str, line: float | None = None) -> 
         shift = 0.3 * (0.5 - (number + 0.5) / len(measures))
         figure.add_scatter(
             x=part.share, y=[len(arms) - 1 - arms.index(key) + shift for key in part.localization], error_x=errors(part), mode="markers",
-            name=measure, marker={"size": 9, "color": _TINTS[number % len(_TINTS)]},
+            name=measure, marker={"size": 9, "color": OUTCOMES[number % len(OUTCOMES)]},
         )  # fmt: skip
     if line is not None:
         figure.add_vline(line, line_width=1, line_dash="dot")
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 230, "r": 20, "t": 50, "b": 60}, "legend": {"orientation": "h", "y": 1.12}}
-    figure.update_layout(
-        xaxis_title=axis, height=150 + 36 * len(arms),
-        yaxis={"tickvals": list(range(len(arms))), "ticktext": [label(key) for key in arms[::-1]]}, **layout,
-    )  # fmt: skip
-    return figure
+    lines: dict[str, Any] = {"tickvals": list(range(len(arms))), "ticktext": [label(key) for key in arms[::-1]]}
+    return figure.update_layout(xaxis_title=axis, yaxis=lines, height=150 + 36 * len(arms))

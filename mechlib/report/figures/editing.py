@@ -10,10 +10,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mechlib.report.aggregation import Rows, aggregate
-from mechlib.report.figures.style import LAYOUT, colour, errors
+from mechlib.report.figures.style import OUTCOMES, colour, drawing, errors
 from mechlib.report.tables import label
 
 
+@drawing
 def learning_curves(rows: Rows) -> go.Figure:
     """The three losses over steps (of all parts in a row), averaged over forget sets and seeds, one colour a localization."""
     frame = pd.DataFrame(list(rows))
@@ -28,22 +29,21 @@ def learning_curves(rows: Rows) -> go.Figure:
             )  # fmt: skip
     figure.update_xaxes(title_text="step")
     figure.update_yaxes(title_text="loss (nats)", row=1, col=1)
-    figure.update_layout(height=430, **LAYOUT)
-    return figure
+    return figure.update_layout(height=430)
 
 
+@drawing
 def outcome_bars(rows: Rows, outcomes: Mapping[str, tuple[str, str]]) -> go.Figure:
     """Shares of answers by localization: ``outcomes`` maps a title to a group of facts and an outcome of their rows."""
     figure = go.Figure()
-    for tint, (title, (group, outcome)) in zip(("#D55E00", "#009E73", "#0072B2"), outcomes.items(), strict=False):
+    for tint, (title, (group, outcome)) in zip(OUTCOMES, outcomes.items(), strict=False):
         table = aggregate([row for row in rows if row["group"] == group], ["localization"], outcome)
         names = [label(key).replace(" ", "<br>") for key in table.localization]
         figure.add_bar(x=names, y=table.share, name=title, marker_color=tint, error_y=errors(table))
-    layout: dict[str, Any] = {**LAYOUT, "legend": {"orientation": "h", "y": 1.12}}
-    figure.update_layout(barmode="group", yaxis={"title": "share of facts", "range": [0, 1.05]}, height=460, **layout)
-    return figure
+    return figure.update_layout(barmode="group", yaxis={"title": "share of facts", "range": [0, 1.05]}, height=460)
 
 
+@drawing
 def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str], trained: str) -> go.Figure:
     """Share of an outcome by localization and format; void formats are left blank and say so."""
     table = aggregate([row for row in rows if row["group"] == group], ["localization", "format"], outcome)
@@ -57,11 +57,10 @@ def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str], trai
         go.Heatmap(z=shares, x=names, y=[label(arm) for arm in arms], text=texts, texttemplate="%{text}", colorscale="Blues",
                    zmin=0, zmax=1, colorbar={"title": "share"})
     )  # fmt: skip
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 90}}
-    figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms), **layout)
-    return figure
+    return figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms))
 
 
+@drawing
 def trial_dots(trials: pd.DataFrame) -> go.Figure:
     """Edit accuracy against the norm of the change, one dot a trial: columns of :mod:`mechlib.runs.stages.tune` and ``chosen``."""
     figure = go.Figure()
@@ -72,11 +71,11 @@ def trial_dots(trials: pd.DataFrame) -> go.Figure:
             marker={"color": colour(str(key)), "size": [15 if chosen else 9 for chosen in part.chosen]},
             hovertemplate="%{text}: norm %{x:.2f}, edit accuracy %{y:.2f}<extra></extra>",
         )  # fmt: skip
-    layout: dict[str, Any] = {**LAYOUT, "xaxis": {"title": "norm of the change (large dots: chosen)"}}
-    figure.update_layout(yaxis={"title": "edit accuracy, validation facts", "range": [-0.05, 1.05]}, height=420, **layout)
-    return figure
+    axis = {"title": "norm of the change (large dots: chosen)"}
+    return figure.update_layout(xaxis=axis, yaxis={"title": "edit accuracy, validation facts", "range": [-0.05, 1.05]}, height=420)
 
 
+@drawing
 def mask_curves(rows: Rows) -> go.Figure:
     """The losses while a mask is trained, and how many masks have left 1, one colour a localization."""
     frame = pd.DataFrame(list(rows))
@@ -88,10 +87,10 @@ def mask_curves(rows: Rows) -> go.Figure:
             figure.add_scatter(x=means.index, y=means[name], name=label(str(key)), legendgroup=str(key), showlegend=column == 1,
                                line_color=colour(str(key)), row=1, col=column)  # fmt: skip
     figure.update_xaxes(title_text="step")
-    figure.update_layout(height=400, **LAYOUT)
-    return figure
+    return figure.update_layout(height=400)
 
 
+@drawing
 def size_curves(rows: Rows, before: Rows, form: str) -> go.Figure:
     """Share of true answers against the number of weights at zero: solid to forget, dashed to maintain; ``before``: unedited."""
     figure = go.Figure()
@@ -103,6 +102,5 @@ def size_curves(rows: Rows, before: Rows, form: str) -> go.Figure:
             names = [f"{size:,}" for size in table["size"]]
             figure.add_scatter(x=names, y=table.share, name=f"{label(key)}, {group}", error_y=errors(table) if group == "forget" else None,
                                line={"color": colour(key), "dash": dash})  # fmt: skip
-    figure.update_layout(xaxis={"title": "weights at zero", "type": "category"}, yaxis={"title": "share of facts", "range": [0, 1.05]},
-                         height=450, **LAYOUT)  # fmt: skip
-    return figure
+    axis = {"title": "weights at zero", "type": "category"}
+    return figure.update_layout(xaxis=axis, yaxis={"title": "share of facts", "range": [0, 1.05]}, height=450)

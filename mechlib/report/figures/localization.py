@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,33 +12,35 @@ from mechlib.components import Component, Kind, Localization
 from mechlib.patching.pairs import POSITIONS
 from mechlib.patching.scores import Scores
 from mechlib.report.aggregation import Rows
-from mechlib.report.figures.style import LAYOUT, colour
+from mechlib.report.figures.style import COLOURS, MUTED, OUTCOMES, colour, drawing, empty
 from mechlib.report.tables import label
 
 
+@drawing
 def probe_curves(rows: Rows, chosen: Sequence[int]) -> go.Figure:
     """Probe accuracy over layers at the subject's and the prompt's last token, with the chosen layers shaded."""
     frame = pd.DataFrame(list(rows))
     figure = go.Figure()
     if chosen:
         # What a layer writes is read where the next layer starts: the window covers the writing layers.
-        figure.add_vrect(min(chosen), max(chosen) + 1, fillcolor="#0072B2", opacity=0.12, line_width=0, annotation_text="fact lookup")
-    for position, tint, text in (("subject", "#0072B2", "last token of the subject"), ("prompt", "#D55E00", "last token of the prompt")):
+        figure.add_vrect(min(chosen), max(chosen) + 1, fillcolor=COLOURS["fact_lookup"], opacity=0.2, line_width=0,
+                         annotation_text="fact lookup")  # fmt: skip
+    for position, tint in zip(("subject", "prompt"), OUTCOMES, strict=False):
         part = frame[frame.position == position]
-        figure.add_scatter(x=part.layer, y=part.correct / part.total, name=text, line_color=tint, mode="lines+markers")
+        name = f"last token of the {position}"
+        figure.add_scatter(x=part.layer, y=part.correct / part.total, name=name, line_color=tint, mode="lines+markers")
     control = frame[frame.position == "subject"]
     figure.add_scatter(x=control.layer, y=control.control_correct / control.total, name="control: shuffled labels",
-                       line={"color": "#7f7f7f", "dash": "dot"})  # fmt: skip
-    figure.update_layout(
-        xaxis_title="residual stream entering layer", yaxis={"title": "held-out accuracy", "range": [0, 1.02]}, height=420, **LAYOUT
-    )
-    return figure
+                       line={"color": MUTED, "dash": "dot"})  # fmt: skip
+    axis = {"title": "held-out accuracy", "range": [0, 1.02]}
+    return figure.update_layout(xaxis_title="residual stream entering layer", yaxis=axis, height=420)
 
 
+@drawing
 def score_map(scores: Sequence[Scores], titles: Sequence[str]) -> go.Figure:
     """Heat map of scores, layers across and heads and MLP down, one panel a method; without any it says so."""
     if not scores:
-        return go.Figure().add_annotation(text="no localization here is chosen by scores of components", showarrow=False)
+        return empty("no localization here is chosen by scores of components")
     figure = make_subplots(rows=len(scores), cols=1, subplot_titles=list(titles), vertical_spacing=0.16)
     for number, found in enumerate(scores, start=1):
         layers = sorted({component.layer for component in found.values})
@@ -52,10 +53,8 @@ def score_map(scores: Sequence[Scores], titles: Sequence[str]) -> go.Figure:
             colorbar={"len": 1 / len(scores), "y": 1 - (number - 0.5) / len(scores)},
             hovertemplate="layer %{x}, %{y}: %{z:.3f}<extra></extra>",
         )  # fmt: skip
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 70, "r": 20, "t": 60, "b": 40}}
-    figure.update_layout(height=20 + 290 * len(scores), **layout)
     figure.update_xaxes(title_text="layer", row=len(scores), col=1)
-    return figure
+    return figure.update_layout(height=20 + 290 * len(scores))
 
 
 # Kind, name, symbol and height in its line: keys and values lie below heads, because a layer may have both.
@@ -74,6 +73,7 @@ def _by_layer(localization: Localization, kind: Kind, most: int = 8) -> dict[int
     return {layer: ", ".join(names) if len(names) <= most else f"L{layer}, {len(names)} {kind}s" for layer, names in held.items()}
 
 
+@drawing
 def localization_map(found: Mapping[str, Localization], n_layers: int) -> go.Figure:
     """Which components each localization trains: one line a method, MLPs above attention layers, open marks for parts of either."""
     figure = go.Figure()
@@ -87,17 +87,14 @@ def localization_map(found: Mapping[str, Localization], n_layers: int) -> go.Fig
                 marker={"symbol": symbol, "size": 11, "color": colour(key.split("/")[0])},
                 name=title, legendgroup=kind, showlegend=key == first, hovertemplate=f"{names[row]}: %{{customdata}}<extra></extra>",
             )  # fmt: skip
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 70, "b": 60},
-                              "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}  # fmt: skip
-    figure.update_layout(
+    return figure.update_layout(
         xaxis={"title": "layer", "dtick": 1, "range": [-0.6, n_layers - 0.4]},
         yaxis={"tickvals": list(range(len(names))), "ticktext": names[::-1]},
         height=130 + 38 * len(names),
-        **layout,
     )
-    return figure
 
 
+@drawing
 def position_map(scores: Scores, title: str) -> go.Figure:
     """Heat map of effects by layer and class of token position, one panel for attention and one for MLPs."""
     parts: list[tuple[Kind, str]] = [("attn", "attention"), ("mlp", "MLP")]
@@ -113,23 +110,21 @@ def position_map(scores: Scores, title: str) -> go.Figure:
         )  # fmt: skip
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(title_text="layer", dtick=1, row=len(parts), col=1)
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 120, "r": 20, "t": 60, "b": 40}}
-    figure.update_layout(height=80 + 230 * len(parts), **layout)
-    return figure
+    return figure.update_layout(height=80 + 230 * len(parts))
 
 
+@drawing
 def path_effects(stream: Scores, chosen: Mapping[str, Sequence[int]], n_layers: int, threshold: float) -> go.Figure:
     """Effect of each MLP on the stream that the extraction heads read, less the last layer's, with what each rule chooses."""
     layers = [component.layer for component in sorted(stream.values)]
     baseline = stream.values.get(Component(n_layers - 1, "mlp"), 0.0)
     values = [stream.values[Component(layer, "mlp")] - baseline for layer in layers]
-    figure = go.Figure(go.Bar(x=layers, y=values, marker_color="#b0b0b0", name="effect of the MLP"))
-    for (rule, picked), symbol, tint in zip(chosen.items(), ("circle", "diamond-open"), ("#0072B2", "#D55E00"), strict=False):
+    figure = go.Figure(go.Bar(x=layers, y=values, marker_color=MUTED, name="effect of the MLP"))
+    for (rule, picked), symbol, tint in zip(chosen.items(), ("circle", "diamond-open"), OUTCOMES, strict=False):
         figure.add_scatter(
             x=list(picked), y=[values[layers.index(layer)] for layer in picked], mode="markers", name=f"chosen by the {rule} rule",
             marker={"symbol": symbol, "size": 13, "color": tint, "line": {"width": 2}},
         )  # fmt: skip
     for level in (threshold, -threshold):
         figure.add_hline(level, line_dash="dot", line_width=1)
-    figure.update_layout(xaxis={"title": "layer", "dtick": 1}, yaxis_title="share of the logit difference", height=380, **LAYOUT)
-    return figure
+    return figure.update_layout(xaxis={"title": "layer", "dtick": 1}, yaxis_title="share of the logit difference", height=380)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
-from mechlib.report.figures.style import LAYOUT
+from mechlib.report.figures.style import drawing
 from mechlib.report.scoreboard import attack_label
 from mechlib.report.tables import label
 
 
+@drawing
 def attack_map(board: pd.DataFrame) -> go.Figure:
     """What the strongest setting of each attack brought back, by localization: columns of :func:`mechlib.report.scoreboard.scoreboard`."""
     arms, names = list(dict.fromkeys(board.localization)), list(dict.fromkeys(board.attack))
@@ -26,6 +25,4 @@ def attack_map(board: pd.DataFrame) -> go.Figure:
                    hovertemplate="%{y}, %{customdata}: %{text}<extra></extra>", colorscale="Blues", zmin=0, zmax=1,
                    colorbar={"title": "share"})
     )  # fmt: skip
-    layout: dict[str, Any] = {**LAYOUT, "margin": {"l": 190, "r": 20, "t": 45, "b": 90}}
-    figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms), **layout)
-    return figure
+    return figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms))

@@ -10,15 +10,17 @@ from typing import Any, Literal
 from mechlib.evals.answers import Answer, answer_prompts
 from mechlib.facts import Fact, Prompt, PromptFormat, demonstration_subjects, neighbourhood, prompts
 from mechlib.facts.fact import stratified_order
+from mechlib.models.precision import Precision, multiplying
 from mechlib.models.tokens import distinct
-from mechlib.runs.knowledge import halves, known_facts, unknown_facts
+from mechlib.runs.knowledge import Floor, floor_facts, halves, known_facts, unknown_facts
 from mechlib.runs.spec import Stage
 from mechlib.runs.stages.settings import ForgetSet, Subject
 from mechlib.runs.work import Result, Work
 
 # ``forget``: tested; ``relearned``: held by an attacker; ``maintain``: nobody edited them; ``held_out``: the answer of the
-# forget set, not trained on; ``unknown``: never known to the unedited model; ``neighbourhood``: other subjects, same answer.
-Group = Literal["forget", "relearned", "maintain", "held_out", "unknown", "neighbourhood"]
+# forget set, not trained on; ``floor``: never known to the unedited model, and edited; ``unknown``: never known, and not edited;
+# ``neighbourhood``: other subjects, same answer.
+Group = Literal["forget", "relearned", "maintain", "held_out", "floor", "unknown", "neighbourhood"]
 NEIGHBOURS = 2
 
 
@@ -34,7 +36,11 @@ class KnownSettings:
 
 @dataclass(frozen=True)
 class AnswerSettings:
-    """Which ``groups`` of facts are asked of one forget set's model. ``n_maintain`` and ``n_unknown``: at most so many of them."""
+    """Which ``groups`` of facts are asked of one forget set's model. ``n_maintain`` and ``n_unknown``: at most so many of them.
+
+    ``floor``: the facts that were edited beside the set, which none of the unknown is. ``precision``: of the products;
+    ``None``: the one that is fast on the machine.
+    """
 
     about: ForgetSet
     groups: tuple[Group, ...]
@@ -43,6 +49,8 @@ class AnswerSettings:
     n_unknown: int | None = None
     seed: int | None = None
     whole: bool | None = None
+    floor: Floor | None = None
+    precision: Precision | None = None
 
 
 def known(work: Work[KnownSettings]) -> Result:
@@ -60,7 +68,7 @@ def known(work: Work[KnownSettings]) -> Result:
 
 def answers(work: Work[AnswerSettings]) -> Result:
     """Rows are answers of the edited or unedited model, by ``group``."""
-    model, whole = work.edited, bool(work.settings.whole)
+    model, whole = multiplying(work.edited, work.settings.precision), bool(work.settings.whole)
     found = (answer_prompts(model, asked, group, whole=whole) for group, asked in grouped(work, work.settings))
     return Result([asdict(row) for rows in found for row in rows])
 
@@ -76,7 +84,7 @@ def grouped(work: Work[Any], settings: AnswerSettings, fold: int | None = None) 
 
 def _facts(work: Work[Any], settings: AnswerSettings, group: Group, fold: int | None) -> Sequence[Fact]:
     splits, number = work.splits(settings.about.splits), settings.about.forget_set
-    held, tested = halves(splits.forget[number].facts, fold)
+    (held, tested), known = halves(splits.forget[number].facts, fold), work.inputs["known"].rows
     match group:
         case "forget":
             return tested
@@ -86,8 +94,12 @@ def _facts(work: Work[Any], settings: AnswerSettings, group: Group, fold: int | 
             return splits.retained(splits.maintain_test, number)[: settings.n_maintain]
         case "held_out":
             return splits.held_out[number].facts if splits.held_out else ()
+        case "floor":
+            return floor_facts(work.context.facts, known, settings.floor, splits.forget[number].subjects) if settings.floor else ()
         case "unknown":
-            return unknown_facts(work.context.facts, work.inputs["known"].rows, settings.n_unknown or 0, settings.seed or 0)
+            edited = settings.floor.count if settings.floor else 0
+            count, seed = edited + (settings.n_unknown or 0), settings.seed or 0
+            return unknown_facts(work.context.facts, known, count, seed, splits.forget[number].subjects)[edited:]
         case "neighbourhood":
             return ()
 
@@ -102,4 +114,4 @@ def _neighbourhood(work: Work[Any], settings: AnswerSettings) -> list[Prompt]:
 
 
 KNOWN = Stage("known", 1, known, 14.0)
-ANSWERS = Stage("answers", 1, answers, 2.0)
+ANSWERS = Stage("answers", 2, answers, 2.0)

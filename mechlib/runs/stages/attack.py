@@ -10,6 +10,7 @@ from mechlib.attacks.attack import Attacked, Knowledge
 from mechlib.attacks.registry import ATTACKS
 from mechlib.evals.answers import answer_prompts
 from mechlib.facts import Prompt, prompts
+from mechlib.models.precision import multiplying
 from mechlib.runs.knowledge import halves
 from mechlib.runs.spec import Stage
 from mechlib.runs.stages.answers import AnswerSettings, Group, grouped
@@ -46,7 +47,8 @@ def attacked(work: Work[AttackSettings]) -> Result:
     knowledge = Knowledge(prompts(held, about.format), retain, texts, work.model)
     before = {(row["relation"], row["subject"]): row for row in work.inputs["before"].rows}
     rows = [{"setting": BEFORE, "step": 0, **before[one.fact.relation, one.fact.subject], "group": group} for group, one in asked]
-    attack = ATTACKS[settings.attack].run(work.edited, knowledge, settings.asked.seed or 0, **settings.settings)
+    model = multiplying(work.edited, settings.asked.precision)
+    attack = ATTACKS[settings.attack].run(model, knowledge, settings.asked.seed or 0, **settings.settings)
     for done, one in enumerate(attack, start=1):
         rows += _rows(one, asked, bool(settings.asked.whole))
         work.progress(done, done + 1)
@@ -69,4 +71,4 @@ def _seconds(settings: AttackSettings) -> float:
     return ATTACKS[settings.attack].seconds
 
 
-ATTACK = Stage("attack", 1, attacked, _seconds, _version)
+ATTACK = Stage("attack", 2, attacked, _seconds, _version)

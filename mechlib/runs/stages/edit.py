@@ -10,6 +10,7 @@ from mechlib.edit.train import EditConfig, edit
 from mechlib.edit.weight_masking import FILE as MASK
 from mechlib.edit.weight_masking import MaskConfig, train_mask
 from mechlib.facts import prompts
+from mechlib.runs.knowledge import Floor, floor_facts
 from mechlib.runs.spec import Stage
 from mechlib.runs.stages.settings import ForgetSet
 from mechlib.runs.work import Result, Work
@@ -17,11 +18,12 @@ from mechlib.runs.work import Result, Work
 
 @dataclass(frozen=True)
 class EditSettings:
-    """``part``: (number, of), the part of a forget set that is edited."""
+    """``part``: (number, of), the part of a forget set that is edited. ``floor``: never-known facts that are edited with it."""
 
     about: ForgetSet
     part: tuple[int, int]
     training: EditConfig
+    floor: Floor | None = None
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,13 @@ def edited(work: Work[EditSettings]) -> Result:
     chosen = work.inputs["tune"].value if "tune" in work.inputs else {}
     before = work.inputs["before"].delta if "before" in work.inputs else None
     localization = Localization.from_json(work.inputs["localize"].value)
+    floor = work.settings.floor
+    exclude = splits.forget[about.forget_set].subjects
+    beside = floor_facts(work.context.facts, work.inputs["known"].rows, floor, exclude) if floor else ()
     delta, history = edit(
         before.edited(work.model) if before else work.model,
         localization,
-        prompts(facts[number * size : (number + 1) * size], about.format),
+        prompts([*facts[number * size : (number + 1) * size], *beside], about.format),
         prompts(splits.retained(splits.maintain_train, about.forget_set), about.format),
         [row["tokens"] for row in work.inputs["texts"].rows],
         EditConfig(**{**asdict(work.settings.training), **chosen}),
@@ -85,5 +90,5 @@ def _seconds_of_mask(settings: MaskSettings) -> float:
     return 13.0 * settings.training.steps / _QUICK_MASK_STEPS
 
 
-EDIT = Stage("edit", 1, edited, _seconds, files=True)
-MASKED = Stage("mask", 1, masked, _seconds_of_mask, files=True)
+EDIT = Stage("edit", 2, edited, _seconds, files=True)
+MASKED = Stage("mask", 2, masked, _seconds_of_mask, files=True)

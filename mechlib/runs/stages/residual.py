@@ -22,6 +22,7 @@ from mechlib.evals.reverse import consequence_prompts, followed, reverse, usable
 from mechlib.facts import PromptFormat, athletes, prompts, world_facts
 from mechlib.facts.fact import stratified_order
 from mechlib.localize.path_lookup import extraction_heads, extraction_mlps
+from mechlib.models.precision import Precision, multiplying
 from mechlib.patching.scores import Scores
 from mechlib.runs.spec import Stage
 from mechlib.runs.stages.settings import ForgetSet
@@ -40,6 +41,7 @@ class DamageSettings:
     count: int
     length: int
     prose: str
+    precision: Precision | None = None
 
 
 def damaged(work: Work[DamageSettings]) -> Result:
@@ -47,7 +49,8 @@ def damaged(work: Work[DamageSettings]) -> Result:
     settings = work.settings
     samples = [row["tokens"] for row in work.inputs["texts"].rows][: settings.count]
     texts = {"samples": samples, "prose": prose(work.model, settings.count, settings.length)}
-    return Result([asdict(row) for row in damage(work.model, work.inputs["edit"].delta, texts)])
+    model = multiplying(work.model, settings.precision)
+    return Result([asdict(row) for row in damage(model, work.inputs["edit"].delta, texts)])
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class AuditSettings:
     about: ForgetSet
     seed: int
     general: str | None = None
+    precision: Precision | None = None
 
 
 def read_inside(work: Work[AuditSettings]) -> Result:
@@ -65,7 +69,7 @@ def read_inside(work: Work[AuditSettings]) -> Result:
     splits = work.splits(about.splits)
     asked = prompts(splits.forget[about.forget_set].facts, about.format)
     others = [*splits.localize, *splits.retained(splits.maintain_train, about.forget_set)]
-    original, model = work.model, work.edited
+    original, model = (multiplying(one, work.settings.precision) for one in (work.model, work.edited))
     rows: list[dict[str, Any]] = []
     if not asked[0].open:
         rows += [{"audit": "probe", **asdict(row)} for row in latent(model, prompts(others[:TRAIN], about.format), asked, seed)]
@@ -89,7 +93,7 @@ def consequences(work: Work[AuditSettings]) -> Result:
     """Rows by ``ripple``: ``reverse`` and ``consequence`` (sports only), and ``general``, each with what the unedited model does."""
     about = work.settings.about
     forget = work.splits(about.splits).forget[about.forget_set].facts
-    sports, model = forget[0].relation == "sport", work.edited
+    sports, model = forget[0].relation == "sport", multiplying(work.edited, work.settings.precision)
     general = stratified_order(world_facts() if sports else athletes(), random.Random(work.settings.seed))[:GENERAL]
     asked = consequence_prompts(forget, usable(work.model)[0]) if sports else []
     unedited = work.inputs["unedited"].rows if "unedited" in work.inputs else None
@@ -116,6 +120,7 @@ class ZeroedSettings:
     sizes: tuple[int, ...]
     formats: tuple[PromptFormat, ...]
     whole: bool | None = None
+    precision: Precision | None = None
 
 
 def zeroed(work: Work[ZeroedSettings]) -> Result:
@@ -131,7 +136,7 @@ def zeroed(work: Work[ZeroedSettings]) -> Result:
     for done, size in enumerate(settings.sizes, start=1):
         edit = discretized(work.model, mask, size)
         touched_by[str(size)] = [asdict(row) for row in touched(edit, mechanisms, arch)]
-        model = edit.edited(work.model)
+        model = multiplying(edit.edited(work.model), settings.precision)
         for group, facts in groups.items():
             for form in settings.formats:
                 answers = answer_prompts(model, prompts(facts, form), group, whole=bool(settings.whole))

@@ -90,5 +90,5 @@ def _seconds(settings: TrialSettings) -> float:
     return 10.0 * settings.training.steps / 12
 
 
-TRIAL = Stage("trial", 1, trial, _seconds)
+TRIAL = Stage("trial", 2, trial, _seconds)
 TUNE = Stage("tune", 1, tune, 0.1)

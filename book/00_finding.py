@@ -1,0 +1,61 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: []
+#     reads: [claims.toml, studies.toml]
+#     fixed: [PROFILE]
+#     front: true
+# ---
+
+# %% [markdown]
+# # Does the place of an edit decide whether it lasts?
+
+# %% tags=["parameters", "remove-input"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+
+# %% tags=["remove-input"]
+from IPython.display import HTML
+
+from mechlib.report import forest, front_text
+from mechlib.report.front import open_book
+from mechlib.report.page import open_page
+
+page = open_page(globals(), "00_finding")
+found = open_book(MODEL)
+page.number("finding", front_text.finding(found, page.study.model))
+page.number("unrun", front_text.unrun(found))
+
+# %% [markdown]
+# {glue:text}`finding`
+
+# %% tags=["remove-input"]
+page.figure("forest", forest.forest(front_text.general(found)),
+            "Fact lookup minus each other edit in log p(true answer) - log p(edit target), with confidence intervals over forget sets, "
+            "coloured by verdict. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
+            "where there are any.")
+
+# %% [markdown]
+# Language models know things, and sometimes they should stop. *Mechanistic Unlearning* {cite:p}`guo2025mechanistic` claims that
+# **where** a fact is edited decides whether the edit lasts. Edit the MLPs in which the model *looks the fact up*, and the edit survives
+# other prompts and relearning. Edit the components from which its output can be *traced*, and the fact comes back. This book runs that
+# comparison on a real model. Each of its pages is an executed notebook, and so is this one.
+#
+# ## Every claim
+
+# %% tags=["remove-input"]
+HTML(front_text.table(found))
+
+# %% [markdown]
+# *What `book/claims.toml` declares, with the verdicts by its rule. A number behind a verdict is how many comparisons with other edits have
+# it. {glue:text}`unrun` [How to read this book](../../../reading.md) says what the verdicts, profiles and measures mean, and how to
+# run it for another model.*

@@ -1,0 +1,74 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   mechlib:
+#     needs: []
+#     reads: [claims.toml, measures.toml, paper.toml, results/rows]
+# ---
+
+# %% [markdown]
+# # The paper and this book
+#
+# An appendix for whoever holds the paper {cite:p}`guo2025mechanistic` in the other hand: its results in its order, each with its
+# number, the number that the authors' released runs give, and what this book has for it. Then what paper, released code and this
+# book's profile *paper* do differently, a reproducibility card, and a glossary in which every measure says which way is good.
+
+# %% tags=["parameters"]
+MODEL = "gemma-3-270m"
+PROFILE = "quick"
+
+# %% tags=["remove-cell"]
+from mechlib.report import glossary, judged, paper, reproducibility
+from mechlib.report.claims import declared
+from mechlib.report.page import open_page, tables
+from mechlib.report.typed import book_folder
+
+page = open_page(globals(), "20_paper")
+book = book_folder()
+ours = judged.widest(book, page.study.model_spec.name, page.runner.store, declared())
+
+# %% [markdown]
+# ## A map of the paper
+
+# %% tags=["remove-input"]
+page.number("studies", judged.in_words(ours))
+tables.styled(paper.paper_map(paper.mapped(), declared(), ours, judged.titles(book)))
+
+# %% [markdown]
+# *{glue:text}`studies` Differences are fact lookup minus the other, in log p(true) - log p(target), with 95 % intervals over forget
+# sets and the verdict of the claims file; other numbers are means over forget sets. The paper's and the released runs' accuracies are
+# mean probabilities, of three models and one run each: with 7 to 9 billion weights and by another rule, they say where to look, not
+# what must come out.*
+#
+# ## What is not alike
+
+# %% tags=["remove-input"]
+tables.styled(paper.differences(paper.mapped()))
+
+# %% [markdown]
+# *Found in the paper, in the authors' repository (magikarp01/mechanistic-unlearning at a36be56) and its result files. The values that are
+# alike are in `tests/runs/test_paper.py`, each with its place.*
+#
+# ## Reproducibility card
+
+# %% tags=["remove-input"]
+tables.styled(reproducibility.card(page.study, ours))
+
+# %% [markdown]
+# *Read from what each kept run recorded about itself, and from the parameters of the studies.*
+#
+# ## Glossary
+
+# %% tags=["remove-input"]
+tables.styled(glossary.glossary(glossary.measures()))
+
+# %% [markdown]
+# *Which way is good is meant for an edit that should last and harm nothing.*

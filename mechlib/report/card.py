@@ -1,0 +1,106 @@
+"""The card on top of a page: what is claimed, what the paper and the released runs say, what was found here, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mechlib.report import markup, sentences
+from mechlib.report.claims import Gates
+from mechlib.report.folders import written
+from mechlib.report.robustness import setting_name
+from mechlib.report.standing import Standing, arms, would_change
+from mechlib.report.tables import label
+from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN
+from mechlib.runs.study import Study
+from mechlib.stats import ENOUGH_SETS
+
+_BOX = "border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0"
+_CELL = "padding:.1em .8em .1em 0;vertical-align:top;text-align:left"
+
+
+def card(
+    study: Study, found: Sequence[Standing], gates: Gates | None = None, attack: tuple[str, int] | None = None, warning: str = ""
+) -> str:
+    """A page's card as HTML.
+
+    ``found``: the claims that the page shows, the first of them unfolded; ``attack``: setting and step that edits are compared under.
+    """
+    told = [_claim(one, study, gates, attack) for one in found if gates]
+    first = told[0] if told else f"<div><b>{DESCRIPTIVE.capitalize()}.</b> No claim of the claims file is decided on this page.</div>"
+    folded = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>"
+    others = folded if told[1:] else ""
+    return f'<div style="{_BOX}">{first}{others}<div>{made_with(study)}{warning}</div></div>'
+
+
+def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None) -> str:
+    claim, size = standing.claim, study.size
+    how = [count(standing.n_sets, "forget set"), count(size.n_seeds, "seed"), f"at most {size.steps} steps"]
+    how += [f"attack: {setting_name(*attack)}"] if attack and claim.outcome == "relearning" else []
+    lines = {
+        "In the paper": f"{claim.place}: {claim.paper}",
+        "Released runs": f"{claim.released} ({claim.source})" if claim.source != "none" else claim.released,
+    }
+    if claim.rule == "none":
+        lines["Here"] = "the figures and tables of this page"
+    elif standing.run:
+        lines["Here"] = f"fact lookup minus the other, log odds in nats (95 %): {', '.join(how)}"
+        lines |= {verdict.capitalize(): arms(own) for verdict, own in standing.by_verdict.items()}
+    else:
+        lines["Here"] = NOT_RUN
+    lines["Would change it"] = would_change(standing, gates)
+    cells = "".join(f'<tr><th style="{_CELL}">{markup.text(name)}</th><td style="{_CELL}">{markup.text(value)}</td></tr>'
+                    for name, value in lines.items())  # fmt: skip
+    return (f"<div><b>{markup.text(claim.sentence)}</b><br>Verdict: <b>{markup.text(standing.verdict)}</b> "
+            f"({markup.text(claim.key)}, {claim.family})</div><table>{cells}</table>")  # fmt: skip
+
+
+def made_with(study: Study) -> str:
+    """Which model and profile a page was made with, and what that allows to conclude."""
+    size = study.size
+    parts = f"{study.parts} x " if study.parts > 1 else ""
+    facts = study.kind.scale * study.forget_set_size
+    of = "of all facts with one answer" if study.kind.forget == "answers" else f"of {parts}{facts}"
+    sets = f"{count(size.n_sets, 'forget set')} {of}, {count(size.n_seeds, 'seed')}, at most {size.steps} steps"
+    if size.n_attacked_sets < size.n_sets:
+        sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
+    quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
+    unit = sentences.unit(size.n_sets, size.n_attacked_sets)
+    return f"Model <b>{markup.text(study.model)}</b>, profile <b>{study.profile}</b>: {sets}. {unit}{quick}"
+
+
+def parameters(study: Study, names: Sequence[str], changed: Mapping[str, Any]) -> str:
+    """The parameters of a page as they came out, folded; those that are other than usual stand first, and in the summary."""
+    shown = [name for name in names if name in changed] + [name for name in names if name not in changed]
+    cells = "".join(_parameter(name, effective(study, name), name in changed) for name in shown)
+    said = " ".join(f"{name}={written(value)}" for name, value in changed.items())
+    said = f"; other than usual: {markup.text(said)}" if said else ", all as usual"
+    return f"<details><summary>Parameters{said}</summary><table>{cells}</table></details>"
+
+
+def _parameter(name: str, value: str, other: bool) -> str:
+    weight = ";font-weight:bold" if other else ""
+    return f'<tr><td style="{_CELL}{weight}">{markup.text(name)}</td><td style="{_CELL}{weight}">{markup.text(value)}</td></tr>'
+
+
+def effective(study: Study, name: str) -> str:
+    """What a parameter comes to, for readers: where nothing was given, what model, profile or task say."""
+    size = study.size
+    sizes: dict[str, Any] = {"FORGET_SETS": size.n_sets, "SEEDS": size.n_seeds, "STEPS": size.steps, "STOP_AT": size.stop_at,
+                             "DTYPE": study.model_spec.dtype}  # fmt: skip
+    value = sizes.get(name, getattr(study, name.lower()))
+    rates = {"LEARNING_RATE": "learning_rate", "FORGET_COEFFICIENT": "forget_coefficient"}
+    if value is None and name in rates:
+        by_arm = {label(key): getattr(study.training(key, 0, 0), rates[name]) for key in study.localizations or ()}
+        alike = len({*by_arm.values()}) == 1
+        return f"{next(iter(by_arm.values())):g}" if alike else ", ".join(f"{arm} {rate:g}" for arm, rate in by_arm.items())
+    if value is None:
+        return {"PRECISION": "as the machine does", "MICRO_BATCH": "a whole batch", "LOCALIZATION": "none"}.get(name, "as shipped")
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return ", ".join(f"{part}: {written(given)}" for part, given in value)
+    return written(value).replace(",", ", ") if isinstance(value, list | tuple) else str(value)
+
+
+def count(number: int, what: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -1,0 +1,99 @@
+"""The forest plot of the front page: how much less of the old answer comes back after an edit at fact lookup than after each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mechlib.report.figures.style import drawing
+from mechlib.report.front import Decided
+from mechlib.report.published import published, published_relearning
+from mechlib.report.tables import label
+
+PANELS = {"transfer": "In prompts that were not trained", "relearning": "After relearning of one half"}
+# Blue and orange are told apart by everybody; hollow: no verdict.
+COLOURS = {"supported": "#2166AC", "contradicted": "#D6604D", "equivalent": "#762A83"}
+_NONE, _GREY, _RELEARNT = "no verdict", "#7f7f7f", "sports-athlete-editing"
+_SYMBOLS = ("circle", "square", "diamond")
+
+
+def released_gap(task: str, outcome: str, rival: str) -> float | None:
+    """Fact lookup minus another arm in the released runs, in nats; ``None`` where they have no number that can be used.
+
+    ``transfer``: log of the mean probability of the true letter over that of the edit's. ``relearning``: log odds of the mean
+    probability of the true answer on the half that was not taught; of athletes only, as the attack on CounterFact trained edit targets.
+    """
+    arms, shares = [label(key) for key in ("fact_lookup", rival)], list[tuple[float, float]]()
+    if outcome == "transfer" and task in ("sports-athlete-editing", "counterfact-editing"):
+        lines: Any = published(task, ["fact_lookup", rival]).set_index("localization")
+        shares = [(lines["letter choice: true"].get(arm, math.nan), lines["letter choice: edit"].get(arm, math.nan)) for arm in arms]
+    elif outcome == "relearning" and task == _RELEARNT:
+        back: Any = published_relearning(task).set_index("localization")["forget relearned"]
+        shares = [(back.get(arm, math.nan), 1 - back.get(arm, math.nan)) for arm in arms]
+    else:
+        return None
+    if any(not share > 0 for pair in shares for share in pair):
+        return None
+    first, second = (math.log(true) - math.log(other) for true, other in shares)
+    return first - second
+
+
+def gaps(found: Sequence[Decided]) -> pd.DataFrame:
+    """A line a comparison that was run: ``about``, ``outcome``, ``arm``, ``gap``, ``low``, ``high``, ``verdict``, ``released``."""
+    records: list[dict[str, Any]] = []
+    for one in found:
+        claim = one.standing.claim
+        for line in one.standing.lines:
+            if line.odds:
+                gap, arm = line.odds.difference, label(line.rival).replace("_", " ")
+                records.append({"about": one.about, "outcome": claim.outcome, "arm": arm, "gap": gap.estimate,
+                                "low": gap.low, "high": gap.high, "verdict": line.verdict,
+                                "released": released_gap(claim.task, claim.outcome, line.rival)})  # fmt: skip
+    return pd.DataFrame(records, columns=["about", "outcome", "arm", "gap", "low", "high", "verdict", "released"])
+
+
+@drawing
+def forest(found: Sequence[Decided]) -> go.Figure:
+    """The gaps of the general claims with their 95 % intervals, a panel an outcome, a symbol a task, coloured by verdict."""
+    table = gaps(found)
+    arms, tasks = list(dict.fromkeys(table.arm))[::-1], list(dict.fromkeys(table.about))
+    figure = make_subplots(1, len(PANELS), subplot_titles=list(PANELS.values()), shared_yaxes=True, horizontal_spacing=0.04)
+    named: set[str] = set()
+    for number, outcome in enumerate(PANELS, start=1):
+        panel: Any = table[table.outcome == outcome]
+        for line in panel.to_dict("records"):
+            place = arms.index(line["arm"]) + 0.3 * ((len(tasks) - 1) / 2 - tasks.index(line["about"]))
+            _draw(figure, line, place, _SYMBOLS[tasks.index(line["about"]) % len(_SYMBOLS)], len(tasks) > 1, number, named)
+        figure.add_vline(x=0, line_color=_GREY, line_width=1, row=1, col=number)  # pyright: ignore[reportArgumentType]
+    figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=arms, range=[-0.6, len(arms) - 0.4])
+    figure.update_xaxes(title_text="nats (negative: less comes back)")
+    height = 190 + 30 * max(1, len(arms)) * (1 if len(tasks) < 2 else 1.3)
+    return figure.update_layout({"height": height, "margin": {"l": 10, "r": 10, "t": 40, "b": 90},
+                                 "legend": {"orientation": "h", "y": -90 / height, "yanchor": "top"}})  # fmt: skip
+
+
+def _draw(figure: go.Figure, line: Any, place: float, symbol: str, several: bool, column: int, named: set[str]) -> None:
+    verdict = line["verdict"] if line["verdict"] in COLOURS else _NONE
+    colour, what = COLOURS.get(verdict, _GREY), line["about"]
+    name = f"{verdict}, {what}" if several else verdict
+    about = f"{line['arm']}, {what}<br>%{{x:.2f}} [{line['low']:.2f}, {line['high']:.2f}] nats<br>{line['verdict']}<extra></extra>"
+    figure.add_scatter(
+        x=[line["gap"]], y=[place], name=name, legendgroup=name, showlegend=name not in named, mode="markers",
+        marker={"symbol": symbol + ("-open" if verdict == _NONE else ""), "color": colour, "size": 10, "line": {"width": 2}},
+        error_x={"type": "data", "symmetric": False, "array": [line["high"] - line["gap"]], "arrayminus": [line["gap"] - line["low"]],
+                 "color": colour, "thickness": 1.5, "width": 4}, hovertemplate=about, row=1, col=column,
+    )  # fmt: skip
+    named.add(name)
+    if line["released"] is not None and line["released"] == line["released"]:
+        theirs = "released runs (three larger models)"
+        figure.add_scatter(
+            x=[line["released"]], y=[place], name=theirs, legendgroup=theirs, showlegend=theirs not in named, mode="markers",
+            marker={"symbol": "x-thin", "size": 9, "line": {"width": 2, "color": "#000000"}},
+            hovertemplate=f"released runs: {line['arm']}, {what}<br>%{{x:.2f}} nats<extra></extra>", row=1, col=column,
+        )  # fmt: skip
+        named.add(theirs)

@@ -1,0 +1,142 @@
+"""The front page: how every claim of the book stands, from whatever was run, and the page that decides it. No run is started here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mechlib.errors import MechlibError
+from mechlib.report import verdicts
+from mechlib.report.book_contents import folders_of, results_folder
+from mechlib.report.book_studies import BookStudy, declared_studies
+from mechlib.report.claims import Claim, Claims, declared
+from mechlib.report.gathered import Stored, gather
+from mechlib.report.notebooks import PageError, page_parameters
+from mechlib.report.parameters import study as study_of
+from mechlib.report.standing import DECIDED_ON, Standing, standings
+from mechlib.runs.impossible import ImpossibleError
+from mechlib.runs.places import checkout
+from mechlib.runs.profiles import PROFILES
+from mechlib.runs.store import Store, default_store
+from mechlib.runs.study import Study
+from mechlib.runs.tasks import TASKS
+
+# The runs that verdicts rest on; those of relearning may be missing.
+_NEEDED = ("edit", "unedited", "prompting")
+_RUNS_OF = {"transfer": "prompting", "relearning": "relearning"}
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book in whose results and store the front page of a ``model`` looks; ``studies``: those of the book."""
+
+    root: Path
+    store: Store
+    model: str
+    studies: Sequence[BookStudy]
+
+    @property
+    def pages(self) -> list[Path]:
+        """The executed pages of the model that can decide a claim, those of the book's studies first."""
+        results = results_folder(self.root, Study(model=self.model).model_spec.name)
+        return [path for folder in folders_of(self.root) if folder.parent == results for path in sorted(folder.glob("*.ipynb"))
+                if path.stem in DECIDED_ON.values()]  # fmt: skip
+
+    def study(self, task: str) -> Study | None:
+        """The study that decides the claims about a task: the first that was run, of the book's, the usual ones, and those of pages."""
+        return next((one for one in self._candidates(task) if all(self.has(one, need) for need in _NEEDED)), None)
+
+    def _candidates(self, task: str) -> Iterator[Study]:
+        if task not in TASKS:
+            return
+        for named in self.studies:
+            if named.task == task:
+                yield named.of(self.model)
+        usual = [Study(model=self.model, profile=profile, task=task) for profile in PROFILES]
+        of_pages = [one for path in self.pages if (one := _shown(path)) and one.task == task]
+        for some in (usual, of_pages):
+            yield from sorted(some, key=lambda one: -one.size.n_sets)
+
+    def about(self, task: str) -> str:
+        """What the facts of a task are called: as the book's studies of it are."""
+        return next((one.title for one in self.studies if one.task == task), TASKS[task].label if task in TASKS else task)
+
+    def has(self, study: Study, need: str) -> bool:
+        """Whether all of these runs are there."""
+        return all(self.store.has(spec) for _, spec in study.runs(need))
+
+    def page(self, claim: Claim, study: Study | None) -> Path | None:
+        """The executed page that decides a claim: the one that shows these very runs, or, without a rule, the first about the task."""
+        there = [path for path in self.pages if path.stem == DECIDED_ON.get(claim.outcome)]
+        if claim.rule == "none":
+            return next((path for path in there if (own := _shown(path)) and own.task == claim.task), None)
+        return next((path for path in there if study and (own := _shown(path)) and _same(own, study, _RUNS_OF[claim.outcome])), None)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A claim of the front page: how it stands, by which study, and where the page is that decides it (``None``: not there).
+
+    ``about``: what the facts of its task are called.
+    """
+
+    standing: Standing
+    study: Study | None
+    page: Path | None
+    about: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """All its verdicts with their counts; what has no rule is described, once the page that does so is there."""
+        return verdicts.NOT_RUN if self.standing.claim.rule == "none" and self.page is None else self.standing.verdict
+
+
+def decided(book: Book, claims: Claims) -> list[Decided]:
+    """Every claim of the claims file, in its order."""
+    found: dict[str, Decided] = {}
+    for task in dict.fromkeys(one.task for one in claims.claim):
+        study = book.study(task)
+        for standing in standings(_lines(book, claims, task, study)):
+            found[standing.claim.key] = Decided(
+                standing, study if standing.run else None, book.page(standing.claim, study), book.about(task)
+            )
+    return [found[one.key] for one in claims.claim]
+
+
+def _lines(book: Book, claims: Claims, task: str, study: Study | None) -> list[verdicts.Line]:
+    if study is not None:
+        try:
+            return verdicts.lines(claims, gather(Stored(study, book.store)))
+        except ImpossibleError:  # a damaged run, which is for the page that shows it to compute again
+            pass
+    return [verdicts.Line(one, rival) for one in claims.of_task(task) for rival in one.rivals]
+
+
+def looked_at(book: Book, claims: Claims) -> list[str]:
+    """What the front page of a book is made from, without reading it: ids of runs, and names of pages."""
+    found = [f"{path.parent.name}/{path.stem}" for path in book.pages]
+    for task in dict.fromkeys(one.task for one in claims.claim):
+        if study := book.study(task):
+            needs = [need for need in (*_NEEDED, "relearning") if book.has(study, need)]
+            found += [spec.id for need in needs for _, spec in study.runs(need)]
+    return found
+
+
+def _shown(path: Path) -> Study | None:
+    """The study that an executed page shows, if it says so and can still be asked."""
+    try:
+        return study_of(page_parameters(path))
+    except (PageError, MechlibError, TypeError):
+        return None
+
+
+def _same(one: Study, other: Study, need: str) -> bool:
+    return {spec.id for _, spec in one.runs(need)} == {spec.id for _, spec in other.runs(need)}
+
+
+def open_book(model: str) -> list[Decided]:
+    """How every claim stands in the book that the package lies beside; raises :class:`ClaimsError` where there is none."""
+    claims, root = declared(), checkout()
+    assert root is not None  # else there are no claims
+    return decided(Book(root, default_store(), model, declared_studies()), claims)

@@ -1,0 +1,75 @@
+"""The front page in words: one sentence of what was found, and a table of all claims with links to what decides them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mechlib.report import markup
+from mechlib.report.card import count
+from mechlib.report.front import Decided
+from mechlib.report.standing import arms
+from mechlib.report.verdicts import NOT_RUN
+from mechlib.runs.study import Study
+
+_ASKED = {"transfer": "in prompts that were not trained", "relearning": "after half of the facts were taught again"}
+_FOUND = {"supported": "less than after {}", "contradicted": "more than after {}", "equivalent": "as much as after {}"}
+# The section of a page in which its claims are decided.
+_SECTION = "the-verdict"
+_CELL = "padding:.2em 1em .2em 0;vertical-align:top;text-align:left"
+
+
+def general(found: Sequence[Decided]) -> list[Decided]:
+    """Those that were run of the claims about all prompts that were not trained, or about relearning."""
+    return [one for one in found if one.study and one.standing.claim.outcome in _ASKED and not one.standing.claim.formats]
+
+
+def finding(found: Sequence[Decided], model: str) -> str:
+    """What was found, in one sentence."""
+    by_task: dict[str, list[Decided]] = {}
+    for one in general(found):
+        by_task.setdefault(one.about, []).append(one)
+    parts = [f"{about} ({_size(own[0].study)}), {'; '.join(map(_claim, own))}" for about, own in by_task.items()]
+    return f"On {'; on '.join(parts)}." if parts else f"No run that a claim rests on is there yet for {model}."
+
+
+def _size(study: Study | None) -> str:
+    size = study.size if study else None
+    return f"{count(size.n_sets, 'forget set')}, {count(size.n_seeds, 'seed')}, {study.model}, {study.profile}" if study and size else ""
+
+
+def _claim(one: Decided) -> str:
+    by_verdict, asked = one.standing.by_verdict, _ASKED[one.standing.claim.outcome]
+    named = {verdict: arms(own, interval=False).replace("; ", ", ") for verdict, own in by_verdict.items()}
+    said = [words.format(named[verdict]) for verdict, words in _FOUND.items() if verdict in named]
+    rest = ", ".join(f"{verdict} {len(own)}" for verdict, own in by_verdict.items() if verdict not in _FOUND)
+    if not said:
+        return f"{asked} no comparison of an edit at fact lookup with another has a verdict ({rest})"
+    return f"{asked} the old answer comes back after an edit at fact lookup {' and '.join(said)}{f' (no verdict: {rest})' if rest else ''}"
+
+
+def unrun(found: Sequence[Decided]) -> str:
+    """How many claims were not tested here, in words."""
+    left = sum(one.verdict == NOT_RUN for one in found)
+    return f"Of {count(len(found), 'claim')}, {left} were not run yet." if left else "All were run."
+
+
+def table(found: Sequence[Decided]) -> str:
+    """Every claim with its verdict, what that rests on, and a link to the page that decides it, as HTML."""
+    head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("claim", "verdict", "rests on", "decided on"))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, found))}</tbody></table>"
+
+
+def _row(one: Decided) -> str:
+    claim = one.standing.claim
+    rests = f"{count(one.standing.n_sets, 'forget set')}, {one.study.profile}" if one.study else "-"
+    cells = (markup.text(claim.sentence), f"<b>{markup.text(one.verdict)}</b>", markup.text(rests), _link(one))
+    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def _link(one: Decided) -> str:
+    if one.page is None:
+        return "-"
+    section = "" if one.standing.claim.rule == "none" else f"#{_SECTION}"
+    name = one.page.stem.partition("_")[2].replace("_", " ")
+    folder = markup.text(one.page.parent.name)
+    return f'<a href="../{folder}/{one.page.stem}.html{section}">{name} ({folder})</a>'

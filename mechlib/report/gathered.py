@@ -1,0 +1,73 @@
+"""What was run of a study as the evidence of its verdicts: by a page, which computes what is missing, or as it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from mechlib.components import Localization
+from mechlib.report.aggregation import Rows
+from mechlib.report.gates import Evidence
+from mechlib.report.tables import void_formats
+from mechlib.runs.impossible import ImpossibleError
+from mechlib.runs.store import DamagedRun, Store
+from mechlib.runs.study import Study
+from mechlib.runs.work import Result
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where the runs of a study come from; one that cannot be had raises :class:`ImpossibleError`."""
+
+    @property
+    def study(self) -> Study: ...
+
+    def rows(self, need: str) -> list[dict[str, Any]]: ...
+
+    def values(self, need: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]: ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A study as far as its runs are stored or kept: nothing is computed, and what is not there cannot be had."""
+
+    study: Study
+    store: Store
+
+    def rows(self, need: str) -> list[dict[str, Any]]:
+        """All rows of the named runs, with the columns that say which run they are from."""
+        return [{**columns, **row} for columns, found in self._read(need) for row in found.rows]
+
+    def values(self, need: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """The value of each of the named runs, with its identifying columns."""
+        return [(columns, found.value) for columns, found in self._read(need)]
+
+    def _read(self, need: str) -> list[tuple[Mapping[str, Any], Result]]:
+        wanted = self.study.runs(need)
+        if all(self.store.has(spec) for _, spec in wanted):
+            try:
+                return [(columns, self.store.read(spec)) for columns, spec in wanted]
+            except DamagedRun as error:
+                raise ImpossibleError(str(error)) from None
+        raise ImpossibleError(f"these runs are not there: {need}")
+
+
+def gather(source: Source) -> Evidence:
+    """The evidence of a study; raises :class:`ImpossibleError` if its edits or their answers cannot be had. Relearning may be missing."""
+    study, asked = source.study, source.rows("prompting")
+    trained, void = study.trained_format, void_formats(asked)
+    transfer = tuple(form for form in study.formats or () if form not in (*void, trained))
+    trains: dict[str, dict[int, Localization]] = {}
+    for arm, value in source.values("edit"):
+        trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
+    relearning, unusable = _possible(source, "relearning"), trained in void_formats(source.rows("unedited"))
+    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable)
+
+
+def _possible(source: Source, need: str) -> Rows:
+    """The rows of runs, or none where this model and these facts do not allow them."""
+    try:
+        return source.rows(need)
+    except ImpossibleError:
+        return []

@@ -1,0 +1,78 @@
+"""The widest studies whose runs are all there, for pages that compute nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mechlib.report.claims import Claims
+from mechlib.report.gates import Evidence
+from mechlib.report.gathered import Stored, gather
+from mechlib.report.notebooks import page_parameters
+from mechlib.report.parameters import read_pages, studies
+from mechlib.report.verdicts import Line, lines
+from mechlib.runs.store import Store
+from mechlib.runs.study import Study
+
+# What verdicts need, and what only some of them do.
+NEEDED, BESIDE = ("edit", "prompting", "unedited"), "relearning"
+_HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A study whose runs are there: what verdicts are drawn from, the verdicts, and how its runs were computed."""
+
+    study: Study
+    evidence: Evidence
+    lines: list[Line]
+    manifests: list[Mapping[str, Any]]
+
+
+def widest(book: Path, model: str, store: Store, claims: Claims) -> dict[str, Judged]:
+    """By task, the study of a model's executed pages with the most forget sets, then seeds, whose runs are all there; nothing is computed.
+
+    Without all runs of relearning it has none of them.
+    """
+    pages = {page.name: page for page in read_pages(book) if {"edit", "prompting"} <= set(page.needs)}
+    found: dict[str, Study] = {}
+    for path in sorted((book / "results" / model).glob("*/*.ipynb")):
+        for study in studies(pages[path.stem], page_parameters(path)) if path.stem in pages else ():
+            if _there(study, NEEDED, store) and (study.task not in found or _width(study, store) > _width(found[study.task], store)):
+                found[study.task] = study
+    return {task: _judged(study, store, claims) for task, study in found.items()}
+
+
+def _width(study: Study, store: Store) -> tuple[int, int, bool]:
+    return study.size.n_sets, study.size.n_seeds, _there(study, (BESIDE,), store)
+
+
+def _there(study: Study, needs: Iterable[str], store: Store) -> bool:
+    return all(store.has(spec) for need in needs for _, spec in study.runs(need))
+
+
+def _judged(study: Study, store: Store, claims: Claims) -> Judged:
+    needs = (*NEEDED, BESIDE) if _there(study, (BESIDE,), store) else NEEDED
+    runs = {need: [store.read(spec) for _, spec in study.runs(need)] for need in needs}
+    from_rows = gather(Stored(study, store))
+    manifests = [result.manifest for own in runs.values() for result in own]
+    return Judged(study, from_rows, lines(claims, from_rows), manifests)
+
+
+
+def titles(book: Path) -> dict[str, str]:
+    """The pages' first headings, by name."""
+    def prose(notebook: Any) -> str:
+        return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+    return {page.name: _HEADING.findall(prose(page.notebook))[0] for page in read_pages(book)}
+
+
+def in_words(found: Mapping[str, Judged]) -> str:
+    """Which studies these are, for readers."""
+    said = [f"{one.study.kind.label} (profile {one.study.profile}, {one.study.size.n_sets} forget sets, {one.study.size.n_seeds} seed(s), "
+            f"relearning {'run' if one.evidence.relearning else 'not run'})" for one in found.values()]  # fmt: skip
+    return f"Ours are of {'; '.join(said)}." if said else "Nothing of this model's studies was run yet."

@@ -1,0 +1,65 @@
+"""Sphinx extension: how the book looks. All that a page loads is local and small; citations are names, and formulas are MathML."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from mechlib.report.looks import citations, formulas
+
+_HERE = Path(__file__).parent
+_FIGURES = _HERE.parent / "figures"
+# What figures need of plotly.js: the project's own build of traces with two axes, a third of the whole.
+PLOTLY = _HERE / "plotly-cartesian.min.js"
+# Icons are drawn from fonts; the theme also loads a script that draws all of them. Nobody's code can be run in the built book, for
+# which the theme loads another, twice.
+_NEEDLESS = re.compile(
+    r"\s*<script[^>]*fontawesome[^>]*></script>|\s*<link[^>]*rel=\"preload\"[^>]*fa-(?:brands|regular)[^>]*/>"
+    r"|\s*<script>const THEBE_JS_URL[^<]*</script>|\s*<script[^>]*sphinx-thebe\.js[^>]*></script>"
+    r"|\s*<link[^>]*sphinx-thebe\.css[^>]*/>|\s*<script type=\"text/x-thebe-config\">.*?</script>|\s*<script>kernelName = [^<]*</script>",
+    re.DOTALL,
+)
+_CODE = re.compile(r'href="code:mechlib\.report\.figures\.(\w+)"')
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Entry point of the extension."""
+    citations.setup(app)
+    formulas.setup(app)
+    app.connect("html-page-context", _page)
+    app.connect("build-finished", _finish)
+    app.add_css_file("book.css")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def lighter(html: str) -> str:
+    """A page without scripts and fonts that it has no use for."""
+    return _NEEDLESS.sub("", html)
+
+
+def _page(app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+    body = context.get("body", "")
+    if "mech-figure" in body:
+        app.add_js_file("plotly.min.js", loading_method="defer", priority=100)
+        context["body"] = _CODE.sub(lambda found: f'href="{context["pathto"](f"_static/code/{found[1]}.txt", 1)}"', body)
+    app.add_js_file("book.js", loading_method="defer", priority=900)
+
+
+def _finish(app: Any, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    static, icons = out / "_static", out / "_static" / "vendor" / "fontawesome"
+    for file, name in ((PLOTLY, "plotly.min.js"), (_HERE / "book.js", "book.js"), (_HERE / "book.css", "book.css")):
+        (static / name).write_bytes(file.read_bytes())
+    (static / "code").mkdir(exist_ok=True)
+    for source in _FIGURES.glob("*.py"):
+        (static / "code" / f"{source.stem}.txt").write_bytes(source.read_bytes())
+    for folder in icons.glob("*/js"):
+        rmtree(folder)
+    for font in (*icons.glob("*/webfonts/*.ttf"), *icons.glob("*/webfonts/fa-v4*")):
+        font.unlink()
+    for page in out.rglob("*.html"):
+        page.write_text(lighter(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,34 @@
+// Draws the figures of a page, and draws them anew where the window becomes narrow or wide. Loaded after plotly.min.js.
+(() => {
+  const NARROW = 500;
+  const config = {
+    responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+  };
+  const copy = (value) => JSON.parse(JSON.stringify(value));
+
+  const draw = (figure) => {
+    const plot = figure.querySelector(".plotly-graph-div");
+    const { data, layout, narrow } = JSON.parse(figure.querySelector("script").textContent);
+    const render = (small) => {
+      figure.dataset.narrow = small;
+      plot.style.height = "";
+      return Plotly.newPlot(plot, copy(data), copy(layout), { ...config, displayModeBar: small ? false : "hover" })
+        .then(() => small && Plotly.relayout(plot, copy(narrow)));
+    };
+    const small = () => window.innerWidth < NARROW;
+    window.addEventListener("resize", () => String(small()) !== figure.dataset.narrow && render(small()));
+    // Paper is narrower than a window: a figure that was drawn for one would be cut.
+    window.addEventListener("beforeprint", () => Plotly.relayout(plot, { width: 640 }));
+    window.addEventListener("afterprint", () => Plotly.relayout(plot, { width: null, autosize: true }));
+    return render(small());
+  };
+
+  const start = () => {
+    document.querySelectorAll("details.mech-data").forEach((one) => { one.open = false; });
+    if (!window.Plotly) return;
+    const figures = [...document.querySelectorAll(".mech-plot")];
+    // Figures above may have moved what the address asks for.
+    Promise.all(figures.map(draw)).then(() => location.hash && document.getElementById(location.hash.slice(1))?.scrollIntoView());
+  };
+  document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", start) : start();
+})();

@@ -1,0 +1,98 @@
+"""How a claim stands: its comparisons by verdict, in words, and what would change that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mechlib.report.claims import Claim, Gates
+from mechlib.report.tables import label
+from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, Line
+from mechlib.stats import ENOUGH_SETS
+
+# Verdicts in the order in which they are told: what was found, what was not, what cannot be.
+TOLD = ("supported", "contradicted", "equivalent", "undecided", "undecidable", "no inference", DESCRIPTIVE, "not edited alike",
+        "model broken", "attack failed", "void", NO_CONTRAST, NOT_RUN)  # fmt: skip
+# The page that decides claims about an outcome, and which others show them.
+DECIDED_ON = {
+    "transfer": "06_prompting", "relearning": "11_relearning", "latent knowledge": "14_latent_knowledge",
+    "weights masked": "10_weight_masking",
+}  # fmt: skip
+SHOWN_ON = {**{page: (outcome,) for outcome, page in DECIDED_ON.items()}, "17_which_edit_lasts": ("transfer", "relearning")}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A claim with its comparisons as they were run (``lines``, one a rival)."""
+
+    claim: Claim
+    lines: tuple[Line, ...]
+
+    @property
+    def by_verdict(self) -> dict[str, list[Line]]:
+        """The comparisons by their verdict, in the order of ``TOLD``."""
+        found: dict[str, list[Line]] = {}
+        for one in self.lines:
+            found.setdefault(one.verdict, []).append(one)
+        return dict(sorted(found.items(), key=lambda item: TOLD.index(item[0]) if item[0] in TOLD else len(TOLD)))
+
+    @property
+    def run(self) -> bool:
+        """Whether any of its comparisons was run."""
+        return any(one.odds for one in self.lines)
+
+    @property
+    def n_sets(self) -> int:
+        """Forget sets that it was compared over; 0 if it was not run."""
+        return max((one.odds.n_sets for one in self.lines if one.odds), default=0)
+
+    @property
+    def verdict(self) -> str:
+        """All verdicts with how many comparisons have each; one word where they agree."""
+        if self.claim.rule == "none":
+            return DESCRIPTIVE
+        found = self.by_verdict
+        return next(iter(found)) if len(found) == 1 else ", ".join(f"{name} {len(own)}" for name, own in found.items())
+
+
+def standings(lines: Sequence[Line]) -> list[Standing]:
+    """Comparisons put together by their claims, in the order of the claims."""
+    found: dict[str, list[Line]] = {}
+    for one in lines:
+        found.setdefault(one.claim.key, []).append(one)
+    return [Standing(own[0].claim, tuple(own)) for own in found.values()]
+
+
+def arms(lines: Sequence[Line], interval: bool = True) -> str:
+    """The rivals of comparisons, each with the gap in log odds and its interval where it was run."""
+    return "; ".join(f"{label(one.rival).replace('_', ' ')} {one.odds.difference}" if one.odds and interval else
+                     label(one.rival).replace("_", " ") for one in lines)  # fmt: skip
+
+
+def would_change(standing: Standing, gates: Gates) -> str:
+    """What would change the verdicts of a claim, by those that it has."""
+    claim = standing.claim
+    if claim.rule == "none":
+        return "a rule: it is described, because none was declared before the runs"
+    words: dict[str, Callable[[], str]] = {
+        "supported": lambda: "the same comparison on other facts or another model with a gap that is not below zero",
+        "contradicted": lambda: "the same comparison on other facts or another model with a gap that is not above zero",
+        "equivalent": lambda: f"a margin below {claim.margin:g} nats, or other facts",
+        "undecided": lambda: _more_sets(standing),
+        "undecidable": lambda: f"more forget sets than the {standing.n_sets} that were run, or fewer comparisons",
+        "no inference": lambda: f"at least {ENOUGH_SETS} forget sets (the claim aims at {claim.sets})",
+        "not edited alike": lambda: f"more steps, until {gates.edited:.0%} of both arms' edits reach a probability of {gates.success:g}",
+        "model broken": lambda: f"gentler edits or attacks, which keep {gates.kept:.0%} of the facts to maintain",
+        "attack failed": lambda: f"a longer attack, which teaches {gates.taught:.0%} of its own half",
+        "void": lambda: "a format for training in which the unedited model can answer",
+        NO_CONTRAST: lambda: "another model: here both arms train the same weights",
+        NOT_RUN: lambda: "running it",
+    }
+    return "; ".join(f"{verdict}: {words[verdict]()}" for verdict in standing.by_verdict if verdict in words)
+
+
+def _more_sets(standing: Standing) -> str:
+    aim = standing.claim.sets
+    if standing.n_sets < aim:
+        return f"more forget sets ({standing.n_sets} of the {aim} that it aims at were run)"
+    return f"more facts than the {standing.n_sets} forget sets that it aims at"

@@ -1,0 +1,147 @@
+"""Kept rows as studies, told apart by what each run says was asked: plain json, and nothing of mechlib."""
+
+import gzip
+import json
+import math
+import re
+from collections import defaultdict
+
+# As many facts a forget set are the scaling study's, which is another task.
+SCALED = 192
+UNEDITED = "unedited"
+
+
+def read(folder):
+    """Every kept run by its id."""
+    found = [json.loads(gzip.decompress(path.read_bytes())) for path in sorted(folder.glob("*/*.json.gz"))]
+    return {one["about"]["id"]: one for one in found}
+
+
+def studies(runs):
+    """One dictionary a study with its ``task``, ``trained`` format, ``answers`` and ``relearning`` rows, ``trains`` and ``ids``.
+
+    Edits are of one study if they ask for the same but for localization, forget set, seed, learning rate and coefficient; with
+    several settings of relearning there is one study for each.
+    """
+    groups = defaultdict(dict)
+    for key, run in runs.items():
+        if stage(run) == "edit":
+            groups[_study_of(run)][key] = run
+    for edits in groups.values():
+        first = next(iter(edits.values()))
+        asked = {key: run for key, run in runs.items() if stage(run) in ("answers", "attack") and _belongs(run, first, edits)}
+        answers = {key: run for key, run in asked.items() if stage(run) == "answers" and "n_maintain" not in settings(run)}
+        attacks = defaultdict(dict)
+        for key, run in asked.items():
+            if stage(run) == "attack" and settings(run)["attack"] == "relearning" and "labels" not in settings(run)["settings"]:
+                attacks[json.dumps(settings(run)["settings"], sort_keys=True)][key] = run
+        for attack in attacks.values() or [{}]:
+            yield _study(edits, answers, attack)
+
+
+def _study(edits, answers, attacks):
+    trained = settings(next(iter(edits.values())))["about"]["format"]["key"]
+    prompting = [row for run in answers.values() for row in _rows(run, edits)]
+    trains = defaultdict(dict)
+    for run in edits.values():
+        name, number, _ = arm(run, {run["about"]["id"]: run})
+        trains[name][number] = run["about"]["value"]["localization"]
+    return {
+        "task": _task(next(iter(edits.values())), prompting), "trained": trained, "answers": prompting,
+        "relearning": [row for run in attacks.values() for row in _rows(run, edits)], "trains": dict(trains),
+        "ids": {*edits, *answers, *attacks},
+    }  # fmt: skip
+
+
+def stage(run):
+    return run["about"]["asked"]["stage"]
+
+
+def settings(run):
+    return run["about"]["asked"]["settings"]
+
+
+def _inputs(run):
+    return run["about"]["asked"]["inputs"]
+
+
+def arm(run, edits):
+    """Localization, forget set and seed of an edit, or of what was asked of it; two repetitions never have one seed."""
+    edit = edits.get(_inputs(run).get("edit") if stage(run) != "edit" else run["about"]["id"])
+    about = settings(run).get("about") or settings(run)["asked"]["about"]
+    if edit is None:
+        return UNEDITED, about["forget_set"], 0
+    return edit["about"]["value"]["localization"]["name"], about["forget_set"], settings(edit)["training"]["seed"]
+
+
+def _rows(run, edits):
+    name, number, seed = arm(run, edits)
+    extra = {} if stage(run) != "attack" else {"attack": settings(run)["attack"], "fold": settings(run).get("fold")}
+    return [{"localization": name, "forget_set": number, "seed": seed, **extra, **row} for row in run["rows"]]
+
+
+def _study_of(edit):
+    asked = settings(edit)
+    about = {name: value for name, value in asked["about"].items() if name != "forget_set"}
+    free = ("learning_rate", "forget_coefficient", "seed")
+    training = {name: value for name, value in asked["training"].items() if name not in free}
+    same = {role: _inputs(edit).get(role) for role in ("known", "texts")}
+    floor = {name: value for name, value in asked.get("floor", {}).items() if name != "seed"}
+    return json.dumps([about, asked["part"], training, same, floor, "tune" in _inputs(edit)], sort_keys=True)
+
+
+def _belongs(run, edit, edits):
+    """Of one of the edits; or of the unedited model, about the same facts."""
+    if "edit" in _inputs(run):
+        return _inputs(run)["edit"] in edits
+    about = settings(run).get("about") or settings(run)["asked"]["about"]
+    own = settings(edit)["about"]
+    return all(about[name] == own[name] for name in ("subject", "splits")) and _inputs(run)["known"] == _inputs(edit)["known"]
+
+
+def _task(edit, rows):
+    """The task that a claim names, or ``None`` for those that no claim is about."""
+    asked, relations = settings(edit), {row["relation"] for row in rows}
+    split = asked["about"]["splits"]
+    if split["forget"] != "sets" or asked["training"]["loss"] != "injection" or asked["part"][1] != 1 or split["set_size"] >= SCALED:
+        return None
+    return "sports-athlete-editing" if relations == {"sport"} else "counterfact-editing"
+
+
+def shared_weights(one, other):
+    """Weighted Jaccard index of what two localizations train."""
+    mine, theirs = _units(one), _units(other)
+    both = sum(weight for unit, weight in mine.items() if unit in theirs)
+    return both / sum({**mine, **theirs}.values())
+
+
+def _units(found):
+    """Each row or column that is trained, with the number of its weights: MLPs by neuron, attention by head and shared head."""
+    arch = found["provenance"]["architecture"]
+    groups = arch["n_heads"], arch["n_key_value_heads"]
+    units = {}
+    for name in found["components"]:
+        layer, kind, index = re.fullmatch(r"L(\d+)\.([a-z]+)(\d*)", name).groups()
+        wanted = {"mlp": [("neuron", arch["d_mlp"])], "attn": [("head", groups[0]), ("kv", groups[1])]}.get(kind, [(kind, None)])
+        for part, count in wanted:
+            width = (2 if "gated" in arch else 3) * arch["d_model"] if part == "neuron" else 2 * arch["d_model"] * arch["d_head"]
+            units |= {(layer, part, number): width for number in ([int(index)] if count is None else range(count))}
+    return units
+
+
+def average(rows, outcome, within=None):
+    """One number a fact by forget set: rows averaged, within each format first if ``within`` is its column."""
+    cells = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for row in rows:
+        cells[row["forget_set"]][row["subject"], row["relation"]][row[within] if within else 0].append(float(outcome(row)))
+    return {number: {fact: _mean(map(_mean, parts.values())) for fact, parts in facts.items()} for number, facts in cells.items()}
+
+
+def by_set(values):
+    """The mean over facts of each forget set."""
+    return {number: _mean(facts.values()) for number, facts in values.items()}
+
+
+def _mean(values):
+    several = list(values)
+    return math.fsum(several) / len(several)

@@ -1,0 +1,188 @@
+"""Every claim of the claims file, computed a second time from the kept rows: ``python tests/recompute/recompute.py`` prints each line.
+
+It reads book/claims.toml and book/results/rows, and imports json, numpy and nothing of mechlib.
+"""
+
+import math
+import sys
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+from exact import ENOUGH, LEVEL, equivalent, holm, least, share_low, sign_flip, upper_end
+from kept import UNEDITED, average, by_set, read, shared_weights, studies
+
+ROOT = Path(__file__).parents[2]
+# Answers that compete in a closed relation: three sports and golf. An open relation has none, and guessing is never right.
+OPTIONS = {"sport": 4}
+ABOVE_CHANCE, BROKEN = 0.10, 0.9
+
+
+def lines(claims, study):
+    """Each comparison that is declared about the study's task: a dictionary, without ``gaps`` where it was not run."""
+    found = [_line(claims["gates"], claim, rival, study) for claim in claims["claim"] if claim["task"] == study["task"]
+             for rival in claim["rivals"]]  # fmt: skip
+    for family in {one["family"] for one in found}:
+        own = [one for one in found if one["family"] == family and one.get("p") is not None and one["stopped"] != "not a contrast"]
+        adjusted = holm({number: one["p"] for number, one in enumerate(own)})
+        for number, one in enumerate(own):
+            one |= {"adjusted": adjusted[number], "of": len(own)}
+    return [{**one, "verdict": _verdict(one)} for one in found]
+
+
+def _verdict(one):
+    if "gaps" not in one:
+        return "not run yet"
+    if one["rule"] == "none":
+        return "descriptive: no rule"
+    if one["stopped"]:
+        return one["stopped"]
+    if "adjusted" not in one:
+        return "no inference"
+    gaps = list(one["gaps"].values())
+    if one["adjusted"] <= LEVEL:
+        return "supported" if sum(gaps) < 0 else "contradicted"
+    if equivalent(gaps, one["margin"]):
+        return "equivalent"
+    return "undecidable" if least(gaps) * one["of"] > LEVEL else "undecided"
+
+
+def _line(gates, claim, rival, study):
+    arms, run = (claim["first"], rival), {row["localization"] for row in study["answers"]} - {UNEDITED}
+    line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
+    values = _values(claim, study, arms) if run.issuperset(arms) and claim["rule"] != "mixed model" else None
+    if values is None:
+        return line
+    gaps = {}
+    for number, facts in values[0].items():
+        assert facts.keys() == values[1][number].keys(), (line, number)
+        gaps[number] = math.fsum(facts[fact] - values[1][number][fact] for fact in facts) / len(facts)
+    gaps = dict(sorted(gaps.items()))
+    stopped = _stopped(gates, claim, study, arms)
+    p = sign_flip(list(gaps.values())) if len(gaps) >= ENOUGH else None
+    return {**line, "gaps": gaps, "p": p, "stopped": stopped}
+
+
+def _odds(row):
+    return row["log_probability"] - row["target_log_probability"]
+
+
+def _right(row):
+    return row["correct"]
+
+
+def _values(claim, study, arms):
+    """Both arms' log odds of the true answer over the edit target, by set and fact."""
+    if claim["outcome"] == "relearning" and study["relearning"]:
+        at, rows, within = last_setting(study["relearning"]), study["relearning"], None
+        rows = [row for row in rows if (row["setting"], row["step"]) == at]
+    elif claim["outcome"] == "transfer" and (formats := _formats(claim, study)):
+        rows, within = [row for row in study["answers"] if row["format"] in formats], "format"
+    else:
+        return None
+    asked = [row for row in rows if row["group"] == "forget" and row["target_log_probability"] is not None]
+    found = [average([row for row in asked if row["localization"] == arm], _odds, within) for arm in arms]
+    return found if all(found) else None
+
+
+def _formats(claim, study):
+    """Those that were not trained and in which the unedited model is above chance; of a claim about some, these or none."""
+    asked = {row["format"] for row in study["answers"]} - {study["trained"]}
+    usable = {form for form in asked if not _void(study, form)}
+    return usable if not claim.get("formats") else set(claim["formats"]) if set(claim["formats"]) <= usable else set()
+
+
+def _void(study, form):
+    rows = [row for row in study["answers"] if (row["localization"], row["group"], row["format"]) == (UNEDITED, "forget", form)]
+    closed = [OPTIONS[row["relation"]] for row in rows if not row["open"] and row["relation"] in OPTIONS]
+    return share_low(average(rows, _right)) < 1 / min(closed, default=math.inf) + ABOVE_CHANCE
+
+
+def last_setting(rows):
+    """Of the last step of each setting, the one that breaks the fewest models, then the one that brings back most on average over edits."""
+    last = defaultdict(int)
+    for row in rows:
+        last[row["setting"]] = max(last[row["setting"]], row["step"])
+    arms = list(dict.fromkeys(row["localization"] for row in rows))
+    closed = [OPTIONS[row["relation"]] for row in rows if not row["open"] and row["relation"] in OPTIONS]
+
+    def mean(arm, group, at):
+        own = [row for row in rows if (row["localization"], row["group"], row["setting"], row["step"]) == (arm, group, *at)]
+        means = by_set(average(own, _right)).values()
+        return sum(means) / len(means)
+
+    ranked = []
+    for setting, step in last.items():
+        if setting == "none":
+            continue
+        before, after = ([mean(arm, "maintain", at) for arm in arms] for at in (("none", 0), (setting, step)))
+        broken = sum(had <= 1 / min(closed, default=math.inf) or left < BROKEN * had for had, left in zip(before, after, strict=True))
+        back = [mean(arm, "forget", (setting, step)) for arm in arms if arm != UNEDITED]
+        ranked.append((broken, -sum(back) / len(back), (setting, step)))
+    return min(ranked, key=lambda one: one[:2])[2]
+
+
+def _stopped(gates, claim, study, arms):
+    """The first gate that forbids a verdict."""
+    trains = [study["trains"][arm] for arm in arms]
+    both = trains[0].keys() & trains[1].keys()
+    overlap = sum(shared_weights(trains[0][number], trains[1][number]) for number in both) / len(both)
+    asked = [row for row in study["answers"] if row["format"] == study["trained"]]
+    ends = [_kept([row for row in asked if row["localization"] == UNEDITED], [row for row in asked if row["localization"] == arm])
+            for arm in arms]  # fmt: skip
+    learned = []
+    if claim["outcome"] == "relearning":
+        at = last_setting(study["relearning"])
+        for arm in arms:
+            own = [row for row in study["relearning"] if row["localization"] == arm]
+            before, after = ([row for row in own if (row["setting"], row["step"]) == when] for when in (("none", 0), at))
+            ends.append(_kept(before, after))
+            learned.append(_taught([row for row in after if row["group"] == "relearned"]))
+    if _void(study, study["trained"]):
+        return "void"
+    if overlap > gates["overlap"]:
+        return "not a contrast"
+    if min(_edited([row for row in asked if row["localization"] == arm], gates["success"]) for arm in arms) < gates["edited"]:
+        return "not edited alike"
+    if any(end < gates["kept"] for end in ends):
+        return "model broken"
+    return "attack failed" if any(share < gates["taught"] for share in learned) else ""
+
+
+def _edited(rows, success):
+    """Sets count alike, and within them repetitions: the share whose targets have this probability as a geometric mean."""
+    targets = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row["group"] == "forget":
+            targets[row["forget_set"]][row["seed"]].append(row["target_log_probability"])
+    done = [[math.exp(sum(logs) / len(logs)) >= success for logs in seeds.values()] for seeds in targets.values()]
+    return sum(sum(seeds) / len(seeds) for seeds in done) / len(done)
+
+
+def _kept(before, after):
+    """Upper end of what is kept of the maintain accuracy, over sets; nothing is kept where nothing was there or is maintained."""
+    had, left = (by_set(average([row for row in rows if row["group"] == "maintain"], _right)) for rows in (before, after))
+    return upper_end([left[number] / share if share else 0.0 for number, share in had.items()]) if had else -math.inf
+
+
+def _taught(rows):
+    values = average(rows, _right)
+    if len(values) >= ENOUGH:
+        return sum(by_set(values).values()) / len(values)
+    facts = {fact for own in values.values() for fact in own}
+    pooled = [[own[fact] for own in values.values() if fact in own] for fact in facts]
+    return sum(sum(several) / len(several) for several in pooled) / len(pooled)
+
+
+def main():
+    claims = tomllib.loads((ROOT / "book" / "claims.toml").read_text(encoding="utf-8"))
+    for study in studies(read(ROOT / "book" / "results" / "rows")):
+        sys.stdout.write(f"{study['task']}, {len(study['ids'])} runs\n")
+        for one in lines(claims, study):
+            gaps = list(one.get("gaps", {}).values())
+            said = f"{sum(gaps) / len(gaps):+.3f} over {len(gaps)} sets, p {one['p']}, Holm {one.get('adjusted')}" if gaps else ""
+            sys.stdout.write(f"  {one['claim']} - {one['rival']}: {one['verdict']} {said}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The front page and the cards: what they say of claims that were run, of some, and of none."""
+
+import math
+
+import nbformat
+import pytest
+from small_book import ROOT
+
+from mechlib.report.book_studies import BookStudy
+from mechlib.report.card import card, effective, parameters
+from mechlib.report.claims import read_claims
+from mechlib.report.forest import forest, gaps, released_gap
+from mechlib.report.front import Book, Decided, decided
+from mechlib.report.front_text import finding, general, table, unrun
+from mechlib.report.reproduce import command, reproduce
+from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, standings, would_change
+from mechlib.report.titles import own_title, titled_by, with_title
+from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN, Line
+from mechlib.runs.store import Store
+from mechlib.runs.study import Study
+from mechlib.stats import compare
+
+CLAIMS = read_claims(ROOT / "book" / "claims.toml")
+TRANSFER, RELEARNING = (next(one for one in CLAIMS.claim if one.key == key) for key in ("transfer-athletes", "relearning-athletes"))
+
+
+def line(claim, rival, gap=None, sets=8, **more):
+    """A comparison whose gap is the same in each set, up to a little."""
+    if gap is None:
+        return Line(claim, rival, **more)
+    first = {number: [gap + 0.01 * number, gap] for number in range(sets)}
+    return Line(claim, rival, 0.1, compare(first, {number: [0.0, 0.0] for number in range(sets)}, "lower", margin=0.4), **more)
+
+
+def standing(*found):
+    return standings(list(found))[0]
+
+
+def told(*found, page=None):
+    return [Decided(one, Study() if one.run else None, page, "athletes") for one in standings(list(found))]
+
+
+FOUND = (line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "random_mlps", 0.1), line(TRANSFER, "all_mlps", 1.5),
+         line(TRANSFER, "nonlocalized"), line(TRANSFER, "attribution_patching", -1.0, stopped="not edited alike"))  # fmt: skip
+
+
+def test_a_claim_stands_as_its_comparisons_do():
+    found = standing(*FOUND)
+    assert list(found.by_verdict) == ["supported", "contradicted", "not edited alike", NOT_RUN] or "equivalent" in found.by_verdict
+    assert found.run and found.n_sets == 8
+    assert "supported 1" in found.verdict and f"{NOT_RUN} 1" in found.verdict
+    assert standing(line(TRANSFER, "a"), line(TRANSFER, "b")).verdict == NOT_RUN
+    assert standing(line(TRANSFER, "causal_tracing", -2.0, sets=2)).verdict == "no inference"
+
+
+def test_what_would_change_a_verdict_is_said_for_each_that_there_is():
+    text = would_change(standing(*FOUND), CLAIMS.gates)
+    assert f"{CLAIMS.gates.success:g}" in text and "supported: " in text and "not run yet: running it" in text
+    few = would_change(standing(line(TRANSFER, "causal_tracing", -2.0, sets=2)), CLAIMS.gates)
+    assert f"aims at {TRANSFER.sets}" in few
+    described = next(one for one in CLAIMS.claim if one.rule == "none")
+    assert "rule" in would_change(standing(line(described, "random_mlps")), CLAIMS.gates)
+    assert len(set(TOLD)) == len(TOLD)
+
+
+def test_the_sentence_says_what_was_found_and_over_what():
+    said = finding(general(told(*FOUND, line(RELEARNING, "causal_tracing", -1.0, sets=2))), "m")
+    assert said.startswith("On athletes (2 forget sets, 1 seed, gemma-3-270m, quick), in prompts that were not trained")
+    assert "less than after Causal tracing" in said and "more than after All MLPs" in said
+    assert "taught again no comparison" in said and "no inference 1" in said
+    assert said.endswith(".") and said.count(". ") == 0
+    assert finding([], "m") == "No run that a claim rests on is there yet for m."
+
+
+def test_claims_about_some_formats_are_in_the_table_and_not_in_the_sentence():
+    words = next(one for one in CLAIMS.claim if one.formats)
+    found = told(line(words, words.rivals[0], -1.0))
+    assert general(found) == [] and words.sentence.split(":")[0] in table(found)
+
+
+def test_a_book_without_runs_says_so_of_every_claim(tmp_path, monkeypatch):
+    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    mine = BookStudy(key="mine", title="mine", task="counterfact-editing", profile="quick", pages=["06_prompting"])
+    found = decided(Book(tmp_path, Store(tmp_path / "runs"), "gemma-3-270m", [mine]), CLAIMS)
+    assert [one.standing.claim.key for one in found] == [one.key for one in CLAIMS.claim]
+    assert {one.verdict for one in found} == {NOT_RUN}
+    assert table(found).count("<b>not run yet</b>") == len(CLAIMS.claim)
+    assert unrun(found).startswith(f"Of {len(CLAIMS.claim)} claims, {len(CLAIMS.claim)}")
+    assert len(forest(general(found)).data) == 0
+    assert [path for path in tmp_path.rglob("*")] == []
+
+
+def test_a_link_leads_to_the_section_that_decides(tmp_path):
+    page = tmp_path / "full-mine" / "06_prompting.ipynb"
+    assert 'href="../full-mine/06_prompting.html#the-verdict"' in table(told(*FOUND, page=page))
+
+
+def test_the_forest_has_every_comparison_that_was_run_and_the_released_difference():
+    found = told(*FOUND)
+    lines = gaps(found)
+    assert list(lines.arm) == ["Causal tracing", "Random MLPs", "All MLPs", "Attribution patching"]
+    # Letters of the released runs: fact lookup .033 and .862, causal tracing .423 and .152.
+    assert lines.released[0] == pytest.approx(math.log(0.033 / 0.862) - math.log(0.423 / 0.152))
+    assert released_gap("sports-athlete-editing", "relearning", "causal_tracing") == pytest.approx(
+        math.log(0.199 / 0.801) - math.log(0.469 / 0.531)
+    )
+    assert released_gap("counterfact-editing", "relearning", "causal_tracing") is None
+    assert released_gap("sports-athlete-editing", "transfer", "late_window") is None
+    names = [trace.name for trace in forest(found).data]
+    assert names.count("released runs (three larger models)") == 4 and "supported" in names and "no verdict" in names
+
+
+def test_every_page_that_shows_claims_is_there_and_is_opened_by_its_own_name():
+    for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
+        assert f'open_page(globals(), "{path.stem}"' in path.read_text(), path.stem
+    outcomes = {one.outcome for one in CLAIMS.claim}
+    assert {*DECIDED_ON} <= outcomes and all((ROOT / "book" / f"{name}.py").is_file() for name in SHOWN_ON)
+    for name, shown in SHOWN_ON.items():
+        assert all(DECIDED_ON[one] == name for one in shown) or name == "17_which_edit_lasts"
+
+
+def test_a_card_has_the_claim_both_papers_numbers_ours_and_what_would_change_it():
+    html = card(Study(), [standing(*FOUND)], CLAIMS.gates)
+    for word in (TRANSFER.sentence, TRANSFER.place, ".423", "Causal tracing -1.9", "8 forget sets", "Would change it", "gemma-3-270m"):
+        assert word in html, word
+    attacked = card(Study(), [standing(line(RELEARNING, "causal_tracing", -1.0))], CLAIMS.gates, ("LoRA 8, 0.001", 8))
+    assert "attack: LoRA 8, 0.001, 8 steps" in attacked
+    assert DESCRIPTIVE.capitalize() in card(Study(), [])
+    assert "<details>" in card(Study(), [standing(*FOUND), Standing(RELEARNING, (line(RELEARNING, "all_mlps"),))], CLAIMS.gates)
+
+
+def test_parameters_are_what_they_come_to():
+    study = Study(seeds=5)
+    assert effective(study, "SEEDS") == "5" and effective(study, "FORGET_SETS") == str(study.size.n_sets)
+    assert "ranks" in effective(study, "RELEARNING") and "fact_lookup" in effective(study, "LOCALIZATIONS")
+    assert all("None" not in effective(study, name) for name in Study.names())
+    html = parameters(study, ["SEED", "SEEDS"], {"SEEDS": 5})
+    assert html.index("SEEDS=5") < html.index(">SEEDS<") < html.index(">SEED<") and "all as usual" not in html
+
+
+def test_the_command_of_a_page_says_all_that_is_not_as_usual():
+    assert command("06_prompting", "world", "", "full", {"SEEDS": 1}) == "make execute STUDY=world PAGES=06"
+    asked = command("06_prompting", "", "a b", "quick", {"FORMATS": ("one_shot", "cloze"), "RELEARNING": {"ranks": [8]}})
+    assert asked == "make execute PAGES=06 MODEL=\"a b\" PROFILE=quick PARAMS=\"FORMATS=one_shot,cloze RELEARNING={'ranks':[8]}\""
+    html = reproduce([{"commit": "0123456789", "machine": "M", "precision": "bfloat16", "seconds": 90}, {}], asked, 1)
+    for word in ("01234567; not recorded", "M; not recorded", "bfloat16", "1 min 30 s for 2 runs", "1 of 2"):
+        assert word in html, word
+
+
+def test_a_title_says_what_a_page_was_made_with():
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Editing\n\nText.\n\n# Another")])
+    with_title(page, titled_by("m", "full", "world facts"))
+    assert page.cells[0].source == "# Editing · m, full, world facts\n\nText.\n\n# Another"
+    assert own_title("Editing · m, full, world facts") == "Editing" and own_title("Editing") == "Editing"
+    assert titled_by("m", "quick", "FACTS=a_b") == r"m, quick, FACTS=a\_b" and len(titled_by("m", "quick", "x" * 500)) < 100

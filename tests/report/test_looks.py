@@ -1,0 +1,99 @@
+"""How the book looks: what a page loads, colours that can be told apart, formulas and citations."""
+
+import re
+from itertools import combinations
+
+import numpy as np
+import pytest
+from plotly.offline import get_plotlyjs_version
+from pybtex.database import Entry, Person
+
+from mechlib.report.figures.style import COLOURS, OUTCOMES
+from mechlib.report.looks import PLOTLY, lighter
+from mechlib.report.looks.citations import Labels, label
+from mechlib.report.looks.formulas import mathml
+
+HEAD = """<head>
+<link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />
+<link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-brands-400.woff2" />
+<script src="../vendor/fontawesome/6.5.2/js/all.min.js?digest=1"></script>
+<script>const THEBE_JS_URL = "https://elsewhere/index.js"; const thebe_selector = ".cell"</script>
+<script async="async" src="../_static/sphinx-thebe.js?v=1"></script>
+<script>const THEBE_JS_URL = "https://elsewhere/index.js"; const thebe_selector = ".cell"</script>
+<script>var DOCUMENTATION_OPTIONS = {};</script>
+</head>"""
+
+
+def test_a_page_loads_nothing_that_it_does_not_need():
+    kept = lighter(HEAD)
+    assert re.findall(r"<(?:script|link)[^>]*>", kept) == [
+        '<link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />', "<script>",
+    ]  # fmt: skip
+    assert "DOCUMENTATION_OPTIONS" in kept and "THEBE" not in kept
+
+
+def test_the_part_of_plotly_is_of_the_version_that_draws():
+    text = PLOTLY.read_text(encoding="utf-8")
+    assert f"plotly.js (cartesian - minified) v{get_plotlyjs_version()}" in text[:200]
+    assert "MIT license" in text[:200]
+    assert len(text) < 1_600_000
+
+
+# Machado, Oliveira and Fernandes (2009), full severity, on linear light.
+SEEN = {
+    "as it is": np.eye(3),
+    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
+    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+}
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def linear(colour):
+    values = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def lab(light):
+    x, y, z = np.cbrt(np.clip(TO_XYZ @ np.clip(light, 0, 1) / TO_XYZ.sum(axis=1), 1e-6, None))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+@pytest.mark.parametrize("colours", [tuple(COLOURS.values()), OUTCOMES], ids=["localizations", "outcomes"])
+def test_colours_can_be_told_apart(colours, eyes):
+    seen = {colour: lab(SEEN[eyes] @ linear(colour)) for colour in colours}
+    # A just noticeable difference is about 2.3.
+    assert [pair for pair in combinations(colours, 2) if np.linalg.norm(seen[pair[0]] - seen[pair[1]]) < 12] == []
+
+
+@pytest.mark.parametrize("colour", [*COLOURS.values(), *OUTCOMES])
+def test_colours_are_seen_on_white_and_on_black(colour):
+    light = float(TO_XYZ[1] @ linear(colour))
+    for page in (1.0, float(TO_XYZ[1] @ linear("#121212"))):
+        assert (max(light, page) + 0.05) / (min(light, page) + 0.05) > 2
+
+
+def test_no_outcome_has_the_colour_of_a_localization():
+    assert set(COLOURS.values()).isdisjoint(OUTCOMES)
+    assert len(set(COLOURS.values())) == len(COLOURS)
+
+
+def test_a_formula_is_mathml():
+    found = mathml(r"\frac{a}{b}", block=True)
+    assert found.startswith("<math") and "<mfrac>" in found and "display" in found
+
+
+def entry(year, *names):
+    return Entry("misc", {"year": str(year), "title": "T"}, {"author": [Person(name) for name in names]})
+
+
+def test_references_are_called_by_names():
+    assert label(entry(2025, "Guo, Phillip", "Syed, A.", "Ewart, A.")) == "Guo et al., 2025"
+    assert label(entry(2019, "Hewitt, John", "Liang, Percy")) == "Hewitt and Liang, 2019"
+    assert label(entry(1927, "Wilson, E.")) == "Wilson, 1927"
+    assert label(Entry("misc", {"title": "Alone"})) == "Alone"
+
+
+def test_references_of_one_name_and_year_get_letters():
+    same = [entry(2023, "Nanda, Neel"), entry(2023, "Nanda, Neel"), entry(2024, "Nanda, Neel")]
+    assert list(Labels().format_labels(same)) == ["Nanda, 2023a", "Nanda, 2023b", "Nanda, 2024"]

@@ -1,0 +1,164 @@
+"""The map of the paper: complete, ours looked up and never typed, and a card with every field filled."""
+
+import json
+import re
+
+import pytest
+from attack_rows import row
+from small_book import ROOT
+
+from mechlib.components import Architecture, Component, Localization
+from mechlib.report.claims import declared
+from mechlib.report.gates import Evidence
+from mechlib.report.judged import Judged, in_words, titles, widest
+from mechlib.report.paper import Item, Paper, differences, mapped, paper_map
+from mechlib.report.reproducibility import card
+from mechlib.report.typed import TypedError, read_typed
+from mechlib.report.verdicts import lines
+from mechlib.runs import specs as module
+from mechlib.runs.store import Store, about_run, write_archive
+from mechlib.runs.study import Study
+
+BOOK = ROOT / "book"
+FILE = BOOK / "paper.toml"
+ARCH = Architecture(8, 2, 1, 4, 2, 8)
+TASK = "sports-athlete-editing"
+HOW = {"commit": "c" * 40, "machine": "a machine", "precision": "float32", "threads": 1, "seconds": 3600.0, "python": "3.11",
+       "packages": {"torch": "9.9"}}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def named_models(monkeypatch):
+    """A model's fingerprint is its name, so that no weights are looked for."""
+    monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
+
+
+def answered(key, number, forget_set, form, group="forget", true=0.2, target=0.9):
+    logs = {"log_probability": -3.0 if key == "fact_lookup" else -1.0, "target_log_probability": -0.01}
+    shares = {"probability": true, "target_probability": target}
+    return {**row(key, group, number, key == "unedited" or group == "maintain", forget_set=forget_set, format=form, **logs), **shares}
+
+
+def trained(key, layers):
+    return Localization.of(key, [Component(layer, "mlp") for layer in layers], ARCH, architecture=vars(ARCH))
+
+
+@pytest.fixture
+def study():
+    return Study(task=TASK, forget_sets=8, seeds=1, localizations=("fact_lookup", "random_mlps"), formats=("one_shot", "question"))
+
+
+@pytest.fixture
+def ours(study):
+    """Eight sets in which fact lookup gives away less; nothing was relearned."""
+    asked = [answered(key, number, forget_set, form, group) for key in ("unedited", "fact_lookup", "random_mlps") for number in range(4)
+             for forget_set in range(8) for form in ("one_shot", "question") for group in ("forget", "maintain")]  # fmt: skip
+    trains = {key: dict.fromkeys(range(8), trained(key, layers))
+              for key, layers in {"fact_lookup": (1, 2, 3, 5), "random_mlps": (6, 7)}.items()}  # fmt: skip
+    found = Evidence(TASK, "one_shot", asked, (), ("question",), trains)
+    return {TASK: Judged(study, found, lines(declared(), found), [HOW, HOW])}
+
+
+def here(item, found):
+    paper = Paper(item=[item], difference=mapped().difference)
+    (line,) = paper_map(paper, declared(), found, titles(BOOK)).to_dict("records")
+    return line["here"]
+
+
+def item(**more):
+    texts = {"section": "s", "place": "p", "shows": "what is shown", "paper": "1", "why": "for this reason"}
+    return Item(**{**texts, "released": "2", **more})
+
+
+def test_ours_is_looked_up(ours):
+    said = here(item(claims=["transfer-athletes"]), ours)
+    assert said == "minus Random MLPs -2.00 [-2.00, -2.00] nats, 8 sets: supported"
+    asked = {"group": "forget", "column": "target_probability", "format": "question"}
+    assert here(item(task=TASK, asked=asked), ours) == "Fact lookup 0.900\nRandom MLPs 0.900"
+    assert here(item(task=TASK, layers_of="fact_lookup", pages=["06_prompting"]), ours) == "MLPs 1-3, 5\npage Prompting"
+
+
+def test_what_was_not_run_is_not_run_yet(ours):
+    for one in (item(claims=["relearning-athletes"]), item(claims=["transfer-world"]), item(task=TASK, layers_of="causal_tracing"),
+                item(task="counterfact-editing", layers_of="fact_lookup"),
+                item(task=TASK, asked={"group": "forget", "column": "probability", "relearned": True})):  # fmt: skip
+        assert here(one, ours) == here(one, {}) == "not run yet"
+    assert here(item(not_testable="it needs what nobody has here."), ours) == "not testable here, because it needs what nobody has here."
+
+
+def test_the_released_numbers_are_those_of_the_published_tables(ours):
+    one = item(released=None, task=TASK, pages=["06_prompting"], numbers={"table": "answers", "column": "letter choice: edit"})
+    paper = Paper(item=[one], difference=mapped().difference)
+    (line,) = paper_map(paper, declared(), ours, titles(BOOK)).to_dict("records")
+    assert line["released runs"].splitlines()[:2] == ["Fact lookup 0.862", "Causal tracing 0.152"]
+
+
+def test_the_map_is_whole():
+    found = mapped()
+    assert {key for one in found.item for key in one.claims} == {one.key for one in declared().claim if not one.place.startswith("not in")}
+    places = " ".join(one.place for one in found.item)
+    assert {number for number in re.findall(r"Table (\d)", places)} == {"1", "2", "3"} and "Figure 1" in places
+    assert {name for one in found.item for name in one.pages} <= set(titles(BOOK))
+    # Every item can be shown, whatever was run.
+    assert len(paper_map(found, declared(), {}, titles(BOOK))) == len(found.item)
+    assert len(differences(found)) == len(found.difference) > 20
+
+
+@pytest.mark.parametrize(("line", "instead", "said"), [
+    ('place = "Figure 1"\n', "", "place"), ('pages = ["02_localization"]\nwhy = "A drawing', 'why = "A drawing', "say where ours is"),
+    ('released = "a drawing"\n', "", "released runs"), ("[[difference]]", "[[differences]]", "difference"),
+    ('layers_of = "fact_lookup"', 'ours = "3-7"', "ours"),
+])  # fmt: skip
+def test_a_wrong_line_is_one_clear_error(tmp_path, line, instead, said):
+    text = FILE.read_text()
+    assert line in text
+    path = tmp_path / "paper.toml"
+    path.write_text(text.replace(line, instead, 1))
+    with pytest.raises(TypedError) as error:
+        read_typed(path, Paper)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+FIELDS = {"code", "data", "splits", "seeds", "hardware", "software", "setup", "general text", "model", "precision", "time", "attack"}
+
+
+@pytest.mark.parametrize("run", [True, False])
+def test_every_field_of_the_card_is_filled(study, ours, run):
+    found = dict(card(study, ours if run else {}).itertuples(index=False))
+    assert set(found) == FIELDS
+    assert [name for name, value in found.items() if not value.strip() or "None" in value or "not recorded" in value] == []
+    if run:
+        assert "cccccccc" in found["code"] and found["time"].startswith("2.0 hours") and "torch 9.9" in found["software"]
+        assert "8 forget sets of 16" in found["splits"] and "a machine" in found["hardware"]
+    else:
+        assert "no kept run" in found["code"]
+
+
+def test_the_widest_study_whose_runs_are_all_there_is_found(tmp_path, study):
+    """Two pages of a model; of the wider study one run is missing."""
+    book, store = tmp_path / "book", Store(tmp_path / "runs", tmp_path / "rows")
+    narrow = {"TASK": TASK, "FORGET_SETS": 2, "LOCALIZATIONS": ["fact_lookup"], "FORMATS": ["one_shot", "question"], "SEEDS": 1}
+    wide = {**narrow, "FORGET_SETS": 3}
+    for folder, parameters in (("quick", narrow), ("full", wide)):
+        path = book / "results" / "gemma-3-270m" / folder / "06_prompting.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"metadata": {"mechlib": {"parameters": parameters}}}))
+    (book / "06_prompting.py").write_text((BOOK / "06_prompting.py").read_text())
+
+    def keep(parameters):
+        found = Study(**{name.lower(): value for name, value in parameters.items()})
+        runs = [one for need in ("edit", "prompting", "unedited") for one in found.runs(need)]
+        for columns, spec in runs:
+            edit, form = spec.stage.name == "edit", spec.settings.about.format.key
+            value = {"localization": trained("fact_lookup", [1]).to_json()} if edit else {}
+            rows = [] if edit else [answered(columns["localization"], number, columns["forget_set"], form) for number in range(4)]
+            write_archive(store.kept / spec.stage.name / f"{spec.id}.json.gz", about_run(spec, rows, value, HOW, {}), rows)
+
+    assert widest(book, "gemma-3-270m", store, declared()) == {}
+    keep(narrow)
+    (found,) = widest(book, "gemma-3-270m", store, declared()).values()
+    assert found.study.size.n_sets == 2 and found.evidence.arms == ["fact_lookup"] and found.evidence.relearning == []
+    assert "2 forget sets" in in_words({TASK: found}) and "relearning not run" in in_words({TASK: found})
+    keep(wide)
+    (found,) = widest(book, "gemma-3-270m", store, declared()).values()
+    assert found.study.size.n_sets == 3
