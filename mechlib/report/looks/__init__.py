@@ -59,7 +59,7 @@ def _finish(app: Any, error: Exception | None) -> None:
         (static / "code" / f"{source.stem}.txt").write_bytes(source.read_bytes())
     for folder in icons.glob("*/js"):
         rmtree(folder)
-    for font in (*icons.glob("*/webfonts/*.ttf"), *icons.glob("*/webfonts/fa-v4*")):
+    for font in {*icons.glob("*/webfonts/*.ttf"), *icons.glob("*/webfonts/fa-v4*")}:
         font.unlink()
     for page in out.rglob("*.html"):
         page.write_text(lighter(page.read_text(encoding="utf-8")), encoding="utf-8")
