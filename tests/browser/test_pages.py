@@ -2,6 +2,8 @@
 
 import pytest
 
+from mechlib.report.chromium import DRAWN
+
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
 # As the theme's own button does, and time for what listens to it.
@@ -30,6 +32,7 @@ def seen(browser, pages):
         tab.resize(width)
         for page in pages:
             tab.open(page.as_uri())
+            tab.ask("Promise.race([%s, new Promise(done => setTimeout(done, 5000))])" % DRAWN)
             for theme in THEMES:
                 tab.ask(SET_THEME % theme)
                 about = {name: tab.ask(question) for name, question in ASKED.items()}
