@@ -40,8 +40,8 @@ page.number("unrun", front_text.unrun(found))
 
 # %% tags=["remove-input"]
 page.figure("forest", forest.forest(front_text.general(found)),
-            "Fact lookup minus each other edit in log p(true answer) - log p(edit target), with confidence intervals over forget sets, "
-            "coloured by verdict. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
+            "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (negative: less comes back), with "
+            "confidence intervals over forget sets, coloured by verdict. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
             "where there are any.")
 
 # %% [markdown]

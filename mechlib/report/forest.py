@@ -71,10 +71,9 @@ def forest(found: Sequence[Decided]) -> go.Figure:
             _draw(figure, line, place, _SYMBOLS[tasks.index(line["about"]) % len(_SYMBOLS)], len(tasks) > 1, number, named)
         figure.add_vline(x=0, line_color=_GREY, line_width=1, row=1, col=number)  # pyright: ignore[reportArgumentType]
     figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=arms, range=[-0.6, len(arms) - 0.4])
-    figure.update_xaxes(title_text="nats (negative: less comes back)")
+    figure.update_xaxes(title_text="nats")
     height = 190 + 30 * max(1, len(arms)) * (1 if len(tasks) < 2 else 1.3)
-    return figure.update_layout({"height": height, "margin": {"l": 10, "r": 10, "t": 40, "b": 90},
-                                 "legend": {"orientation": "h", "y": -90 / height, "yanchor": "top"}})  # fmt: skip
+    return figure.update_layout({"height": height, "margin": {"l": 10, "r": 10, "t": 40, "b": 110}})  # fmt: skip
 
 
 def _draw(figure: go.Figure, line: Any, place: float, symbol: str, several: bool, column: int, named: set[str]) -> None:
