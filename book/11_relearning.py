@@ -194,7 +194,7 @@ tables.styled(robustness.taught_table(rows))
 tables.styled(gate_table(page.evidence, declared().gates.success))
 
 # %% [markdown]
-# *What must hold before two arms may be compared. Overlap: weighted Jaccard of the trained weights with those of the first line. Edited:
+# *What must hold before arms may be compared. Overlap: weighted Jaccard of the trained weights with those of the first line. Edited:
 # edits that gave their targets the probability that counts. Kept: the share of the maintain accuracy that is left. Floor: true answers,
 # after the attack, about facts that the model never knew and that were edited beside the forget set: what the attack brings of itself.*
 #

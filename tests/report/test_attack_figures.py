@@ -10,7 +10,7 @@ from mechlib.report import figures
 def outcome(key, setting, step, forget, void=False, null=""):
     """A line of the shares under an attack."""
     return {"localization": key, "null": null, "setting": setting, "step": step, "forget": forget, "low": forget / 2, "high": 1.0,
-            "unknown": 0.2, "void": void}  # fmt: skip
+            "never": 0.2, "unknown": 0.2, "void": void}  # fmt: skip
 
 
 def attacked(setting="LoRA 8, 0.001", keys=("unedited", *ARMS)):

@@ -14,6 +14,7 @@ from mechlib.report.front import Book, Decided, decided
 from mechlib.report.front_text import finding, general, table, unrun
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, standings, would_change
+from mechlib.report.tables import label
 from mechlib.report.titles import own_title, titled_by, with_title
 from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN, Line
 from mechlib.runs.store import Store
@@ -40,13 +41,14 @@ def told(*found, page=None):
     return [Decided(one, Study() if one.run else None, page, "athletes") for one in standings(list(found))]
 
 
-FOUND = (line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "random_mlps", 0.1), line(TRANSFER, "all_mlps", 1.5),
-         line(TRANSFER, "nonlocalized"), line(TRANSFER, "attribution_patching", -1.0, stopped="not edited alike"))  # fmt: skip
+FOUND = (line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "random_mlps", 0.1), line(TRANSFER, "late_window", -0.0175),
+         line(TRANSFER, "all_mlps", 1.5), line(TRANSFER, "nonlocalized"),
+         line(TRANSFER, "attribution_patching", -1.0, stopped="not edited alike"))  # fmt: skip
 
 
 def test_a_claim_stands_as_its_comparisons_do():
     found = standing(*FOUND)
-    assert list(found.by_verdict) == ["supported", "contradicted", "not edited alike", NOT_RUN] or "equivalent" in found.by_verdict
+    assert list(found.by_verdict) == ["supported", "contradicted", "equivalent", "not edited alike", NOT_RUN]
     assert found.run and found.n_sets == 8
     assert "supported 1" in found.verdict and f"{NOT_RUN} 1" in found.verdict
     assert standing(line(TRANSFER, "a"), line(TRANSFER, "b")).verdict == NOT_RUN
@@ -66,7 +68,8 @@ def test_what_would_change_a_verdict_is_said_for_each_that_there_is():
 def test_the_sentence_says_what_was_found_and_over_what():
     said = finding(general(told(*FOUND, line(RELEARNING, "causal_tracing", -1.0, sets=2))), "m")
     assert said.startswith("On athletes (2 forget sets, 1 seed, gemma-3-270m, quick), in prompts that were not trained")
-    assert "less than after Causal tracing" in said and "more than after All MLPs" in said
+    assert "less than after Causal tracing" in said and "more than after Random MLPs, All MLPs" in said
+    assert f"as much as after {label('late_window')}" in said
     assert "taught again no comparison" in said and "no inference 1" in said
     assert said.endswith(".") and said.count(". ") == 0
     assert finding([], "m") == "No run that a claim rests on is there yet for m."
@@ -98,7 +101,7 @@ def test_a_link_leads_to_the_section_that_decides(tmp_path):
 def test_the_forest_has_every_comparison_that_was_run_and_the_released_difference():
     found = told(*FOUND)
     lines = gaps(found)
-    assert list(lines.arm) == ["Causal tracing", "Random MLPs", "All MLPs", "Attribution patching"]
+    assert list(lines.arm) == ["Causal tracing", "Random MLPs", label("late_window"), "All MLPs", "Attribution patching"]
     # Letters of the released runs: fact lookup .033 and .862, causal tracing .423 and .152.
     assert lines.released[0] == pytest.approx(math.log(0.033 / 0.862) - math.log(0.423 / 0.152))
     assert released_gap("sports-athlete-editing", "relearning", "causal_tracing") == pytest.approx(

@@ -60,7 +60,7 @@ def test_the_page_on_editing_opens_with_the_formats_that_work(right, tmp_path, m
     """Its own first cells, over the stored answers of a model that copies the demonstration, and of one that does not."""
     monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path))
     monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
-    study = Study(forget_sets=1, formats=tuple(right))
+    study = Study(forget_sets=1, formats=tuple(right), edit_format="one_shot")
     store = default_store()
     for form, (_, spec) in zip(right, study.runs("trainable"), strict=True):
         with store.writing(spec) as folder:
@@ -68,8 +68,8 @@ def test_the_page_on_editing_opens_with_the_formats_that_work(right, tmp_path, m
     parameters, first = [cell.source for cell in jupytext.read(ROOT / "book" / "05_editing.py").cells if cell.cell_type == "code"][:2]
     page = {}
     before, _, last = first.rpartition("\n")
-    exec(f"{parameters}\nFORGET_SETS, FORMATS = 1, {tuple(right)}\n{before}", page)
-    banner = eval(last, page).data
+    exec(f"{parameters}\nFORGET_SETS, FORMATS, EDIT_FORMAT = 1, {tuple(right)}, 'one_shot'\n{before}", page)
+    banner = eval(last, page).data.partition("<details>")[0]
     assert ("Void." in banner) == (right["one_shot"] == 1)
     assert ("EDIT_FORMAT=question" in banner) == (right["one_shot"] == 1)
     assert "EDIT_FORMAT=cloze" not in banner and "EDIT_FORMAT=one_shot" not in banner

@@ -22,7 +22,7 @@ from mechlib.runs.work import Result
 pytestmark = pytest.mark.precision
 
 # Of the default study, on any machine and in any Python: whoever changes one of these has given the kept rows up.
-LITERAL = {"known": "6f3ebc002367791e07b9", "edit": "72ba0005058b4eeebf0e", "attack": "3e5f8fea78dbab33c71f"}
+LITERAL = {"known": "6f3ebc002367791e07b9", "edit": "0a9c02090b0133320ff0", "attack": "9c8f40abb65172f5b420"}
 FINGERPRINT = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 TEXTS = {"texts", "other texts"}
 

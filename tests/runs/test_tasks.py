@@ -50,7 +50,7 @@ def test_world_facts_are_asked_with_one_demonstration_and_in_other_words():
     assert (EDITING.known_format, EDITING.edit_format, EDITING.trained_format) == ("one_shot", "one_shot", "one_shot")
     assert EDITING.formats == ("one_shot", "statement", "paraphrase_1")
     assert Study(task=EDITING.task, profile="full").formats == (*EDITING.formats, "paraphrase_2")
-    assert (Study().known_format, Study().edit_format) == ("few_shot", "one_shot")
+    assert (Study().known_format, Study().edit_format) == ("few_shot", "few_shot")
     assert Study(profile="full").formats == ("one_shot", "question", "few_shot", "cloze", "multiple_choice")
 
 
