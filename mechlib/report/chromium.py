@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,14 @@ _OPTIONS = ("--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--no-f
             "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
             "--hide-scrollbars", "--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND")  # fmt: skip
 _PATIENCE = 120.0
+# Whether every figure of a page is drawn, after a minute at most, and its fonts are there.
+DRAWN = """(async () => {
+    const figures = [...document.querySelectorAll(".plotly-graph-div")];
+    const drawn = () => figures.every(each => each.querySelector(".main-svg"));
+    for (let tries = 0; tries < 1200 && !drawn(); tries++) await new Promise(done => setTimeout(done, 50));
+    await document.fonts.ready;
+    return drawn();
+})()"""
 
 
 class BrowserError(MechlibError, RuntimeError):
@@ -72,21 +79,20 @@ def _end(process: subprocess.Popen[bytes], commands: int) -> None:
         process.wait()
 
 
-@dataclass
 class Chromium:
     """A browser at work; ``commands`` and ``answers`` are the ends of its two pipes."""
 
-    commands: int
-    answers: int
-    tabs: dict[str, Tab] = field(default_factory=dict)
-    _sent: int = 0
-    _read: bytes = b""
+    def __init__(self, commands: int, answers: int) -> None:
+        self._commands, self._answers = commands, answers
+        self._tabs: dict[str, Tab] = {}
+        self._sent = 0
+        self._read = b""
 
     def tab(self, width: int, height: int = 900) -> Tab:
         """A new tab of that many pixels."""
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
-        tab = self.tabs[session] = Tab(self, session)
+        tab = self._tabs[session] = Tab(self, session)
         for domain in ("Page", "Runtime", "Log", "Network"):
             tab.call(f"{domain}.enable")
         tab.resize(width, height)
@@ -99,7 +105,7 @@ class Chromium:
         try:
             left = json.dumps(message).encode() + b"\0"
             while left:
-                left = left[os.write(self.commands, left) :]
+                left = left[os.write(self._commands, left) :]
         except OSError:
             raise BrowserError("Chromium has ended: does it start by hand, with --headless?") from None
         end = time.monotonic() + _PATIENCE
@@ -112,31 +118,30 @@ class Chromium:
     def receive(self, end: float) -> dict[str, Any]:
         """The next message, until a time of the monotonic clock."""
         while b"\0" not in self._read:
-            if not select.select([self.answers], [], [], max(0.0, end - time.monotonic()))[0]:
+            if not select.select([self._answers], [], [], max(0.0, end - time.monotonic()))[0]:
                 raise BrowserError(f"Chromium did not answer within {_PATIENCE:.0f} s (is the machine busy?)")
-            more = os.read(self.answers, 1 << 20)
+            more = os.read(self._answers, 1 << 20)
             if not more:
                 raise BrowserError("Chromium has ended: does it start by hand, with --headless?")
             self._read += more
         line, _, self._read = self._read.partition(b"\0")
         message = json.loads(line)
-        if tab := self.tabs.get(message.get("sessionId", "")):
+        if tab := self._tabs.get(message.get("sessionId", "")):
             tab.hear(message)
         return message
 
 
-@dataclass
 class Tab:
     """One tab. ``errors``: what a reader of its console would see as such since the last :meth:`open`."""
 
-    browser: Chromium
-    session: str
-    errors: list[str] = field(default_factory=list)
-    _loaded: bool = False
+    def __init__(self, browser: Chromium, session: str) -> None:
+        self._browser, self._session = browser, session
+        self.errors: list[str] = []
+        self._loaded = False
 
     def call(self, method: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A command to this tab."""
-        return self.browser.call(method, parameters, self.session)
+        return self._browser.call(method, parameters, self._session)
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Note what happened in the tab."""
@@ -159,7 +164,7 @@ class Tab:
             raise BrowserError(f"{url} cannot be opened: {failed}")
         end = time.monotonic() + _PATIENCE
         while not self._loaded:
-            self.browser.receive(end)
+            self._browser.receive(end)
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression, awaited if it is a promise. Raises :class:`BrowserError` with what it throws."""

@@ -16,8 +16,9 @@ from bs4 import BeautifulSoup
 from mechlib.report.notebooks import PageError
 
 STYLE = Path(__file__).with_name("print.css")
-# Of a page's scripts those that draw; the theme's own look for its menus.
-_DRAWING = re.compile(r"plotly|mathjax|figure", re.IGNORECASE)
+# What scripts and styles may name; and of a page's scripts those that draw; the theme's own look for its menus.
+_DRAWN = ":is(div, figure, script, svg, table)[id], :is(.cell_output, svg, table) [id]"
+_DRAWING = re.compile(r"plotly|mathjax|book\.js", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ def _rename(article: Any, number: int, ids: set[str]) -> None:
         for each in article.find_all(attrs={name: True}):
             words = each[name].split() if isinstance(each[name], str) else each[name]
             each[name] = " ".join(f"p{number}-{word}" if word in ids else word for word in words)
-    # In a script an id stands in quotes or after a "#"; a heading's is no id of something drawn, and may be a word of the data.
-    drawn = {str(each["id"]).removeprefix(f"p{number}-") for each in article.select(".cell_output [id]")}
+    # In a script an id stands in quotes or after a "#"; a heading's is no id of something drawn, and may be a word of what is drawn.
+    drawn = {str(each["id"]).removeprefix(f"p{number}-") for each in article.select(_DRAWN)}
     for each in article.find_all(("script", "style")):
-        if each.string:
+        if each.string and each.get("type") != "application/json":
             each.string = re.sub(
                 r"(?<=[\"'#])[A-Za-z][\w.:-]*", lambda found: f"p{number}-{found[0]}" if found[0] in drawn else found[0], each.string
             )

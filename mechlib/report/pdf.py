@@ -9,23 +9,15 @@ from typing import Any
 import yaml
 
 from mechlib import __version__
-from mechlib.report.book import build, table_of_contents
-from mechlib.report.chromium import BrowserError, Tab, chromium, program
+from mechlib.report.book import build
+from mechlib.report.book_contents import table_of_contents
+from mechlib.report.chromium import DRAWN, BrowserError, Tab, chromium, program
 from mechlib.report.one_document import Cover, in_order, one_document
 
 # A4 less its margins (print.css), at 96 pixels an inch and this scale: figures are as wide as the paper when they are drawn.
 _SCALE = 0.75
 _WIDTH = round((210 - 2 * 13) / 25.4 * 96 / _SCALE)
 _FOOT = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
-# True once every figure is drawn and every formula set.
-_READY = """(async () => {
-    const figures = [...document.querySelectorAll(".plotly-graph-div")];
-    for (let tries = 0; tries < 600 && !figures.every(each => each.querySelector(".main-svg")); tries++)
-        await new Promise(done => setTimeout(done, 100));
-    await document.fonts.ready;
-    if (window.MathJax?.startup?.promise) await window.MathJax.startup.promise;
-    return figures.every(each => each.querySelector(".main-svg"));
-})()"""
 
 
 def pdf(root: Path) -> Path:
@@ -50,7 +42,7 @@ def print_book(root: Path, html: Path) -> Path:
 
 def _print(tab: Tab, source: Path, target: Path) -> None:
     tab.open(source.as_uri())
-    if not tab.ask(_READY):
+    if not tab.ask(DRAWN):
         raise BrowserError("a figure of the book was not drawn within a minute: make book, and look at its pages in a browser")
     tab.print(target, scale=_SCALE, preferCSSPageSize=True, printBackground=True, generateTaggedPDF=True, generateDocumentOutline=True,
               displayHeaderFooter=True, headerTemplate="<span></span>", footerTemplate=_FOOT)  # fmt: skip

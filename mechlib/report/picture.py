@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from mechlib.report.book import build, table_of_contents
-from mechlib.report.chromium import BrowserError, chromium, program
+from mechlib.report.book import build
+from mechlib.report.book_contents import table_of_contents
+from mechlib.report.chromium import DRAWN, BrowserError, chromium, program
 from mechlib.report.notebooks import PageError
 from mechlib.report.one_document import in_order
 from mechlib.runs.spec import digest
@@ -32,6 +33,8 @@ def picture(root: Path) -> Path:
     with chromium() as browser:
         tab = browser.tab(1280)
         tab.open(page.as_uri())
+        if not tab.ask(DRAWN):
+            raise BrowserError(f"the first figure of {page.name} is not drawn: make book, and look at the page in a browser")
         address = str(tab.ask(_SVG))
     target = root / "book" / "finding.svg"
     source = page.relative_to(html).with_suffix(".ipynb")

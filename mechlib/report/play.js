@@ -13,7 +13,7 @@
     const values = name => name === "outcome" ? ["true answer", "new answer"] : [...new Set(cells(name).map(cell => cell[name]))];
 
     function control(name, options) {
-        const box = named("label", {textContent: name + " ", style: "display:flex;flex-direction:column"}, controls);
+        const box = named("label", {textContent: name + " ", style: "display:flex;flex-direction:column;max-width:100%"}, controls);
         if (name === "step" && options.length > 1) {
             const slider = named("input", {type: "range", min: 0, max: options.length - 1, value: options.indexOf(chosen.step)}, box);
             slider.name = name;
@@ -21,14 +21,14 @@
             slider.onchange = () => { chosen.step = options[slider.value]; show(); };
             return;
         }
-        const select = named("select", {name, disabled: options.length < 2}, box);
+        const select = named("select", {name, disabled: options.length < 2, style: "max-width:100%"}, box);
         options.forEach((option, number) => named("option", {textContent: option, value: number}, select));
         select.selectedIndex = name === "study" ? chosen.study : options.indexOf(chosen[name]);
         select.onchange = () => { chosen[name] = name === "study" ? select.selectedIndex : options[select.selectedIndex]; show(); };
     }
 
     function draw(found) {
-        const arms = found.sort((one, other) => (other.arm === "Unedited") - (one.arm === "Unedited"));
+        const rank = cell => ["Unedited", "Fact lookup"].indexOf(cell.arm) + 1 || 3, arms = found.sort((one, other) => rank(one) - rank(other));
         const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), add = (tag, about, text) => {
             const each = svg.appendChild(document.createElementNS(svg.namespaceURI, tag));
             Object.entries(about).forEach(([key, value]) => each.setAttribute(key, value));
@@ -41,7 +41,7 @@
         const at = share => LEFT + share * (WIDE - LEFT - 60);
         arms.forEach((cell, number) => {
             const [share, low, high] = cell.shares[chosen.outcome], y = number * HIGH;
-            const fill = cell.arm === "Unedited" ? "#7f7f7f" : "#0072B2";
+            const fill = {"Unedited": "#7f7f7f", "Fact lookup": "#0072B2"}[cell.arm] || "#999999";
             add("text", {x: LEFT - 8, y: y + 20, "text-anchor": "end", fill: "currentColor", "font-size": 14}, cell.arm);
             add("rect", {x: at(0), y: y + 5, width: Math.max(1, at(share) - at(0)), height: HIGH - 10, fill});
             add("line", {x1: at(low), x2: at(high), y1: y + HIGH / 2, y2: y + HIGH / 2, stroke: "currentColor", "stroke-width": 2});

@@ -54,9 +54,11 @@ def play_data(kept: Path) -> list[dict[str, Any]]:
             (edited if found.study else unedited).setdefault(found.study or found.facts, []).extend(found.rows)
             if found.study:
                 names[found.study] = found.facts, found.name
+    ordered = sorted(names.items(), key=lambda each: each[1][1])
+    sets = {study: len({row["forget_set"] for row in rows}) for study, rows in edited.items()}
     return [
-        {"name": name, "cells": _cells([*unedited.get(facts, ()), *edited[study]])}
-        for study, (facts, name) in sorted(names.items(), key=lambda each: each[1][1])
+        {"name": f"{name}, forget sets: {sets[study]}", "cells": _cells([*unedited.get(facts, ()), *edited[study]])}
+        for study, (facts, name) in ordered
     ]
 
 
@@ -87,9 +89,9 @@ def _shown(about: Mapping[str, Any], rows: list[dict[str, Any]], edits: Mapping[
         return _Shown(facts, "", "", shown)
     training = whose["asked"]["settings"]["training"]
     model = whose["value"]["localization"]["provenance"].get("model", "a model")
-    size = f" of {sets['set_size']}" if sets.get("set_size") else ""
+    size = f" of {sets['set_size']}" if sets.get("set_size") else " of all"
     name = f"{model}, {rows[0]['relation'] if len({row['relation'] for row in rows}) == 1 else 'world facts'}, " \
-           f"{sets['n_sets']} forget sets{size}, at most {training['steps']} steps"  # fmt: skip
+           f"sets{size} facts, at most {training['steps']} steps"  # fmt: skip
     return _Shown(facts, digest(facts, training["steps"], training.get("stop_at")), name, shown)
 
 

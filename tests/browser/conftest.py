@@ -5,7 +5,8 @@ import shutil
 import pytest
 from small_book import ROOT
 
-from mechlib.report.book import build, table_of_contents
+from mechlib.report.book import build
+from mechlib.report.book_contents import table_of_contents
 from mechlib.report.chromium import chromium, program
 from mechlib.report.one_document import in_order
 

@@ -152,7 +152,7 @@ def server(tmp_path_factory):
         yield about, root
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(300)
 
 
 def ask(server, path, **body):

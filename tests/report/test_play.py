@@ -39,7 +39,7 @@ def kept(tmp_path):
 
 def test_every_cell_is_the_average_of_its_rows(kept):
     (study,) = play_data(kept)
-    assert study["name"] == "tiny <b>, sport, 1 forget sets of 2, at most 9 steps"
+    assert study["name"] == "tiny <b>, sport, sets of 2 facts, at most 9 steps, forget sets: 1"
     found = {(cell["arm"], cell["attack"], cell["step"]): cell for cell in study["cells"]}
     lookup = "Fact lookup"
     assert {where: cell["shares"]["true answer"][0] for where, cell in found.items()} == {
