@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,16 +23,6 @@ from mechlib.runs.study import Study  # noqa: E402
 
 # Pages and command lines give a study anything: what counts is its own check, not the type checker's.
 Study.__init__ = inspect.unwrap(Study.__init__)
-
-PENDING = {line for line in (Path(__file__).parent / "pending.txt").read_text().splitlines() if not line.startswith("#")}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a design that was changed, until they are rewritten: ``pending.txt`` lists them."""
-    for item in items:
-        if item.nodeid in PENDING:
-            item.add_marker(pytest.mark.xfail(reason="see tests/pending.txt", strict=False))
-
 
 # The same examples in every run, and no more of them than find something.
 settings.register_profile("short", max_examples=40, deadline=None, derandomize=True)

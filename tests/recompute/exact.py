@@ -76,7 +76,7 @@ def share_low(values):
         p, worth = float(np.mean([np.mean(several) for several in pooled.values()])), float(len(pooled))
     else:
         variance = float(np.var(means, ddof=1)) / len(means)
-        worth = min(worth, p * (1 - p) / variance) if variance > 1e-12 and 0 < p < 1 else worth
+        worth = min(worth, p * (1 - p) / variance) if variance > 0 else worth
         worth *= (student(0.975, max(1, count - 1)) / student(0.975, len(means) - 1)) ** 2
     z = 1.959963984540054
     centre, half = p + z * z / (2 * worth), z * math.sqrt(p * (1 - p) / worth + z * z / (4 * worth * worth))

@@ -87,7 +87,8 @@ def _values(claim, study, arms):
 
 def _formats(claim, study):
     """Those that were not trained and in which the unedited model is above chance; of a claim about some, these or none."""
-    asked = {row["format"] for row in study["answers"]} - {study["trained"]}
+    # Neighbours are asked in a format of their own, the edited facts never.
+    asked = {row["format"] for row in study["answers"] if row["group"] == "forget"} - {study["trained"]}
     usable = {form for form in asked if not _void(study, form)}
     return usable if not claim.get("formats") else set(claim["formats"]) if set(claim["formats"]) <= usable else set()
 
