@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mechlib import checks
 from mechlib.facts import FactError, Prompt
 from mechlib.models.language_model import LanguageModel
-from mechlib.patching.probing import ReadAt, answer_streams, classifier, cross_validate
+from mechlib.patching.probing import ReadAt, answer_streams, classifier, cross_validate, without_rounding
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def latent(
     rows: list[LatentRow] = []
     for trained in cross_validate(learned, answers, seed, folds):
         layer, position = trained.layer, trained.position
-        said = classifier().fit(learned[position][layer], answers).predict(asked[position][layer])
+        said = classifier().fit(without_rounding(learned[position][layer]), answers).predict(asked[position][layer])
         for prompt, answer in zip(test, map(str, said), strict=True):
             fact = prompt.fact
             counts = trained.correct, trained.total, trained.control_correct

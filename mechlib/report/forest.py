@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechlib.report.figures.style import drawing
+from mechlib.report.figures.style import drawing, empty
 from mechlib.report.front import Decided
 from mechlib.report.published import published, published_relearning
 from mechlib.report.tables import label
@@ -61,6 +61,8 @@ def gaps(found: Sequence[Decided]) -> pd.DataFrame:
 def forest(found: Sequence[Decided]) -> go.Figure:
     """The gaps of the general claims with their 95 % intervals, a panel an outcome, a symbol a task, coloured by verdict."""
     table = gaps(found)
+    if table.empty:
+        return empty("No comparison of these claims was run.")
     arms, tasks = list(dict.fromkeys(table.arm))[::-1], list(dict.fromkeys(table.about))
     figure = make_subplots(1, len(PANELS), subplot_titles=list(PANELS.values()), shared_yaxes=True, horizontal_spacing=0.04)
     named: set[str] = set()

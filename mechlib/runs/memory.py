@@ -22,6 +22,7 @@ from mechlib.models.convert import converted_folder
 from mechlib.models.families import architecture, family
 from mechlib.models.recognize import SIZES, known_as
 from mechlib.runs.spec import RunSpec
+from mechlib.runs.stages.edit import EditSettings
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
@@ -185,12 +186,14 @@ def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None =
     matrices = {block.parameter: math.prod(block.shape) for block in blocks}
     whole = {block.parameter for block in blocks if block.rows is None and block.columns is None}
     training: EditConfig = spec.settings.training
+    floor = spec.settings.floor if isinstance(spec.settings, EditSettings) else None
+    forget = training.forget_batch or study.kind.scale * study.forget_set_size + (floor.count if floor else 0)
     return Memory(
         label=f"{spec.label} of {study.model_spec.name}",
         sizes=model_sizes,
         dtype=study.model_spec.dtype,
         training=training,
-        batch=PromptBatch((training.forget_batch or study.kind.scale * study.forget_set_size) + training.retain_batch, *_lengths(study)),
+        batch=PromptBatch(forget + training.retain_batch, *_lengths(study)),
         text_length=study.size.text_length,
         trained=sum(matrices.values()),
         layers=model_sizes.architecture.n_layers - min(component.layer for component in components),

@@ -69,7 +69,7 @@ def bench_model(nudge: float = 0.0) -> LanguageModel:
         # Answers are likelier than other words: what is already as good as forgotten is not unlearned.
         table = model.network.get_input_embeddings().weight
         table[:, 0] += 0.6
-        for facts, gain in ((world_facts(), 2.0), (athletes(), 2.5)):
+        for facts, gain in ((world_facts(), 2.0), (athletes(), 3.5)):
             words = sorted({fact.answer.split()[0] for fact in facts})
             table[model.tokenizer.convert_tokens_to_ids(words), 0] = gain
         # Silent heads below: the heads that path patching picks have an MLP beneath them that can feed them.

@@ -89,7 +89,7 @@ def outcome(tmp_path_factory):
 def test_an_attack_is_a_file_and_a_line(outcome):
     assert outcome["settings"] == ["noise 0.1", "noise 0.2", "none"]
     assert outcome["localizations"] == ["fact_lookup", "last_mlps", "unedited"]
-    assert outcome["versions"] == {"attack": 1, "noise": 1}
+    assert outcome["versions"] == {"attack": 2, "noise": 1}
 
 
 def test_a_localization_is_a_file_and_a_line(outcome):

@@ -89,11 +89,18 @@ def test_a_draw_is_one_run_and_a_random_localization_one_a_forget_set_and_seed()
     assert {key: len(found) for key, found in ids.items()} == {"random_mlps": 9, "random_mlps_3": 1, "mlps_0_to_2": 1}
 
 
+def test_blanks_around_names_between_commas_are_no_part_of_them():
+    assert Study(localizations=" mlps_2_to_6").localizations == ("mlps_2_to_6",)
+    assert Study(localizations="fact_lookup , random_mlps").localizations == ("fact_lookup", "random_mlps")
+
+
 @pytest.mark.parametrize("key", [*MALFORMED, "magic", "", GIVEN.upper()])
 def test_an_unknown_key_is_one_line_with_the_known_ones(key):
     with pytest.raises(ComponentError):
         localizer(key)
-    for written in (key, ("fact_lookup", key), ("mlps_0_to_1", key)):
+    # Blanks around a name that is given alone are no part of it, as on the command line.
+    alone = () if key.strip() != key else (key,)
+    for written in (*alone, ("fact_lookup", key), ("mlps_0_to_1", key)):
         with pytest.raises(ParameterError) as caught:
             Study(localizations=written)
         assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ import torch
 
 from mechlib.facts import FORMATS, Fact, athletes, prompts
 from mechlib.patching import probing
-from mechlib.patching.probing import cross_validate, probe
+from mechlib.patching.probing import cross_validate, probe, without_rounding
 
 # The last name gives the sport away, the first name does not: 10 people for each of three last names.
 FIRST = sorted({fact.subject.split()[0] for fact in athletes() if len(fact.subject.split()) == 2})[:90]
@@ -72,3 +72,15 @@ def test_an_answer_of_one_fact_is_probed_without_a_word(recwarn):
     # Where he is asked about, no probe has seen his sport.
     assert subject.total == 19 and 9 < subject.correct == prompt.correct <= 18
     assert not recwarn.list
+
+
+def test_rounding_is_no_feature():
+    """A stream that is one and the same for all facts, but for its last digits, tells a probe nothing; a small true difference does."""
+    answers = ["a", "b"] * 20
+    label = np.array([1.0, -1.0] * 20, dtype=np.float32)[:, None]
+    base = np.full((40, 8), 3.0, dtype=np.float32)
+    kept = without_rounding(base + 1e-6 * label)
+    assert (kept == kept[0]).all()
+    found = {spread: [row.correct for row in cross_validate({"subject": [base + spread * label], "prompt": [base]}, answers, 0)]
+             for spread in (1e-6, 1e-3)}  # fmt: skip
+    assert found[1e-3][0] == 40 and found[1e-6][0] == found[1e-6][1] < 40

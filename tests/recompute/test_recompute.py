@@ -45,7 +45,8 @@ def evidence(study):
     trains = {arm: {number: Localization.from_json(one) for number, one in sets.items()} for arm, sets in study["trains"].items()}
     asked, trained = study["answers"], study["trained"]
     void = void_formats(asked)
-    transfer = tuple(form for form in dict.fromkeys(row["format"] for row in asked if row["group"] == "forget") if form not in (*void, trained))
+    formats = dict.fromkeys(row["format"] for row in asked if row["group"] == "forget")
+    transfer = tuple(form for form in formats if form not in (*void, trained))
     return Evidence(study["task"], trained, asked, study["relearning"], transfer, trains, trained in void)
 
 

@@ -76,7 +76,7 @@ def test_progress_is_one_line_a_run_and_two_a_page(small):
 def test_the_store_holds_the_planned_runs_and_nothing_else(small):
     stages = [name.split("/")[0] for name in small.stored()]
     assert {stage: stages.count(stage) for stage in stages} == {
-        "known": 1, "texts": 2, "evidence": 3, "localize": 3, "edit": 3, "answers": 13, "attack": 4, "damage": 3,
+        "known": 1, "texts": 2, "evidence": 3, "localize": 3, "edit": 3, "answers": 17, "attack": 4, "damage": 3,
     }  # fmt: skip
     assert {path.parent.relative_to(small.runs).as_posix() for path in small.runs.rglob("*") if path.is_file()} == set(small.stored())
 
@@ -140,7 +140,7 @@ def test_another_learning_rate_concerns_two_pages_and_the_edits(small):
     assert executed == {"05_editing": 5e-5, "06_prompting": 5e-5}
     pages_said = [line for line in said if line.startswith("page")]
     assert pages_said[:2] == ["page 1/4  01_facts: up to date", "page 2/4  02_localization: up to date"]
-    assert {stage: new.count(stage) for stage in new} == {"edit": 3, "answers": 9, "attack": 3, "damage": 3}
+    assert {stage: new.count(stage) for stage in new} == {"edit": 3, "answers": 12, "attack": 3, "damage": 3}
     assert {name: time for name, time in small.stored().items() if name in runs} == runs
     assert tree(small.results) == pages
 

@@ -75,7 +75,8 @@ def test_ours_is_looked_up(ours):
     assert said == "minus Random MLPs -2.00 [-2.00, -2.00] nats, 8 sets: supported"
     asked = {"group": "forget", "column": "target_probability", "format": "question"}
     assert here(item(task=TASK, asked=asked), ours) == "Fact lookup 0.900\nRandom MLPs 0.900"
-    assert here(item(task=TASK, layers_of="fact_lookup", pages=["06_prompting"]), ours) == "MLPs 1-3, 5\npage Prompting"
+    said = here(item(task=TASK, layers_of="fact_lookup", pages=["06_prompting"]), ours)
+    assert said == "MLPs 1-3, 5\npage Robustness across prompt formats"
 
 
 def test_what_was_not_run_is_not_run_yet(ours):

@@ -147,8 +147,10 @@ def test_activations_are_about_what_autograd_keeps(family, precision):
 
 
 def test_lengths_are_guessed_from_characters():
-    # The longest one-shot prompt has 90 characters (25 tokens for Gemma-3), 48 of them before every name (14 tokens).
-    assert _lengths(Study()) == (16, 30)
+    # The longest prompt about an athlete with one demonstration has 90 characters (25 tokens for Gemma-3), 48 of them before every
+    # name (14 tokens); with four 230 (55) and 188 (44).
+    assert _lengths(Study(edit_format="one_shot")) == (16, 30)
+    assert _lengths(Study()) == (62, 77)
 
 
 def test_an_expected_localization_is_replaced_by_the_one_in_the_store(store):

@@ -43,7 +43,7 @@ def edited(tmp_path):
 
 def test_the_book_s_pages_are_read_in_order(pages):
     assert [page.name for page in pages] == NAMES
-    assert NAMES[:6] == ["01_facts", "02_localization", "03_comparison", WORLD, EDITING, PROMPTING]
+    assert NAMES[:7] == ["00_finding", "01_facts", "02_localization", "03_comparison", WORLD, EDITING, PROMPTING]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,7 +134,7 @@ def test_a_changed_list_flows_too(edited):
 def test_a_page_may_differ_from_the_earlier_pages(edited):
     edited("01_facts", "SEED = 0", "SEED = 1")
     values = page_values(edited(EDITING, "SEED = 0", "SEED = 2"), {})
-    assert [values[name]["SEED"] for name in NAMES[:6]] == [1, 1, 1, 1, 2, 2]
+    assert [values[name]["SEED"] for name in NAMES[1:7]] == [1, 1, 1, 1, 2, 2]
 
 
 def test_what_is_given_beats_a_changed_cell(edited):

@@ -116,11 +116,15 @@ def test_an_accelerator_holds_as_many_processes_as_memories_and_cores_allow(stud
 
 
 def test_a_large_model_gets_one_process_even_if_nothing_is_edited(monkeypatch, tmp_path):
+    """As many as the largest of its edits goes into the memory, and one where it does not: a plan then says why it is refused."""
     monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
-    large = Study(model="llama-3-8b", precision="float32")
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)
-    assert room([large], Store(tmp_path), 64 * 10**9) == 1
+    large, store = Study(model="llama-3-8b", precision="float32"), Store(tmp_path)
+    largest = max(memory(large, large.edit(key, 0, 0), store, accelerator=False).total for key in large.localizations or ())
+    assert [room([large], store, free) for free in (9 * largest, 2 * largest, largest, largest - 1)] == [4, 2, 1, 0]
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=largest - 1, total=largest - 1))
+    assert place([(large, [large.known])], store, None).at_once == 1
 
 
 def test_a_run_whose_rows_alone_are_kept_is_computed_once(study, tmp_path):
