@@ -13,7 +13,7 @@
     const values = name => name === "outcome" ? ["true answer", "new answer"] : [...new Set(cells(name).map(cell => cell[name]))];
 
     function control(name, options) {
-        const box = named("label", {textContent: name + " ", style: "display:flex;flex-direction:column;max-width:100%"}, controls);
+        const box = named("label", {textContent: name + " ", style: "display:flex;flex-direction:column;max-width:min(100%, 100vw - 3em)"}, controls);
         if (name === "step" && options.length > 1) {
             const slider = named("input", {type: "range", min: 0, max: options.length - 1, value: options.indexOf(chosen.step)}, box);
             slider.name = name;

@@ -7,7 +7,7 @@ from small_book import SmallBook, copy_book
 
 from mechlib.report.execute import planned
 
-NOTHING, ONE_CLASS, FEW = "KNOWN_THRESHOLD=0.9", "KNOWN_THRESHOLD=0.36", "KNOWN_THRESHOLD=0.3 FORGET_SET_SIZE=60"
+NOTHING, ONE_CLASS, FEW = "KNOWN_THRESHOLD=0.9", "KNOWN_THRESHOLD=0.54", "KNOWN_THRESHOLD=0.3 FORGET_SET_SIZE=60"
 
 
 @pytest.fixture(scope="module")
