@@ -111,8 +111,8 @@ page.number("edit_worst_share", edited.share[arms].min())
 page.number("kept_unedited", kept.share["unedited"])
 page.number("kept_worst", tables.label(kept.share[arms].idxmin()))
 page.number("kept_worst_share", kept.share[arms].min())
-page.figure("outcomes", figures.outcome_bars(rows, {"true sport, forget set": ("forget", "correct"), "injected sport, forget set": ("forget", "edited"),
-                            "true sport, maintain test": ("maintain", "correct")}),
+page.figure("outcomes", figures.outcome_bars(rows, {"true answer, forget set": ("forget", "correct"), "new answer, forget set": ("forget", "edited"),
+                            "true answer, maintain test": ("maintain", "correct")}),
             "Share of facts, with 95 % intervals. Forget accuracy should fall to zero, edit accuracy rise to one, "
             "maintain accuracy stay at the unedited model's or rise: the training prompt is also in the retain loss, which "
             "teaches the format itself.", "trained")

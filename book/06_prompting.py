@@ -86,7 +86,7 @@ page.figure("true", figures.transfer_map(rows, "correct", "forget", void, traine
 
 # %% tags=["remove-input"]
 page.figure("injected", figures.transfer_map(rows, "edited", "forget", void, trained),
-            "Edit accuracy: the share of edited facts for which the model prefers the injected sport.", "prompting")
+            "Edit accuracy: the share of edited facts for which the model prefers the injected answer.", "prompting")
 
 # %% [markdown]
 # ## Are the others left alone?
