@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from mechlib.checks import ParameterError
-from mechlib.errors import MechlibError, meant, shown
+from mechlib.errors import meant, shown
 from mechlib.report.folders import changed, written
 from mechlib.report.parameters import Page
+from mechlib.report.typed import Typed, TypedError, read_typed
 from mechlib.runs.places import checkout
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
@@ -22,14 +22,8 @@ from mechlib.runs.tasks import TASKS
 FILE = "studies.toml"
 
 
-class StudiesError(MechlibError, ValueError):
-    """A file of studies that cannot be read; the message says where and why."""
-
-
-class BookStudy(BaseModel):
+class BookStudy(Typed):
     """One study: ``parameters`` are those that are not as usual, as pages spell them; task and profile stand apart."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     key: str = Field(pattern=r"^[a-z]+$")
     title: str = Field(min_length=1)
@@ -65,9 +59,7 @@ class BookStudy(BaseModel):
         return page.name in self.pages and values.get("PROFILE") == self.profile and _plain(asked) == _plain(own)
 
 
-class _Studies(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
+class _Studies(Typed):
     study: list[BookStudy] = []
 
 
@@ -79,25 +71,19 @@ def _plain(value: Any) -> Any:
 
 
 def read_studies(path: Path) -> list[BookStudy]:
-    """Read a file of studies (none, if there is no file); raises :class:`StudiesError`, which names the first field that is wrong."""
+    """Read a file of studies (none, if there is no file); raises :class:`TypedError`, which names the first field that is wrong."""
     if not path.is_file():
         return []
-    try:
-        found = _Studies.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).study
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StudiesError(f"{path.name}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StudiesError(f"{path.name} cannot be read: {error}") from None
+    found = read_typed(path, _Studies).study
     known = [name for name in Study.names() if name not in ("MODEL", "PROFILE", "TASK")]
     for one in found:
         named = (("task", [one.task], TASKS), ("profile", [one.profile], PROFILES), ("parameter", one.parameters, known))
         for kind, given, possible in named:
             for name in given:
                 if name not in possible:
-                    raise StudiesError(f"{path.name}: study {one.key}: there is no {kind} {shown(name)}{meant(name, list(possible))}")
+                    raise TypedError(f"{path.name}: study {one.key}: there is no {kind} {shown(name)}{meant(name, list(possible))}")
     if len({one.key for one in found}) < len(found):
-        raise StudiesError(f"{path.name}: two studies have one key")
+        raise TypedError(f"{path.name}: two studies have one key")
     return found
 
 

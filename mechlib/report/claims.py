@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import date
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from mechlib.errors import MechlibError
-from mechlib.runs.places import checkout
+from mechlib.report.typed import Typed, book_folder, read_typed
 
 Family = Literal["primary", "secondary", "descriptive"]
 
 
-class ClaimsError(MechlibError, ValueError):
-    """A claims file that cannot be read; the message says where and why."""
-
-
-class _Declared(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Gates(_Declared):
+class Gates(Typed):
     """What must hold before a verdict is drawn, for all claims alike; each is a share."""
 
     success: float = Field(gt=0, lt=1)
@@ -34,14 +23,14 @@ class Gates(_Declared):
     kept: float = Field(ge=0, le=1)
 
 
-class Change(_Declared):
+class Change(Typed):
     """A decision about the design: when, and why."""
 
     date: date
     reason: str = Field(min_length=20)
 
 
-class Claim(_Declared):
+class Claim(Typed):
     """One claim: what the paper and the released runs say, and the comparison that decides it here.
 
     ``first`` is compared with each of ``rivals`` by ``outcome`` on ``sets`` forget sets of ``task``, and lower is better.
@@ -75,7 +64,7 @@ class Claim(_Declared):
         return self
 
 
-class Claims(_Declared):
+class Claims(Typed):
     """The whole file."""
 
     gates: Gates
@@ -93,22 +82,7 @@ class Claims(_Declared):
         return [one for one in self.claim if one.task == task]
 
 
-def read_claims(path: Path) -> Claims:
-    """Read a claims file; raises :class:`ClaimsError`, which names the first field that is wrong."""
-    try:
-        return Claims.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ClaimsError(f"{path.name}: {where}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ClaimsError(f"{path.name} cannot be read: {error}") from None
-
-
 @cache
 def declared() -> Claims:
-    """The claims file of the book; raises :class:`ClaimsError` outside a checkout, where there is no book."""
-    folder = checkout()
-    if folder is None:
-        raise ClaimsError("the claims are declared in book/claims.toml: run pages in a checkout of the project")
-    return read_claims(folder / "book" / "claims.toml")
+    """The claims file of the book; raises :class:`mechlib.report.typed.TypedError` outside a checkout, where there is no book."""
+    return read_typed(book_folder() / "claims.toml", Claims)

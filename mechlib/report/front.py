@@ -136,7 +136,7 @@ def _same(one: Study, other: Study, need: str) -> bool:
 
 
 def open_book(model: str) -> list[Decided]:
-    """How every claim stands in the book that the package lies beside; raises :class:`ClaimsError` where there is none."""
+    """How every claim stands in the book that the package lies beside; raises :class:`TypedError` where there is none."""
     claims, root = declared(), checkout()
     assert root is not None  # else there are no claims
     return decided(Book(root, default_store(), model, declared_studies()), claims)

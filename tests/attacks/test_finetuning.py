@@ -146,7 +146,7 @@ def test_a_model_stored_in_bfloat16_trains_in_float32(tiny_gemma3):
     assert {weight.dtype for weight in stored.network.parameters()} == {torch.bfloat16}
 
 
-def test_first_tokens_of_open_answers_are_what_is_taught():
+def test_answers_of_one_token_are_what_is_taught():
     model, asked = tiny_model("gemma3", world=True), prompts(tuple(world_facts())[:6], FORMATS["statement"])
     batch = next(training_batches(model, [(asked, 4)], [], 0, 0))
     assert len(batch.packed.paths) == 4 and len(batch.labels) == 4

@@ -27,7 +27,7 @@ from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
-study = Study(**json.loads(sys.argv[1]), localizations=("fact_lookup", "last_mlps"), noise={"scales": [0.1, 0.2]})
+study = Study(**json.loads(sys.argv[1]), localizations=("fact_lookup", "middle_mlps"), noise={"scales": [0.1, 0.2]})
 runner = Runner(study, Store(Path(sys.argv[2])))
 rows = runner.rows("noise")
 chosen = {arm["localization"]: value for arm, value in runner.values("localize")}
@@ -43,7 +43,7 @@ with torch.no_grad():
     packed = answer_logits(model, pack(model, texts))
     plain = torch.stack([model.network(torch.tensor([text])).logits[0, -1] for text in texts])
 print(json.dumps({
-    "versions": study.attack("noise", "last_mlps", 0, 0).versions, "ids": [spec.id for _, spec in study.runs("edit")],
+    "versions": study.attack("noise", "middle_mlps", 0, 0).versions, "ids": [spec.id for _, spec in study.runs("edit")],
     "settings": sorted({row["setting"] for row in rows}), "localizations": sorted({row["localization"] for row in rows}),
     "chosen": chosen, "far": (packed - plain).abs().max().item(),
 }))
@@ -62,8 +62,8 @@ def outcome(tmp_path_factory):
     package = folder / "mechlib"
     shutil.copytree(ROOT / "mechlib", package, ignore=shutil.ignore_patterns("__pycache__"))
     lines = (("attacks/noise.py", "attack", "attacks/registry.py", "noise", "NOISE", "for attack in (", "for attack in (NOISE, "),
-             ("localize/last_mlps.py", "localization", "localize/registry.py", "last_mlps", "LAST_MLPS", "_BEYOND = (",
-              "_BEYOND = (LAST_MLPS, "))  # fmt: skip
+             ("localize/middle_mlps.py", "localization", "localize/registry.py", "middle_mlps", "MIDDLE_MLPS", "_BEYOND = (",
+              "_BEYOND = (MIDDLE_MLPS, "))  # fmt: skip
     for file, name, registry, module, value, before, after in lines:
         (package / file).write_text(example(name))
         path = package / registry
@@ -88,13 +88,13 @@ def outcome(tmp_path_factory):
 
 def test_an_attack_is_a_file_and_a_line(outcome):
     assert outcome["settings"] == ["noise 0.1", "noise 0.2", "none"]
-    assert outcome["localizations"] == ["fact_lookup", "last_mlps", "unedited"]
+    assert outcome["localizations"] == ["fact_lookup", "middle_mlps", "unedited"]
     assert outcome["versions"] == {"attack": 2, "noise": 1}
 
 
 def test_a_localization_is_a_file_and_a_line(outcome):
-    lookup, last = outcome["chosen"]["fact_lookup"], outcome["chosen"]["last_mlps"]
-    assert last["components"][-1] == "L2.mlp" and last["parameters"] == lookup["parameters"]
+    lookup, middle = outcome["chosen"]["fact_lookup"], outcome["chosen"]["middle_mlps"]
+    assert "L1.mlp" in middle["components"] and middle["parameters"] == lookup["parameters"]
 
 
 def test_a_family_is_an_adapter_and_a_tiny_model(outcome):

@@ -8,13 +8,14 @@ from tiny_models import FAMILIES, tiny_model
 from torch import nn
 
 from mechlib.models import ModelError
-from mechlib.models.forward import residual_stream, tokenize
-from mechlib.models.precision import computing, fast_precision, in_precision
+from mechlib.models.forward import hidden_at, residual_stream, tokenize, unembed
+from mechlib.models.precision import computing, fast_precision, in_precision, multiplying
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.pairs import make_pair
 from mechlib.patching.path import direct_effects
 from mechlib.patching.weights import gradient_times_weight
+from mechlib.runs.stages.answers import AnswerSettings, KnownSettings
 
 pytestmark = pytest.mark.precision
 
@@ -167,3 +168,23 @@ def test_what_nobody_asks_for_is_what_is_fast_here_unless_the_environment_says(m
     for accelerated, precision in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr(torch.accelerator, "is_available", lambda found=accelerated: found)
         assert fast_precision() == precision
+
+
+def test_a_model_says_how_its_layers_multiply_and_the_unembedding_does_not_follow():
+    """Between float32 and bfloat16 the hidden states differ as products do; logits of the same states are the same bits."""
+    model = tiny_model("gemma3")
+    packed = tokenize(model, ["Babe Ruth plays the sport of", "Tiger Woods plays the sport of"])
+    low = multiplying(model, "bfloat16")
+    with torch.no_grad():
+        exact, rough = (hidden_at(one, packed, packed.ends) for one in (model, low))
+        assert not torch.equal(exact, rough) and (exact - rough).abs().max() < 0.05 * exact.abs().max()
+        assert torch.equal(unembed(model, exact), unembed(low, exact))
+    assert low.network is model.network and model.arithmetic == "float32"
+
+
+def test_what_nobody_asks_for_is_the_fast_one_in_measuring_and_float32_in_deciding(monkeypatch):
+    monkeypatch.setenv("MECHLIB_PRECISION", "bfloat16")
+    model = tiny_model("gemma3")
+    assert multiplying(model, None).arithmetic == "bfloat16" and multiplying(model, "float32").arithmetic == "float32"
+    # Who is known decides what is edited: the setting of that stage has no precision to ask for.
+    assert "precision" not in KnownSettings.__dataclass_fields__ and "precision" in AnswerSettings.__dataclass_fields__

@@ -4,10 +4,11 @@ import pytest
 from small_book import ROOT
 
 from mechlib.checks import ParameterError
-from mechlib.report.book_studies import FILE, BookStudy, StudiesError, read_studies, shown_by, study_called, with_study
-from mechlib.report.claims import read_claims
+from mechlib.report.book_studies import FILE, BookStudy, read_studies, shown_by, study_called, with_study
+from mechlib.report.claims import Claims
 from mechlib.report.folders import all_changes, place
 from mechlib.report.parameters import page_values, parse, read_pages
+from mechlib.report.typed import TypedError, read_typed
 
 BOOK = read_pages(ROOT / "book")
 COMMITTED = read_studies(ROOT / "book" / FILE)
@@ -22,7 +23,7 @@ def asked(text, profile="full"):
 
 
 def test_the_committed_studies_can_be_asked_and_have_the_arms_that_the_claims_compare():
-    claims = read_claims(ROOT / "book" / "claims.toml")
+    claims = read_typed(ROOT / "book" / "claims.toml", Claims)
     pages = {page.name for page in BOOK}
     for one in COMMITTED:
         study = one.of("gemma-3-270m")
@@ -77,7 +78,7 @@ def test_the_study_of_a_page_is_that_of_its_own_parameters():
 ])  # fmt: skip
 def test_a_file_that_is_wrong_says_where(tmp_path, text, said):
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(StudiesError, match=said) as caught:
+    with pytest.raises(TypedError, match=said) as caught:
         read_studies(tmp_path / FILE)
     assert "\n" not in str(caught.value)
 

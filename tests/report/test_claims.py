@@ -4,8 +4,9 @@ import pytest
 from small_book import ROOT
 
 from mechlib.localize.registry import LOCALIZERS
-from mechlib.report.claims import ClaimsError, declared, read_claims
+from mechlib.report.claims import Claims, declared
 from mechlib.report.published import published, published_probes, published_relearning
+from mechlib.report.typed import TypedError, read_typed
 
 FILE = ROOT / "book" / "claims.toml"
 
@@ -71,6 +72,6 @@ def test_a_wrong_line_is_one_clear_error(tmp_path, line, instead, said):
     assert line in text
     path = tmp_path / "claims.toml"
     path.write_text(text.replace(line, instead, 1))
-    with pytest.raises(ClaimsError) as error:
-        read_claims(path)
+    with pytest.raises(TypedError) as error:
+        read_typed(path, Claims)
     assert said in str(error.value) and "\n" not in str(error.value)

@@ -8,7 +8,7 @@ from small_book import ROOT
 
 from mechlib.report.book_studies import BookStudy
 from mechlib.report.card import card, effective, parameters
-from mechlib.report.claims import read_claims
+from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
 from mechlib.report.front_text import finding, general, table, unrun
@@ -16,12 +16,13 @@ from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, standings, would_change
 from mechlib.report.tables import label
 from mechlib.report.titles import own_title, titled_by, with_title
+from mechlib.report.typed import read_typed
 from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN, Line
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 from mechlib.stats import compare
 
-CLAIMS = read_claims(ROOT / "book" / "claims.toml")
+CLAIMS = read_typed(ROOT / "book" / "claims.toml", Claims)
 TRANSFER, RELEARNING = (next(one for one in CLAIMS.claim if one.key == key) for key in ("transfer-athletes", "relearning-athletes"))
 
 
