@@ -1,12 +1,13 @@
 """What a name stands for: known models by either of their names, and local ones that take nobody's results."""
 
 import json
+import math
 import os
 import re
 
 import pytest
 
-from mechlib.models import KNOWN, ModelError, resolve
+from mechlib.models import KNOWN, ModelError, ModelSpec, resolve
 
 
 def local(path):
@@ -146,3 +147,14 @@ def test_an_adapter_is_told_from_a_model(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError, match="merge"):
         resolve(str(tmp_path))
+
+
+def test_rates_of_models_that_the_paper_did_not_edit_are_in_its_ratios():
+    """Geometric means over three models and four settings: few components as fast as a few MLPs, everything at .29 of that."""
+    settings = ("athletes", "full sports", "counterfact 16", "counterfact 64")
+    for group, ratio in (("mixed", 1.0), ("everything", 0.29)):
+        pairs = [spec.editing[setting] for spec in KNOWN.values() if spec.editing for setting in settings]
+        assert len(pairs) == 12
+        mean = math.prod(pair[group].learning_rate / pair["mlps"].learning_rate for pair in pairs) ** (1 / 12)
+        own, few = (ModelSpec("m", "folder", "").hyperparameters(one).learning_rate for one in (group, "mlps"))
+        assert own / few == pytest.approx(ratio) and mean == pytest.approx(ratio, abs=0.005)
