@@ -55,6 +55,11 @@ class Claim(Typed):
     family: Family
     changed: list[Change] = []
 
+    @property
+    def of(self) -> str:
+        """What is measured: the outcome without the condition that some compare it at."""
+        return self.outcome.partition(" at equal ")[0]
+
     @model_validator(mode="after")
     def _has_a_rule(self) -> Claim:
         if (self.family == "descriptive") != (self.rule == "none") or (self.rule == "none") != (self.margin is None):

@@ -43,18 +43,21 @@ class Book:
         return [path for folder in folders_of(self.root) if folder.parent == results for path in sorted(folder.glob("*.ipynb"))
                 if path.stem in DECIDED_ON.values()]  # fmt: skip
 
-    def study(self, task: str) -> Study | None:
-        """The study that decides the claims about a task: the first that was run, of the book's, the usual ones, and those of pages."""
-        return next((one for one in self._candidates(task) if all(self.has(one, need) for need in _NEEDED)), None)
+    def study(self, task: str, page: str = "") -> Study | None:
+        """The study that decides the claims of a page about a task (as usual, those that any page may decide): the first that was run.
 
-    def _candidates(self, task: str) -> Iterator[Study]:
+        Those of the book come first, then the usual ones, then those of executed pages.
+        """
+        return next((one for one in self._candidates(task, page) if all(self.has(one, need) for need in _NEEDED)), None)
+
+    def _candidates(self, task: str, page: str) -> Iterator[Study]:
         if task not in TASKS:
             return
         for named in self.studies:
-            if named.task == task:
+            if named.task == task and (not page or page in named.pages):
                 yield named.of(self.model)
         usual = [Study(model=self.model, profile=profile, task=task) for profile in PROFILES]
-        of_pages = [one for path in self.pages if (one := _shown(path)) and one.task == task]
+        of_pages = [one for path in self.pages if page in ("", path.stem) and (one := _shown(path)) and one.task == task]
         for some in (usual, of_pages):
             yield from sorted(some, key=lambda one: -one.size.n_sets)
 
@@ -71,7 +74,7 @@ class Book:
         there = [path for path in self.pages if path.stem == DECIDED_ON.get(claim.outcome)]
         if claim.rule == "none":
             return next((path for path in there if (own := _shown(path)) and own.task == claim.task), None)
-        return next((path for path in there if study and (own := _shown(path)) and _same(own, study, _RUNS_OF[claim.outcome])), None)
+        return next((path for path in there if study and (own := _shown(path)) and _same(own, study, _RUNS_OF[claim.of])), None)
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,19 @@ class Decided:
 def decided(book: Book, claims: Claims) -> list[Decided]:
     """Every claim of the claims file, in its order."""
     found: dict[str, Decided] = {}
-    for task in dict.fromkeys(one.task for one in claims.claim):
-        study = book.study(task)
+    for task, page in _asked(claims):
+        study = book.study(task, page)
         for standing in standings(_lines(book, claims, task, study)):
-            found[standing.claim.key] = Decided(
-                standing, study if standing.run else None, book.page(standing.claim, study), book.about(task)
-            )
+            if DECIDED_ON.get(standing.claim.outcome, "") == page:
+                found[standing.claim.key] = Decided(
+                    standing, study if standing.run else None, book.page(standing.claim, study), book.about(task)
+                )
     return [found[one.key] for one in claims.claim]
+
+
+def _asked(claims: Claims) -> list[tuple[str, str]]:
+    """Tasks, each with the pages that decide a claim about it ("": none does)."""
+    return list(dict.fromkeys((one.task, DECIDED_ON.get(one.outcome, "")) for one in claims.claim))
 
 
 def _lines(book: Book, claims: Claims, task: str, study: Study | None) -> list[verdicts.Line]:
@@ -116,11 +125,10 @@ def _lines(book: Book, claims: Claims, task: str, study: Study | None) -> list[v
 def looked_at(book: Book, claims: Claims) -> list[str]:
     """What the front page of a book is made from, without reading it: ids of runs, and names of pages."""
     found = [f"{path.parent.name}/{path.stem}" for path in book.pages]
-    for task in dict.fromkeys(one.task for one in claims.claim):
-        if study := book.study(task):
-            needs = [need for need in (*_NEEDED, "relearning") if book.has(study, need)]
-            found += [spec.id for need in needs for _, spec in study.runs(need)]
-    return found
+    for study in (study for where in _asked(claims) if (study := book.study(*where))):
+        needs = [need for need in (*_NEEDED, "relearning") if book.has(study, need)]
+        found += [spec.id for need in needs for _, spec in study.runs(need)]
+    return list(dict.fromkeys(found))
 
 
 def _shown(path: Path) -> Study | None:

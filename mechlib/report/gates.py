@@ -10,6 +10,7 @@ from statistics import fmean
 
 from mechlib.components import Localization, WeightSlice, read_architecture
 from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped
+from mechlib.report.claims import Gates
 from mechlib.report.robustness import BEFORE, UNEDITED, Setting, arm_values, outcomes, shared_setting
 from mechlib.stats import Interval, clustered
 
@@ -105,3 +106,35 @@ def taught(evidence: Evidence, arm: str, setting: Setting) -> Interval:
     own = [row for row in evidence.relearning
            if (row["localization"], row["group"], row["setting"], row["step"]) == (arm, "relearned", *setting)]  # fmt: skip
     return average(own, "correct", fact=FACT)[0]
+
+
+# Why an arm may not be compared, in the order in which it is looked at.
+STOPS = ("not edited alike", "model broken", "attack failed")
+
+
+@dataclass(frozen=True)
+class ArmGates:
+    """What one arm did at each gate: the share of its ``edited`` sets, and intervals over sets.
+
+    ``kept``: of the maintain accuracy, by the edit and, where an attack counts, by the attack; ``taught``: by the attack.
+    """
+
+    edited: float
+    kept: tuple[Interval, ...]
+    taught: Interval | None = None
+
+    def stops(self, gates: Gates) -> str:
+        """The first gate that forbids a verdict; "" if none does."""
+        broken = any(one.high < gates.kept or math.isnan(one.estimate) for one in self.kept)
+        failed = self.taught is not None and self.taught.estimate < gates.taught
+        return next((why for why, holds in zip(STOPS, (self.edited < gates.edited, broken, failed), strict=True) if holds), "")
+
+
+def arm_gates(evidence: Evidence, arm: str, gates: Gates, attacked: bool) -> ArmGates:
+    """One arm at every gate; ``attacked``: whether what is compared is what relearning brings back."""
+    done = list(reached(evidence, arm, gates.success).values())
+    edited, kept = sum(done) / len(done), kept_by_edit(evidence, arm)
+    if not attacked:
+        return ArmGates(edited, (kept,))
+    setting = evidence.last
+    return ArmGates(edited, (kept, kept_by_attack(evidence, arm, setting)), taught(evidence, arm, setting))

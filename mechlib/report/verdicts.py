@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 
-from mechlib.report.aggregation import FACT, Rows, fact_values
 from mechlib.report.claims import Claim, Claims, Gates
 from mechlib.report.differences import in_words
-from mechlib.report.gates import Evidence, kept_by_attack, kept_by_edit, overlap, reached, taught
-from mechlib.report.robustness import arm_values
+from mechlib.report.equal_depth import at_equal_depth
+from mechlib.report.gates import STOPS, Evidence, arm_gates, overlap, reached
+from mechlib.report.measured import measured
 from mechlib.report.tables import label
-from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Comparison, Interval, Values, compare, holm_adjusted
+from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Comparison, compare, holm_adjusted
 
 NOT_RUN, NO_CONTRAST, DESCRIPTIVE = "not run yet", "not a contrast", "descriptive: no rule"
 
@@ -67,73 +66,42 @@ def lines(claims: Claims, evidence: Evidence) -> list[Line]:
 
 def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
     """One comparison, before any adjustment."""
+    if claim.rule == "mixed model":
+        found = at_equal_depth(gates, claim, evidence)
+        if found is None:
+            return Line(claim, rival)
+        return Line(claim, rival, odds=found.odds, shares=found.shares, gates=found.said, stopped=found.stopped)
     arms = [evidence.arm(name) for name in (claim.first, rival)]
     first, second = arms
-    values = None if first is None or second is None or claim.rule == "mixed model" else _values(claim, evidence, first, second)
-    if first is None or second is None or values is None:
+    if first is None or second is None or claim.outcome != claim.of:  # no rule of pairs compares at equal anything yet
+        return Line(claim, rival)
+    mine, theirs = (measured(claim, evidence, arm) for arm in (first, second))
+    if mine is None or theirs is None:
         return Line(claim, rival)
     shared = overlap(evidence.trains.get(first, {}), evidence.trains.get(second, {}))
     margin = {} if claim.margin is None else {"margin": claim.margin}
-    (mine, theirs), (right, wrong) = values
     done = [reached(evidence, arm, gates.success) for arm in (first, second)]
-    alike = [number for number in mine if all(one.get(number) == 1 for one in done)]
+    alike = [number for number in mine.odds if all(one.get(number) == 1 for one in done)]
     matched = None
     if len(alike) >= ENOUGH_SETS:
-        matched = compare({number: mine[number] for number in alike}, {number: theirs[number] for number in alike}, "lower", **margin)
+        own, others = ({number: one.odds[number] for number in alike} for one in (mine, theirs))
+        matched = compare(own, others, "lower", **margin)
     said, stopped = _gated(gates, claim, evidence, (first, second), shared)
-    return Line(claim, second, shared, compare(mine, theirs, "lower", **margin), compare(right, wrong, "lower"), matched, said, stopped)
-
-
-def _values(claim: Claim, evidence: Evidence, first: str, second: str) -> tuple[tuple[Values, Values], tuple[Values, Values]] | None:
-    """Both arms' log odds and shares, one number a fact; ``None`` where the rows are not there."""
-    if claim.outcome == "relearning" and evidence.relearning:
-        setting, rows = evidence.last, _with_odds(evidence.relearning)
-        odds, shares = ([arm_values(rows, arm, *setting, outcome) for arm in (first, second)] for outcome in ("odds", "correct"))
-    elif claim.outcome == "transfer" and (formats := _formats(claim, evidence)):
-        asked = _with_odds([row for row in evidence.prompting if row["group"] == "forget" and row["format"] in formats])
-        own = [[row for row in asked if row["localization"] == arm] for arm in (first, second)]
-        odds, shares = ([fact_values(rows, outcome, FACT, ["format"]) for rows in own] for outcome in ("odds", "correct"))
-    else:
-        return None
-    return ((odds[0], odds[1]), (shares[0], shares[1])) if odds[0] and odds[1] else None
-
-
-def _formats(claim: Claim, evidence: Evidence) -> Sequence[str]:
-    if not claim.formats:
-        return evidence.transfer
-    return claim.formats if {*claim.formats} <= {*evidence.transfer} else ()
-
-
-def _with_odds(rows: Rows) -> list[Mapping[str, Any]]:
-    """Rows that have an edit target, with ``odds``, log p(true) - log p(target)."""
-    return [{**row, "odds": row["log_probability"] - row["target_log_probability"]}
-            for row in rows if row["target_log_probability"] is not None]  # fmt: skip
+    odds, shares = compare(mine.odds, theirs.odds, "lower", **margin), compare(mine.shares, theirs.shares, "lower")
+    return Line(claim, second, shared, odds, shares, matched, said, stopped)
 
 
 def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str], shared: float) -> tuple[str, str]:
     """What the gates say of two arms, and the first that forbids a verdict, if one does."""
-    done = [list(reached(evidence, arm, gates.success).values()) for arm in arms]
-    edited = [sum(one) / len(one) for one in done]
-    kept, learned = [kept_by_edit(evidence, arm) for arm in arms], list[Interval]()
-    if claim.outcome == "relearning":
-        setting = evidence.last
-        kept += [kept_by_attack(evidence, arm, setting) for arm in arms]
-        learned = [taught(evidence, arm, setting) for arm in arms]
-    said = [f"edited {_pair(f'{one:.0%}' for one in edited)}", f"kept by the edit {_pair(kept[:2])}"]
-    if learned:
-        said += [f"kept by the attack {_pair(kept[2:])}", f"taught {_pair(learned)}"]
-    reasons = {
-        "void": evidence.void,
-        NO_CONTRAST: shared > gates.overlap,
-        "not edited alike": min(edited) < gates.edited,
-        "model broken": any(one.high < gates.kept or math.isnan(one.estimate) for one in kept),
-        "attack failed": any(one.estimate < gates.taught for one in learned),
-    }
-    return "\n".join(said), next((reason for reason, holds in reasons.items() if holds), "")
-
-
-def _pair(values: Any) -> str:
-    return " and ".join(map(str, values))
+    first, second = (arm_gates(evidence, arm, gates, claim.of == "relearning") for arm in arms)
+    said = [f"edited {first.edited:.0%} and {second.edited:.0%}"]
+    both = zip(("edit", "attack"), first.kept, second.kept, strict=False)
+    said += [f"kept by the {what} {mine} and {theirs}" for what, mine, theirs in both]
+    said += [f"taught {first.taught} and {second.taught}"] if first.taught else []
+    reasons = {"void": evidence.void, NO_CONTRAST: shared > gates.overlap}
+    stopped = next((reason for reason, holds in reasons.items() if holds), "")
+    stops = filter(None, (one.stops(gates) for one in (first, second)))
+    return "\n".join(said), stopped or min(stops, key=STOPS.index, default="")
 
 
 def table(found: Sequence[Line], outcome: str | None = None) -> pd.DataFrame:
@@ -153,7 +121,7 @@ def matched_table(found: Sequence[Line]) -> pd.DataFrame:
     "alone": what the sign-flip test says by itself, with no gate but the overlap.
     """
     columns = ["claim", "minus", "all sets", "log odds, all", "alone, all", "matched sets", "log odds, matched", "alone, matched"]
-    tested = [one for one in found if one.odds and one.stopped != NO_CONTRAST and one.claim.rule != "none"]
+    tested = [one for one in found if one.odds and one.stopped != NO_CONTRAST and one.claim.rule == "sign-flip"]
     return pd.DataFrame([
         (one.claim.key, _name(one.rival), *(cell for some in (one.odds, one.matched) for cell in _alone(some))) for one in tested
     ], columns=columns)  # fmt: skip

@@ -5,11 +5,12 @@ from mechlib.stats.clustered import clustered, crossed, share
 from mechlib.stats.comparison import MARGIN, SIGNIFICANT, Better, Comparison, Verdict, compare, holm_adjusted
 from mechlib.stats.interval import CHANCE_MARGIN, Interval, at_chance, wilson
 from mechlib.stats.leakage import leak_at_k
+from mechlib.stats.mixed import Effect, mixed
 from mechlib.stats.p_values import ENOUGH_SETS, holm, least_p, set_interval, sign_flip
 from mechlib.stats.recovery import LEAST_GAP, recovery
 
 __all__ = [
-    "CHANCE_MARGIN", "ENOUGH_SETS", "LEAST_GAP", "MARGIN", "SIGNIFICANT", "Better", "Comparison", "Interval", "Values", "Verdict",
-    "at_chance", "clustered", "compare", "crossed", "holm", "holm_adjusted", "leak_at_k", "least_p", "recovery", "set_interval", "share",
-    "sign_flip", "wilson",
+    "CHANCE_MARGIN", "ENOUGH_SETS", "LEAST_GAP", "MARGIN", "SIGNIFICANT", "Better", "Comparison", "Effect", "Interval", "Values",
+    "Verdict", "at_chance", "clustered", "compare", "crossed", "holm", "holm_adjusted", "leak_at_k", "least_p", "mixed", "recovery",
+    "set_interval", "share", "sign_flip", "wilson",
 ]  # fmt: skip

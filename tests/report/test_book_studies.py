@@ -8,6 +8,7 @@ from mechlib.report.book_studies import FILE, BookStudy, read_studies, shown_by,
 from mechlib.report.claims import Claims
 from mechlib.report.folders import all_changes, place
 from mechlib.report.parameters import page_values, parse, read_pages
+from mechlib.report.standing import DECIDED_ON
 from mechlib.report.typed import TypedError, read_typed
 
 BOOK = read_pages(ROOT / "book")
@@ -28,8 +29,10 @@ def test_the_committed_studies_can_be_asked_and_have_the_arms_that_the_claims_co
     for one in COMMITTED:
         study = one.of("gemma-3-270m")
         assert set(one.pages) <= pages
-        primary = [claim for claim in claims.of_task(one.task) if claim.outcome == "transfer" and not claim.formats]
-        assert all(claim.first in study.localizations and {*study.localizations} & {*claim.rivals} for claim in primary) and primary
+        decided = [claim for claim in claims.of_task(one.task) if DECIDED_ON.get(claim.outcome) in one.pages and not claim.formats]
+        ruled = [claim for claim in decided if claim.rule != "none"]
+        assert ruled and all(claim.first in study.localizations and study.size.n_sets <= claim.sets for claim in ruled)
+        assert all({*study.localizations} & {*claim.rivals} for claim in decided if claim.rule == "sign-flip")
     assert {one.task for one in COMMITTED} >= {claim.task for claim in claims.claim if claim.family == "primary"}
 
 

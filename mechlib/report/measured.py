@@ -1,0 +1,51 @@
+"""What a claim compares, by arm: log p(true) - log p(target), which decides, and the share of true answers beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mechlib.report.aggregation import FACT, Rows, fact_values
+from mechlib.report.claims import Claim
+from mechlib.report.gates import Evidence
+from mechlib.report.robustness import BEFORE, Setting, arm_values
+from mechlib.stats import Values
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One arm: ``odds`` in nats and ``shares``, a number a fact, by forget set."""
+
+    odds: Values
+    shares: Values
+
+
+def measured(claim: Claim, evidence: Evidence, arm: str) -> Measured | None:
+    """What an arm did by the outcome of a claim; ``None`` where the rows are not there, or the outcome is none of rows."""
+    found = None
+    if claim.of == "relearning" and evidence.relearning:
+        found = relearned(evidence, arm, evidence.last)
+    elif claim.of == "transfer" and (formats := _formats(claim, evidence)):
+        asked = [row for row in evidence.prompting if row["group"] == "forget" and row["format"] in formats and row["localization"] == arm]
+        odds, shares = (fact_values(with_odds(asked), outcome, FACT, ["format"]) for outcome in ("odds", "correct"))
+        found = Measured(odds, shares)
+    return found if found and found.odds else None
+
+
+def relearned(evidence: Evidence, arm: str, setting: Setting = (BEFORE, 0)) -> Measured:
+    """What an arm answers about the half that relearning does not teach, at a setting and step of it or (as usual) before it."""
+    rows = with_odds(evidence.relearning)
+    return Measured(arm_values(rows, arm, *setting, "odds"), arm_values(rows, arm, *setting, "correct"))
+
+
+def with_odds(rows: Rows) -> list[Mapping[str, Any]]:
+    """Rows that have an edit target, with ``odds``, log p(true) - log p(target)."""
+    return [{**row, "odds": row["log_probability"] - row["target_log_probability"]}
+            for row in rows if row["target_log_probability"] is not None]  # fmt: skip
+
+
+def _formats(claim: Claim, evidence: Evidence) -> Sequence[str]:
+    if not claim.formats:
+        return evidence.transfer
+    return claim.formats if {*claim.formats} <= {*evidence.transfer} else ()
