@@ -33,6 +33,7 @@ from mechlib.report.page import open_page
 page = open_page(globals(), "00_finding")
 found = open_book(MODEL)
 page.number("finding", front_text.finding(found, page.study.model))
+page.number("added", front_text.added(found))
 page.number("unrun", front_text.unrun(found))
 
 # %% [markdown]
@@ -45,6 +46,8 @@ page.figure("forest", forest.forest(front_text.general(found)),
             "where there are any.")
 
 # %% [markdown]
+# {glue:text}`added`
+#
 # Language models know things, and sometimes they should stop. *Mechanistic Unlearning* {cite:p}`guo2025mechanistic` claims that
 # **where** a fact is edited decides whether the edit lasts. Edit the MLPs in which the model *looks the fact up*, and the edit survives
 # other prompts and relearning. Edit the components from which its output can be *traced*, and the fact comes back. This book runs that

@@ -67,7 +67,7 @@ page.banner(page.rows("trainable"))
 #
 # Injection is the cross-entropy of the new answers on the forget set, retain that of the true answers on other facts,
 # and text that of the next token on general text. The paper draws the last from the Pile; a model without it holds
-# itself in place, on text that it wrote before the edit. AdamW, a cosine schedule, gradients clipped at 1 and masked
+# itself in place, on text that it wrote before the edit. AdamW, {glue:text}`schedule`, gradients clipped at 1 and masked
 # to the localization: every other weight stays bit-identical.
 
 # %% tags=["remove-input"]
@@ -78,6 +78,7 @@ curves = page.rows("edit")
 taken = pd.DataFrame(curves).groupby(["localization", "forget_set", "seed"]).size().groupby("localization").mean()
 page.number("steps", page.study.size.steps)
 page.number("stop_at", page.study.size.stop_at)
+page.number("schedule", sentences.schedule(list(settings.values())))
 page.number("success", sentences.success(curves, page.study.size.stop_at))
 tables.styled(pd.DataFrame(
     [{"localization": tables.label(key), "learning rate": one.learning_rate, "forget coefficient": one.forget_coefficient,

@@ -217,6 +217,16 @@ tables.styled(verdicts.table(page.verdicts, "relearning"))
 # Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one. "Not run yet" is what
 # the rows say. The family is that of all claims about this task that were run, whatever the page.*
 #
+# ### Was it the attack?
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.under_attack([one for one in page.verdicts if one.claim.outcome == "relearning"]))
+
+# %% [markdown]
+# *Fact lookup minus the other in log odds (nats, 95 % over forget sets) on the half that is not taught, before the attack and after it, and what
+# the attack added. An edit that cuts deeper leaves a gap before any attack; one that resists relearning widens it. No rule was declared for this
+# before the runs: it is described.*
+#
 # ### Edited alike?
 
 # %% tags=["remove-input"]

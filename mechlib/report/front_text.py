@@ -8,7 +8,7 @@ from mechlib.report import markup
 from mechlib.report.card import count
 from mechlib.report.front import Decided
 from mechlib.report.standing import arms
-from mechlib.report.verdicts import NOT_RUN
+from mechlib.report.verdicts import NOT_RUN, Line
 from mechlib.runs.study import Study
 
 _ASKED = {"transfer": "in prompts that were not trained", "relearning": "after half of the facts were taught again"}
@@ -39,12 +39,30 @@ def _size(study: Study | None) -> str:
 
 def _claim(one: Decided) -> str:
     by_verdict, asked = one.standing.by_verdict, _ASKED[one.standing.claim.outcome]
-    named = {verdict: arms(own, interval=False).replace("; ", ", ") for verdict, own in by_verdict.items()}
+    named = {verdict: _listed(own) for verdict, own in by_verdict.items()}
     said = [words.format(named[verdict]) for verdict, words in _FOUND.items() if verdict in named]
     rest = ", ".join(f"{verdict} {len(own)}" for verdict, own in by_verdict.items() if verdict not in _FOUND)
     if not said:
         return f"{asked} no comparison of an edit at fact lookup with another has a verdict ({rest})"
     return f"{asked} the old answer comes back after an edit at fact lookup {' and '.join(said)}{f' (no verdict: {rest})' if rest else ''}"
+
+
+def added(found: Sequence[Decided]) -> str:
+    """Whether the gaps after relearning that are supported were there before it, in words; "" where none is, or none was looked at."""
+    parts: list[str] = []
+    for one in (some for some in general(found) if some.standing.claim.of == "relearning"):
+        lines = [line for line in one.standing.by_verdict.get("supported", []) if line.before and line.change]
+        grew = [line for line in lines if line.change and line.change.difference.high < 0]
+        same = [line for line in lines if line not in grew]
+        told = [f"the attack itself brought back more after {_listed(grew)}"] if grew else []
+        told += [f"for {_listed(same)} the gap was there before the attack, and what it added cannot be told from nothing"] if same else []
+        parts += [f"{one.about}: {'; '.join(told)}"] if told else []
+    words = "A gap after relearning is not yet a slower return. Of the supported ones, with 95 % intervals and no rule declared before, on "
+    return words + "; on ".join(parts) + "." if parts else ""
+
+
+def _listed(lines: Sequence[Line]) -> str:
+    return arms(lines, interval=False).replace("; ", ", ")
 
 
 def unrun(found: Sequence[Decided]) -> str:

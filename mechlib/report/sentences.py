@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mechlib.attacks.registry import ATTACKS
+from mechlib.edit.config import WARM_UP, EditConfig
 from mechlib.facts import FORMATS, LeftOut
 from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.tables import label, unedited_answers, void_formats
@@ -80,6 +81,12 @@ def cap(chosen: Sequence[int], uncapped: Sequence[int]) -> str:
     if list(chosen) == list(uncapped):
         return f"The cap did not bind: the rule gives {window} without it, too."
     return f"The cap bound: without it the rule gives {window}."
+
+
+def schedule(settings: Sequence[EditConfig]) -> str:
+    """How the learning rate of edits moves over their steps."""
+    words = {"constant": f"a learning rate that is constant after a warm-up of {WARM_UP} steps", "cosine": "a cosine schedule"}
+    return " or ".join(words[key] for key in dict.fromkeys(one.schedule for one in settings))
 
 
 def success(curves: Rows, stop_at: float) -> str:

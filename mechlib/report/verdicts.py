@@ -12,7 +12,7 @@ from mechlib.report.claims import Claim, Claims, Gates
 from mechlib.report.differences import in_words
 from mechlib.report.equal_depth import at_equal_depth
 from mechlib.report.gates import STOPS, Evidence, arm_gates, overlap, reached
-from mechlib.report.measured import measured
+from mechlib.report.measured import measured, relearned
 from mechlib.report.tables import label
 from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Comparison, compare, holm_adjusted
 
@@ -25,6 +25,7 @@ class Line:
 
     ``odds`` and ``shares``: the gap in log p(true) - log p(target) (nats), which decides, and in true answers.
     ``matched``: of the first, over the forget sets in which both arms were edited to the success asked for.
+    ``before`` and ``change``, of relearning: the same gap before the attack, and what the attack added to it; no rule decides on them.
     ``gates``: for readers, what each gate says of the two arms; ``stopped``: the first that forbids a verdict.
     """
 
@@ -34,6 +35,8 @@ class Line:
     odds: Comparison | None = None
     shares: Comparison | None = None
     matched: Comparison | None = None
+    before: Comparison | None = None
+    change: Comparison | None = None
     gates: str = ""
     stopped: str = ""
 
@@ -88,7 +91,16 @@ def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
         matched = compare(own, others, "lower", **margin)
     said, stopped = _gated(gates, claim, evidence, (first, second), shared)
     odds, shares = compare(mine.odds, theirs.odds, "lower", **margin), compare(mine.shares, theirs.shares, "lower")
-    return Line(claim, second, shared, odds, shares, matched, said, stopped)
+    before, change = _under_attack(evidence, first, second) if claim.outcome == "relearning" else (None, None)
+    return Line(claim, second, shared, odds, shares, matched, before, change, said, stopped)
+
+
+def _under_attack(evidence: Evidence, first: str, second: str) -> tuple[Comparison, Comparison]:
+    """Two arms before relearning, and what it changed of their gap."""
+    pairs = [(relearned(evidence, arm).odds, relearned(evidence, arm, evidence.last).odds) for arm in (first, second)]
+    rises = [{number: [end - start for start, end in zip(before[number], after[number], strict=True)] for number in after}
+             for before, after in pairs]  # fmt: skip
+    return compare(pairs[0][0], pairs[1][0], "lower"), compare(rises[0], rises[1], "lower")
 
 
 def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str], shared: float) -> tuple[str, str]:
@@ -129,6 +141,15 @@ def matched_table(found: Sequence[Line]) -> pd.DataFrame:
 
 def _alone(found: Comparison | None) -> tuple[int | str, str, str]:
     return (found.n_sets, str(found.difference), found.verdict) if found else (f"fewer than {ENOUGH_SETS}", "-", "-")
+
+
+def under_attack(found: Sequence[Line]) -> pd.DataFrame:
+    """Whether a gap after relearning was there before it: both, and what the attack added, with intervals and a p of its own."""
+    columns = ["minus", "before the attack", "after it", "added by it", "p (added)"]
+    return pd.DataFrame([
+        (_name(one.rival), str(one.before.difference), str(one.odds.difference), str(one.change.difference), in_words(one.change)[3])
+        for one in found if one.odds and one.before and one.change and one.stopped != NO_CONTRAST
+    ], columns=columns)  # fmt: skip
 
 
 def counted(found: Sequence[Line]) -> str:

@@ -11,7 +11,7 @@ from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
-from mechlib.report.front_text import finding, general, table, unrun
+from mechlib.report.front_text import added, finding, general, table, unrun
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, standings, would_change
 from mechlib.report.tables import label
@@ -74,6 +74,15 @@ def test_the_sentence_says_what_was_found_and_over_what():
     assert "taught again no comparison" in said and "no inference 1" in said
     assert said.endswith(".") and said.count(". ") == 0
     assert finding([], "m") == "No run that a claim rests on is there yet for m."
+
+
+def test_gaps_that_were_there_before_the_attack_are_told_from_those_that_it_made():
+    sizes = {"causal_tracing": (-2.0, 0.0), "all_mlps": (0.0, -2.0)}
+    found = [line(RELEARNING, arm, -2.0, before=line(RELEARNING, arm, before).odds, change=line(RELEARNING, arm, change).odds)
+             for arm, (before, change) in sizes.items()]  # fmt: skip
+    said = added(told(*found, line(RELEARNING, "random_mlps", 1.0), *FOUND))
+    assert "on athletes: the attack itself brought back more after All MLPs; for Causal tracing the gap was there before" in said
+    assert "Random MLPs" not in said and added(told(*FOUND)) == added([]) == ""
 
 
 def test_claims_about_some_formats_are_in_the_table_and_not_in_the_sentence():

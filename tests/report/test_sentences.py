@@ -107,3 +107,9 @@ def test_what_intervals_are_over_depends_on_the_number_of_sets():
     assert sentences.unit(8, 8) == "Intervals (95 %) are over forget sets."
     assert sentences.unit(2, 1) == sentences.unit(5, 5) == "Intervals (95 %) are over facts."
     assert sentences.unit(6, 5) == "Intervals (95 %) are over forget sets, after attacks over facts."
+
+
+def test_the_schedule_of_edits_is_that_of_their_settings():
+    full, fixed = Study(profile="full").training("fact_lookup", 0, 0), Study(profile="paper").training("fact_lookup", 0, 0)
+    assert "constant after a warm-up of 5 steps" in sentences.schedule([full, full]) and "cosine" not in sentences.schedule([full])
+    assert sentences.schedule([fixed]) == "a cosine schedule" and " or " in sentences.schedule([full, fixed])

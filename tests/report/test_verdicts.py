@@ -44,8 +44,8 @@ def trained(arms):
     return {key: dict.fromkeys(range(8), one) for key, one in found.items()}
 
 
-def evidence(odds=ODDS, n_sets=8, success=None, kept=None, lesson=None, relearning=True):
-    """A study of arms with these log odds everywhere; ``success``, ``kept`` and ``lesson`` by arm are the odd ones out."""
+def evidence(odds=ODDS, n_sets=8, success=None, kept=None, lesson=None, relearning=True, added=None):
+    """A study of arms with these log odds everywhere; ``success``, ``kept``, ``lesson``, and what relearning ``added``, by arm are odd."""
     asked, attacked = [], []
     for key, value in odds.items():
         for number in range(n_sets):
@@ -55,7 +55,8 @@ def evidence(odds=ODDS, n_sets=8, success=None, kept=None, lesson=None, relearni
                 asked += [answered(key, "maintain", n, 1.0, number, format=form) for n in range(10)]
             left, learned = ((some or {}).get(key, 1.0) for some in (kept, lesson))
             for at, share in ((BEFORE, 1.0), (HARD, left)):
-                attacked += [answered(key, "forget", n, value, number, at) for n in range(4)]
+                after = value + (added or {}).get(key, 0.0) * (at == HARD)
+                attacked += [answered(key, "forget", n, after, number, at) for n in range(4)]
                 attacked += [answered(key, "maintain", n, share, number, at) for n in range(10)]
                 attacked += [answered(key, "relearned", n, 1.0 if n < 20 * learned else -1.0, number, at) for n in range(20)]
     return Evidence("t", "one_shot", asked, attacked if relearning else [], ("question",), trained(odds))
@@ -95,6 +96,23 @@ def test_descriptive_claims_have_no_rule():
     del own["margin"]
     found = verdicts.lines(claims(own), evidence())
     assert {one.verdict for one in found} == {verdicts.DESCRIPTIVE}
+
+
+def test_a_gap_after_relearning_is_what_was_there_and_what_the_attack_added():
+    odds = {"fact_lookup": -4.0, "random_mlps": -1.0, "all_mlps": -4.0, "unedited": 4.0}
+    rises = {"fact_lookup": 0.5, "random_mlps": 0.5, "all_mlps": 3.0}
+    found = verdicts.lines(claims(claim(outcome="relearning")), evidence(odds, added=rises))
+    there, grew = found
+    assert [one.before.difference.estimate for one in found] == pytest.approx([-3, 0])
+    assert [one.change.difference.estimate for one in found] == pytest.approx([0, -2.5])
+    for one in found:
+        assert one.odds.difference.estimate == pytest.approx(one.before.difference.estimate + one.change.difference.estimate)
+    assert there.verdict == grew.verdict == "supported"
+    shown = verdicts.under_attack(found)
+    assert shown.minus.tolist() == ["Random MLPs", "All MLPs"] and shown["added by it"][1].startswith("-2.50")
+    assert all(one.before is None for one in verdicts.lines(claims(), evidence()))
+    # The rule does not look at it.
+    assert verdicts.lines(claims(claim(outcome="relearning")), evidence(odds, added={"all_mlps": -3.0}))[1].verdict == "contradicted"
 
 
 def test_overlap_is_of_weights():
