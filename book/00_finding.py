@@ -28,6 +28,7 @@ from IPython.display import HTML
 
 from mechlib.report import forest, front_text
 from mechlib.report.front import open_book
+from mechlib.report.mechanism import mechanism
 from mechlib.report.page import open_page
 
 page = open_page(globals(), "00_finding")
@@ -52,7 +53,11 @@ page.figure("forest", forest.forest(front_text.general(found)),
 # **where** a fact is edited decides whether the edit lasts. Edit the MLPs in which the model *looks the fact up*, and the edit survives
 # other prompts and relearning. Edit the components from which its output can be *traced*, and the fact comes back. This book runs that
 # comparison on a real model. Each of its pages is an executed notebook, and so is this one.
-#
+
+# %% tags=["remove-input"]
+HTML(mechanism())
+
+# %% [markdown]
 # ## Every claim
 
 # %% tags=["remove-input"]

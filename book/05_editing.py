@@ -63,7 +63,7 @@ page.banner(page.rows("trainable"))
 # %% [markdown]
 # ## The loss
 #
-# > loss = *c* · injection + retain + text
+# $$\text{loss} = c \cdot \text{injection} + \text{retain} + \text{text}$$
 #
 # Injection is the cross-entropy of the new answers on the forget set, retain that of the true answers on other facts,
 # and text that of the next token on general text. The paper draws the last from the Pile; a model without it holds

@@ -113,7 +113,7 @@ tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
 #
 # From these follows the **normalised recovery**,
 #
-# > (edited, after - never known, after) / (unedited, after - never known, after)
+# $$\text{recovery} = \frac{\text{edited, after} - \text{never known, after}}{\text{unedited, after} - \text{never known, after}}$$
 #
 # which is 0 if nothing came back but what the attack teaches anyway, and 1 if everything did. It is undefined where
 # the denominator is below {glue:text}`gap`.

@@ -128,7 +128,7 @@ tables.styled(robustness.recovery_table(robustness.recoveries(context, *settings
 # {cite:p}`reisizadeh2025leak`. For an answer of one token nothing has to be drawn: if the true answer has probability
 # *p* over the whole vocabulary, it is among *k* answers with probability
 #
-# > leak@k = 1 - (1 - p)^k
+# $$\text{leak@}k = 1 - (1 - p)^k$$
 #
 # Where few answers are possible, most will come up sooner or later by themselves. Only what lies above the never-known
 # facts of the same model is a leak.

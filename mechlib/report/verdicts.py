@@ -119,10 +119,11 @@ def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str]
 def table(found: Sequence[Line], outcome: str | None = None) -> pd.DataFrame:
     """Verdicts for readers, one line a comparison; of claims about one ``outcome``, or of all."""
     tested = ["log odds", "forget sets", "least p", "p", "p (Holm)", "true answers"]
-    columns = ["claim", "family", "minus", "verdict", "overlap", *tested, "gates"]
+    columns = ["claim", "verdict", "minus", *tested, "overlap", "gates", "family"]
     return pd.DataFrame([
-        (one.claim.key, one.claim.family, _name(one.rival), one.verdict, "-" if math.isnan(one.overlap) else f"{one.overlap:.2f}",
-         *(in_words(one.odds) if one.odds else ("-",) * 5), str(one.shares.difference) if one.shares else "-", one.gates)
+        (one.claim.key, one.verdict, _name(one.rival), *(in_words(one.odds) if one.odds else ("-",) * 5),
+         str(one.shares.difference) if one.shares else "-", "-" if math.isnan(one.overlap) else f"{one.overlap:.2f}", one.gates,
+         one.claim.family)
         for one in found if outcome in (None, one.claim.outcome)
     ], columns=columns)  # fmt: skip
 
