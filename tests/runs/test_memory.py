@@ -17,7 +17,7 @@ from mechlib.models import ModelError, resolve
 from mechlib.models.forward import hidden_states
 from mechlib.models.packed import pack as packed_texts
 from mechlib.models.precision import computing
-from mechlib.runs.memory import Memory, PromptBatch, Sizes, _lengths, expected_components, memory, sizes
+from mechlib.runs.memory import Memory, PromptBatch, Sizes, lengths, expected_components, memory, sizes
 from mechlib.runs.study import Study
 
 # One of its matrices in bfloat16, its gradient in bfloat16, and in float32.
@@ -146,9 +146,9 @@ def test_activations_are_about_what_autograd_keeps(family, precision):
     assert 0.75 < (guess.activations - streams) / sum(storage.nbytes() for storage in kept.values()) < 1.4
 
 
-def test_lengths_are_guessed_from_characters():
+def testlengths_are_guessed_from_characters():
     # The longest one-shot prompt has 90 characters (25 tokens for Gemma-3), 48 of them before every name (14 tokens).
-    assert _lengths(Study()) == (16, 30)
+    assert lengths(Study()) == (16, 30)
 
 
 def test_an_expected_localization_is_replaced_by_the_one_in_the_store(store):
