@@ -10,10 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.linear_model import RidgeClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mechlib import checks
 from mechlib.facts import FactError, Prompt
@@ -53,6 +49,8 @@ def probe(model: LanguageModel, prompts: Sequence[Prompt], seed: int, folds: int
 
 def cross_validate(streams: Mapping[ReadAt, Sequence[np.ndarray]], answers: Sequence[str], seed: int, folds: int = 5) -> list[ProbeRow]:
     """:func:`probe` on residual streams [layer][fact, d_model] that were computed before."""
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict  # a second, which only probes have to pay
+
     checks.whole("folds", folds, least=2)
     counts = Counter(answers)
     if len(counts) < 2 or max(counts.values()) < folds:
@@ -77,6 +75,10 @@ def cross_validate(streams: Mapping[ReadAt, Sequence[np.ndarray]], answers: Sequ
 
 def classifier() -> Any:
     """An untrained probe: a linear classifier on standardized features."""
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     # The paper fits a logistic regression; ridge has a closed form, is as accurate here and 3 times as fast.
     return make_pipeline(StandardScaler(), RidgeClassifier(alpha=1000.0))
 

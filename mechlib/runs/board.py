@@ -29,7 +29,7 @@ class Board:
         self.running: dict[str, RunSpec] = {}
         self.impossible: dict[str, str] = {}
         self.changed = threading.Condition()
-        self.progress = Progress(say, [spec.seconds for spec in self.waiting.values()])
+        self.progress = Progress(say, [(spec.stage.name, spec.seconds) for spec in self.waiting.values()])
         self._failure: BaseException | None = None
 
     def wait(self, wanted: Wanted) -> None:
@@ -59,5 +59,5 @@ class Board:
             self.impossible[spec.id] = why(type(error).__name__, str(error))
         elif error:
             self.fail(error)
-        self.progress.end(spec.seconds)
+        self.progress.end(spec.label, spec.stage.name, spec.seconds)
         self.changed.notify_all()

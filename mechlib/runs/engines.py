@@ -6,13 +6,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+import torch
+
 from mechlib import checks
 from mechlib.checks import ParameterError
+from mechlib.models.loading import default_device
 from mechlib.runs.board import Wanted
 from mechlib.runs.cluster import Cluster
+from mechlib.runs.cost import CARD
 from mechlib.runs.plan import Machine, Plan, machine
 from mechlib.runs.pool import Pool, room
 from mechlib.runs.progress import Say
+from mechlib.runs.rates import calibrated
 from mechlib.runs.runner import Runners
 from mechlib.runs.slurm import Settings, SlurmJobs, on_slurm, settings
 from mechlib.runs.store import Store
@@ -45,8 +50,10 @@ def asked(engine: str, slurm: str) -> Settings | None:
 def place(wanted: Wanted, store: Store, jobs: int | None, slurm: Settings | None = None) -> Machine:
     """Where an engine would compute these runs, and how many at once: ``jobs``, or as many as suit (``None``)."""
     if slurm is not None:
-        return on_slurm(slurm, store.root / ".jobs", jobs or _JOBS)
-    here = machine()
+        there = on_slurm(slurm, store.root / ".jobs", jobs or _JOBS)
+        # A node cannot be measured before a run is there: its cores are taken for such as this computer's.
+        return replace(there, rates=CARD if there.accelerator else calibrated(torch.device("cpu")))
+    here = replace(machine(), rates=calibrated(default_device()))
     free = here.free or 0
     return replace(here, at_once=jobs or max(1, room([study for study, _ in wanted], store, free)), shared=True)
 

@@ -180,7 +180,7 @@ def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None =
     ``accelerator``: whether the memory is that of one; ``None``: as on this machine.
     """
     accelerator = torch.accelerator.is_available() if accelerator is None else accelerator
-    model_sizes = _sizes(study)
+    model_sizes = sizes_of(study)
     components = expected_components(spec.inputs["localize"], model_sizes, store)
     blocks = [block for component in components for block in component.weights(model_sizes.architecture)]
     matrices = {block.parameter: math.prod(block.shape) for block in blocks}
@@ -193,7 +193,7 @@ def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None =
         sizes=model_sizes,
         dtype=study.model_spec.dtype,
         training=training,
-        batch=PromptBatch(forget + training.retain_batch, *_lengths(study)),
+        batch=PromptBatch(forget + training.retain_batch, *lengths(study)),
         text_length=study.size.text_length,
         trained=sum(matrices.values()),
         layers=model_sizes.architecture.n_layers - min(component.layer for component in components),
@@ -219,12 +219,13 @@ def expected_components(localize: RunSpec, model_sizes: Sizes, store: Store) -> 
 
 
 @cache
-def _sizes(study: Study) -> Sizes:
+def sizes_of(study: Study) -> Sizes:
+    """Those of a study's model."""
     return sizes(study.model_spec)
 
 
 @cache
-def _lengths(study: Study) -> tuple[int, int]:
+def lengths(study: Study) -> tuple[int, int]:
     """Tokens that all prompts share, and of the longest one, guessed from their characters."""
     texts = [prompt.text for prompt in prompts(study.table.facts, FORMATS[study.trained_format])]
     shared, longest = len(os.path.commonprefix(texts)), max(map(len, texts))

@@ -11,9 +11,12 @@ import psutil
 import torch
 
 from mechlib.checks import ParameterError
-from mechlib.runs.memory import Memory, memory
+from mechlib.models.precision import fast_precision
+from mechlib.runs.cost import CORE, factor
+from mechlib.runs.memory import Memory, memory, sizes_of
 from mechlib.runs.parameters import PRECISIONS
 from mechlib.runs.progress import duration
+from mechlib.runs.rates import Rates
 from mechlib.runs.runner import Runner
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.stages import EDIT, STAGES, TRIAL
@@ -30,7 +33,8 @@ class Machine:
 
     ``free``: memory of its accelerator, or of the computer if it has none, in bytes; ``None``: not known before a run is there.
     ``accelerator``: whether it has one; ``None``: what this process has. ``at_once``: how many runs it computes at a time.
-    ``shared``: whether these share ``free``. ``refused``: why it would take no run at all, and what to do.
+    ``rates``: how fast it is, by default as the core on which seconds were declared. ``shared``: whether these share ``free``.
+    ``refused``: why it would take no run at all, and what to do.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Machine:
     at_once: int = 1
     refused: str | None = None
     shared: bool = False
+    rates: Rates = CORE
 
     @property
     def share(self) -> int | None:
@@ -75,7 +80,9 @@ class Plan:
     def __str__(self) -> str:
         total, several = sum(self.seconds.values()), self.machine.at_once
         expected = duration(total)
-        lines = [f"{sum(self.missing.values())} runs to compute, about {expected} (an estimate: gemma-3-270m on 2 cores)"]
+        on = "" if self.machine.rates == CORE else f" on one core of {self.machine.rates.name}"
+        on = f" on {self.machine.rates.name}" if self.machine.accelerator else on
+        lines = [f"{sum(self.missing.values())} runs to compute, about {expected}{on} (an estimate from the model's sizes)"]
         lines += [f"  {stage:<13}{count:>6}  {duration(self.seconds[stage])}" for stage, count in self.missing.items()]
         if several > 1 and self.missing:
             lines.append(f"On {self.machine.name}, {several} at once: about {duration(max(total / several, self.longest))}")
@@ -102,17 +109,24 @@ def plan(wanted: Iterable[tuple[Study, Sequence[RunSpec]]], store: Store, on: Ma
     where = on or machine()
     counts = Counter(spec.stage.name for _, spec in missing.values())
     order = [stage.name for stage in STAGES if counts[stage.name]]
-    seconds = {name: sum(spec.seconds for _, spec in missing.values() if spec.stage.name == name) for name in order}
+    pace = {study: _pace(study, where.rates) for study in {study for study, _ in missing.values()}}
+    costs = {key: spec.seconds * pace[study] for key, (study, spec) in missing.items()}
+    seconds = {name: sum(costs[key] for key, (_, spec) in missing.items() if spec.stage.name == name) for name in order}
     edits = {
         key: memory(study, spec, store, where.accelerator) for key, (study, spec) in missing.items() if spec.stage in (EDIT, TRIAL)
     }
     chains: dict[str, float] = {}
     for key, (_, spec) in missing.items():  # inputs first
-        chains[key] = spec.seconds + max((chains.get(needed.id, 0.0) for needed in spec.inputs.values()), default=0.0)
+        chains[key] = costs[key] + max((chains.get(needed.id, 0.0) for needed in spec.inputs.values()), default=0.0)
     disk = _ROWS * len(missing) + sum(4 * edit.trained for key, edit in edits.items() if missing[key][1].stage is EDIT)
     largest = max(edits.values(), key=lambda edit: edit.total, default=None)
     longest = max(chains.values(), default=0.0)
     return Plan({stage: counts[stage] for stage in seconds}, seconds, largest, where, longest, (disk, store.room()))
+
+
+def _pace(study: Study, rates: Rates) -> float:
+    """Seconds there, with the study's model, that a declared second comes to."""
+    return factor(sizes_of(study), study.precision or fast_precision(), rates)
 
 
 def check(made: Plan) -> None:

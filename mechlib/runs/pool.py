@@ -85,7 +85,7 @@ class Pool(Board):
         while len(self.running) < self._jobs and (spec := next_run(self.waiting, self.running, self.store)):
             del self.waiting[spec.id]
             if self.settled(spec):
-                self.progress.end(spec.seconds)
+                self.progress.end(spec.label, spec.stage.name, spec.seconds)
                 continue
             self.running[spec.id] = spec
             self.progress.begin(spec.label)

@@ -15,37 +15,69 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+# Declared seconds that a stage's first finished runs are believed against what all runs have shown.
+_BELIEF = 10.0
+
+
 @dataclass
 class Progress:
-    """Counts runs, and estimates the time left from what the finished ones took against their declared costs."""
+    """Counts runs, and estimates the time left from what finished ones took against their declared costs, stage by stage.
+
+    ``costs``: of all runs, by stage and declared cost. A stage that takes longer than declared says little about others: each has a pace
+    of its own, as far as its own runs tell. Runs can be at work side by side.
+    """
 
     say: Say
-    costs: list[float]
+    costs: list[tuple[str, float]]
     begun: int = 0
-    finished: float = 0.0
-    started: float = field(default_factory=time.monotonic)
     label: str = ""
+    clock: Callable[[], float] = time.monotonic
     _last: float = 0.0
+    _since: dict[str, float] = field(default_factory=dict)
+    _done: dict[str, float] = field(default_factory=dict)
+    _declared: dict[str, float] = field(default_factory=dict)
+    _taken: dict[str, float] = field(default_factory=dict)
+    _started: float | None = None
 
     def begin(self, label: str) -> None:
         """A run starts; others may not be complete yet."""
         self.begun += 1
         self.label = label
-        self._last = time.monotonic()
+        self._last = self.clock()
+        self._since[label] = self._last
+        self._started = self._last if self._started is None else self._started
         self.say(f"  run {self.begun}/{len(self.costs)}  {label}{self._left()}")
 
     def inside(self, done: int, of: int) -> None:
         """The latest run is at step ``done`` of ``of``; said at most every 20 seconds."""
-        if time.monotonic() - self._last > 20 and done < of:
-            self._last = time.monotonic()
+        if self.clock() - self._last > 20 and done < of:
+            self._last = self.clock()
             self.say(f"  run {self.begun}/{len(self.costs)}  {self.label}: {done}/{of}{self._left()}")
 
-    def end(self, cost: float) -> None:
-        """A run with that declared cost is complete."""
-        self.finished += cost
+    def end(self, label: str, stage: str, cost: float) -> None:
+        """A run with that declared cost is complete, or was found to be there."""
+        self._done[stage] = self._done.get(stage, 0.0) + cost
+        if label in self._since:
+            self._declared[stage] = self._declared.get(stage, 0.0) + cost
+            self._taken[stage] = self._taken.get(stage, 0.0) + self.clock() - self._since.pop(label)
+
+    def left(self) -> float | None:
+        """Seconds, or ``None`` while no run is complete."""
+        declared, taken = sum(self._declared.values()), sum(self._taken.values())
+        if not declared or not taken or self._started is None:
+            return None
+        waiting: dict[str, float] = {}
+        for stage, cost in self.costs:
+            waiting[stage] = waiting.get(stage, 0.0) + cost
+        paces = {stage: (self._taken.get(stage, 0.0) + _BELIEF * taken / declared) / (self._declared.get(stage, 0.0) + _BELIEF)
+                 for stage in waiting}  # fmt: skip
+        # What runs at work have done already is not left.
+        now = self.clock()
+        work = sum(max(0.0, cost - self._done.get(stage, 0.0)) * paces[stage] for stage, cost in waiting.items())
+        begun = sum(now - since for since in self._since.values())
+        together = max(1.0, (taken + begun) / max(now - self._started, 1e-9))
+        return max(0.0, work - begun) / together
 
     def _left(self) -> str:
-        if not self.finished:
-            return ""
-        pace = (time.monotonic() - self.started) / self.finished
-        return f"   about {duration(pace * (sum(self.costs) - self.finished))} left"
+        seconds = self.left()
+        return "" if seconds is None else f"   about {duration(seconds)} left"

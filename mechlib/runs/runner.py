@@ -72,7 +72,7 @@ class Runner:
             return 0
         self.store.check_writable()
         self.store.sweep()
-        progress = Progress(self.say, [spec.seconds for spec in todo])
+        progress = Progress(self.say, [(spec.stage.name, spec.seconds) for spec in todo])
         self.context.progress = progress.inside
         left = {spec.id: spec for spec in todo}
         while left:
@@ -82,7 +82,7 @@ class Runner:
             if not self.store.has(spec, files=True):
                 progress.begin(spec.label)
                 run(spec)
-            progress.end(spec.seconds)
+            progress.end(spec.label, spec.stage.name, spec.seconds)
         return len(todo)
 
     def result(self, spec: RunSpec) -> Result:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import statsmodels.formula.api as smf
 from scipy.stats import t
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from mechlib.stats.interval import Interval
 
@@ -66,7 +64,11 @@ def _plain(design: np.ndarray, values: np.ndarray) -> float:
 
 def _variance(table: pd.DataFrame, outcome: str, terms: Sequence[str], drawn: Mapping[str, str]) -> np.ndarray:
     """The covariance of the rows, rows x rows, with the variances that REML finds."""
-    model = smf.mixedlm(f"{outcome} ~ {' + '.join(terms)}", table, groups=np.ones(len(table)), vc_formula=dict(drawn), re_formula="0")
+    # Imported where they are wanted, by one page: it takes as long as a page has beyond its runs.
+    from statsmodels.formula.api import mixedlm
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning
+
+    model = mixedlm(f"{outcome} ~ {' + '.join(terms)}", table, groups=np.ones(len(table)), vc_formula=dict(drawn), re_formula="0")
     with warnings.catch_warnings():
         # A variance of zero lies at the edge of what is possible, which the optimizer says.
         for kind in (ConvergenceWarning, UserWarning, RuntimeWarning):

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from mechlib.facts import FORMATS, Fact, athletes, prompts
-from mechlib.patching import probing
 from mechlib.patching.probing import cross_validate, probe, without_rounding
 
 # The last name gives the sport away, the first name does not: 10 people for each of three last names.
@@ -43,7 +42,8 @@ def test_a_name_of_ones_own_tells_nothing(tiny_gemma3):
 
 def test_streams_are_the_models_hidden_states(tiny, monkeypatch):
     seen = []
-    monkeypatch.setattr(probing, "cross_val_predict", lambda _classifier, features, truth, cv: seen.append(features) or truth)
+    predict = "sklearn.model_selection.cross_val_predict"
+    monkeypatch.setattr(predict, lambda _classifier, features, truth, cv: seen.append(features) or truth)
     asked = prompts(TOLD, FORMATS["one_shot"])
     rows = probe(tiny, asked, seed=0, batch_size=7)
     assert {row.correct for row in rows} == {len(asked)}

@@ -17,7 +17,7 @@ from mechlib.models import ModelError, resolve
 from mechlib.models.forward import hidden_states
 from mechlib.models.packed import pack as packed_texts
 from mechlib.models.precision import computing
-from mechlib.runs.memory import Memory, PromptBatch, Sizes, _lengths, expected_components, memory, sizes
+from mechlib.runs.memory import Memory, PromptBatch, Sizes, expected_components, lengths, memory, sizes
 from mechlib.runs.study import Study
 
 # One of its matrices in bfloat16, its gradient in bfloat16, and in float32.
@@ -149,8 +149,8 @@ def test_activations_are_about_what_autograd_keeps(family, precision):
 def test_lengths_are_guessed_from_characters():
     # The longest prompt about an athlete with one demonstration has 90 characters (25 tokens for Gemma-3), 48 of them before every
     # name (14 tokens); with four 230 (55) and 188 (44).
-    assert _lengths(Study(edit_format="one_shot")) == (16, 30)
-    assert _lengths(Study()) == (62, 77)
+    assert lengths(Study(edit_format="one_shot")) == (16, 30)
+    assert lengths(Study()) == (62, 77)
 
 
 def test_an_expected_localization_is_replaced_by_the_one_in_the_store(store):

@@ -52,6 +52,15 @@ class AnswerSettings:
     floor: Floor | None = None
     precision: Precision | None = None
 
+    @property
+    def asked(self) -> int:
+        """About how many prompts that is."""
+        splits = self.about.splits
+        size, tested = splits.set_size or splits.n_test, min(splits.n_test, self.n_maintain or splits.n_test)
+        count: dict[Group, int] = {"forget": size, "relearned": 0, "floor": self.floor.count if self.floor else 0,
+                                   "unknown": self.n_unknown or 0, "neighbourhood": NEIGHBOURS * size}  # fmt: skip
+        return self.rotations * sum(count.get(group, tested) for group in self.groups)
+
 
 def known(work: Work[KnownSettings]) -> Result:
     """Rows are the answers of the unedited model. Facts whose answers its tokens cannot tell apart are left out."""
@@ -113,5 +122,17 @@ def _neighbourhood(work: Work[Any], settings: AnswerSettings) -> list[Prompt]:
     return list({one.text: one for one in near}.values())
 
 
-KNOWN = Stage("known", 1, known, 14.0)
-ANSWERS = Stage("answers", 2, answers, 2.0)
+# Facts of a table that is not read here: about as many as the package's own have.
+_TABLE, _SECONDS_A_PROMPT = 1800, 0.03
+
+
+def _seconds_known(settings: KnownSettings) -> float:
+    return 2 * _SECONDS_A_PROMPT * (settings.sample or _TABLE)
+
+
+def _seconds(settings: AnswerSettings) -> float:
+    return 0.3 + _SECONDS_A_PROMPT * settings.asked
+
+
+KNOWN = Stage("known", 1, known, _seconds_known)
+ANSWERS = Stage("answers", 2, answers, _seconds)

@@ -67,8 +67,12 @@ def _version(settings: AttackSettings) -> Mapping[str, int]:
     return {settings.attack: ATTACKS[settings.attack].version}
 
 
+# Prompts that are asked in the quick profile, which an attack's expected seconds are of.
+_QUICKLY_ASKED = 52
+
+
 def _seconds(settings: AttackSettings) -> float:
-    return ATTACKS[settings.attack].seconds
+    return ATTACKS[settings.attack].seconds * settings.asked.asked / _QUICKLY_ASKED
 
 
 ATTACK = Stage("attack", 2, attacked, _seconds, _version)

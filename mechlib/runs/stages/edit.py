@@ -78,12 +78,15 @@ def masked(work: Work[MaskSettings]) -> Result:
     return Result([asdict(step) for step in history], {"masked": mask.masked, "weights": len(mask.values)})
 
 
-# Steps of an edit and of a mask in the quick profile, which the expected seconds are of.
-_QUICK_STEPS, _QUICK_MASK_STEPS = 12, 6
+# Steps of a mask in the quick profile, which its expected seconds are of; and after so many steps most edits are where they stop.
+_QUICK_MASK_STEPS, _MOST_STOP = 6, 25
 
 
 def _seconds(settings: EditSettings) -> float:
-    return 15.0 * settings.training.steps / _QUICK_STEPS
+    training = settings.training
+    steps = training.steps if training.stop_at is None else min(training.steps, _MOST_STOP)
+    forget = training.forget_batch or (settings.about.splits.set_size or 0) + (settings.floor.count if settings.floor else 0)
+    return 0.05 * steps * (forget + training.retain_batch)
 
 
 def _seconds_of_mask(settings: MaskSettings) -> float:

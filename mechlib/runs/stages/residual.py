@@ -159,7 +159,11 @@ def _seconds_zeroed(settings: ZeroedSettings) -> float:
     return 2.5 * len(settings.sizes)
 
 
-DAMAGE = Stage("damage", 1, damaged, 2.0)
+def _seconds_damage(settings: DamageSettings) -> float:
+    return float(settings.count)
+
+
+DAMAGE = Stage("damage", 1, damaged, _seconds_damage)
 LATENT = Stage("latent", 2, read_inside, 12.0)
 CONSEQUENCES = Stage("consequences", 1, consequences, 5.5)
 ZEROED = Stage("zeroed", 1, zeroed, _seconds_zeroed)
