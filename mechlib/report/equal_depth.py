@@ -76,19 +76,19 @@ def places(evidence: Evidence, first: str) -> pd.DataFrame:
 
 
 def points(claim: Claim, evidence: Evidence) -> pd.DataFrame:
-    """The lines of :func:`places` by forget set (``forget_set``), with what the claim compares.
+    """The lines of :func:`places` by forget set (``forget_set``), of those sets that all places have, with what the claim compares.
 
     Columns besides: ``odds`` and ``shares``, means over ``facts``; ``depth_squared``, from the middle of all depths.
     """
     records: list[dict[str, Any]] = []
     table = places(evidence, claim.first)
     middle = float(table.depth.mean()) if len(table) else math.nan
-    for place in table.to_dict("records"):
-        found = measured(claim, evidence, str(place["arm"]))
-        for number, odds in found.odds.items() if found else ():
-            shares = fmean(found.shares[number]) if found else math.nan
-            records.append({**place, "depth_squared": (place["depth"] - middle) ** 2, "forget_set": number,
-                            "odds": fmean(odds), "shares": shares, "facts": len(odds)})  # fmt: skip
+    done = {str(arm): found for arm in table.arm if (found := measured(claim, evidence, str(arm)))}
+    common = sorted(set[int].intersection(*(set(found.odds) for found in done.values()))) if done else []
+    for place in (one for one in table.to_dict("records") if one["arm"] in done):
+        odds, shares = done[place["arm"]].odds, done[place["arm"]].shares
+        records += [{**place, "depth_squared": (place["depth"] - middle) ** 2, "forget_set": number, "odds": fmean(odds[number]),
+                     "shares": fmean(shares[number]), "facts": len(odds[number])} for number in common]  # fmt: skip
     return pd.DataFrame(records, columns=[*table.columns, "depth_squared", "forget_set", "odds", "shares", "facts"])
 
 

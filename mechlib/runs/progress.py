@@ -15,8 +15,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-# Declared seconds that a stage's first finished runs are believed against what all runs have shown.
-_BELIEF = 10.0
+# Against so many declared seconds, taken as declared, are all finished runs believed, and against all of these those of one stage. So a
+# first run that waits for a model to load does not say that everything takes a thousand times as long.
+_BELIEF, _OF_A_STAGE = 30.0, 10.0
 
 
 @dataclass
@@ -69,7 +70,8 @@ class Progress:
         waiting: dict[str, float] = {}
         for stage, cost in self.costs:
             waiting[stage] = waiting.get(stage, 0.0) + cost
-        paces = {stage: (self._taken.get(stage, 0.0) + _BELIEF * taken / declared) / (self._declared.get(stage, 0.0) + _BELIEF)
+        usual = (taken + _BELIEF) / (declared + _BELIEF)
+        paces = {stage: (self._taken.get(stage, 0.0) + _OF_A_STAGE * usual) / (self._declared.get(stage, 0.0) + _OF_A_STAGE)
                  for stage in waiting}  # fmt: skip
         # What runs at work have done already is not left.
         now = self.clock()

@@ -40,6 +40,8 @@ def mixed(table: pd.DataFrame, outcome: str, terms: Sequence[str]) -> dict[str, 
     design = np.column_stack([np.ones(len(table)), table[list(terms)].to_numpy(dtype=float)])
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise ValueError(f"the terms {', '.join(terms)} depend on each other")
+    if np.ptp(table[outcome].to_numpy(dtype=float)) == 0:  # nothing does anything to it
+        return {name: _effect(0.0, 0.0, free) for name in terms}
     centres, errors = _fitted(table.reset_index(drop=True), outcome, design, terms)
     return {name: _effect(centre, error, free) for name, centre, error in zip(terms, centres[1:], errors[1:], strict=True)}
 
@@ -73,7 +75,8 @@ def _variance(table: pd.DataFrame, outcome: str, terms: Sequence[str], drawn: Ma
         # A variance of zero lies at the edge of what is possible, which the optimizer says.
         for kind in (ConvergenceWarning, UserWarning, RuntimeWarning):
             warnings.simplefilter("ignore", kind)
-        found = model.fit(reml=True, method=["lbfgs", "powell"])
+        # Gradients mislead at that edge: these two search without.
+        found = model.fit(reml=True, method=["powell", "nm"])
     variance = float(found.scale) * np.eye(len(table))
     for name, share in zip(model.exog_vc.names, found.vcomp, strict=True):
         levels = table[name].to_numpy()

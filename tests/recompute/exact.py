@@ -57,6 +57,37 @@ def student(probability, freedom):
     return (low + high) / 2
 
 
+def beyond(value, freedom):
+    """Two-sided p of Student's distribution: what lies further from zero than ``value``."""
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
+    x = np.sinh(np.linspace(0, np.arcsinh(abs(value)), 20001))
+    return max(0.0, 1 - 2 * float(np.trapezoid(scale * (1 + x * x / freedom) ** (-(freedom + 1) / 2), x)))
+
+
+def first_effect(values, terms):
+    """What the first of ``terms`` [arm, term] does to ``values`` [arm, set], and its standard error.
+
+    A mixed model with an intercept for each arm and set, both drawn, whose variances are those of restricted likelihood: of a balanced
+    study these are in closed form, from the sums of squares. A variance below zero is none, and what it left joins the rest.
+    """
+    n_arms, n_sets = values.shape
+    design = np.column_stack([np.ones(n_arms), terms])
+    means = values.mean(1)
+    centre = np.linalg.lstsq(design, means, rcond=None)[0]
+    between = (n_sets * float(((means - design @ centre) ** 2).sum()), n_arms - design.shape[1])
+    sets = (n_arms * float(((values.mean(0) - values.mean()) ** 2).sum()), n_sets - 1)
+    rest = values - means[:, None] - values.mean(0) + values.mean()
+    left = (float((rest**2).sum()), (n_arms - 1) * (n_sets - 1))
+    squares, free = left if n_sets > 1 else between
+    parts = {"arms": between, "sets": sets} if n_sets > 1 else {}
+    while below := {name: one for name, one in parts.items() if one[0] / one[1] < squares / free}:
+        name = min(below, key=lambda name: below[name][0] / below[name][1])
+        squares, free = squares + parts[name][0], free + parts.pop(name)[1]
+    variance = squares / free if n_sets > 1 and "arms" not in parts else between[0] / between[1]
+    error = math.sqrt(np.linalg.inv(design.T @ design)[1, 1] * variance / n_sets)
+    return float(centre[1]), error, between[1]
+
+
 def upper_end(means):
     """Upper end of Student's 95 % interval of the mean over sets; without ends for one set."""
     if len(means) < 2:

@@ -3,19 +3,23 @@
 It reads book/claims.toml and book/results/rows, and imports json, numpy and nothing of mechlib.
 """
 
+import json
 import math
 import sys
 import tomllib
 from collections import defaultdict
 from pathlib import Path
 
-from exact import ENOUGH, LEVEL, equivalent, holm, least, share_low, sign_flip, upper_end
+import numpy as np
+from exact import ENOUGH, LEVEL, beyond, equivalent, first_effect, holm, least, share_low, sign_flip, student, upper_end
 from kept import UNEDITED, average, by_set, read, shared_weights, studies
 
 ROOT = Path(__file__).parents[2]
 # Answers that compete in a closed relation: three sports and golf. An open relation has none, and guessing is never right.
 OPTIONS = {"sport": 4}
 ABOVE_CHANCE, BROKEN = 0.10, 0.9
+# With fewer places edited, depth and lookup are not told apart.
+PLACES = 10
 
 
 def lines(claims, study):
@@ -31,7 +35,7 @@ def lines(claims, study):
 
 
 def _verdict(one):
-    if "gaps" not in one:
+    if "gaps" not in one and "effect" not in one:
         return "not run yet"
     if one["rule"] == "none":
         return "descriptive: no rule"
@@ -39,6 +43,11 @@ def _verdict(one):
         return one["stopped"]
     if "adjusted" not in one:
         return "no inference"
+    if "effect" in one:
+        effect, error, free = one["effect"]
+        if one["adjusted"] <= LEVEL:
+            return "supported" if effect < 0 else "contradicted"
+        return "equivalent" if abs(effect) + student(0.95, free) * error < one["margin"] else "undecided"
     gaps = list(one["gaps"].values())
     if one["adjusted"] <= LEVEL:
         return "supported" if sum(gaps) < 0 else "contradicted"
@@ -50,7 +59,9 @@ def _verdict(one):
 def _line(gates, claim, rival, study):
     arms, run = (claim["first"], rival), {row["localization"] for row in study["answers"]} - {UNEDITED}
     line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
-    values = _values(claim, study, arms) if run.issuperset(arms) and claim["rule"] != "mixed model" else None
+    if claim["rule"] == "mixed model":
+        return {**line, **_at_equal_depth(gates, claim, study, run)}
+    values = _values(claim, study, arms) if run.issuperset(arms) else None
     if values is None:
         return line
     gaps = {}
@@ -61,6 +72,34 @@ def _line(gates, claim, rival, study):
     stopped = _stopped(gates, claim, study, arms)
     p = sign_flip(list(gaps.values())) if len(gaps) >= ENOUGH else None
     return {**line, "gaps": gaps, "p": p, "stopped": stopped}
+
+
+def _at_equal_depth(gates, claim, study, run):
+    """The effect of sharing MLPs with fact lookup, over places of as many MLPs, the same in all sets, at equal depth and its square."""
+    own = study["trains"].get(claim["first"], {})
+    size, same = {one["parameters"] for one in own.values()}, {}
+    for arm, sets in study["trains"].items():
+        trained = {json.dumps(one["components"]) for one in sets.values()}
+        mlps = all(name.endswith(".mlp") for one in sets.values() for name in one["components"])
+        if arm in run and len(trained) == 1 and mlps and {one["parameters"] for one in sets.values()} == size:
+            same[arm] = sets
+    plain = {**claim, "outcome": claim["outcome"].removesuffix(" at equal depth")}
+    found = {arm: by_set(values[0]) for arm in same if (values := _values(plain, study, [arm]))}
+    if not found:
+        return {}
+    numbers = sorted(set.intersection(*(set(sets) for sets in found.values())))
+    depth = {arm: np.mean([int(name[1:].partition(".")[0]) for name in next(iter(same[arm].values()))["components"]]) for arm in same}
+    middle = np.mean(list(depth.values()))
+    out = {arm: why for arm in found if (why := _stopped(gates, plain, study, [arm]))}
+    used = [arm for arm in found if arm not in out]
+    if len(used) < PLACES:
+        return {}
+    shared = {arm: np.mean([shared_weights(own[n], same[arm][n]) for n in own.keys() & same[arm].keys()]) for arm in used}
+    terms = np.array([[shared[arm], depth[arm], (depth[arm] - middle) ** 2] for arm in used])
+    effect = first_effect(np.array([[found[arm][number] for number in numbers] for arm in used]), terms)
+    few = "not edited alike" if len(used) < gates["edited"] * len(found) else ""
+    stopped = "void" if _void(study, study["trained"]) else few
+    return {"effect": effect, "n_sets": len(numbers), "p": beyond(effect[0] / effect[1], effect[2]), "stopped": stopped}
 
 
 def _odds(row):
@@ -124,10 +163,10 @@ def last_setting(rows):
 
 
 def _stopped(gates, claim, study, arms):
-    """The first gate that forbids a verdict."""
+    """The first gate that forbids a verdict about two arms, or about one by itself."""
     trains = [study["trains"][arm] for arm in arms]
-    both = trains[0].keys() & trains[1].keys()
-    overlap = sum(shared_weights(trains[0][number], trains[1][number]) for number in both) / len(both)
+    both = trains[0].keys() & trains[-1].keys()
+    overlap = sum(shared_weights(trains[0][number], trains[1][number]) for number in both) / len(both) if len(arms) > 1 else 0.0
     asked = [row for row in study["answers"] if row["format"] == study["trained"]]
     ends = [_kept([row for row in asked if row["localization"] == UNEDITED], [row for row in asked if row["localization"] == arm])
             for arm in arms]  # fmt: skip
@@ -181,6 +220,10 @@ def main():
         sys.stdout.write(f"{study['task']}, {len(study['ids'])} runs\n")
         for one in lines(claims, study):
             gaps = list(one.get("gaps", {}).values())
+            if "effect" in one:
+                said = f"{one['effect'][0]:+.3f} over {one['n_sets']} sets, p {one['p']:.4f}, Holm {one['adjusted']:.4f}"
+                sys.stdout.write(f"  {one['claim']} - {one['rival']}: {one['verdict']} {said}\n")
+                continue
             said = f"{sum(gaps) / len(gaps):+.3f} over {len(gaps)} sets, p {one['p']}, Holm {one.get('adjusted')}" if gaps else ""
             sys.stdout.write(f"  {one['claim']} - {one['rival']}: {one['verdict']} {said}\n")
 

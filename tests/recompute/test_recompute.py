@@ -8,8 +8,9 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from exact import equivalent, flips_at_least, holm, share_low, sign_flip, student, upper_end
+from exact import beyond, equivalent, first_effect, flips_at_least, holm, share_low, sign_flip, student, upper_end
 from kept import read, studies
 from recompute import lines
 from scipy.stats import t
@@ -25,7 +26,7 @@ from mechlib.report.parameters import studies as studies_of_page
 from mechlib.report.tables import void_formats
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store
-from mechlib.stats import clustered, compare, share
+from mechlib.stats import clustered, compare, mixed, share
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 ROWS = ROOT / "book" / "results" / "rows"
@@ -57,8 +58,13 @@ def same(found, drawn):
         assert one["verdict"] == other.verdict, (one, other)
         if other.odds is None:
             continue
-        gaps = list(one["gaps"].values())
         assert one["stopped"] == other.stopped
+        if "effect" in one:
+            assert one["n_sets"] == other.odds.n_sets
+            assert one["effect"][0] == pytest.approx(other.odds.difference.estimate, rel=1e-4, abs=1e-6)
+            assert (one["p"], one["adjusted"]) == pytest.approx((other.odds.p, other.odds.adjusted), rel=0.03, abs=1e-4)
+            continue
+        gaps = list(one["gaps"].values())
         assert (len(gaps), sum(gaps) / len(gaps)) == (other.odds.n_sets, pytest.approx(other.odds.difference.estimate, abs=1e-9))
         if other.odds.p is None or one["stopped"] == "not a contrast":
             continue
@@ -77,7 +83,7 @@ def test_kept_rows_give_the_same_verdicts_twice():
     for study in found:
         mine = lines(DECLARED, study)
         same(mine, verdicts.lines(declared(), evidence(study)))
-        compared += sum("gaps" in one for one in mine)
+        compared += sum("gaps" in one or "effect" in one for one in mine)
     assert compared, "no claim has rows: was anything kept?"
 
 
@@ -134,6 +140,23 @@ def test_flips_by_hand():
     assert flips_at_least([1, 2, 4], 5) == 4 / 8
     assert flips_at_least([1, 2, 4], 5, two_sided=False) == 2 / 8
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == {"a": 0.03, "c": 0.06, "b": 0.06}
+
+
+@pytest.mark.parametrize("case", [(1.0, 1.0, 0.3), (0.0, 1.0, 0.3), (1.0, 0.0, 0.3), (0.0, 0.0, 0.3), (0.5, 0.2, 1.0)])
+@pytest.mark.parametrize("seed", range(4))
+def test_both_find_the_same_effect_of_a_mixed_model(case, seed):
+    """Also where arms or sets differ by nothing, which is the edge of the model."""
+    generator, (arms, sets, noise) = np.random.default_rng(seed), case
+    terms = generator.normal(size=(14, 2))
+    values = terms @ [-1.0, 0.3] + arms * generator.normal(size=14)
+    values = values[:, None] + sets * generator.normal(size=4) + noise * generator.normal(size=(14, 4))
+    effect, error, free = first_effect(values, terms)
+    table = pd.DataFrame([{"arm": f"a{n}", "forget_set": k, "one": terms[n, 0], "two": terms[n, 1], "y": values[n, k]}
+                          for n in range(14) for k in range(4)])  # fmt: skip
+    found = mixed(table, "y", ["one", "two"])["one"]
+    assert free == 11 and effect == pytest.approx(found.interval.estimate, abs=1e-6)
+    assert error * student(0.975, free) == pytest.approx((found.interval.high - found.interval.low) / 2, rel=0.01)
+    assert beyond(effect / error, free) == pytest.approx(found.p, rel=0.05, abs=1e-6)
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 7, 23, 127])

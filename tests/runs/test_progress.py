@@ -55,7 +55,8 @@ def test_nothing_is_said_before_a_run_has_ended_and_nothing_is_left_at_the_end()
     clock.now = 6.0
     progress.end("first", "ask", 2.0)
     progress.begin("second")
-    assert lines[1] == "  run 2/2  second   about 6 s left"
+    # 2 declared seconds took 6: of all runs (6 + 30) / (2 + 30), of this stage (6 + 10 x 1.125) / (2 + 10), for 2 more.
+    assert lines[1] == "  run 2/2  second   about 3 s left"
     clock.now = 27.0
     progress.inside(3, 4)
     assert lines[2].startswith("  run 2/2  second: 3/4")
@@ -70,4 +71,13 @@ def test_what_is_found_to_be_there_says_nothing_about_the_pace():
     clock.now = 4.0
     progress.end("first", "ask", 2.0)
     progress.end("another command's", "ask", 2.0)
-    assert progress.left() == pytest.approx(4.0)
+    assert progress.left() == pytest.approx(2 * (4 + 10 * (4 + 30) / (2 + 30)) / (2 + 10))
+
+
+def test_a_first_run_that_waits_for_a_model_to_load_does_not_say_that_all_takes_as_long():
+    clock = Clock()
+    progress = Progress(lambda _: None, [("localize", 0.1), *[("edit", 60.0)] * 10], clock=clock)
+    progress.begin("first")
+    clock.now = 17.0
+    progress.end("first", "localize", 0.1)
+    assert 600 < progress.left() < 1000

@@ -54,6 +54,11 @@ def test_its_level_holds_where_overlap_does_nothing():
     assert np.mean(np.array(found) < 0.05) <= 0.15 and np.mean(found) == pytest.approx(0.5, abs=0.15)
 
 
+def test_an_outcome_that_is_the_same_everywhere_has_no_effects():
+    found = mixed(study(-2.0).assign(odds=1.0), "odds", ["overlap", "depth"])["overlap"]
+    assert (found.interval.low, found.interval.estimate, found.interval.high, found.p) == (0, 0, 0, 1)
+
+
 @pytest.mark.parametrize(("change", "terms", "said"), [
     (lambda table: table, ["overlap", "norm"], "no column norm"),
     (lambda table: table.assign(odds=np.nan), ["overlap"], "not finite"),
