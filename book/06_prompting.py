@@ -144,7 +144,8 @@ tables.styled(differences.from_lookup(rows, differences.in_formats(rows, transfe
 # Three cautions before anyone quotes this table. A localization with a weaker edit (see the page on editing) has an
 # easier time keeping old answers, so compare edits that succeeded equally. Random MLPs are drawn from all layers, and
 # a draw that catches early layers is not a control *against* early layers. And depth itself is a rival explanation:
-# early layers may be a good place to edit whether or not they look the fact up {cite:p}`hase2023does`.
+# early layers may be a good place to edit whether or not they look the fact up {cite:p}`hase2023does`; the page *Depth or lookup?*
+# takes that up.
 
 # %% [markdown]
 # ## Runs behind this page
