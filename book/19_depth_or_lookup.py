@@ -35,8 +35,7 @@ DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which 
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATION = None
-LOCALIZATIONS = ["fact_lookup", "window_0_of_9", "window_1_of_9", "window_2_of_9", "window_3_of_9", "window_4_of_9",
-                 "window_5_of_9", "window_6_of_9", "window_7_of_9", "window_8_of_9"]
+LOCALIZATIONS = ["fact_lookup", "random_mlps"]  # STUDY=depth has all places
 LEARNING_RATE = None
 FORGET_COEFFICIENT = None
 STEPS = None
@@ -65,9 +64,10 @@ page.banner()
 #
 # ## The places
 #
-# Here as many MLPs are edited in many places, all alike: at fact lookup's, in windows from the first layer to the last, and in draws that
-# are the same for all forget sets. The draws were chosen so that overlap and depth are not the same thing: some lie as deep as fact
-# lookup and have none of its MLPs, others have one of its MLPs and a much later one.
+# The study *depth* (`make execute STUDY=depth`) edits as many MLPs in many places, all alike: at fact lookup's, in windows from the first
+# layer to the last, and in draws that are the same for all forget sets. The draws were chosen so that overlap and depth are not the same
+# thing: some lie as deep as fact lookup and have none of its MLPs, others have one of its MLPs and a much later one. On this page:
+# {glue:text}`edited`.
 
 # %% tags=["remove-input"]
 claims = [one for one in declared().of_task(page.study.task) if one.rule == "mixed model"]
@@ -77,6 +77,7 @@ lines = {one.claim.of: one for one in page.verdicts if one.claim.rule == "mixed 
 NAMES = {"transfer": "In prompts that were not trained", "relearning": "After relearning of one half"}
 page.number("places", max((table.arm.nunique() for table in found.values()), default=0))
 page.number("enough", equal_depth.ENOUGH_PLACES)
+page.number("edited", equal_depth.edited(max((table.arm.nunique() for table in found.values()), default=0)))
 page.figure("depth", figures.depth_dots({NAMES[key]: table for key, table in found.items()}),
             "What is left of the old answer, log p(true) - log p(target) in nats (lower: less comes back), by the mean layer of the MLPs that "
             "an edit trains, with 95 % intervals over forget sets; {places} places of as many weights.", "edit", "prompting", "relearning")

@@ -158,6 +158,12 @@ def places_table(table: pd.DataFrame, left_out: Mapping[str, str]) -> pd.DataFra
     return means.assign(arm=means.arm.map(label)).rename(columns=named)
 
 
+def edited(count: int) -> str:
+    """How many places were edited, in words, and whether that is a basis for anything."""
+    few = "" if count >= ENOUGH_PLACES else f", too few to tell depth from lookup (at least {ENOUGH_PLACES})"
+    return f"{count} place{'s' * (count != 1)}{few}"
+
+
 def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tables of the same columns below each other."""
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -115,5 +115,6 @@ def test_the_tables_have_every_model_and_every_place():
     shown = equal_depth.places_table(table, {"window_8_of_9": "model broken"})
     assert len(shown) == len(PLACES) and shown.depth.is_monotonic_increasing
     assert shown.set_index("place").gate["MLPs, window 9 of 9"] == "model broken" and shown["layers"].iloc[0] == "0 and 1"
+    assert equal_depth.edited(18) == "18 places" and equal_depth.edited(1).startswith("1 place, too few")
     assert equal_depth.correlations(table).loc["depth", "depth"] == pytest.approx(1)
     assert equal_depth.model_table(pd.DataFrame(table[:4]), "odds").p.tolist() == ["-"] * len(equal_depth.MODELS)
