@@ -78,13 +78,14 @@ NAMES = {"transfer": "In prompts that were not trained", "relearning": "After re
 page.number("places", max((table.arm.nunique() for table in found.values()), default=0))
 page.number("enough", equal_depth.ENOUGH_PLACES)
 page.number("edited", equal_depth.edited(max((table.arm.nunique() for table in found.values()), default=0)))
+page.number("extremes", "; ".join(f"{NAMES[key].lower()} {equal_depth.extremes(table)}" for key, table in found.items() if len(table)))
 page.figure("depth", figures.depth_dots({NAMES[key]: table for key, table in found.items()}),
             "What is left of the old answer, log p(true) - log p(target) in nats (lower: less comes back), by the mean layer of the MLPs that "
             "an edit trains, with 95 % intervals over forget sets; {places} places of as many weights.", "edit", "prompting", "relearning")
 
 # %% [markdown]
 # If lookup decides, fact lookup and the places that share MLPs with it lie below others of their depth. If depth decides, all lie on one
-# curve.
+# curve. Here: {glue:text}`extremes`.
 
 # %% tags=["remove-input"]
 out = {key: equal_depth.left_out(declared().gates, claim, page.evidence) for claim in claims for key in [claim.of]}
@@ -107,6 +108,14 @@ tables.styled(equal_depth.stacked(both))
 # *What overlap with fact lookup does to the log odds, from none of its MLPs to all of them, in nats (95 %, Student's t with places as the
 # unit), with a random intercept for each place and set. Below zero: less comes back. The third line decides; the others say how much hangs on
 # how depth is measured, and whether the size or the length of an edit explains it.*
+
+# %% tags=["remove-input"]
+alone = [equal_depth.single_terms(table[~table.arm.isin(list(out[key]))], "odds").assign(outcome=NAMES[key]) for key, table in found.items()]
+tables.styled(equal_depth.stacked(alone))
+
+# %% [markdown]
+# *What each term does by itself: per layer, per unit of norm, per step, and of overlap from none to all. Not declared before the runs, so it
+# is described.*
 
 # %% tags=["remove-input"]
 tables.styled(equal_depth.correlations(found["transfer"]).round(2).reset_index(names="term"), {name: "{:.2f}" for name in equal_depth.CORRELATED})

@@ -30,7 +30,8 @@ def card(
     first = told[0] if told else f"<div><b>{DESCRIPTIVE.capitalize()}.</b> No claim of the claims file is decided on this page.</div>"
     folded = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>"
     others = folded if told[1:] else ""
-    return f'<div style="{_BOX}">{first}{others}<div>{made_with(study)}{warning}</div></div>'
+    by_place = any(one.claim.rule == "mixed model" for one in found)
+    return f'<div style="{_BOX}">{first}{others}<div>{made_with(study, by_place)}{warning}</div></div>'
 
 
 def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None) -> str:
@@ -55,8 +56,8 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
             f"({markup.text(claim.key)}, {claim.family})</div><table>{cells}</table>")  # fmt: skip
 
 
-def made_with(study: Study) -> str:
-    """Which model and profile a page was made with, and what that allows to conclude."""
+def made_with(study: Study, by_place: bool = False) -> str:
+    """Which model and profile a page was made with, and what that allows to conclude; ``by_place``: places, not sets, are the unit."""
     size = study.size
     parts = f"{study.parts} x " if study.parts > 1 else ""
     facts = study.kind.scale * study.forget_set_size
@@ -66,6 +67,8 @@ def made_with(study: Study) -> str:
         sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
     quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
     unit = sentences.unit(size.n_sets, size.n_attacked_sets)
+    if by_place:
+        unit, quick = "The unit of the verdict is the edited place.", ""
     return f"Model <b>{markup.text(study.model)}</b>, profile <b>{study.profile}</b>: {sets}. {unit}{quick}"
 
 

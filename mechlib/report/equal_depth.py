@@ -132,6 +132,28 @@ def model_table(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["terms", "overlap, 0 to 1", "p"])
 
 
+def single_terms(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """What each term does to an outcome by itself, for readers: per layer, unit of norm, step; overlap: 0 to 1. Not judged."""
+    lines: list[tuple[str, str, str]] = []
+    for term in CORRELATED:
+        try:
+            found = mixed(table, outcome, (term,))[term]
+        except ValueError:
+            lines.append((term, "-", "-"))
+            continue
+        lines.append((term, str(found.interval), f"{found.p:.3f}"))
+    return pd.DataFrame(lines, columns=["term alone", "effect", "p"])
+
+
+def extremes(table: pd.DataFrame) -> str:
+    """The places after which the least and the most of the old answer comes back, in words."""
+    means: Any = table.groupby("arm").odds.mean()
+    layers = table.drop_duplicates("arm").set_index("arm")
+    least, most = (f"{label(str(arm))} (layers {layers.earliest[arm]} and {layers.latest[arm]})"
+                   for arm in (means.idxmin(), means.idxmax()))  # fmt: skip
+    return f"least comes back after {least}, most after {most}"
+
+
 def correlations(table: pd.DataFrame) -> pd.DataFrame:
     """How far the terms say the same: Pearson's correlations over places and forget sets."""
     terms: Any = table[list(CORRELATED)]

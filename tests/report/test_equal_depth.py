@@ -112,6 +112,9 @@ def test_the_tables_have_every_model_and_every_place():
     models = equal_depth.model_table(table, "odds").set_index("terms")
     assert list(models.index) == list(equal_depth.MODELS) and models.loc["overlap alone", "p"] != "-"
     assert models["overlap, 0 to 1"]["and depth squared (decides)"].startswith(f"{line.odds.difference.estimate:.2f}")
+    alone = equal_depth.single_terms(table, "odds").set_index("term alone")
+    assert list(alone.index) == list(equal_depth.CORRELATED) and alone.effect["overlap"] == models["overlap, 0 to 1"]["overlap alone"]
+    assert equal_depth.extremes(table).startswith("least comes back after Fact lookup (layers 3 and 5), most after MLPs, window 9 of 9")
     shown = equal_depth.places_table(table, {"window_8_of_9": "model broken"})
     assert len(shown) == len(PLACES) and shown.depth.is_monotonic_increasing
     assert shown.set_index("place").gate["MLPs, window 9 of 9"] == "model broken" and shown["layers"].iloc[0] == "0 and 1"
