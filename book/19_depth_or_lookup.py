@@ -11,6 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [know, unedited, edit, prompting, relearning]
+#     own: [LOCALIZATIONS, FORGET_SETS, TASK]
 #     reads: [claims.toml]
 # ---
 
