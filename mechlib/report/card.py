@@ -78,7 +78,7 @@ def parameters(study: Study, names: Sequence[str], changed: Mapping[str, Any]) -
     cells = "".join(_parameter(name, effective(study, name), name in changed) for name in shown)
     said = " ".join(f"{name}={written(value)}" for name, value in changed.items())
     said = f"; other than usual: {markup.text(said)}" if said else ", all as usual"
-    return f"<details><summary>Parameters{said}</summary><table>{cells}</table></details>"
+    return f'<details><summary style="overflow-wrap:anywhere">Parameters{said}</summary><table>{cells}</table></details>'
 
 
 def _parameter(name: str, value: str, other: bool) -> str:

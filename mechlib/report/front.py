@@ -98,9 +98,12 @@ class Decided:
 def decided(book: Book, claims: Claims) -> list[Decided]:
     """Every claim of the claims file, in its order."""
     found: dict[str, Decided] = {}
+    drawn: dict[tuple[str, Study | None], list[Standing]] = {}  # verdicts take seconds, and several pages decide by one study
     for task, page in _asked(claims):
         study = book.study(task, page)
-        for standing in standings(_lines(book, claims, task, study)):
+        if (task, study) not in drawn:
+            drawn[task, study] = standings(_lines(book, claims, task, study))
+        for standing in drawn[task, study]:
             if DECIDED_ON.get(standing.claim.outcome, "") == page:
                 found[standing.claim.key] = Decided(
                     standing, study if standing.run else None, book.page(standing.claim, study), book.about(task)

@@ -44,7 +44,9 @@ def _claim(one: Decided) -> str:
     rest = ", ".join(f"{verdict} {len(own)}" for verdict, own in by_verdict.items() if verdict not in _FOUND)
     if not said:
         return f"{asked} no comparison of an edit at fact lookup with another has a verdict ({rest})"
-    return f"{asked} the old answer comes back after an edit at fact lookup {' and '.join(said)}{f' (no verdict: {rest})' if rest else ''}"
+    left = sum(len(own) for verdict, own in by_verdict.items() if verdict not in _FOUND)
+    others = f" ({left} without a verdict)" if left else ""
+    return f"{asked} the old answer comes back after an edit at fact lookup {' and '.join(said)}{others}"
 
 
 def added(found: Sequence[Decided]) -> str:
