@@ -49,7 +49,7 @@ for table in found:
 tables.styled(pd.concat(found, ignore_index=True))
 
 # %% [markdown]
-# *Edits, answers in every format, relearning of both halves and side effects, with all that they start from. Hours are of cards as fast
+# *Edits, answers in every format, relearning and side effects, with all that they start from. Hours are of cards as fast
 # as {glue:text}`card` ({glue:text}`rate` tera-operations a second in bfloat16, as measured for large products). Gigabytes are the peak of one
 # edit, prompt by prompt, with AdamW and its masters in float32; a card is taken to have room for {glue:text}`room` GB. Runs go on side by side
 # as far as cards allow. One that needs several cards has them compute one after the other, as weights that are spread over cards

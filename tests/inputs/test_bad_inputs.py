@@ -14,6 +14,7 @@ from small_book import ROOT, copy_book
 from mechlib import __main__ as cli
 from mechlib.report import execute
 from mechlib.report.parameters import read_pages
+from mechlib.runs.cost import CORE
 
 BAD = tomllib.loads(Path(__file__).with_name("bad.toml").read_text(encoding="utf-8"))
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -70,6 +71,8 @@ def call(place, monkeypatch, capfd):
     monkeypatch.setattr(execute, "read_pages", cache(read_pages))
     monkeypatch.setenv("MECHLIB_RUNS", str(place / "runs"))
     monkeypatch.setenv("MECHLIB_CACHE", str(place / "cache"))
+    # What is measured of the machine is kept, whatever is asked.
+    monkeypatch.setattr("mechlib.runs.engines.calibrated", lambda _device: CORE)
 
     def call(*words):
         before = state(place)

@@ -27,7 +27,7 @@ def studies(runs):
     for key, run in runs.items():
         if stage(run) == "edit":
             groups[_study_of(run)][key] = run
-    for edits in groups.values():
+    for edits in [whole for group in groups.values() for whole in _whole(group)]:
         first = next(iter(edits.values()))
         asked = {key: run for key, run in runs.items() if stage(run) in ("answers", "attack") and _belongs(run, first, edits)}
         answers = {key: run for key, run in asked.items() if stage(run) == "answers" and "n_maintain" not in settings(run)}
@@ -37,6 +37,17 @@ def studies(runs):
                 attacks[json.dumps(settings(run)["settings"], sort_keys=True)][key] = run
         for attack in attacks.values() or [{}]:
             yield _study(edits, answers, attack)
+
+
+def _whole(edits):
+    """The edits of one study, or of several that share some: for each choice of forget sets that an arm has, all arms that have these."""
+    sets = defaultdict(set)
+    for key, run in edits.items():
+        name, number, _ = arm(run, {key: run})
+        sets[name].add(number)
+    for wanted in sorted({tuple(sorted(own)) for own in sets.values()}, reverse=True):
+        among = {name for name, own in sets.items() if own.issuperset(wanted)}
+        yield {key: run for key, run in edits.items() if (found := arm(run, {key: run}))[0] in among and found[1] in wanted}
 
 
 def _study(edits, answers, attacks):
@@ -95,7 +106,9 @@ def _belongs(run, edit, edits):
     if "edit" in _inputs(run):
         return _inputs(run)["edit"] in edits
     about = settings(run).get("about") or settings(run)["asked"]["about"]
-    own = settings(edit)["about"]
+    own, numbers = settings(edit)["about"], {settings(one)["about"]["forget_set"] for one in edits.values()}
+    if about["forget_set"] not in numbers:
+        return False
     return all(about[name] == own[name] for name in ("subject", "splits")) and _inputs(run)["known"] == _inputs(edit)["known"]
 
 

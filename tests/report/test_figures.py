@@ -193,3 +193,12 @@ def test_size_curves():
     figure = drawn(figures.size_curves(rows, before, "one_shot"), 2 * len(ARMS))
     assert {(tuple(trace.x), tuple(trace.y)) for trace in figure.data} == {(("0", "300", "1,000"), (1.0, 0.5, 0.5))}
     assert [trace.line.dash for trace in figure.data] == ["solid", "dash"] * 3
+
+
+def test_depth_dots():
+    places = {"fact_lookup": (1.0, 4.0), "window_1_of_9": (1 / 3, 2.5), "window_8_of_9": (0.0, 16.5)}
+    table = pd.DataFrame([{"arm": arm, "overlap": shared, "depth": depth, "earliest": 1, "latest": 2, "forget_set": number,
+                           "odds": depth + number} for arm, (shared, depth) in places.items() for number in range(3)])  # fmt: skip
+    figure = drawn(figures.depth_dots({"one": table, "two": table}), 6)
+    assert [(list(trace.x), list(trace.y)) for trace in figure.data[:3]] == [([4.0], [5.0]), ([2.5], [3.5]), ([16.5], [17.5])]
+    assert figures.depth_dots({"one": table[:0]}).layout.annotations

@@ -32,8 +32,9 @@ def printed(page):
 
 
 def named():
-    """Headings that are the name of a format, a localization or an attack: the caption says what was measured."""
+    """Headings that are the name of a format, a localization, an attack or a model: the caption says what was measured."""
     labels = {form.label for form in FORMATS.values()} | {attack.label for attack in ATTACKS.values()}
+    labels |= {page.parent.parent.name for page in PAGES}  # models, side by side
     return labels | {localizer(key).label for key in valid_keys(())}
 
 
