@@ -54,6 +54,7 @@ RELEARNING = None  # None: as the profile says
 from mechlib.report import equal_depth, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
+from mechlib.stats import SIGNIFICANT
 
 page = open_page(globals(), "19_depth_or_lookup")
 page.banner()
@@ -71,12 +72,13 @@ page.banner()
 # {glue:text}`edited`.
 
 # %% tags=["remove-input"]
-claims = [one for one in declared().of_task(page.study.task) if one.rule == "mixed model"]
+claims = [one for one in declared().claim if one.rule == "mixed model"]  # of other facts the same is described
 values, curves = page.values("edit"), page.rows("edit")
-found = {claim.of: equal_depth.with_changes(equal_depth.points(claim, page.evidence), values, curves) for claim in claims}
-lines = {one.claim.of: one for one in page.verdicts if one.claim.rule == "mixed model"}
+found = {claim.measure: equal_depth.with_changes(equal_depth.points(claim, page.evidence), values, curves) for claim in claims}
+lines = {one.claim.measure: one for one in page.verdicts if one.claim.rule == "mixed model"}
 NAMES = {"transfer": "In prompts that were not trained", "relearning": "After relearning of one half"}
 page.number("places", max((table.arm.nunique() for table in found.values()), default=0))
+page.number("level", SIGNIFICANT)
 page.number("enough", equal_depth.ENOUGH_PLACES)
 page.number("edited", equal_depth.edited(max((table.arm.nunique() for table in found.values()), default=0)))
 page.number("extremes", "; ".join(f"{NAMES[key].lower()} {equal_depth.extremes(table)}" for key, table in found.items() if len(table)))
@@ -89,7 +91,7 @@ page.figure("depth", figures.depth_dots({NAMES[key]: table for key, table in fou
 # curve. Here: {glue:text}`extremes`.
 
 # %% tags=["remove-input"]
-out = {key: equal_depth.left_out(declared().gates, claim, page.evidence) for claim in claims for key in [claim.of]}
+out = {key: equal_depth.left_out(declared().gates, claim, page.evidence) for claim in claims for key in [claim.measure]}
 shown = {key: equal_depth.places_table(table, out[key]) for key, table in found.items()}
 both = shown["relearning"] if len(shown.get("relearning", ())) else shown.get("transfer")
 tables.styled(both, {"overlap": "{:.2f}", "depth": "{:.1f}", "log odds": "{:.2f}", "true answers": "{:.2f}", "norm": "{:.2f}", "steps": "{:.0f}"})
@@ -136,7 +138,7 @@ tables.styled(equal_depth.stacked([verdicts.table(page.verdicts, one.outcome) fo
 
 # %% [markdown]
 # *An edit at fact lookup's MLPs minus one that has none of them, at equal depth. Supported where the coefficient is below zero with p at most
-# .05 after Holm's correction over the comparisons of the family that were run here; contradicted above zero; else equivalent, if the
+# {glue:text}`level:.2f` after Holm's correction over the comparisons of the family that were run here; contradicted above zero; else equivalent, if the
 # 90 % interval lies within the margin. Fewer than {glue:text}`enough` places that pass all gates are no basis. "Not run yet" is what the rows say.*
 #
 # ## Runs behind this page

@@ -53,7 +53,7 @@ tables.styled(pd.concat(found, ignore_index=True))
 # as {glue:text}`card` ({glue:text}`rate` tera-operations a second in bfloat16, as measured for large products). Gigabytes are the peak of one
 # edit, prompt by prompt, with AdamW and its masters in float32; a card is taken to have room for {glue:text}`room` GB. Runs go on side by side
 # as far as cards allow. One that needs several cards has them compute one after the other, as weights that are spread over cards
-# without more do; so these hours can be halved and halved again by whoever shards the products too. "Too large": no edit fits.*
+# without more do. "Too large": no edit fits.*
 #
 # Where an edit of all weights needs more than {glue:text}`most` cards, the study can still be run for every localized arm: those train a few
 # MLPs, and the rest of the network only has to be held.

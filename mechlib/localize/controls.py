@@ -18,7 +18,7 @@ def shuffled_modules(arch: Architecture, seed: int) -> list[Component]:
     return _shuffled(modules(arch), seed)
 
 
-def neighbours(arch: Architecture, budget: int, number: int, of: int) -> tuple[Component, ...]:
+def spaced_mlps(arch: Architecture, budget: int, number: int, of: int) -> tuple[Component, ...]:
     """MLPs of neighbouring layers, at least ``budget`` weights: the ``number``-th of ``of`` (at least 2) windows, counted from 0.
 
     The first starts at the first layer, the last ends at the last one, the others lie between at equal distances (rounded to layers).

@@ -11,7 +11,7 @@ from mechlib import checks
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules
 from mechlib.errors import meant, shown
 from mechlib.localize.budget import fill_budget
-from mechlib.localize.controls import neighbours, shuffled_mlps, shuffled_modules
+from mechlib.localize.controls import shuffled_mlps, shuffled_modules, spaced_mlps
 from mechlib.localize.localizer import Choose, Localizer, Measured
 from mechlib.localize.output_tracing import ranked
 
@@ -63,7 +63,7 @@ PAPER = tuple(method.key for method in _PAPER)
 LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND)}
 GIVEN = "given"
 _WINDOW = re.compile(r"mlps_([0-9]{1,4})_to_([0-9]{1,4})")
-_PART = re.compile(r"window_([0-9]{1,3})_of_([0-9]{1,3})")
+_SPACED = re.compile(r"window_([0-9]{1,3})_of_([0-9]{1,3})")
 _DRAW = re.compile(r"random_mlps_([0-9]{1,9})")
 
 
@@ -79,10 +79,10 @@ def localizer(key: str) -> Localizer:
         first, last = int(window[1]), int(window[2])
         layers = range(first, last + 1)
         return Localizer(key, f"MLPs {first} to {last}", "mlps", None, lambda *_: [Component(n, "mlp") for n in layers], matched=False)
-    if (part := _PART.fullmatch(key)) and _is_part(key):
-        number, of = int(part[1]), int(part[2])
+    if (spaced := _SPACED.fullmatch(key)) and _is_spaced(key):
+        number, of = int(spaced[1]), int(spaced[2])
         return Localizer(key, f"MLPs, window {number + 1} of {of}", "mlps", None,
-                         lambda _m, arch, budget, _: neighbours(arch, budget, number, of))  # fmt: skip
+                         lambda _m, arch, budget, _: spaced_mlps(arch, budget, number, of))  # fmt: skip
     if draw := _DRAW.fullmatch(key):
         number = int(draw[1])
         return Localizer(key, f"Random MLPs, draw {number}", "mlps", None,
@@ -97,7 +97,7 @@ def localizer(key: str) -> Localizer:
 def valid_keys(keys: Any) -> tuple[str, ...]:
     """All keys of the table, and those of ``keys`` (one or several) that name windows or draws."""
     listed: Iterable[Any] = keys if isinstance(keys, list | tuple) else (keys,)
-    return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and (_is_window(key) or _is_part(key) or _DRAW.fullmatch(key))))
+    return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and (_is_window(key) or _is_spaced(key) or _DRAW.fullmatch(key))))
 
 
 def _is_window(key: str) -> bool:
@@ -106,10 +106,10 @@ def _is_window(key: str) -> bool:
     return window is not None and int(window[1]) <= int(window[2])
 
 
-def _is_part(key: str) -> bool:
+def _is_spaced(key: str) -> bool:
     """Whether a key names one of at least two windows, counted from 0."""
-    part = _PART.fullmatch(key)
-    return part is not None and int(part[1]) < int(part[2]) and int(part[2]) > 1
+    spaced = _SPACED.fullmatch(key)
+    return spaced is not None and int(spaced[1]) < int(spaced[2]) and int(spaced[2]) > 1
 
 
 def localize(

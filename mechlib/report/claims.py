@@ -56,7 +56,7 @@ class Claim(Typed):
     changed: list[Change] = []
 
     @property
-    def of(self) -> str:
+    def measure(self) -> str:
         """What is measured: the outcome without the condition that some compare it at."""
         return self.outcome.partition(" at equal ")[0]
 

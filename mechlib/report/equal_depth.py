@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 
 from mechlib.report.aggregation import Rows, grouped
+from mechlib.report.arm_outcome import arm_outcome
 from mechlib.report.claims import Claim, Gates
 from mechlib.report.gates import Evidence, arm_gates, overlap
-from mechlib.report.measured import measured
 from mechlib.report.tables import label
 from mechlib.stats import MARGIN, Comparison, mixed
 
@@ -83,7 +83,7 @@ def points(claim: Claim, evidence: Evidence) -> pd.DataFrame:
     records: list[dict[str, Any]] = []
     table = places(evidence, claim.first)
     middle = float(table.depth.mean()) if len(table) else math.nan
-    done = {str(arm): found for arm in table.arm if (found := measured(claim, evidence, str(arm)))}
+    done = {str(arm): found for arm in table.arm if (found := arm_outcome(claim, evidence, str(arm)))}
     common = sorted(set[int].intersection(*(set(found.odds) for found in done.values()))) if done else []
     for place in (one for one in table.to_dict("records") if one["arm"] in done):
         odds, shares = done[place["arm"]].odds, done[place["arm"]].shares
@@ -94,7 +94,8 @@ def points(claim: Claim, evidence: Evidence) -> pd.DataFrame:
 
 def left_out(gates: Gates, claim: Claim, evidence: Evidence) -> dict[str, str]:
     """The places that a gate forbids, each with its name."""
-    stops = {arm: arm_gates(evidence, arm, gates, claim.of == "relearning").stops(gates) for arm in points(claim, evidence).arm.unique()}
+    attacked = claim.measure == "relearning"
+    stops = {arm: arm_gates(evidence, arm, gates, attacked).stops(gates) for arm in points(claim, evidence).arm.unique()}
     return {arm: reason for arm, reason in stops.items() if reason}
 
 
@@ -121,28 +122,23 @@ def model_table(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
 
     ``table``: :func:`points` with the columns ``norm`` and ``steps``. "-": the places do not tell the terms apart.
     """
-    lines: list[tuple[str, str, str]] = []
-    for name, terms in MODELS.items():
-        try:
-            found = mixed(table, outcome, terms)["overlap"]
-        except ValueError:
-            lines.append((name, "-", "-"))
-            continue
-        lines.append((name, str(found.interval), f"{found.p:.3f}"))
+    lines = [(name, *_told(table, outcome, terms, "overlap")) for name, terms in MODELS.items()]
     return pd.DataFrame(lines, columns=["terms", "overlap, 0 to 1", "p"])
 
 
 def single_terms(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
     """What each term does to an outcome by itself, for readers: per layer, unit of norm, step; overlap: 0 to 1. Not judged."""
-    lines: list[tuple[str, str, str]] = []
-    for term in CORRELATED:
-        try:
-            found = mixed(table, outcome, (term,))[term]
-        except ValueError:
-            lines.append((term, "-", "-"))
-            continue
-        lines.append((term, str(found.interval), f"{found.p:.3f}"))
+    lines = [(term, *_told(table, outcome, (term,), term)) for term in CORRELATED]
     return pd.DataFrame(lines, columns=["term alone", "effect", "p"])
+
+
+def _told(table: pd.DataFrame, outcome: str, terms: Sequence[str], term: str) -> tuple[str, str]:
+    """The effect of one of the terms with its interval, and its p; "-" where the places do not tell the terms apart."""
+    try:
+        found = mixed(table, outcome, terms)[term]
+    except ValueError:
+        return "-", "-"
+    return str(found.interval), f"{found.p:.3f}"
 
 
 def extremes(table: pd.DataFrame) -> str:

@@ -23,7 +23,7 @@ from mechlib.runs.manifest import manifest
 from mechlib.runs.places import kept_folder
 from mechlib.runs.plan import plan
 from mechlib.runs.progress import Say
-from mechlib.runs.spec import RunSpec
+from mechlib.runs.spec import RunSpec, with_inputs
 from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 
@@ -190,17 +190,7 @@ def prune(root: Path, remove: bool, say: Say) -> None:
 
 
 def _with_inputs(root: Path) -> set[str]:
-    found: set[str] = set()
-
-    def visit(spec: RunSpec) -> None:
-        if spec.id not in found:
-            found.add(spec.id)
-            for needed in spec.inputs.values():
-                visit(needed)
-
-    for _, spec in referred(root).values():
-        visit(spec)
-    return found
+    return {spec.id for spec in with_inputs(spec for _, spec in referred(root).values())}
 
 
 def _runs(folder: Path | None) -> list[Path]:

@@ -74,7 +74,7 @@ class Book:
         there = [path for path in self.pages if path.stem == DECIDED_ON.get(claim.outcome)]
         if claim.rule == "none":
             return next((path for path in there if (own := _shown(path)) and own.task == claim.task), None)
-        return next((path for path in there if study and (own := _shown(path)) and _same(own, study, _RUNS_OF[claim.of])), None)
+        return next((path for path in there if study and (own := _shown(path)) and _same(own, study, _RUNS_OF[claim.measure])), None)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def _claim(one: Decided) -> str:
 def added(found: Sequence[Decided]) -> str:
     """Whether the gaps after relearning that are supported were there before it, in words; "" where none is, or none was looked at."""
     parts: list[str] = []
-    for one in (some for some in general(found) if some.standing.claim.of == "relearning"):
+    for one in (some for some in general(found) if some.standing.claim.measure == "relearning"):
         lines = [line for line in one.standing.by_verdict.get("supported", []) if line.before and line.change]
         grew = [line for line in lines if line.change and line.change.difference.high < 0]
         same = [line for line in lines if line not in grew]

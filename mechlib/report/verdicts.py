@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from mechlib.report.arm_outcome import arm_outcome, relearned
 from mechlib.report.claims import Claim, Claims, Gates
 from mechlib.report.differences import in_words
 from mechlib.report.equal_depth import at_equal_depth
 from mechlib.report.gates import STOPS, Evidence, arm_gates, overlap, reached
-from mechlib.report.measured import measured, relearned
 from mechlib.report.tables import label
 from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Comparison, compare, holm_adjusted
 
@@ -76,9 +76,9 @@ def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
         return Line(claim, rival, odds=found.odds, shares=found.shares, gates=found.said, stopped=found.stopped)
     arms = [evidence.arm(name) for name in (claim.first, rival)]
     first, second = arms
-    if first is None or second is None or claim.outcome != claim.of:  # no rule of pairs compares at equal anything yet
+    if first is None or second is None or claim.outcome != claim.measure:  # no rule of pairs compares at equal anything yet
         return Line(claim, rival)
-    mine, theirs = (measured(claim, evidence, arm) for arm in (first, second))
+    mine, theirs = (arm_outcome(claim, evidence, arm) for arm in (first, second))
     if mine is None or theirs is None:
         return Line(claim, rival)
     shared = overlap(evidence.trains.get(first, {}), evidence.trains.get(second, {}))
@@ -105,7 +105,7 @@ def _under_attack(evidence: Evidence, first: str, second: str) -> tuple[Comparis
 
 def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str], shared: float) -> tuple[str, str]:
     """What the gates say of two arms, and the first that forbids a verdict, if one does."""
-    first, second = (arm_gates(evidence, arm, gates, claim.of == "relearning") for arm in arms)
+    first, second = (arm_gates(evidence, arm, gates, claim.measure == "relearning") for arm in arms)
     said = [f"edited {first.edited:.0%} and {second.edited:.0%}"]
     both = zip(("edit", "attack"), first.kept, second.kept, strict=False)
     said += [f"kept by the {what} {mine} and {theirs}" for what, mine, theirs in both]

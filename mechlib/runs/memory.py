@@ -27,7 +27,7 @@ from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
 _WIDTH = {"float32": 4, "bfloat16": 2}
-_WIDEST = 0.25  # the widest window of fact lookup's rule, as a share of all layers
+WIDEST = 0.25  # the widest window of fact lookup's rule, as a share of all layers
 _CHARACTERS_PER_TOKEN = 3  # formats have 3.3 to 4.9 in Gemma-3's vocabulary: this is on the safe side
 _ROWS = 128  # logits that a loss holds at once (mechlib.edit.losses)
 _BLOCK = 256  # weights that share one constant in an 8-bit optimizer's states
@@ -214,7 +214,7 @@ def expected_components(localize: RunSpec, model_sizes: Sizes, store: Store) -> 
     if not method.matched:
         given = [Component.parse(name) for name in localize.settings.components or ()]
         return tuple(method.choose(Measured(given=given), arch, 0, 0))
-    lookup = model_sizes.lookup if model_sizes.lookup and "probe" in localize.inputs else math.ceil(_WIDEST * arch.n_layers)
+    lookup = model_sizes.lookup if model_sizes.lookup and "probe" in localize.inputs else math.ceil(WIDEST * arch.n_layers)
     return modules(arch, ["mlp"])[: lookup + (method.group == "mixed")]
 
 

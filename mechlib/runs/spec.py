@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +72,21 @@ class RunSpec:
         """What is asked, without the label: what the id is the hash of."""
         inputs = {role: spec.id for role, spec in self.inputs.items()}
         return {"stage": self.stage.name, "versions": self.versions, "settings": identity(self.settings), "inputs": inputs}
+
+
+def with_inputs(wanted: Iterable[RunSpec]) -> list[RunSpec]:
+    """The runs and all that they start from, each once, inputs first."""
+    found: dict[str, RunSpec] = {}
+
+    def visit(spec: RunSpec) -> None:
+        if spec.id not in found:
+            for needed in spec.inputs.values():
+                visit(needed)
+            found[spec.id] = spec
+
+    for spec in wanted:
+        visit(spec)
+    return list(found.values())
 
 
 def identity(value: Any) -> Any:

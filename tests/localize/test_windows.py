@@ -3,7 +3,7 @@
 import pytest
 
 from mechlib.components import Architecture, Component, ComponentError, modules
-from mechlib.localize.controls import neighbours
+from mechlib.localize.controls import spaced_mlps
 from mechlib.localize.registry import localizer, valid_keys
 
 ARCH = Architecture(n_layers=18, n_heads=4, n_key_value_heads=1, d_model=8, d_head=2, d_mlp=16)
@@ -11,7 +11,7 @@ MLP = Component(0, "mlp").size(ARCH)
 
 
 def layers(budget, number, of=9, arch=ARCH):
-    return [part.layer for part in neighbours(arch, budget, number, of)]
+    return [part.layer for part in spaced_mlps(arch, budget, number, of)]
 
 
 def test_nine_windows_of_two_are_all_layers_each_once():
@@ -32,7 +32,7 @@ def test_windows_begin_at_the_first_layer_end_at_the_last_and_are_as_wide(n_laye
 def test_a_budget_between_two_mlps_takes_the_next_and_one_above_all_is_refused():
     assert layers(MLP + 1, 0) == [0, 1]
     with pytest.raises(ComponentError):
-        neighbours(ARCH, len(modules(ARCH, ["mlp"])) * MLP + 1, 0, 9)
+        spaced_mlps(ARCH, len(modules(ARCH, ["mlp"])) * MLP + 1, 0, 9)
 
 
 @pytest.mark.parametrize("key", ["window_9_of_9", "window_0_of_1", "window_0_of_0", "window__of_3", "window_1_of_", "Window_0_of_9"])

@@ -15,7 +15,9 @@ from mechlib.runs.profiles import PROFILES
 
 BOOK = {page.name: page for page in read_pages(ROOT / "book")}
 # On a random model few MLPs raise the logit difference, and a quick study sees few facts.
-MORE = dict.fromkeys(("04_world_facts", "09_world_editing", "10_weight_masking", "19_depth_or_lookup"), "LOOKUP_RULE=released")
+MORE = dict.fromkeys(("04_world_facts", "09_world_editing", "10_weight_masking"), "LOOKUP_RULE=released")
+# A page about world facts that can be asked about athletes, too.
+MORE["19_depth_or_lookup"] = "TASK=sports-athlete-editing"
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +42,6 @@ def run(folder, monkeypatch):
     def run(name, more=""):
         pages = list(BOOK.values())
         words = f"MODEL={folder / 'tiny'} FACTS={folder / 'facts.csv'} {SMALL} RANDOM_DRAWS=9 {MORE.get(name, '')} {more}"
-        if name == "19_depth_or_lookup":  # about world facts, which are asked otherwise
-            words = words.replace("question", "statement")
         values, space = page_values(pages, parse(words, pages))[name], {}
         for cell in BOOK[name].notebook.cells:
             if cell.cell_type == "code":

@@ -7,20 +7,22 @@ from mechlib.report import costs
 from mechlib.report.book_studies import declared_studies
 from mechlib.runs.cost import CARD, factor
 from mechlib.runs.memory import sizes
+from mechlib.runs.spec import with_inputs
 from mechlib.runs.study import Study
 
 NEEDS = ("edit", "prompting", "relearning")
 
 
-def test_the_smallest_is_the_model_of_the_table():
-    assert costs.MODELS["8B"] == sizes(resolve("llama-3-8b"))
+def test_weights_are_as_many_as_the_models_are_called_by():
     assert [round(one.weights / 1e9) for one in costs.MODELS.values()] == [8, 71, 406]
 
 
 def test_seconds_are_those_of_all_runs_each_once():
     study = Study(forget_sets=1, localizations=["fact_lookup", "all_mlps"], formats=["one_shot"])
-    runs = costs._all(spec for need in NEEDS for _, spec in study.runs(need))
-    assert len({spec.id for spec in runs}) == len(runs) == len(costs._all([*runs, *runs]))
+    runs = with_inputs(spec for need in NEEDS for _, spec in study.runs(need))
+    ids = [spec.id for spec in runs]
+    assert len({*ids}) == len(ids) == len(with_inputs([*runs, *runs]))
+    assert all(ids.index(needed.id) < ids.index(spec.id) for spec in runs for needed in spec.inputs.values())
     assert {"known", "texts", "evidence", "localize", "edit", "answers", "attack"} == {spec.stage.name for spec in runs}
     hours = sum(spec.seconds for spec in runs) * factor(costs.MODELS["70B"], "bfloat16", CARD) / 3600
     shown = costs.study_costs(study, NEEDS, cards=(6, 12)).set_index("model").loc["70B"]
@@ -45,5 +47,5 @@ def test_the_embedded_model_takes_on_a_card_about_what_it_took():
     """Pages 5, 6 and 11 of eight sets and six arms took 5 min 50 s on one H200, several runs at a time, with the edits of that time."""
     arms = ["fact_lookup", "causal_tracing", "attribution_patching", "random_mlps", "all_mlps", "nonlocalized"]
     study = Study(profile="full", seeds=1, localizations=arms)
-    declared = sum(spec.seconds for spec in costs._all(spec for need in (*NEEDS, "damage") for _, spec in study.runs(need)))
+    declared = sum(spec.seconds for spec in with_inputs(spec for need in (*NEEDS, "damage") for _, spec in study.runs(need)))
     assert declared * factor(sizes(resolve("gemma-3-270m")), "bfloat16", CARD) == pytest.approx(350, rel=0.5)

@@ -14,29 +14,29 @@ from mechlib.stats import Values
 
 
 @dataclass(frozen=True)
-class Measured:
+class ArmOutcome:
     """One arm: ``odds`` in nats and ``shares``, a number a fact, by forget set."""
 
     odds: Values
     shares: Values
 
 
-def measured(claim: Claim, evidence: Evidence, arm: str) -> Measured | None:
+def arm_outcome(claim: Claim, evidence: Evidence, arm: str) -> ArmOutcome | None:
     """What an arm did by the outcome of a claim; ``None`` where the rows are not there, or the outcome is none of rows."""
     found = None
-    if claim.of == "relearning" and evidence.relearning:
+    if claim.measure == "relearning" and evidence.relearning:
         found = relearned(evidence, arm, evidence.last)
-    elif claim.of == "transfer" and (formats := _formats(claim, evidence)):
+    elif claim.measure == "transfer" and (formats := _formats(claim, evidence)):
         asked = [row for row in evidence.prompting if row["group"] == "forget" and row["format"] in formats and row["localization"] == arm]
         odds, shares = (fact_values(with_odds(asked), outcome, FACT, ["format"]) for outcome in ("odds", "correct"))
-        found = Measured(odds, shares)
+        found = ArmOutcome(odds, shares)
     return found if found and found.odds else None
 
 
-def relearned(evidence: Evidence, arm: str, setting: Setting = (BEFORE, 0)) -> Measured:
+def relearned(evidence: Evidence, arm: str, setting: Setting = (BEFORE, 0)) -> ArmOutcome:
     """What an arm answers about the half that relearning does not teach, at a setting and step of it or (as usual) before it."""
     rows = with_odds(evidence.relearning)
-    return Measured(arm_values(rows, arm, *setting, "odds"), arm_values(rows, arm, *setting, "correct"))
+    return ArmOutcome(arm_values(rows, arm, *setting, "odds"), arm_values(rows, arm, *setting, "correct"))
 
 
 def with_odds(rows: Rows) -> list[Mapping[str, Any]]:
