@@ -10,7 +10,8 @@ from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import FORMATS
 from mechlib.localize.registry import localizer
 from mechlib.runs.spec import RunSpec
-from mechlib.runs.specs import BY_POSITION, REDRAWN, Specs
+from mechlib.runs.specs.asking import Specs
+from mechlib.runs.specs.localizing import BY_POSITION, REDRAWN
 
 Needed = Sequence[tuple[Mapping[str, Any], RunSpec]]
 Arm = tuple[Mapping[str, Any], tuple[str, int, int]]

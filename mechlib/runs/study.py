@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from mechlib import checks
 from mechlib.runs.needs import NEEDS, Needed
-from mechlib.runs.specs import Specs
+from mechlib.runs.specs.asking import Specs
 
 
 @dataclass(frozen=True)

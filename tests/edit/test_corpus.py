@@ -55,7 +55,7 @@ def test_a_hub_data_set_is_read_as_a_stream(model, monkeypatch):
 
 
 def test_a_study_takes_its_text_from_the_corpus(source, monkeypatch):
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
     own, given = Study(), Study(texts=source)
     assert own.text("train").settings.corpus is None
     train, damage = given.text("train").settings, given.text("damage").settings

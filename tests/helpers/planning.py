@@ -14,7 +14,7 @@ EDIT = Memory("edit", TINY, "float32", EditConfig(steps=10), PromptBatch(20, 10,
 
 def offline(folder, monkeypatch):
     """A store for studies whose models are known by name only."""
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
     monkeypatch.setattr("mechlib.runs.memory.lengths", lambda study: (16, 30))
     return Store(folder)
 

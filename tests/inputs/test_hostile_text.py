@@ -78,7 +78,7 @@ def test_labels_keep_the_tags_that_they_are_made_with():
 
 
 def test_a_model_and_a_table_called_so_are_text_in_a_banner(tmp_path, monkeypatch):
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
     folder = tmp_path / "<img src=x onerror=alert(1)>"
     folder.mkdir()
     (folder / "config.json").write_text("{}")

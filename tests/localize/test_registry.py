@@ -19,7 +19,7 @@ from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
 from mechlib.report.agreement import probed_lookup, random_mlp_draws
 from mechlib.report.tables import label, leading
-from mechlib.runs import specs as module
+from mechlib.runs.specs import localizing as module
 from mechlib.runs.stages.evidence import METHODS
 from mechlib.runs.stages.localize import FILE, LocalizeSettings, localized
 from mechlib.runs.study import Study

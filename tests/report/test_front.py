@@ -92,7 +92,7 @@ def test_claims_about_some_formats_are_in_the_table_and_not_in_the_sentence():
 
 
 def test_a_book_without_runs_says_so_of_every_claim(tmp_path, monkeypatch):
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
     mine = BookStudy(key="mine", title="mine", task="counterfact-editing", profile="quick", pages=["06_prompting"])
     found = decided(Book(tmp_path, Store(tmp_path / "runs"), "gemma-3-270m", [mine]), CLAIMS)
     assert [one.standing.claim.key for one in found] == [one.key for one in CLAIMS.claim]

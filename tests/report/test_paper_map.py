@@ -15,7 +15,7 @@ from mechlib.report.paper import Item, Paper, differences, mapped, paper_map
 from mechlib.report.reproducibility import card
 from mechlib.report.typed import TypedError, read_typed
 from mechlib.report.verdicts import lines
-from mechlib.runs import specs as module
+from mechlib.runs.specs import localizing as module
 from mechlib.runs.store import Store, about_run, write_archive
 from mechlib.runs.study import Study
 

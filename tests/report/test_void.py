@@ -59,7 +59,7 @@ def test_a_model_that_had_nothing_to_keep_is_broken_and_leaving_it_alone_is_not(
 def test_the_page_on_editing_opens_with_the_formats_that_work(right, tmp_path, monkeypatch):
     """Its own first cells, over the stored answers of a model that copies the demonstration, and of one that does not."""
     monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path))
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
     study = Study(forget_sets=1, formats=tuple(right), edit_format="one_shot")
     store = default_store()
     for form, (_, spec) in zip(right, study.runs("trainable"), strict=True):

@@ -30,7 +30,7 @@ TEXTS = {"texts", "other texts"}
 @pytest.fixture(autouse=True)
 def named_models(monkeypatch):
     """A model's fingerprint is its name, so that no weights are looked for."""
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
 
 
 def runs(study, seed=0):
@@ -174,9 +174,9 @@ def test_a_new_line_in_a_registry_leaves_what_is_there(monkeypatch):
 
 def test_the_model_and_the_facts_count_by_their_content(monkeypatch, tmp_path):
     before = ids()
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: f"{spec.name}, retrained")
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: f"{spec.name}, retrained")
     assert differing(before, ids()) == set(before)
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
     table = tmp_path / "facts.csv"
     for facts, expected in ((list(athletes()), set()), (list(athletes())[:-1], set(before) - TEXTS)):
         table.write_text("athlete,sport\n" + "".join(f"{fact.subject},{fact.answer}\n" for fact in facts))
@@ -186,7 +186,7 @@ def test_the_model_and_the_facts_count_by_their_content(monkeypatch, tmp_path):
 def test_wordings_demonstrations_and_options_of_the_relation_count(monkeypatch):
     before, changed = ids(), []
     for place, relation, _ in changes(SPORT):
-        monkeypatch.setattr("mechlib.runs.specs.relation_of", lambda _fact, relation=relation: relation)
+        monkeypatch.setattr("mechlib.runs.specs.localizing.relation_of", lambda _fact, relation=relation: relation)
         assert differing(before, ids()) == set(before) - TEXTS, place
         changed.append(place[0])
     assert {"wordings", "options"} <= set(changed)
@@ -209,12 +209,12 @@ def test_texts_count_by_their_content_where_they_are_used(monkeypatch, tmp_path)
         with monkeypatch.context() as patch:
             patch.setitem(ATTACKS, "benign", replace(ATTACKS["benign"], reads=(benign,)))
             assert differing(before, ids()) == expected
-    from mechlib.runs import specs
+    from mechlib.runs.specs import asking
 
     for more, expected in (("", set()), ("\n\nOne more paragraph.\n", {"damage"})):
-        prose.write_text(specs.PROSE.read_text() + more)
+        prose.write_text(asking.PROSE.read_text() + more)
         with monkeypatch.context() as patch:
-            patch.setattr(specs, "PROSE", prose)
+            patch.setattr(asking, "PROSE", prose)
             assert differing(before, ids()) == expected
 
 
@@ -222,7 +222,7 @@ def test_texts_count_by_their_content_where_they_are_used(monkeypatch, tmp_path)
     ("sports-athlete-editing", "world_facts", world_facts), ("counterfact-editing", "athletes", athletes)])  # fmt: skip
 def test_facts_of_the_other_domain_count_for_consequences(monkeypatch, task, other, table):
     before, fewer = ids(task=task), FactSet("fewer", table().facts[:-1])
-    monkeypatch.setattr(f"mechlib.runs.specs.{other}", lambda: fewer)
+    monkeypatch.setattr(f"mechlib.runs.specs.asking.{other}", lambda: fewer)
     assert differing(before, ids(task=task)) == {"consequences"}
 
 
@@ -257,15 +257,15 @@ def test_a_setting_of_an_unknown_type_is_refused(value):
 
 def literal():
     """Ids of three runs of the default study of the embedded model."""
-    from mechlib.runs import specs
+    from mechlib.runs.specs import localizing
 
-    specs.fingerprint = lambda spec: FINGERPRINT
+    localizing.fingerprint = lambda spec: FINGERPRINT
     study = Study()
     return {"known": study.known.id, "edit": study.edit("fact_lookup", 0, 0).id, "attack": study.attack("benign", "fact_lookup", 0, 0).id}
 
 
 def test_ids_are_those_of_every_machine_and_python(monkeypatch):
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", None)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", None)
     assert literal() == LITERAL
 
 

@@ -16,7 +16,7 @@ KEYS = ("fact_lookup", "random_mlps")
 @pytest.fixture(autouse=True)
 def named_models(monkeypatch):
     """A model's fingerprint is its name, so that no weights are looked for."""
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
 
 
 def study(profile, **parameters):

@@ -9,8 +9,8 @@ import pytest
 
 from mechlib.attacks.registry import ATTACKS
 from mechlib.localize.registry import localizer
-from mechlib.runs import specs as module
 from mechlib.runs.profiles import PROFILES
+from mechlib.runs.specs import localizing as module
 from mechlib.runs.study import Study
 
 MODELS = ("gemma-7b", "gemma-2-9b", "llama-3-8b")

@@ -26,7 +26,7 @@ SPORT_FORMATS = formats_of(SPORT)
 @pytest.fixture(autouse=True)
 def named_models(monkeypatch):
     """A model's fingerprint is its name, so that no weights are looked for."""
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -96,7 +96,7 @@ def test_processes_are_what_cores_and_memory_hold_and_one_for_one_run(study, tmp
 
 def test_an_accelerator_holds_as_many_processes_as_memories_and_cores_allow(study, tmp_path, monkeypatch):
     store, large = Store(tmp_path), Study(model="llama-3-8b", precision="bfloat16")
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: "cuda")
     monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
 
@@ -117,7 +117,7 @@ def test_an_accelerator_holds_as_many_processes_as_memories_and_cores_allow(stud
 
 def test_a_large_model_gets_one_process_even_if_nothing_is_edited(monkeypatch, tmp_path):
     """As many as the largest of its edits goes into the memory, and one where it does not: a plan then says why it is refused."""
-    monkeypatch.setattr("mechlib.runs.specs.fingerprint", lambda spec: spec.name)
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
     monkeypatch.setattr("psutil.cpu_count", lambda logical: 4)
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)
     large, store = Study(model="llama-3-8b", precision="float32"), Store(tmp_path)

@@ -10,9 +10,10 @@ from mechlib.facts import FORMATS, athletes, demonstration_subjects, formats_of
 from mechlib.facts.relations import SPORT
 from mechlib.localize.registry import LOCALIZERS
 from mechlib.models import KNOWN
-from mechlib.runs import specs as module
 from mechlib.runs.knowledge import divided
 from mechlib.runs.profiles import PROFILES
+from mechlib.runs.specs import asking
+from mechlib.runs.specs import localizing as module
 from mechlib.runs.stages import STAGES
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
@@ -217,8 +218,8 @@ def test_damage_is_measured_on_text_that_no_edit_trained_on():
 
 def test_damage_depends_on_the_prose_it_is_measured_on(tmp_path, monkeypatch):
     before = Study().damage("fact_lookup", 0, 0).id
-    (tmp_path / "prose.txt").write_text(module.PROSE.read_text() + "\n\nOne more paragraph.\n")
-    monkeypatch.setattr(module, "PROSE", tmp_path / "prose.txt")
+    (tmp_path / "prose.txt").write_text(asking.PROSE.read_text() + "\n\nOne more paragraph.\n")
+    monkeypatch.setattr(asking, "PROSE", tmp_path / "prose.txt")
     assert Study().damage("fact_lookup", 0, 0).id != before
 
 

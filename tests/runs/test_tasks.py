@@ -8,9 +8,9 @@ from mechlib.checks import ParameterError
 from mechlib.facts import FORMATS, athletes, world_facts
 from mechlib.facts.relations import SPORT, WORLD
 from mechlib.localize.registry import LOCALIZERS, PAPER, localizer
-from mechlib.runs import specs as module
 from mechlib.runs.needs import NEEDS
-from mechlib.runs.specs import BY_POSITION, REDRAWN
+from mechlib.runs.specs import localizing as module
+from mechlib.runs.specs.localizing import BY_POSITION, REDRAWN
 from mechlib.runs.stages.evidence import SCORED
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import COUNTERFACT, SPORTS, TASKS
