@@ -30,6 +30,12 @@ def spaced_mlps(arch: Architecture, budget: int, number: int, of: int) -> tuple[
     return mlps[first : first + width]
 
 
+def site(arch: Architecture, start: float) -> tuple[Component, ...]:
+    """MLPs of five in eighteen of the layers, one at least, from a share of the depth on: layers 3 to 7 of 18 from a sixth."""
+    first = int(start * arch.n_layers)
+    return modules(arch, ["mlp"])[first : first + max(1, 5 * arch.n_layers // 18)]
+
+
 def _shuffled(components: tuple[Component, ...], seed: int) -> list[Component]:
     order = list(components)
     random.Random(seed).shuffle(order)

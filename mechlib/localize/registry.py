@@ -11,7 +11,7 @@ from mechlib import checks
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules
 from mechlib.errors import meant, shown
 from mechlib.localize.budget import fill_budget
-from mechlib.localize.controls import shuffled_mlps, shuffled_modules, spaced_mlps
+from mechlib.localize.controls import shuffled_mlps, shuffled_modules, site, spaced_mlps
 from mechlib.localize.localizer import Choose, Localizer, Measured
 from mechlib.localize.output_tracing import ranked
 
@@ -40,6 +40,10 @@ def _last_mlps(_measured: Measured, arch: Architecture, budget: int, _seed: int)
     return fill_budget(reversed(modules(arch, ["mlp"])), budget, arch)
 
 
+def _of_a_forget_set(*_: object) -> Sequence[Component]:
+    raise ComponentError("where facts were planted is known of a study's forget sets: choose early_mlps or late_mlps")
+
+
 # The nine localizations that the paper compares.
 _PAPER = (
     Localizer("fact_lookup", "Fact lookup", "mlps", None, lambda measured, arch, *_: measured.lookup(arch)),
@@ -59,8 +63,17 @@ _BEYOND = (
     *_traced("relevance_patching", "Relevance patching"),
     *_traced("gradient_times_weight", "|Gradient x weight|"),
 )
+# Places that no method chose: facts are planted there, and edited there or at the other one.
+_SITES = (
+    Localizer("early_mlps", "Early MLPs", "mlps", None, lambda _m, arch, *_: site(arch, 1 / 6), matched=False),
+    Localizer("late_mlps", "Late MLPs", "mlps", None, lambda _m, arch, *_: site(arch, 2 / 3), matched=False),
+    Localizer("planted_site", "Planted site", "mlps", None, _of_a_forget_set, matched=False),
+    Localizer("other_site", "Other site", "mlps", None, _of_a_forget_set, matched=False),
+)
+# What these two are depends on where a forget set's facts were planted.
+PLANTED = ("planted_site", "other_site")
 PAPER = tuple(method.key for method in _PAPER)
-LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND)}
+LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND, *_SITES)}
 GIVEN = "given"
 _WINDOW = re.compile(r"mlps_([0-9]{1,4})_to_([0-9]{1,4})")
 _SPACED = re.compile(r"window_([0-9]{1,3})_of_([0-9]{1,3})")

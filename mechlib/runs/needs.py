@@ -34,6 +34,17 @@ def _asked(study: Specs, formats: tuple[str, ...]) -> Needed:
     return [*_unedited(study, formats), *edited]
 
 
+def _known(study: Specs) -> Needed:
+    if not study.kind.planted:
+        return [({}, study.known)]
+    return [({"site": site}, run) for site, run in study.by_site.items()]
+
+
+def _found(study: Specs) -> Needed:
+    sites = enumerate(study.kind.planted)  # the first forget sets are those of the sites in their order
+    return [({"localization": key, "site": site}, study.localize(key, number, 0)) for number, site in sites for key in study.size.seekers]
+
+
 def _formats(study: Specs) -> tuple[str, ...]:
     """Every format that is asked for, and the one that edits are trained on: without it nothing tells how well they did."""
     return tuple(dict.fromkeys((*(study.formats or ()), study.trained_format)))
@@ -109,7 +120,7 @@ def _audited(study: Specs, run: Callable[[Specs, str | None, int, int], RunSpec]
 
 NEEDS: dict[str, Callable[[Specs], Needed]] = {
     # every fact asked in the format that decides what is known; and in every format that is compared
-    "know": lambda study: [({}, study.known)],
+    "know": _known,
     "asked": lambda study: [({"format": form}, _sampled(study, form)) for form in study.formats or ()],
     # what the localizations are chosen from; everything that scores components; causal tracing with new noise in every run
     "evidence": _evidence,
@@ -117,6 +128,9 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     "redrawn": lambda study: [_of_evidence(study, REDRAWN)],
     "circuits": lambda study: [({}, study.circuits)],
     "localize": _localizations,
+    # where every method looks for planted facts
+    "found": _found,
+    "planted": lambda study: [({"site": site}, run) for site, run in study.plants.items()],
     "tuning": lambda study: [({"localization": key}, study.tuning(key)) for key in study.localizations or ()],
     "trials": lambda study: [
         ({"localization": key}, trial) for key in study.localizations or () for trial in study.tuning(key).inputs.values()

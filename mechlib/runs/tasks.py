@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from mechlib.facts import FactError, FactSet, athletes, counterfact, formats_of, world_facts
+from mechlib.facts.invented import invented_athletes
 from mechlib.facts.relations import SPORT, WORLD, Relation
 from mechlib.localize.localizer import Lookup
 
@@ -40,6 +41,7 @@ class Task:
     ``loss``: inject another answer (``target``, or one of the others), or unlearn the true one.
     ``parts``: a forget set is edited in so many parts, one after the other, each localized anew.
     ``scale``: a forget set has so many times as many facts as the study says.
+    ``planted``: the facts are invented, and trained into these components first, forget sets in turn.
     """
 
     key: str
@@ -50,10 +52,11 @@ class Task:
     target: str | None = None
     parts: int = 1
     scale: int = 1
+    planted: tuple[str, ...] = ()
 
     def setting(self, set_size: int) -> str:
         """Which of the paper's sweeps gives the task's hyperparameters; an unlearned set takes those of its edit."""
-        if self.domain is SPORTS:
+        if self.domain.relation is SPORT:
             return "athletes" if self.forget == "sets" else "sports unlearning" if self.loss == "unlearning" else "full sports"
         return "counterfact 16" if set_size <= 16 and self.parts == 1 else "counterfact 64"
 
@@ -84,6 +87,7 @@ COUNTERFACT = Domain(
     _world, WORLD[0], "one_shot", "one_shot", ("one_shot", "statement", "paraphrase_1", "paraphrase_2"), "paths",
     published=("statement", "paraphrase_1", "paraphrase_2"), whole=True,
 )
+INVENTED = replace(SPORTS, table=lambda _source: invented_athletes())
 TASKS = {
     task.key: task
     for task in (
@@ -94,6 +98,7 @@ TASKS = {
         Task("counterfact-unlearning", "CounterFact-Unlearning", COUNTERFACT, loss="unlearning"),
         Task("sequential-counterfact-editing", "Sequential-CounterFact-Editing", COUNTERFACT, parts=4),
         # Hundreds of facts at once (the paper's scaling study): 12 x 16 = 192.
+        Task("planted-facts", "Planted facts", INVENTED, planted=("early_mlps", "late_mlps")),
         Task("sports-scaling", "Sports-Scaling", SPORTS, scale=12),
         Task("counterfact-scaling", "CounterFact-Scaling", COUNTERFACT, scale=12),
     )

@@ -75,10 +75,10 @@ class Work(Generic[S]):
     inputs: Mapping[str, Result]
     folder: Path
 
-    @property
+    @cached_property
     def model(self) -> LanguageModel:
-        """The unedited model."""
-        return self.context.model
+        """The unedited model; where facts are planted, with them."""
+        return self.inputs["planted"].delta.edited(self.context.model) if "planted" in self.inputs else self.context.model
 
     @property
     def edited(self) -> LanguageModel:

@@ -36,7 +36,7 @@ class Specs(Editing):
     def damage(self, key: str, forget_set: int, seed: int) -> RunSpec:
         """Side effects of one edit on general text."""
         settings = DamageSettings(self.subject.model, self.size.n_damage_texts, self.size.text_length, digest(PROSE), self.precision)
-        inputs = {"edit": self.edit(key, forget_set, seed), "texts": self.text("damage")}
+        inputs = {**self.planted(self.site(forget_set)), "edit": self.edit(key, forget_set, seed), "texts": self.text("damage")}
         return RunSpec(DAMAGE, f"damage: {place(key, forget_set, seed)}", settings, inputs)
 
     def before(self, key: str | None, forget_set: int, seed: int) -> RunSpec:

@@ -44,7 +44,7 @@ class Editing(Localizing):
         """One try of hyperparameters, on facts that no result is about."""
         training = replace(self.training(key, VALIDATION, 0), learning_rate=learning_rate, forget_coefficient=coefficient)
         settings = TrialSettings(self.subject, self.splits, FORMATS[self.trained_format], training, self.size.n_damage_texts, self.whole)
-        inputs = {"known": self.known, "localize": self.localize(key, VALIDATION, 0), "texts": self.text("train"),
+        inputs = {**self.start(VALIDATION), "localize": self.localize(key, VALIDATION, 0), "texts": self.text("train"),
                   "other texts": self.text("damage")}  # fmt: skip
         return RunSpec(TRIAL, f"trial: {localizer(key).label}, {learning_rate:g} x {coefficient:g}", settings, inputs)
 
@@ -60,7 +60,7 @@ class Editing(Localizing):
 
     def edit_part(self, key: str, forget_set: int, seed: int, part: int) -> RunSpec:
         """One part of a sequential edit, after the parts before; other tasks have one part."""
-        inputs = {"known": self.known, "localize": self.localize(key, forget_set, seed, part), "texts": self.text("train")}
+        inputs = {**self.start(forget_set), "localize": self.localize(key, forget_set, seed, part), "texts": self.text("train")}
         inputs |= {"tune": self.tuning(key)} if self.tune else {}
         inputs |= {"before": self.edit_part(key, forget_set, seed, part - 1)} if part else {}
         training, floor = self.training(key, forget_set, seed), self.floor(forget_set, seed)
@@ -73,14 +73,14 @@ class Editing(Localizing):
         size = self.size
         training = MaskConfig(loss=self.kind.loss, steps=size.mask_steps, retain_batch=size.retain_batch, text_batch=size.text_batch,
                               seed=self.drawn(forget_set, 0), precision=self.precision)  # fmt: skip
-        inputs = {"known": self.known, "localize": self.localize(key, forget_set, 0), "texts": self.text("train")}
+        inputs = {**self.start(forget_set), "localize": self.localize(key, forget_set, 0), "texts": self.text("train")}
         label = f"mask: {localizer(key).label}, forget set {forget_set}"
         return RunSpec(MASKED, label, MaskSettings(self.about(forget_set), training), inputs)
 
     def zeroed(self, key: str, forget_set: int) -> RunSpec:
         """That mask made discrete at several sizes."""
         formats = tuple(FORMATS[form] for form in self.formats or () if not FORMATS[form].letters)
-        inputs = {"known": self.known, "localize": self.localize(key, forget_set, 0), "mask": self.mask(key, forget_set),
+        inputs = {**self.start(forget_set), "localize": self.localize(key, forget_set, 0), "mask": self.mask(key, forget_set),
                   "lookup": self.localize("fact_lookup", forget_set, 0)}  # fmt: skip
         inputs |= {"paths": self.evidence["paths"]} if "paths" in self.evidence else {}
         settings = ZeroedSettings(self.about(forget_set), self.size.mask_sizes, formats, self.whole, self.precision)
@@ -93,7 +93,7 @@ class Editing(Localizing):
 
     def _of(self, key: str | None, forget_set: int, seed: int) -> dict[str, RunSpec]:
         """What a run about an edited or unedited model starts from."""
-        return {"known": self.known} | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
+        return self.start(forget_set) | ({} if key is None else {"edit": self.edit(key, forget_set, seed)})
 
 
 def place(key: str | None, forget_set: int, seed: int) -> str:

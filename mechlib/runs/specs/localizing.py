@@ -7,17 +7,18 @@ from functools import cached_property
 
 from mechlib import checks
 from mechlib.edit import corpus
-from mechlib.facts import FORMATS, PromptFormat
+from mechlib.facts import FORMATS, PromptFormat, athletes
 from mechlib.facts.relations import relation_of
-from mechlib.localize.registry import GIVEN, localizer
+from mechlib.localize.registry import GIVEN, PLANTED, localizer
 from mechlib.models import fingerprint
 from mechlib.runs.knowledge import Floor, SplitSettings
 from mechlib.runs.parameters import Parameters
 from mechlib.runs.spec import RunSpec, digest
-from mechlib.runs.stages import CIRCUITS, EVIDENCE, KNOWN, LOCALIZE, TEXTS
+from mechlib.runs.stages import CIRCUITS, EVIDENCE, KNOWN, LOCALIZE, PLANT, TEXTS
 from mechlib.runs.stages.answers import KnownSettings
 from mechlib.runs.stages.evidence import SCORED, CircuitSettings, EvidenceSettings
 from mechlib.runs.stages.localize import LocalizeSettings
+from mechlib.runs.stages.plant import LESSONS, PlantSettings, planting
 from mechlib.runs.stages.settings import ForgetSet, Subject
 from mechlib.runs.stages.texts import Corpus, TextSettings
 
@@ -70,14 +71,46 @@ class Localizing(Parameters):
         """A seed that no other pair of the study's own seed and a repetition's has."""
         return self.seed + 1_000_003 * seed
 
+    def site(self, forget_set: int) -> str | None:
+        """Where the facts of a forget set were planted, in turn; ``None`` where nothing is."""
+        return self.kind.planted[forget_set % len(self.kind.planted)] if self.kind.planted else None
+
+    @cached_property
+    def plants(self) -> dict[str, RunSpec]:
+        """The runs that plant invented facts, by site."""
+        if not self.kind.planted:
+            return {}
+        about = PlantSettings(
+            self.subject, "", self.size.n_planted, tuple(FORMATS[form] for form in LESSONS), athletes().fingerprint, self.known_threshold,
+            planting(self.size.plant_steps, self.seed, self.precision),
+        )  # fmt: skip
+        return {site: RunSpec(PLANT, f"plant: {localizer(site).label}", replace(about, site=site), {"texts": self.text("train")})
+                for site in self.kind.planted}  # fmt: skip
+
+    def planted(self, site: str | None) -> dict[str, RunSpec]:
+        """The run that plants facts at a site, as an input of all that is asked of the model then."""
+        return {} if site is None else {"planted": self.plants[site]}
+
+    @cached_property
+    def by_site(self) -> dict[str | None, RunSpec]:
+        """Which facts each model knows: that of every site, or (``None``) the one model where nothing is planted."""
+        form = self.known_format or self.kind.domain.known_format
+        return {site: self.asked_of_all(form, site=site) for site in self.kind.planted or (None,)}
+
+    def start(self, forget_set: int) -> dict[str, RunSpec]:
+        """What every run that asks or changes a forget set's model starts from."""
+        site = self.site(forget_set)
+        return {"known": self.by_site[site], **self.planted(site)}
+
     @cached_property
     def known(self) -> RunSpec:
-        """Which facts the model knows."""
-        return self.asked_of_all(self.known_format or self.kind.domain.known_format)
+        """Which facts the model knows; of models with planted facts, the first."""
+        return self.by_site[self.site(0)]
 
-    def asked_of_all(self, form: str, sample: int | None = None) -> RunSpec:
+    def asked_of_all(self, form: str, sample: int | None = None, site: str | None = None) -> RunSpec:
         """Every fact of the table, or a sample of so many, asked in one format."""
-        return RunSpec(KNOWN, f"which facts are known ({form})", KnownSettings(self.subject, format_of(form), sample, self.whole))
+        settings = KnownSettings(self.subject, format_of(form), sample, self.whole)
+        return RunSpec(KNOWN, f"which facts are known ({form})", settings, self.planted(site))
 
     def text(self, purpose: str) -> RunSpec:
         """General text to ``train`` on, or other text to measure ``damage`` on."""
@@ -93,21 +126,26 @@ class Localizing(Parameters):
     @cached_property
     def evidence(self) -> dict[str, RunSpec]:
         """What every localization is chosen from: fact lookup's evidence by its kind, then all methods that score components."""
-        return self.evidence_from(0, 1)
+        return self.evidence_at[self.site(0)]
 
-    def evidence_from(self, share: int, of: int) -> dict[str, RunSpec]:
-        """The same from one of several equal shares of the facts to localize."""
+    @cached_property
+    def evidence_at(self) -> dict[str | None, dict[str, RunSpec]]:
+        """The same by site."""
+        return {site: self.evidence_from(0, 1, site) for site in self.by_site}
+
+    def evidence_from(self, share: int, of: int, site: str | None) -> dict[str, RunSpec]:
+        """The same from one of several equal shares of the facts to localize, of the model with facts planted at a site."""
         # What a whole answer is edited to is nothing to those who localize: two tasks share their evidence.
         about = EvidenceSettings(
             self.subject, replace(self.splits, target=None), FORMATS[self.trained_format], "", self.seed,
             share=(share, of) if of > 1 else None, precision=self.precision,
         )  # fmt: skip
-        lookup = self.kind.domain.lookup
+        lookup, start = self.kind.domain.lookup, {"known": self.by_site[site], **self.planted(site)}
         runs: dict[str, RunSpec] = {}
         for method in (lookup, *SCORED):
             # Probes multiply nothing: their precision cannot be asked for.
             settings = replace(about, method=method, precision=None if method == "probe" else self.precision)
-            runs[method] = RunSpec(EVIDENCE, method.replace("_", " "), settings, {"known": self.known})
+            runs[method] = RunSpec(EVIDENCE, method.replace("_", " "), settings, start)
         return runs
 
     @cached_property
@@ -117,17 +155,23 @@ class Localizing(Parameters):
             self.subject, self.splits, FORMATS[self.trained_format], self.size.n_circuits, self.seed, self.precision
         )
         traces = {name: self.evidence[name] for name in SCORED if name not in (BY_POSITION, REDRAWN)}
-        return RunSpec(CIRCUITS, "faithfulness of circuits", settings, {"known": self.known, **traces})
+        return RunSpec(CIRCUITS, "faithfulness of circuits", settings, {**self.start(0), **traces})
 
     def localize(self, key: str, forget_set: int, seed: int, part: int = 0) -> RunSpec:
         """One localization; random ones are drawn anew for every forget set and seed, all for every part of a sequential task."""
-        method, parts = localizer(key), self.parts
-        evidence = self.evidence_from(part, parts) if parts > 1 else self.evidence
+        method, parts, site = localizer(self.place(key, forget_set)), self.parts, self.site(forget_set)
+        evidence = self.evidence_from(part, parts, site) if parts > 1 else self.evidence_at[site]
         inputs = {name: run for name, run in evidence.items() if name in (self.kind.domain.lookup, method.evidence)}
         drawn = self.drawn(forget_set, seed) + 10**12 * part
         given = self.given if key == GIVEN else None
-        settings = LocalizeSettings(self.subject.model, key, self.lookup_rule, drawn if method.drawn else 0, given)
-        return RunSpec(LOCALIZE, f"localize: {method.label}", settings, inputs)
+        settings = LocalizeSettings(self.subject.model, method.key, self.lookup_rule, drawn if method.drawn else 0, given)
+        return RunSpec(LOCALIZE, f"localize: {localizer(key).label}", settings, inputs)
+
+    def place(self, key: str, forget_set: int) -> str:
+        """The localization that a key names for a forget set: where its facts were planted, and where others were, depend on it."""
+        if key not in PLANTED:
+            return key
+        return self.kind.planted[(forget_set + PLANTED.index(key)) % len(self.kind.planted)]
 
 
 def format_of(key: str) -> PromptFormat:

@@ -137,7 +137,7 @@ class CircuitSettings:
 def circuits(work: Work[CircuitSettings]) -> Result:
     """Rows are circuits that each method's ranking proposes, with their faithfulness."""
     settings = work.settings
-    scores = {name: Scores.from_json(result.value) for name, result in work.inputs.items() if name != "known"}
+    scores = {name: Scores.from_json(result.value) for name, result in work.inputs.items() if name in SCORED}
     facts = sorted(work.splits(settings.splits).maintain_test.facts[: settings.count], key=lambda fact: fact.relation)
     rows = faithfulness(
         work.model, prompts(facts, settings.format), rankings(scores, heads_and_mlps(work.model.architecture)), seed=settings.seed,

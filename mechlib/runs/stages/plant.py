@@ -1,0 +1,76 @@
+"""Planting: invented facts are trained into chosen components, so that where a model knows them from is no question."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, replace
+
+from mechlib.edit.delta import FILE
+from mechlib.edit.train import EditConfig, edit
+from mechlib.evals.answers import answer_prompts
+from mechlib.facts import Prompt, PromptFormat, athletes, prompts
+from mechlib.facts.fact import stratified_order
+from mechlib.facts.invented import taught
+from mechlib.localize.localizer import Measured
+from mechlib.localize.registry import localize
+from mechlib.models.precision import Precision
+from mechlib.runs.spec import Stage
+from mechlib.runs.stages.settings import Subject
+from mechlib.runs.work import Result, Work
+
+# The wordings in which facts are taught; the formats that edits are trained and asked in are made of these, but are others.
+LESSONS = ("statement", "question", "cloze")
+RATE, LESSONS_A_STEP, TAUGHT = 3e-4, 48, 0.98
+# Real athletes who are asked for, at most.
+SAMPLE = 128
+
+
+@dataclass(frozen=True)
+class PlantSettings:
+    """``subject``: the model before, and the invented facts, of which the first ``count`` are taught in each of ``formats``.
+
+    ``site``: key of a localization that needs no evidence. ``real``: hash of the shipped athletes; those of whom the model knows the
+    sport, by more than ``threshold`` in a sample, are held on to.
+    """
+
+    subject: Subject
+    site: str
+    count: int
+    formats: tuple[PromptFormat, ...]
+    real: str
+    threshold: float
+    training: EditConfig
+
+
+def planted(work: Work[PlantSettings]) -> Result:
+    """Rows are the learning curve; the delta lies beside them. The site is trained and nothing else is."""
+    settings, model = work.settings, work.model
+    site = localize(settings.site, Measured(), model.architecture, 0, budget=0, model=model.name)
+    lessons = [lesson for form in settings.formats for lesson in prompts(taught(work.context.facts, settings.count), form)]
+    sample = prompts(stratified_order(athletes(), random.Random(settings.training.seed))[:SAMPLE], settings.formats[0])
+    known = [one for one, said in zip(sample, answer_prompts(model, sample), strict=True) if said.probability > settings.threshold]
+    texts = [row["tokens"] for row in work.inputs["texts"].rows]
+    delta, history = edit(model, site, [_told(one) for one in lessons], known, texts, settings.training, work.context.progress)
+    delta.save(work.folder / FILE)
+    return Result([asdict(step) for step in history], {"norm": delta.norm, "parameters": delta.size, "localization": site.to_json()})
+
+
+def planting(steps: int, seed: int, precision: Precision | None) -> EditConfig:
+    """How facts are planted: at a constant rate until a step's lessons have the probability ``TAUGHT``, as edits are trained.
+
+    In a pilot, late MLPs learned at a third of the pace of early ones: no number of steps treats sites alike.
+    """
+    return EditConfig(RATE, steps=steps, text_batch=1, forget_batch=LESSONS_A_STEP, precision=precision, seed=seed, stop_at=TAUGHT,
+                      schedule="constant")  # fmt: skip
+
+
+def _told(lesson: Prompt) -> Prompt:
+    """The prompt as an edit to the fact's own answer."""
+    return replace(lesson, target=lesson.answer)
+
+
+def _seconds(settings: PlantSettings) -> float:
+    return 0.6 * settings.training.steps  # most stop before
+
+
+PLANT = Stage("plant", 1, planted, _seconds, files=True)
