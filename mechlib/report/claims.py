@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from functools import cache
 from typing import Literal
@@ -50,7 +51,7 @@ class Claim(Typed):
     first: str = Field(min_length=1)
     rivals: list[str] = Field(min_length=1)
     sets: int = Field(gt=0)
-    rule: Literal["sign-flip", "mixed model", "none"]
+    rule: Literal["sign-flip", "mixed model", "balanced", "none"]
     margin: float | None = Field(default=None, gt=0)
     family: Family
     changed: list[Change] = []
@@ -58,7 +59,7 @@ class Claim(Typed):
     @property
     def measure(self) -> str:
         """What is measured: the outcome without the condition that some compare it at."""
-        return self.outcome.partition(" at equal ")[0]
+        return re.split(" at equal | of planted ", self.outcome)[0]
 
     @model_validator(mode="after")
     def _has_a_rule(self) -> Claim:

@@ -20,8 +20,8 @@ class Evidence:
     """What was run of one study. ``prompting`` and ``relearning`` are empty where it was not.
 
     ``trained``: the format of the edits; ``transfer``: those others in which the unedited model is above
-    chance; ``trains``: what each arm trains, by forget set; ``void``: the unedited model cannot answer in the
-    format ``trained``.
+    chance; ``trains``: what each arm trains, by forget set;
+    ``sites``: where a set's facts were planted, if they were; ``void``: the unedited model cannot answer in the format ``trained``.
     """
 
     task: str
@@ -31,6 +31,7 @@ class Evidence:
     transfer: tuple[str, ...] = ()
     trains: Mapping[str, Mapping[int, Localization]] = field(default_factory=dict)
     void: bool = False
+    sites: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def arms(self) -> list[str]:

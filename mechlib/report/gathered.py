@@ -62,7 +62,8 @@ def gather(source: Source) -> Evidence:
     for arm, value in source.values("edit"):
         trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
     relearning, unusable = _possible(source, "relearning"), trained in void_formats(source.rows("unedited"))
-    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable)
+    sites = {number: site for number in range(study.size.n_sets) if (site := study.site(number))}
+    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites)
 
 
 def _possible(source: Source, need: str) -> Rows:

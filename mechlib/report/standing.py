@@ -17,6 +17,7 @@ TOLD = ("supported", "contradicted", "equivalent", "undecided", "undecidable", "
 DECIDED_ON = {
     "transfer": "06_prompting", "relearning": "11_relearning", "latent knowledge": "14_latent_knowledge",
     "weights masked": "10_weight_masking",
+    "transfer of planted facts": "23_planted_facts", "relearning of planted facts": "23_planted_facts",
     "transfer at equal depth": "19_depth_or_lookup", "relearning at equal depth": "19_depth_or_lookup",
 }  # fmt: skip
 SHOWN_ON = {page: tuple(outcome for outcome, own in DECIDED_ON.items() if own == page) for page in DECIDED_ON.values()}
@@ -80,7 +81,7 @@ def would_change(standing: Standing, gates: Gates) -> str:
         "supported": lambda: "the same comparison on other facts or another model with a gap that is not below zero",
         "contradicted": lambda: "the same comparison on other facts or another model with a gap that is not above zero",
         "equivalent": lambda: f"a margin below {claim.margin:g} nats, or other facts",
-        "undecided": lambda: _more_sets(standing) if claim.rule == "sign-flip" else "more places, edited alike",
+        "undecided": lambda: "more places, edited alike" if claim.rule == "mixed model" else _more_sets(standing),
         "undecidable": lambda: f"more forget sets than the {standing.n_sets} that were run, or fewer comparisons",
         "no inference": lambda: f"at least {ENOUGH_SETS} forget sets (the claim aims at {claim.sets})",
         "not edited alike": lambda: f"more steps, until {gates.edited:.0%} of both arms' edits reach a probability of {gates.success:g}",

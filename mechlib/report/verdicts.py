@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -14,7 +14,7 @@ from mechlib.report.differences import in_words
 from mechlib.report.equal_depth import at_equal_depth
 from mechlib.report.gates import STOPS, Evidence, arm_gates, overlap, reached
 from mechlib.report.tables import label
-from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Comparison, compare, holm_adjusted
+from mechlib.stats import ENOUGH_SETS, MARGIN, SIGNIFICANT, Comparison, compare, holm_adjusted
 
 NOT_RUN, NO_CONTRAST, DESCRIPTIVE = "not run yet", "not a contrast", "descriptive: no rule"
 
@@ -76,31 +76,32 @@ def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
         return Line(claim, rival, odds=found.odds, shares=found.shares, gates=found.said, stopped=found.stopped)
     arms = [evidence.arm(name) for name in (claim.first, rival)]
     first, second = arms
-    if first is None or second is None or claim.outcome != claim.measure:  # no rule of pairs compares at equal anything yet
+    if first is None or second is None or " at equal " in claim.outcome:  # no rule of pairs compares at equal anything yet
         return Line(claim, rival)
     mine, theirs = (arm_outcome(claim, evidence, arm) for arm in (first, second))
     if mine is None or theirs is None:
         return Line(claim, rival)
     shared = overlap(evidence.trains.get(first, {}), evidence.trains.get(second, {}))
-    margin = {} if claim.margin is None else {"margin": claim.margin}
     done = [reached(evidence, arm, gates.success) for arm in (first, second)]
     alike = [number for number in mine.odds if all(one.get(number) == 1 for one in done)]
     matched = None
     if len(alike) >= ENOUGH_SETS:
         own, others = ({number: one.odds[number] for number in alike} for one in (mine, theirs))
-        matched = compare(own, others, "lower", **margin)
+        matched = compare(own, others, "lower", claim.margin or MARGIN) if claim.rule == "sign-flip" else None
     said, stopped = _gated(gates, claim, evidence, (first, second), shared)
-    odds, shares = compare(mine.odds, theirs.odds, "lower", **margin), compare(mine.shares, theirs.shares, "lower")
-    before, change = _under_attack(evidence, first, second) if claim.outcome == "relearning" else (None, None)
+    kinds = evidence.sites if claim.rule == "balanced" else None
+    odds = compare(mine.odds, theirs.odds, "lower", claim.margin or MARGIN, kinds)
+    shares = compare(mine.shares, theirs.shares, "lower", kinds=kinds)
+    before, change = _under_attack(evidence, first, second, kinds) if claim.measure == "relearning" else (None, None)
     return Line(claim, second, shared, odds, shares, matched, before, change, said, stopped)
 
 
-def _under_attack(evidence: Evidence, first: str, second: str) -> tuple[Comparison, Comparison]:
+def _under_attack(evidence: Evidence, first: str, second: str, kinds: Mapping[int, str] | None) -> tuple[Comparison, Comparison]:
     """Two arms before relearning, and what it changed of their gap."""
     pairs = [(relearned(evidence, arm).odds, relearned(evidence, arm, evidence.last).odds) for arm in (first, second)]
     rises = [{number: [end - start for start, end in zip(before[number], after[number], strict=True)] for number in after}
              for before, after in pairs]  # fmt: skip
-    return compare(pairs[0][0], pairs[1][0], "lower"), compare(rises[0], rises[1], "lower")
+    return compare(pairs[0][0], pairs[1][0], "lower", kinds=kinds), compare(rises[0], rises[1], "lower", kinds=kinds)
 
 
 def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str], shared: float) -> tuple[str, str]:

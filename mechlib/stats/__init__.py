@@ -1,5 +1,6 @@
 """Intervals, exact tests and verdicts over rows, in one place: every page that draws a conclusion draws it from here."""
 
+from mechlib.stats.balanced import balanced
 from mechlib.stats.bootstrap import Values
 from mechlib.stats.clustered import clustered, crossed, share
 from mechlib.stats.comparison import MARGIN, SIGNIFICANT, Better, Comparison, Verdict, compare, holm_adjusted
@@ -11,6 +12,6 @@ from mechlib.stats.recovery import LEAST_GAP, recovery
 
 __all__ = [
     "CHANCE_MARGIN", "ENOUGH_SETS", "LEAST_GAP", "MARGIN", "SIGNIFICANT", "Better", "Comparison", "Effect", "Interval", "Values",
-    "Verdict", "at_chance", "clustered", "compare", "crossed", "holm", "holm_adjusted", "leak_at_k", "least_p", "mixed", "recovery",
-    "set_interval", "share", "sign_flip", "wilson",
+    "Verdict", "at_chance", "balanced", "clustered", "compare", "crossed", "holm", "holm_adjusted", "leak_at_k", "least_p", "mixed",
+    "recovery", "set_interval", "share", "sign_flip", "wilson",
 ]  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
+from mechlib.stats.balanced import balanced
 from mechlib.stats.bootstrap import Values, stacked
 from mechlib.stats.clustered import clustered
 from mechlib.stats.interval import Interval
@@ -61,11 +62,14 @@ class Comparison:
         return "undecidable" if self.least * self.family > SIGNIFICANT else "undecided"
 
 
-def compare(first: Values, second: Values, better: Better, margin: float = MARGIN) -> Comparison:
+def compare(
+    first: Values, second: Values, better: Better, margin: float = MARGIN, kinds: Mapping[int, Hashable] | None = None
+) -> Comparison:
     """Compare two arms that are paired by fact, as a family of one claim: that ``first`` is ``better`` than ``second``.
 
-    The forget set is the unit: facts of one set share one edit. Raises ``ValueError`` if the arms do
-    not hold the same sets and facts, if there are none, if a value is not finite, if ``margin`` is not
+    The forget set is the unit: facts of one set share one edit. ``kinds``: of forget sets, each of which counts alike
+    (:func:`mechlib.stats.balanced.balanced`, whose p has no least one); ``None``: all sets are of one kind. Raises ``ValueError`` if
+    the arms do not hold the same sets and facts, if there are none, if a value is not finite, if ``margin`` is not
     positive, and if ``better`` is neither word.
     """
     if not margin > 0:
@@ -77,6 +81,9 @@ def compare(first: Values, second: Values, better: Better, margin: float = MARGI
     if n_sets < ENOUGH_SETS:
         over_facts = clustered({key: gap.tolist() for key, gap in gaps.items()})
         return Comparison(over_facts, None, None, None, None, n_sets, n_facts, better, margin)
+    if kinds is not None:
+        found = balanced(dict(zip(sorted(first), means, strict=True)), kinds)
+        return Comparison(found.interval, found.narrow, found.p, 0.0, found.p, n_sets, n_facts, better, margin)
     p = sign_flip(means)
     return Comparison(set_interval(means), set_interval(means, 0.90), p, least_p(means), p, n_sets, n_facts, better, margin)
 

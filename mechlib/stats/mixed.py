@@ -41,9 +41,9 @@ def mixed(table: pd.DataFrame, outcome: str, terms: Sequence[str]) -> dict[str, 
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise ValueError(f"the terms {', '.join(terms)} depend on each other")
     if np.ptp(table[outcome].to_numpy(dtype=float)) == 0:  # nothing does anything to it
-        return {name: _effect(0.0, 0.0, free) for name in terms}
+        return {name: effect(0.0, 0.0, free) for name in terms}
     centres, errors = _fitted(table.reset_index(drop=True), outcome, design, terms)
-    return {name: _effect(centre, error, free) for name, centre, error in zip(terms, centres[1:], errors[1:], strict=True)}
+    return {name: effect(centre, error, free) for name, centre, error in zip(terms, centres[1:], errors[1:], strict=True)}
 
 
 def _fitted(table: pd.DataFrame, outcome: str, design: np.ndarray, terms: Sequence[str]) -> tuple[list[float], list[float]]:
@@ -84,7 +84,8 @@ def _variance(table: pd.DataFrame, outcome: str, terms: Sequence[str], drawn: Ma
     return variance
 
 
-def _effect(estimate: float, error: float, free: int) -> Effect:
+def effect(estimate: float, error: float, free: int) -> Effect:
+    """An estimate with its standard error as an effect, by Student's quantiles with so many degrees of freedom."""
     wide, narrow = (float(t.ppf((1 + level) / 2, free)) * error for level in (0.95, 0.90))
     p = 2 * float(t.sf(abs(estimate) / error, free)) if error > 0 else float(estimate == 0)
     return Effect(

@@ -1,0 +1,37 @@
+"""What is left of planted facts, by where they were planted and where they were edited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mechlib.report.figures.style import OUTCOMES, drawing, empty
+from mechlib.report.tables import label
+
+
+@drawing
+def planted_dots(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
+    """Log odds with intervals over forget sets, a panel for each of ``tables`` (of :func:`mechlib.report.planted.cells`).
+
+    A line an edit and a colour a site: where an edit at the planted site lasts, its dots of both colours lie left of those below.
+    """
+    if not any(len(table) for table in tables.values()):
+        return empty("No planted fact was edited and asked.")
+    figure = make_subplots(1, len(tables), subplot_titles=list(tables), shared_yaxes=True, horizontal_spacing=0.06)
+    for column, table in enumerate(tables.values(), start=1):
+        grouped: Any = table.groupby("planted", sort=False)
+        for number, (site, own) in enumerate(grouped):
+            figure.add_scatter(
+                x=own.estimate, y=own.edited.map(label), name=f"planted in {label(str(site)).lower().replace('mlps', 'MLPs')}",
+                legendgroup=str(site), showlegend=column == 1, mode="markers", marker={"color": OUTCOMES[number], "size": 11},
+                error_x={"type": "data", "symmetric": False, "array": own.high - own.estimate, "arrayminus": own.estimate - own.low,
+                         "thickness": 1.5},
+                hovertemplate="%{y}: %{x:.2f} nats<extra>%{fullData.name}</extra>", row=1, col=column,
+            )  # fmt: skip
+    figure.update_xaxes(title_text="log p(true) - log p(target), nats")
+    figure.update_yaxes(autorange="reversed", title_text="edited at", col=1)
+    return figure.update_layout(height=380, scattermode="group")

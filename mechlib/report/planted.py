@@ -1,0 +1,115 @@
+"""Planted facts: what was taught where, what every method finds of it, and what is left after edits there and elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from mechlib.components import Component, Localization, read_architecture
+from mechlib.localize.localizer import Measured
+from mechlib.localize.registry import localize
+from mechlib.report.aggregation import FACT, Rows, aggregate, grouped
+from mechlib.report.arm_outcome import arm_outcome
+from mechlib.report.claims import Claim
+from mechlib.report.gates import Evidence
+from mechlib.report.tables import label
+from mechlib.runs.stages.plant import LESSONS
+from mechlib.stats import Interval, clustered, wilson
+
+Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+
+
+def plants_table(values: Values, curves: Rows, known: Rows, taught: Iterable[str]) -> pd.DataFrame:
+    """What was planted, a line a site: its layers, steps, norm, and true answers about facts that were taught, and that were not.
+
+    ``values`` and ``curves``: values and rows of the runs that plant; ``known``: answers to all invented facts, with ``site``;
+    ``taught``: the subjects of those that were taught.
+    """
+    told, steps = set(taught), {site: len(own) for (site,), own in grouped(curves, ["site"]).items()}
+    lines: list[tuple[Any, ...]] = []
+    for columns, value in values:
+        asked = [row for row in known if row["site"] == columns["site"]]
+        shares = [_share([row["correct"] for row in asked if (row["subject"] in told) == was]) for was in (True, False)]
+        lines.append((label(columns["site"]), layers(_components(value["localization"])), steps[columns["site"]], value["norm"], *shares))
+    return pd.DataFrame(lines, columns=["planted in", "layers", "steps", "norm", "taught, known", "never taught, known"])
+
+
+def found_table(values: Values) -> pd.DataFrame:
+    """What each method finds of a site, with its MLPs at the parameter count of fact lookup, a line a method and site.
+
+    ``values``: localizations with the columns ``localization`` and ``site``. Precision: the share of the MLPs found that were trained;
+    recall: of those trained that were found; chance: the precision of MLPs that are drawn.
+    """
+    lines: list[tuple[Any, ...]] = []
+    for columns, value in values:
+        arch = read_architecture(Localization.from_json(value).provenance["architecture"])
+        found = _components(value)
+        site = {*localize(columns["site"], Measured(), arch, 0, budget=0).components}
+        both = len(site & set(found))
+        lines.append((label(columns["localization"]), label(columns["site"]), layers(found), both / len(found) if found else math.nan,
+                      both / len(site), len(site) / arch.n_layers))  # fmt: skip
+    return pd.DataFrame(lines, columns=["method", "planted in", "layers found", "precision", "recall", "chance"])
+
+
+def finders(table: pd.DataFrame) -> str:
+    """The methods of :func:`found_table` whose precision is above chance at every site, in words."""
+    better: Any = (table.precision > table.chance).groupby(table.method, sort=False).all()
+    return ", ".join(str(method) for method, always in better.items() if always) or "no method"
+
+
+def lessons() -> tuple[str, ...]:
+    """The formats in which facts are taught."""
+    return LESSONS
+
+
+def cells(claim: Claim, evidence: Evidence) -> pd.DataFrame:
+    """What is left of the old answer, by where facts were planted and where they were edited: log odds (nats) with intervals over sets.
+
+    Columns: ``planted``, ``edited`` (keys), ``sets``, ``estimate``, ``low``, ``high``, ``share`` of true answers.
+    """
+    records: list[dict[str, Any]] = []
+    for arm in evidence.arms:
+        found = arm_outcome(claim, evidence, arm)
+        for site in dict.fromkeys(evidence.sites.values()) if found else ():
+            own = {number: facts for number, facts in found.odds.items() if evidence.sites[number] == site} if found else {}
+            if found and own:
+                at = clustered(own)
+                share = fmean(fmean(found.shares[number]) for number in own)
+                records.append({"planted": site, "edited": arm, "sets": len(own), "estimate": at.estimate, "low": at.low, "high": at.high,
+                                "share": share})  # fmt: skip
+    return pd.DataFrame(records, columns=["planted", "edited", "sets", "estimate", "low", "high", "share"])
+
+
+def cells_table(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """:func:`cells` for readers, with what was ``outcome`` asked."""
+    shown = table.assign(planted=table.planted.map(label), edited=table.edited.map(label), outcome=outcome)
+    return shown.rename(columns={"planted": "planted in", "edited": "edited at", "estimate": "log odds", "share": "true answers"})
+
+
+def floor(evidence: Evidence) -> pd.DataFrame:
+    """The share of true answers after relearning, about facts of each group: those that were taught by nobody are the floor."""
+    groups = {"forget": "planted, edited, not taught again", "relearned": "taught again by the attack", "floor": "never planted, edited"}
+    rows = [row for row in evidence.relearning if row["group"] in groups and (row["setting"], row["step"]) == evidence.last]
+    table = aggregate(rows, ["localization", "group"], "correct", fact=FACT)
+    lines = [(label(row["localization"]), groups[row["group"]], str(Interval(row["share"], row["low"], row["high"])), row["n"])
+             for row in table.to_dict("records")]  # fmt: skip
+    return pd.DataFrame(lines, columns=["edited at", "facts", "true answers", "n"])
+
+
+def layers(components: Sequence[Component]) -> str:
+    """Layers for readers: "3 to 7", or "1, 5"; "-" for none."""
+    found = sorted(part.layer for part in components)
+    together = len(found) > 2 and found == list(range(found[0], found[-1] + 1))
+    return f"{found[0]} to {found[-1]}" if together else ", ".join(map(str, found)) or "-"
+
+
+def _components(value: Mapping[str, Any]) -> tuple[Component, ...]:
+    return tuple(Localization.from_json(value).components)
+
+
+def _share(correct: Sequence[bool]) -> str:
+    return str(wilson(sum(correct), len(correct))) if correct else "-"
