@@ -13,7 +13,7 @@ from mechlib.components import read_names
 from mechlib.facts import FactSet
 from mechlib.facts.counterfact import FILES
 from mechlib.localize.path_lookup import Rule
-from mechlib.localize.registry import GIVEN, valid_keys
+from mechlib.localize.registry import GIVEN, PLANTED, valid_keys
 from mechlib.models import ModelSpec, resolve
 from mechlib.models.precision import Precision
 from mechlib.models.recognize import Dtype
@@ -108,7 +108,8 @@ class Parameters(_AttackParameters):
             checks.like(name.upper(), dict(found), {key: one for plan in ATTACKS[name].settings.values() for key, one in plan.items()})
             object.__setattr__(self, name, found)
         wanted = usual(self.profile, self.task)["localizations"] if self.localizations is None else checks.listed(self.localizations)
-        chosen = checks.choices("LOCALIZATIONS", wanted, (*valid_keys(wanted), *added))
+        possible = [key for key in valid_keys(wanted) if self.kind.planted or key not in PLANTED]
+        chosen = checks.choices("LOCALIZATIONS", wanted, (*possible, *added))
         object.__setattr__(self, "localizations", tuple(dict.fromkeys((*chosen, *added))))
         self._check_formats()
 

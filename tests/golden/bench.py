@@ -37,6 +37,7 @@ STUDIES: dict[str, dict[str, Any]] = {
     "sports": {**ATTACKS, "localization": "given.json"},
     "whole": {"task": "full-sports-editing"},
     "unlearning": {"task": "sports-unlearning"},
+    "planted": {"task": "planted-facts"},
     "scaling": {"task": "sports-scaling", "forget_set_size": 2, "forget_sets": 1},
     "world": {"task": "counterfact-editing", **ATTACKS},
     "world unlearning": {"task": "counterfact-unlearning", "known_threshold": 0.001, "forget_sets": 1},

@@ -79,6 +79,8 @@ def _edits() -> Iterator[Case]:
     yield Case("sequential", "ask edited", lambda study: study.answers("mlps_0_to_1", 0, 0, "one_shot"))
     yield Case("tuned", "tuning", lambda study: study.tuning("fact_lookup"))
     yield Case("tuned", "edit", lambda study: study.edit("fact_lookup", 0, 0))
+    for site in ("early_mlps", "late_mlps"):
+        yield Case("planted", f"plant {site}", lambda study, site=site: study.plants[site])
     for name in ("sports", "whole", "unlearning", "world", "world unlearning"):
         yield Case(name, "trial", lambda study: study.trial("fact_lookup", 1e-3, 1.0))
     for name in ("sports", "unlearning", "world"):

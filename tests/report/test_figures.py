@@ -195,6 +195,17 @@ def test_size_curves():
     assert [trace.line.dash for trace in figure.data] == ["solid", "dash"] * 3
 
 
+def test_planted_dots():
+    cells = pd.DataFrame([{"planted": site, "edited": arm, "sets": 4, "estimate": at, "low": at - 1, "high": at + 2, "share": 0.5}
+                          for site, arm, at in (("early_mlps", "planted_site", -3.0), ("early_mlps", "other_site", 1.0),
+                                                ("late_mlps", "planted_site", -1.0))])  # fmt: skip
+    figure = drawn(figures.planted_dots({"one": cells, "two": cells}), 4)
+    assert [(list(trace.x), list(trace.y)) for trace in figure.data[:2]] == [([-3.0, 1.0], ["Planted site", "Other site"]),
+                                                                             ([-1.0], ["Planted site"])]  # fmt: skip
+    assert list(figure.data[0].error_x.array) == [2, 2] and list(figure.data[0].error_x.arrayminus) == [1, 1]
+    assert figures.planted_dots({"one": cells[:0]}).layout.annotations
+
+
 def test_depth_dots():
     places = {"fact_lookup": (1.0, 4.0), "window_1_of_9": (1 / 3, 2.5), "window_8_of_9": (0.0, 16.5)}
     table = pd.DataFrame([{"arm": arm, "overlap": shared, "depth": depth, "earliest": 1, "latest": 2, "forget_set": number,

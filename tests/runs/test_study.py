@@ -35,6 +35,7 @@ def chosen(study):
     """One run of every kind that a study has, by a name."""
     return {
         "know": study.known,
+        **study.plants,
         "text": study.text("train"),
         "damage text": study.text("damage"),
         "lookup": study.evidence[study.kind.domain.lookup],

@@ -35,7 +35,8 @@ def test_what_differs_between_kinds_is_not_chance():
     assert apart.p < 0.01 < 0.3 < alike.p
 
 
-@pytest.mark.parametrize(("values", "said"), [({}, "needs values"), ({0: float("nan"), 1: 0.0}, "finite"), ({0: 1.0, 1: 2.0}, "of one kind")])
+@pytest.mark.parametrize(("values", "said"), [
+    ({}, "needs values"), ({0: float("nan"), 1: 0.0}, "finite"), ({0: 1.0, 1: 2.0}, "of one kind")])  # fmt: skip
 def test_what_cannot_be_averaged_is_refused(values, said):
     with pytest.raises(ValueError, match=said):
         balanced(values, {0: "early", 1: "late"})

@@ -169,7 +169,7 @@ class Localizing(Parameters):
 
     def place(self, key: str, forget_set: int) -> str:
         """The localization that a key names for a forget set: where its facts were planted, and where others were, depend on it."""
-        if key not in PLANTED:
+        if key not in PLANTED or not self.kind.planted:
             return key
         return self.kind.planted[(forget_set + PLANTED.index(key)) % len(self.kind.planted)]
 

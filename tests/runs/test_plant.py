@@ -1,0 +1,101 @@
+"""Planting: only the site learns, and it learns what it is taught; runs about a forget set start from the model of its site."""
+
+from dataclasses import replace
+
+import pytest
+from tiny_models import tiny_model
+
+from mechlib.checks import ParameterError
+from mechlib.components import ComponentError
+from mechlib.edit.delta import FILE, Delta
+from mechlib.evals.answers import answer_prompts
+from mechlib.facts import FORMATS, FactSet, athletes, prompts
+from mechlib.facts.fact import by_answer
+from mechlib.localize.localizer import Measured
+from mechlib.localize.registry import localize
+from mechlib.runs.spec import with_inputs
+from mechlib.runs.specs import localizing as module
+from mechlib.runs.stages.plant import PlantSettings, planted, planting
+from mechlib.runs.stages.settings import Subject
+from mechlib.runs.study import Study
+from mechlib.runs.work import Context, Result, Work
+
+# Names that the tiny tokenizer can tell apart; what is real of them is nothing to a random model.
+NAMES = FactSet("invented", tuple(fact for group in by_answer(athletes()).values() for fact in group[:8]))
+LESSON = FORMATS["statement"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    model, folder = tiny_model("gemma3"), tmp_path_factory.mktemp("plant")
+    context = Context(model.spec, NAMES)
+    context.model = model
+    training = replace(planting(200, 0, "float32"), learning_rate=2e-2)
+    settings = PlantSettings(Subject("tiny", "float32", "some", "some"), "early_mlps", 12, (LESSON,), "real", 0.0, training)
+    result = planted(Work(context, settings, {"texts": Result([{"tokens": [1, 5, 6, 7]}])}, folder))
+    return model, result, folder
+
+
+def test_only_the_site_is_trained(done):
+    model, result, folder = done
+    site = localize("early_mlps", Measured(), model.architecture, 0, budget=0)
+    names = {block.parameter for part in site.components for block in part.weights(model.architecture)}
+    assert {block.parameter for block in Delta.load(folder / FILE).blocks} == names
+    assert result.value["localization"]["components"] == [str(part) for part in site.components]
+
+
+def test_the_lessons_are_learned_and_others_are_not_taught(done):
+    model, result, folder = done
+    after = Delta.load(folder / FILE).edited(model)
+    lessons = [fact for place, fact in enumerate(NAMES) if place % 5][:12]
+    told = answer_prompts(after, prompts(lessons, LESSON))
+    before = answer_prompts(model, prompts(lessons, LESSON))
+    first, last = result.rows[0]["forget"], result.rows[-1]["forget"]
+    assert last < first - 2
+    said = [-sum(row.log_probability for row in rows) / len(rows) for rows in (before, told)]
+    assert said[0] == pytest.approx(first, rel=1e-3) and said[1] < said[0] - 2
+
+
+def test_every_run_of_a_set_starts_from_the_model_of_its_site(monkeypatch):
+    monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
+    study = Study(task="planted-facts", forget_sets=4)
+    for number, site in enumerate(("early_mlps", "late_mlps") * 2):
+        runs = with_inputs([study.answers("planted_site", number, 0, "question"), study.attack("relearning", None, number, 0, 0),
+                            study.damage("other_site", number, 0), study.latent("fact_lookup", number, 0)])  # fmt: skip
+        asked = [spec for spec in runs if spec.stage.name not in ("texts", "plant", "localize", "tune")]
+        assert asked and all(spec.inputs["planted"].settings.site == site for spec in asked)
+        # The random localization of a set reads no model, and the evidence of its own site.
+        assert all(one.inputs["planted"].settings.site == site for one in study.localize("fact_lookup", number, 0).inputs.values())
+
+
+def test_the_planted_and_the_other_site_are_each_other_s_in_turn(monkeypatch):
+    monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
+    study = Study(task="planted-facts", forget_sets=2)
+    found = {(key, number): study.localize(key, number, 0).settings.method for key in ("planted_site", "other_site") for number in (0, 1)}
+    assert found == {("planted_site", 0): "early_mlps", ("other_site", 0): "late_mlps", ("planted_site", 1): "late_mlps",
+                     ("other_site", 1): "early_mlps"}  # fmt: skip
+    assert study.localize("planted_site", 0, 0).id != study.localize("other_site", 1, 0).id  # its evidence is of another model
+    assert study.edit("planted_site", 0, 0).id != study.edit("early_mlps", 1, 0).id
+
+
+def test_studies_without_planted_facts_start_from_no_plant(monkeypatch):
+    monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
+    study = Study()
+    runs = with_inputs([study.attack("relearning", "fact_lookup", 0, 0, 0)])
+    assert not study.plants and all("planted" not in spec.inputs for spec in runs)
+    with pytest.raises(ParameterError, match="planted_site"):
+        Study(localizations=("planted_site",))
+
+
+def test_a_site_needs_a_forget_set():
+    with pytest.raises(ComponentError, match="early_mlps or late_mlps"):
+        localize("planted_site", Measured(), tiny_model("gemma3").architecture, 0, budget=0)
+
+
+@pytest.mark.parametrize(("layers", "early", "late"), [(18, range(3, 8), range(12, 17)), (32, range(5, 13), range(21, 29)),
+                                                       (26, range(4, 11), range(17, 24)), (3, range(0, 1), range(2, 3))])  # fmt: skip
+def test_sites_are_as_wide_and_apart_whatever_the_depth(layers, early, late):
+    arch = replace(tiny_model("gemma3").architecture, n_layers=layers)
+    for key, expected in (("early_mlps", early), ("late_mlps", late)):
+        found = localize(key, Measured(), arch, 0, budget=0)
+        assert [part.layer for part in found.components] == list(expected)
