@@ -88,6 +88,15 @@ def first_effect(values, terms):
     return float(centre[1]), error, between[1]
 
 
+def balanced(gaps, kinds):
+    """The mean of the kinds' means, its standard error from what sets of one kind differ by, and how many are free."""
+    groups = [[gap for number, gap in gaps.items() if kinds[number] == kind] for kind in sorted(set(kinds.values()))]
+    free = len(gaps) - len(groups)
+    within = sum(float(((np.array(own) - np.mean(own)) ** 2).sum()) for own in groups) / free
+    error = math.sqrt(sum(within / len(own) for own in groups)) / len(groups)
+    return float(np.mean([np.mean(own) for own in groups])), error, free
+
+
 def upper_end(means):
     """Upper end of Student's 95 % interval of the mean over sets; without ends for one set."""
     if len(means) < 2:

@@ -9,12 +9,18 @@ from collections import defaultdict
 # As many facts a forget set are the scaling study's, which is another task.
 SCALED = 192
 UNEDITED = "unedited"
+SITES = ("early_mlps", "late_mlps")
 
 
 def read(folder):
     """Every kept run by its id."""
-    found = [json.loads(gzip.decompress(path.read_bytes())) for path in sorted(folder.glob("*/*.json.gz"))]
-    return {one["about"]["id"]: one for one in found}
+    read = [json.loads(gzip.decompress(path.read_bytes())) for path in sorted(folder.glob("*/*.json.gz"))]
+    found = {one["about"]["id"]: one for one in read}
+    for run in found.values():
+        # Where facts were planted is what an edit of them is named after.
+        if stage(run) == "edit" and "planted" in _inputs(run):
+            run["site"] = settings(found[_inputs(run)["planted"]])["site"]
+    return found
 
 
 def studies(runs):
@@ -60,6 +66,7 @@ def _study(edits, answers, attacks):
     return {
         "task": _task(next(iter(edits.values())), prompting), "trained": trained, "answers": prompting,
         "relearning": [row for run in attacks.values() for row in _rows(run, edits)], "trains": dict(trains),
+        "sites": {settings(run)["about"]["forget_set"]: run["site"] for run in edits.values() if "site" in run},
         "ids": {*edits, *answers, *attacks},
     }  # fmt: skip
 
@@ -82,7 +89,10 @@ def arm(run, edits):
     about = settings(run).get("about") or settings(run)["asked"]["about"]
     if edit is None:
         return UNEDITED, about["forget_set"], 0
-    return edit["about"]["value"]["localization"]["name"], about["forget_set"], settings(edit)["training"]["seed"]
+    name = edit["about"]["value"]["localization"]["name"]
+    if name in SITES and "site" in edit:
+        name = "planted_site" if name == edit["site"] else "other_site"
+    return name, about["forget_set"], settings(edit)["training"]["seed"]
 
 
 def _rows(run, edits):
@@ -96,7 +106,8 @@ def _study_of(edit):
     about = {name: value for name, value in asked["about"].items() if name != "forget_set"}
     free = ("learning_rate", "forget_coefficient", "seed")
     training = {name: value for name, value in asked["training"].items() if name not in free}
-    same = {role: _inputs(edit).get(role) for role in ("known", "texts")}
+    # Models with facts planted at several sites are of one study.
+    same = {role: _inputs(edit).get(role) for role in (("texts",) if "site" in edit else ("known", "texts"))} | {"planted": "site" in edit}
     floor = {name: value for name, value in asked.get("floor", {}).items() if name != "seed"}
     return json.dumps([about, asked["part"], training, same, floor, "tune" in _inputs(edit)], sort_keys=True)
 
@@ -106,10 +117,8 @@ def _belongs(run, edit, edits):
     if "edit" in _inputs(run):
         return _inputs(run)["edit"] in edits
     about = settings(run).get("about") or settings(run)["asked"]["about"]
-    own, numbers = settings(edit)["about"], {settings(one)["about"]["forget_set"] for one in edits.values()}
-    if about["forget_set"] not in numbers:
-        return False
-    return all(about[name] == own[name] for name in ("subject", "splits")) and _inputs(run)["known"] == _inputs(edit)["known"]
+    own, known = settings(edit)["about"], {(settings(one)["about"]["forget_set"], _inputs(one)["known"]) for one in edits.values()}
+    return all(about[name] == own[name] for name in ("subject", "splits")) and (about["forget_set"], _inputs(run)["known"]) in known
 
 
 def _task(edit, rows):
@@ -118,6 +127,8 @@ def _task(edit, rows):
     split = asked["about"]["splits"]
     if split["forget"] != "sets" or asked["training"]["loss"] != "injection" or asked["part"][1] != 1 or split["set_size"] >= SCALED:
         return None
+    if "site" in edit:
+        return "planted-facts"
     return "sports-athlete-editing" if relations == {"sport"} else "counterfact-editing"
 
 

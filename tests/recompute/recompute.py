@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from exact import ENOUGH, LEVEL, beyond, equivalent, first_effect, holm, least, share_low, sign_flip, student, upper_end
+from exact import ENOUGH, LEVEL, balanced, beyond, equivalent, first_effect, holm, least, share_low, sign_flip, student, upper_end
 from kept import UNEDITED, average, by_set, read, shared_weights, studies
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +61,7 @@ def _line(gates, claim, rival, study):
     line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
     if claim["rule"] == "mixed model":
         return {**line, **_at_equal_depth(gates, claim, study, run)}
+    claim = {**claim, "outcome": claim["outcome"].removesuffix(" of planted facts")}
     values = _values(claim, study, arms) if run.issuperset(arms) else None
     if values is None:
         return line
@@ -70,6 +71,9 @@ def _line(gates, claim, rival, study):
         gaps[number] = math.fsum(facts[fact] - values[1][number][fact] for fact in facts) / len(facts)
     gaps = dict(sorted(gaps.items()))
     stopped = _stopped(gates, claim, study, arms)
+    if claim["rule"] == "balanced" and len(gaps) >= ENOUGH:
+        effect = balanced(gaps, study["sites"])
+        return {**line, "effect": effect, "n_sets": len(gaps), "p": beyond(effect[0] / effect[1], effect[2]), "stopped": stopped}
     p = sign_flip(list(gaps.values())) if len(gaps) >= ENOUGH else None
     return {**line, "gaps": gaps, "p": p, "stopped": stopped}
 

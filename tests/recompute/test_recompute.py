@@ -48,7 +48,7 @@ def evidence(study):
     void = void_formats(asked)
     formats = dict.fromkeys(row["format"] for row in asked if row["group"] == "forget")
     transfer = tuple(form for form in formats if form not in (*void, trained))
-    return Evidence(study["task"], trained, asked, study["relearning"], transfer, trains, trained in void)
+    return Evidence(study["task"], trained, asked, study["relearning"], transfer, trains, trained in void, study["sites"])
 
 
 def same(found, drawn):
