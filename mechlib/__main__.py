@@ -155,7 +155,7 @@ def _run(chosen: argparse.Namespace) -> None:
     elif chosen.command == "export":
         say(str(export_edit(chosen.model, chosen.run, chosen.to)))
     elif chosen.command == "book":
-        say(str(build(ROOT)))
+        say(str(build(ROOT, say=say)))
     elif chosen.command == "pdf":
         say(str(pdf(ROOT)))
     elif chosen.command == "picture":

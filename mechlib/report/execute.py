@@ -94,7 +94,7 @@ def execute(
     for page in fronts:
         _front(root, page, values[page.name], owned[page.name][0], known, say)
     say("building the book")
-    return build(root)
+    return build(root, say=say)
 
 
 def _front(root: Path, page: Page, values: Mapping[str, Any], study: Study, known: list[BookStudy], say: Say) -> None:
