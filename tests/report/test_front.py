@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from small_book import ROOT
 
+from mechlib.report import markup
 from mechlib.report.book_studies import BookStudy
 from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
@@ -13,7 +14,7 @@ from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
 from mechlib.report.front_text import added, finding, general, headline, table, unrun
 from mechlib.report.reproduce import command, reproduce
-from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, standings, would_change
+from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
 from mechlib.report.tables import label
 from mechlib.report.titles import own_title, titled_by, with_title
 from mechlib.report.typed import read_typed
@@ -64,6 +65,32 @@ def test_what_would_change_a_verdict_is_said_for_each_that_there_is():
     described = next(one for one in CLAIMS.claim if one.rule == "none")
     assert "rule" in would_change(standing(line(described, "random_mlps")), CLAIMS.gates)
     assert len(set(TOLD)) == len(TOLD)
+
+
+def test_what_could_have_been_seen_is_the_longer_half_of_the_interval_where_nothing_was_found():
+    found = compare({n: [value] for n, value in enumerate((-1.0, 3.0, -2.0, 2.0, -3.0, 1.5))}, {n: [0.0] for n in range(6)}, "lower")
+    interval = found.difference
+    reach = max(interval.high - interval.estimate, interval.estimate - interval.low)
+    open_one, stopped = Line(TRANSFER, "random_mlps", odds=found), Line(TRANSFER, "all_mlps", odds=found, stopped="model broken")
+    assert found.verdict in ("undecided", "undecidable") and reach > 1
+    said = could_see(standing(open_one, stopped, line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "nonlocalized")))
+    assert said == (f"at 8 forget sets a difference of at least {reach:.2f} nats (Random MLPs) would have been told from zero "
+                    "by itself (95 %)")  # fmt: skip
+    assert could_see(standing(stopped, line(TRANSFER, "causal_tracing", -2.0))) == ""
+    assert said in card(Study(), [standing(open_one, line(TRANSFER, "causal_tracing", -2.0))], CLAIMS.gates)
+
+
+@pytest.mark.parametrize("claim", CLAIMS.claim, ids=lambda claim: claim.key)
+def test_every_claim_says_on_its_card_what_would_contradict_it_and_what_would_change_it(claim):
+    said = would_contradict(claim)
+    words = {"sign-flip": "a gap above zero", "mixed model": "of fact lookup's MLPs", "none": "no rule was declared"}
+    assert words[claim.rule] in said and (claim.margin is None or f"within {claim.margin:g} nats" in said)
+    html = card(Study(), [standing(*(line(claim, rival) for rival in claim.rivals))], CLAIMS.gates)
+    assert markup.text(said) in html and "Would change it" in html and "Verdict: <b>" in html
+
+
+def test_every_claim_that_can_be_asked_of_the_model_is_shown_on_a_page():
+    assert {one.key for one in CLAIMS.claim if one.outcome not in DECIDED_ON} == {"planted"}
 
 
 def test_the_headline_answers_and_counts_what_the_next_sentence_names():
