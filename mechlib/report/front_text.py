@@ -111,7 +111,7 @@ def unrun(found: Sequence[Decided]) -> str:
 def table(found: Sequence[Decided]) -> str:
     """Every claim with its verdict, what that rests on, and a link to the page that decides it, as HTML."""
     head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("claim", "verdict", "rests on", "decided on"))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, found))}</tbody></table>"
+    return f'<table class="mech-claims"><thead><tr>{head}</tr></thead><tbody>{"".join(map(_row, found))}</tbody></table>'
 
 
 def _row(one: Decided) -> str:
