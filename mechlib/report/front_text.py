@@ -116,14 +116,14 @@ def table(found: Sequence[Decided]) -> str:
 
 def _row(one: Decided) -> str:
     claim = one.standing.claim
-    rests = f"{count(one.standing.n_sets, 'forget set')}, {one.study.profile}" if one.study else "-"
+    rests = f"{count(one.standing.n_sets, 'forget set')}, {one.study.profile}" if one.study else ""
     cells = (markup.text(claim.sentence), f"<b>{markup.text(one.verdict)}</b>", markup.text(rests), _link(one))
     return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def _link(one: Decided) -> str:
     if one.page is None:
-        return "-"
+        return ""
     section = "" if one.standing.claim.rule == "none" else f"#{_SECTION}"
     name = one.page.stem.partition("_")[2].replace("_", " ")
     folder = markup.text(one.page.parent.name)
