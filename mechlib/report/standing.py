@@ -21,6 +21,7 @@ DECIDED_ON = {
     "transfer": "06_prompting", "relearning": "11_relearning", "relearning at equal norm": "11_relearning",
     "latent knowledge": "14_latent_knowledge", "weights masked": "10_weight_masking",
     "transfer of planted facts": "23_planted_facts", "relearning of planted facts": "23_planted_facts",
+    "precision and recall": "23_planted_facts",
     "transfer at equal depth": "19_depth_or_lookup", "relearning at equal depth": "19_depth_or_lookup",
 }  # fmt: skip
 SHOWN_ON = {page: tuple(outcome for outcome, own in DECIDED_ON.items() if own == page) for page in DECIDED_ON.values()}
