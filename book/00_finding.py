@@ -33,12 +33,13 @@ from mechlib.report.page import open_page
 
 page = open_page(globals(), "00_finding")
 found = open_book(MODEL)
-page.number("finding", front_text.finding(found, page.study.model))
+page.number("headline", front_text.headline(found, page.study.model))
+page.number("finding", front_text.finding(found))
 page.number("added", front_text.added(found))
 page.number("unrun", front_text.unrun(found))
 
 # %% [markdown]
-# {glue:text}`finding`
+# **{glue:text}`headline`**
 
 # %% tags=["remove-input"]
 page.figure("forest", forest.forest(front_text.general(found)),
@@ -47,6 +48,8 @@ page.figure("forest", forest.forest(front_text.general(found)),
             "where there are any.")
 
 # %% [markdown]
+# **By name.** {glue:text}`finding`
+#
 # {glue:text}`added`
 #
 # Language models know things, and sometimes they should stop. *Mechanistic Unlearning* {cite:p}`guo2025mechanistic` claims that

@@ -54,7 +54,7 @@ FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 RELEARNING = None  # its claims are of the same family; None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import differences, sentences, verdicts
+from mechlib.report import design, differences, sentences, verdicts
 from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
@@ -111,7 +111,7 @@ tables.interval_table(aggregate(forget, ["localization", "format"], "correct"), 
 # What is claimed about this task, as the claims file declared it before the runs that decide it:
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.stated(declared(), page.study.task, "transfer"))
+design.stated(declared(), page.study.task, "transfer")
 
 # %% [markdown]
 # **Rule.** {glue:text}`rule`

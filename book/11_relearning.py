@@ -57,7 +57,7 @@ RELEARNING = None  # None: as the profile says; else a dictionary of ranks, lear
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import differences, robustness, sentences, verdicts
+from mechlib.report import design, differences, robustness, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
@@ -203,7 +203,7 @@ tables.styled(gate_table(page.evidence, declared().gates.success))
 # What is claimed about this task, as the claims file declared it before the runs that decide it:
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.stated(declared(), page.study.task, "relearning"))
+design.stated(declared(), page.study.task, "relearning")
 
 # %% [markdown]
 # **Rule.** {glue:text}`rule`

@@ -61,7 +61,7 @@ SOFT_PROMPT = None
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import differences, scoreboard, sentences, verdicts
+from mechlib.report import design, differences, scoreboard, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.attacks.registry import ATTACKS
@@ -112,7 +112,7 @@ page.number("extremes", sentences.extremes(worst.share[arms].to_dict()))
 # What is claimed about this task, as the claims file declared it before the runs that decide it:
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.stated(declared(), page.study.task))
+design.stated(declared(), page.study.task)
 
 # %% [markdown]
 # **Rule.** {glue:text}`rule`

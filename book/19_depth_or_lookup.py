@@ -51,7 +51,7 @@ FORMATS = None
 RELEARNING = None  # None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import equal_depth, verdicts
+from mechlib.report import design, equal_depth, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.stats import SIGNIFICANT
@@ -131,7 +131,7 @@ tables.styled(equal_depth.correlations(found["transfer"]).round(2).reset_index(n
 # What is claimed, as the claims file declared it before the runs that decide it:
 
 # %% tags=["remove-input"]
-tables.styled(equal_depth.stacked([verdicts.stated(declared(), page.study.task, one.outcome) for one in claims]))
+design.stated(declared(), page.study.task, *(one.outcome for one in claims))
 
 # %% tags=["remove-input"]
 tables.styled(equal_depth.stacked([verdicts.table(page.verdicts, one.outcome) for one in claims]))

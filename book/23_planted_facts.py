@@ -50,7 +50,7 @@ RELEARNING = None  # None: as the profile says
 
 # %% tags=["remove-input"]
 from mechlib.facts.invented import taught
-from mechlib.report import equal_depth, planted, verdicts
+from mechlib.report import design, equal_depth, planted, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.stats import SIGNIFICANT
@@ -130,7 +130,7 @@ tables.styled(planted.floor(page.evidence))
 
 # %% tags=["remove-input"]
 page.number("level", SIGNIFICANT)
-tables.styled(verdicts.stated(declared(), page.study.task))
+design.stated(declared(), page.study.task)
 
 # %% tags=["remove-input"]
 tables.styled(equal_depth.stacked([verdicts.table(page.verdicts, one.outcome) for one in claims]))

@@ -129,7 +129,6 @@ def say(line: str) -> None:
 
 def _run(chosen: argparse.Namespace) -> None:
     from mechlib.report.book import build
-    from mechlib.report.book_studies import FILE, read_studies, with_study
     from mechlib.report.evidence import audit, prune, stored
     from mechlib.report.execute import execute, keep, parameter_help, planned
     from mechlib.report.lab import lab
@@ -140,14 +139,13 @@ def _run(chosen: argparse.Namespace) -> None:
 
     if chosen.command in ("execute", "plan", "keep"):
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
-        given, params, pages = with_study(read_studies(ROOT / "book" / FILE), chosen.study, given, chosen.params, chosen.pages)
         at_once, slurm = jobs(chosen.jobs), asked(chosen.engine, chosen.slurm)
         if chosen.command == "execute":
-            say(str(execute(ROOT, given, params, say, pages, at_once, slurm)))
+            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, at_once, slurm, chosen.study)))
         elif chosen.command == "plan":
-            say(planned(ROOT, given, params, pages, at_once, slurm))
+            say(planned(ROOT, given, chosen.params, chosen.pages, at_once, slurm, chosen.study))
         else:
-            keep(ROOT, given, params, pages, say)
+            keep(ROOT, given, chosen.params, chosen.pages, say, chosen.study)
     elif chosen.command == "audit":
         say(audit(ROOT, whole("N", chosen.number, 1), whole("SEED", chosen.seed, 0), say, jobs(chosen.jobs)))
     elif chosen.command == "store":
@@ -157,7 +155,7 @@ def _run(chosen: argparse.Namespace) -> None:
     elif chosen.command == "export":
         say(str(export_edit(chosen.model, chosen.run, chosen.to)))
     elif chosen.command == "book":
-        say(str(build(ROOT)))
+        say(str(build(ROOT, say=say)))
     elif chosen.command == "pdf":
         say(str(pdf(ROOT)))
     elif chosen.command == "picture":

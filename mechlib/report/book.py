@@ -10,11 +10,16 @@ import yaml
 
 from mechlib.report.book_contents import table_of_contents
 from mechlib.report.notebooks import PageError
+from mechlib.report.stills import add_stills
 from mechlib.runs.locks import locked
+from mechlib.runs.progress import Say
 
 
-def build(root: Path, strict: bool = True) -> Path:
-    """Render the book into ``_build/html``; warnings are errors. Raises :class:`PageError` with the first of them."""
+def build(root: Path, strict: bool = True, say: Say | None = None) -> Path:
+    """Render the book into ``_build/html``; warnings are errors. Raises :class:`PageError` with the first of them.
+
+    Where Chromium is on the path, figures have still pictures for paper and for browsers without scripts; else ``say`` tells so.
+    """
     out = root / "_build"
     out.mkdir(exist_ok=True)
     toc = out / "toc.yml"
@@ -23,8 +28,11 @@ def build(root: Path, strict: bool = True) -> Path:
     command += ["-W", "-n", "--keep-going"] if strict else []
     with locked(out / "book.lock"):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
-        (out / "build.log").write_text(done.stdout + done.stderr, encoding="utf-8")
-        raise PageError(f"the book does not build: {lines[0] if lines else 'see the log'} (all of it: {out / 'build.log'})")
+        if done.returncode:
+            lines = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
+            (out / "build.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+            raise PageError(f"the book does not build: {lines[0] if lines else 'see the log'} (all of it: {out / 'build.log'})")
+        without = add_stills(out / "html", out / "stills")
+    if without and say:
+        say(without)
     return out / "html" / "index.html"

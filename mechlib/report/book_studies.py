@@ -103,21 +103,6 @@ def study_called(key: str, known: Sequence[BookStudy]) -> BookStudy:
     return found
 
 
-def with_study(
-    known: Sequence[BookStudy], key: str, given: Mapping[str, Any], parameters: str, only: str
-) -> tuple[dict[str, Any], str, str]:
-    """What is asked of pages (``given``, ``parameters``, ``only``) with the study of this key, if one is named, before it.
-
-    Raises :class:`ParameterError` for a study that is not there, and for another profile than its own.
-    """
-    if not key:
-        return dict(given), parameters, only
-    own = study_called(key, known)
-    if given.get("PROFILE", own.profile) != own.profile:
-        raise ParameterError(f"STUDY={key} has the profile {own.profile}: leave out PROFILE={shown(given['PROFILE'])}")
-    return {**given, "PROFILE": own.profile}, f"{own.words} {parameters}".strip(), only or ",".join(own.pages)
-
-
 def shown_by(page: Page, values: Mapping[str, Any], known: Sequence[BookStudy]) -> BookStudy | None:
     """The study that a page of these values shows, if it is one of the book's."""
     return next((one for one in known if one.asks(page, values)), None)

@@ -9,7 +9,7 @@ from mechlib.report import markup, sentences
 from mechlib.report.claims import Gates
 from mechlib.report.folders import written
 from mechlib.report.robustness import setting_name
-from mechlib.report.standing import Standing, arms, would_change
+from mechlib.report.standing import Standing, arms, could_see, would_change, would_contradict
 from mechlib.report.tables import label
 from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN
 from mechlib.runs.study import Study
@@ -49,6 +49,9 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
         lines |= {verdict.capitalize(): arms(own) for verdict, own in standing.by_verdict.items()}
     else:
         lines["Here"] = NOT_RUN
+    if seen := could_see(standing):
+        lines["Could have seen"] = seen
+    lines["Would contradict it"] = would_contradict(claim)
     lines["Would change it"] = would_change(standing, gates)
     cells = "".join(f'<tr><th style="{_CELL}">{markup.text(name)}</th><td style="{_CELL}">{markup.text(value)}</td></tr>'
                     for name, value in lines.items())  # fmt: skip

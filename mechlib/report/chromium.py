@@ -26,14 +26,6 @@ _OPTIONS = ("--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--no-f
             "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
             "--hide-scrollbars", "--allow-file-access-from-files", "--host-resolver-rules=MAP * ~NOTFOUND")  # fmt: skip
 _PATIENCE = 120.0
-# Whether every figure of a page is drawn, after a minute at most, and its fonts are there.
-DRAWN = """(async () => {
-    const figures = [...document.querySelectorAll(".plotly-graph-div")];
-    const drawn = () => figures.every(each => each.querySelector(".main-svg"));
-    for (let tries = 0; tries < 1200 && !drawn(); tries++) await new Promise(done => setTimeout(done, 50));
-    await document.fonts.ready;
-    return drawn();
-})()"""
 
 
 class BrowserError(MechlibError, RuntimeError):

@@ -132,9 +132,9 @@ def audit_summary(done: Sequence[Audit]) -> str:
 
 
 def audit_table(done: Sequence[Audit]) -> Any:
-    """The stages of all audits under one another, for readers."""
+    """The stages of all audits under one another, for readers; nothing without an audit."""
     formats: dict[str, Any] = {"largest difference": "{:.2g}", "mean difference": "{:.2g}", "answers changed": _percent}
-    return styled(pd.concat([one.table for one in done]), formats) if done else pd.DataFrame()
+    return styled(pd.concat([one.table for one in done]), formats) if done else None
 
 
 def _without_commit(computed: list[Mapping[str, str]]) -> list[dict[str, str]]:

@@ -9,11 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mechlib.checks import ParameterError
-from mechlib.errors import meant, shown
-from mechlib.folders import without_home
 from mechlib.models import ModelError
 from mechlib.models.prepare import prepare
+from mechlib.report.asked import asked
 from mechlib.report.book import build
 from mechlib.report.book_contents import results_folder
 from mechlib.report.book_studies import FILE, BookStudy, read_studies, shown_by
@@ -22,7 +20,7 @@ from mechlib.report.folders import all_changes, changed, in_words
 from mechlib.report.folders import place as place_of
 from mechlib.report.front import Book, looked_at
 from mechlib.report.notebooks import Job, PageError, check_writable, execute_page, impossible_page, is_current, page_fingerprint
-from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
+from mechlib.report.parameters import Page, read_pages, studies
 from mechlib.report.titles import titled_by
 from mechlib.runs.board import Wanted
 from mechlib.runs.engines import Settings, at_once, place
@@ -37,17 +35,18 @@ from mechlib.runs.study import Study
 
 
 def execute(
-    root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1, slurm: Settings | None = None
-) -> Path:
+    root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1, slurm: Settings | None = None,
+    study: str = "",
+) -> Path:  # fmt: skip
     """Run every page for a model and a profile and render the book; returns its index page.
 
     Everything is checked before any work. The pages' missing runs are computed in the pages' order,
     so that the model is converted and loaded once and progress can be told; a page is executed, and only reads
     them, when all of its own are there. A page with runs that this model and these facts do not allow says so, and the
-    others go on. ``only``: names or numbers of pages, separated by commas, if not all are wanted. ``jobs``: how many runs
-    are computed at once (``None``: what suits the machine). ``slurm``: settings of jobs, to compute the runs as jobs of a cluster.
+    others go on. ``given``, ``parameters``, ``only`` and ``study`` are those of :func:`mechlib.report.asked.asked`. ``jobs``: how many
+    runs are computed at once (``None``: what suits the machine). ``slurm``: settings of jobs, to compute the runs as jobs of a cluster.
     """
-    values, pages = _asked(root, given, parameters, only)
+    values, pages = asked(root, given, parameters, only, study)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
     needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
@@ -95,7 +94,7 @@ def execute(
     for page in fronts:
         _front(root, page, values[page.name], owned[page.name][0], known, say)
     say("building the book")
-    return build(root)
+    return build(root, say=say)
 
 
 def _front(root: Path, page: Page, values: Mapping[str, Any], study: Study, known: list[BookStudy], say: Say) -> None:
@@ -137,40 +136,12 @@ def _alone(root: Path, target: Path, waiting: Callable[[], None]) -> AbstractCon
     return locked(folder / "-".join((*target.parts[-3:-1], f"{target.stem}.lock")), waiting)
 
 
-def chosen(pages: Sequence[Page], only: str) -> list[Page]:
-    """The pages named in ``05_editing,11`` (all of them if it is empty); raises :class:`ParameterError` for one that is not there."""
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    if only and not names:
-        raise ParameterError(f"PAGES={shown(only)} names no page (there are: {', '.join(page.name for page in pages)})")
-    for name in names:
-        if not any(name in (page.name, page.name[:2]) for page in pages):
-            there = ", ".join(page.name for page in pages)
-            raise ParameterError(f"PAGES={shown(name)}: there is no such page{meant(name, _names(pages))} (there are: {there})")
-    return [page for page in pages if not names or page.name in names or page.name[:2] in names]
-
-
-def _asked(root: Path, given: Mapping[str, Any], parameters: str, only: str) -> tuple[dict[str, dict[str, Any]], list[Page]]:
-    """The values of every page, and the pages that are wanted; raises :class:`ParameterError` for a value that none of these takes."""
-    book = read_pages(root / "book")
-    asked, pages = {**parse(parameters, book), **given}, chosen(book, only)
-    # Executed pages hold what was asked, and are committed.
-    asked = {name: without_home(value) if isinstance(value, str) else value for name, value in asked.items()}
-    for name in asked:
-        if not any(name in page.parameters and name not in page.fixed for page in pages):
-            raise ParameterError(f"{name} is given and no page of PAGES={shown(only)} takes it: leave it out, or choose other pages")
-    return page_values(book, asked), pages
-
-
-def _names(pages: Sequence[Page]) -> list[str]:
-    """What a page can be called by."""
-    return [name for page in pages for name in (page.name, page.name[:2], page.name[3:])]
-
-
 def planned(
-    root: Path, given: Mapping[str, Any], parameters: str, only: str = "", jobs: int | None = None, slurm: Settings | None = None
-) -> str:
+    root: Path, given: Mapping[str, Any], parameters: str, only: str = "", jobs: int | None = None, slurm: Settings | None = None,
+    study: str = "",
+) -> str:  # fmt: skip
     """What :func:`execute` would compute, about how long, and the memory and disk it would need; nothing is computed."""
-    values, pages = _asked(root, given, parameters, only)
+    values, pages = asked(root, given, parameters, only, study)
     wanted, store = [(page, own) for page in pages for own in studies(page, values[page.name])], default_store()
 
     def made(of: Wanted) -> Plan:
@@ -186,10 +157,10 @@ def planned(
         return f"{there}\n({error}; so nothing is counted as done)"
 
 
-def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: Say) -> None:
+def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: Say, study: str = "") -> None:
     """Put rows and values of the pages' finished runs where they are committed with the book: there, they need no computing again."""
     store = default_store()
-    values, pages = _asked(root, given, parameters, only)
+    values, pages = asked(root, given, parameters, only, study)
     runs = {spec.id: spec for page in pages for own in studies(page, values[page.name]) for spec in _needed(page, own)}
     done = [spec for spec in runs.values() if store.has(spec)]
     say(f"{sum(store.keep(spec) for spec in done)} runs kept, {len(done)} of {len(runs)} are there")

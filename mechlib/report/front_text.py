@@ -1,4 +1,4 @@
-"""The front page in words: one sentence of what was found, and a table of all claims with links to what decides them."""
+"""The front page in words: a headline, what was found by name, and a table of all claims with links to what decides them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from mechlib.report import markup
 from mechlib.report.card import count
 from mechlib.report.front import Decided
 from mechlib.report.standing import arms
-from mechlib.report.verdicts import NOT_RUN, Line
+from mechlib.report.verdicts import NO_CONTRAST, NOT_RUN, Line
 from mechlib.runs.study import Study
 
 _ASKED = {"transfer": "in prompts that were not trained", "relearning": "after half of the facts were taught again"}
 _FOUND = {"supported": "less than after {}", "contradicted": "more than after {}", "equivalent": "as much as after {}"}
+# The same in a headline, where edits are only counted.
+_BRIEFLY = {"transfer": "in prompts not trained", "relearning": "after relearning"}
+_LASTS = {"supported": "better than", "contradicted": "worse than", "equivalent": "as well as"}
 # The section of a page in which its claims are decided.
 _SECTION = "the-verdict"
 _CELL = "padding:.2em 1em .2em 0;vertical-align:top;text-align:left"
@@ -23,18 +26,50 @@ def general(found: Sequence[Decided]) -> list[Decided]:
     return [one for one in found if one.study and one.standing.claim.outcome in _ASKED and not one.standing.claim.formats]
 
 
-def finding(found: Sequence[Decided], model: str) -> str:
-    """What was found, in one sentence."""
+def headline(found: Sequence[Decided], model: str) -> str:
+    """The answer to the title's question, in one sentence that counts the edits which fact lookup's outlasts, and does not name them."""
+    own = general(found)
+    parts = [f"on {about} ({_size(claims[0].study)}) {', and '.join(map(_counted, claims))}" for about, claims in _by_facts(own).items()]
+    if not parts:
+        return f"No run that a claim rests on is there yet for {model}."
+    return f"{_answer(own)}: in {model} an edit at fact lookup lasts {'; '.join(parts)}."
+
+
+def _answer(own: Sequence[Decided]) -> str:
+    verdicts = [line.verdict for one in own for line in _compared(one)]
+    decided = [verdict for verdict in verdicts if verdict in _LASTS]
+    if "supported" not in decided:
+        return "Not as claimed" if decided else "Not decided"
+    return "Yes" if {*verdicts} == {"supported"} else "In part"
+
+
+def _counted(one: Decided) -> str:
+    compared, asked = _compared(one), _BRIEFLY[one.standing.claim.outcome]
+    counts = {words: sum(line.verdict == verdict for line in compared) for verdict, words in _LASTS.items()}
+    told = ", ".join(f"{words} {number}" for words, number in counts.items() if number)
+    return f"{told} of {count(len(compared), 'other')} {asked}" if told else f"with no verdict {asked}"
+
+
+def _compared(one: Decided) -> list[Line]:
+    """The comparisons that were run of two arms that are a contrast."""
+    return [line for line in one.standing.lines if line.odds and line.stopped != NO_CONTRAST]
+
+
+def finding(found: Sequence[Decided]) -> str:
+    """What the headline counts, by name; "" where nothing was run."""
+    return " ".join(f"On {about}, {'; '.join(map(_claim, own))}." for about, own in _by_facts(general(found)).items())
+
+
+def _by_facts(found: Sequence[Decided]) -> dict[str, list[Decided]]:
     by_task: dict[str, list[Decided]] = {}
-    for one in general(found):
+    for one in found:
         by_task.setdefault(one.about, []).append(one)
-    parts = [f"{about} ({_size(own[0].study)}), {'; '.join(map(_claim, own))}" for about, own in by_task.items()]
-    return f"On {'; on '.join(parts)}." if parts else f"No run that a claim rests on is there yet for {model}."
+    return by_task
 
 
 def _size(study: Study | None) -> str:
     size = study.size if study else None
-    return f"{count(size.n_sets, 'forget set')}, {count(size.n_seeds, 'seed')}, {study.model}, {study.profile}" if study and size else ""
+    return f"{study.profile}, {count(size.n_sets, 'forget set')}, {count(size.n_seeds, 'seed')}" if study and size else ""
 
 
 def _claim(one: Decided) -> str:
@@ -76,19 +111,19 @@ def unrun(found: Sequence[Decided]) -> str:
 def table(found: Sequence[Decided]) -> str:
     """Every claim with its verdict, what that rests on, and a link to the page that decides it, as HTML."""
     head = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("claim", "verdict", "rests on", "decided on"))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, found))}</tbody></table>"
+    return f'<table class="mech-claims"><thead><tr>{head}</tr></thead><tbody>{"".join(map(_row, found))}</tbody></table>'
 
 
 def _row(one: Decided) -> str:
     claim = one.standing.claim
-    rests = f"{count(one.standing.n_sets, 'forget set')}, {one.study.profile}" if one.study else "-"
+    rests = f"{count(one.standing.n_sets, 'forget set')}, {one.study.profile}" if one.study else ""
     cells = (markup.text(claim.sentence), f"<b>{markup.text(one.verdict)}</b>", markup.text(rests), _link(one))
     return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def _link(one: Decided) -> str:
     if one.page is None:
-        return "-"
+        return ""
     section = "" if one.standing.claim.rule == "none" else f"#{_SECTION}"
     name = one.page.stem.partition("_")[2].replace("_", " ")
     folder = markup.text(one.page.parent.name)

@@ -16,9 +16,8 @@ from bs4 import BeautifulSoup
 from mechlib.report.notebooks import PageError
 
 STYLE = Path(__file__).with_name("print.css")
-# What scripts and styles may name; and of a page's scripts those that draw; the theme's own look for its menus.
-_DRAWN = ":is(div, figure, script, svg, table)[id], :is(.cell_output, svg, table) [id]"
-_DRAWING = re.compile(r"plotly|mathjax|book\.js", re.IGNORECASE)
+# What a page's own styles may name.
+_STYLED = ":is(div, figure, svg, table)[id], :is(.cell_output, svg, table) [id]"
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,13 @@ def _article(soup: Any, page: Path) -> Any:
         unwanted.decompose()
     for folded in article.find_all("details"):
         folded["open"] = ""
+    for still in article.select(".mech-figure > .mech-still"):
+        still["loading"] = "eager"  # all of them are printed
+        still.parent.select_one(".mech-plot").decompose()
+    if article.select_one(".mech-plot"):
+        raise PageError(f"a figure of {page.name} has no still picture: make book draws them where Chromium is on the path")
+    for script in article.find_all("script"):
+        script.decompose()
     return article
 
 
@@ -85,20 +91,17 @@ def _title(article: Any) -> str:
 
 
 def _rename(article: Any, number: int, ids: set[str]) -> None:
-    """Give every id of a page the page's number, also where its scripts and styles name it: each page has a ``figure-0``."""
+    """Give every id of a page the page's number, also where its styles name it: tables of two pages may be called the same."""
     for each in article.find_all(id=True):
         each["id"] = f"p{number}-{each['id']}"
     for name in ("for", "aria-labelledby", "aria-describedby", "aria-controls", "headers"):
         for each in article.find_all(attrs={name: True}):
             words = each[name].split() if isinstance(each[name], str) else each[name]
             each[name] = " ".join(f"p{number}-{word}" if word in ids else word for word in words)
-    # In a script an id stands in quotes or after a "#"; a heading's is no id of something drawn, and may be a word of what is drawn.
-    drawn = {str(each["id"]).removeprefix(f"p{number}-") for each in article.select(_DRAWN)}
-    for each in article.find_all(("script", "style")):
-        if each.string and each.get("type") != "application/json":
-            each.string = re.sub(
-                r"(?<=[\"'#])[A-Za-z][\w.:-]*", lambda found: f"p{number}-{found[0]}" if found[0] in drawn else found[0], each.string
-            )
+    styled = {f"#{str(each['id']).removeprefix(f'p{number}-')}" for each in article.select(_STYLED)}
+    for each in article.find_all("style"):
+        named = re.compile(r"#[A-Za-z][\w:-]*")
+        each.string = named.sub(lambda found: f"#p{number}-{found[0][1:]}" if found[0] in styled else found[0], each.string or "")
 
 
 def _lead(article: Any, page: Path, numbers: dict[Path, int], known: dict[Path, set[str]]) -> None:
@@ -117,17 +120,10 @@ def _lead(article: Any, page: Path, numbers: dict[Path, int], known: dict[Path, 
 
 
 def _head(soup: Any, page: Path) -> list[str]:
-    """Styles and drawing scripts, each as the same text whatever page names it."""
-    lines: list[str] = []
-    for each in soup.head.find_all(("link", "script", "style")):
-        if each.name == "link" and "stylesheet" in (each.get("rel") or ()):
-            each["href"] = _full(each["href"], page)
-        elif each.name == "script" and each.get("src") and _DRAWING.search(each["src"]):
-            each["src"] = _full(each["src"], page)
-        elif each.name != "style" and not (each.name == "script" and not each.get("src") and _DRAWING.search(each.string or "")):
-            continue
-        lines.append(str(each))
-    return lines
+    """Styles, each as the same text whatever page names it; paper needs no script."""
+    for each in soup.head.find_all("link", rel="stylesheet"):
+        each["href"] = _full(each["href"], page)
+    return [str(each) for each in soup.head.select("link[rel=stylesheet], style")]
 
 
 def _full(address: str, page: Path) -> str:

@@ -11,12 +11,10 @@ import yaml
 from mechlib import __version__
 from mechlib.report.book import build
 from mechlib.report.book_contents import table_of_contents
-from mechlib.report.chromium import DRAWN, BrowserError, Tab, chromium, program
+from mechlib.report.chromium import BrowserError, chromium, program
 from mechlib.report.one_document import Cover, in_order, one_document
 
-# A4 less its margins (print.css), at 96 pixels an inch and this scale: figures are as wide as the paper when they are drawn.
 _SCALE = 0.75
-_WIDTH = round((210 - 2 * 13) / 25.4 * 96 / _SCALE)
 _FOOT = '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
 
 
@@ -36,13 +34,8 @@ def print_book(root: Path, html: Path) -> Path:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         source = Path(folder) / "book.html"
         source.write_text(document, encoding="utf-8")
-        _print(browser.tab(_WIDTH), source, target)
+        tab = browser.tab(1280)
+        tab.open(source.as_uri())
+        tab.print(target, scale=_SCALE, preferCSSPageSize=True, printBackground=True, generateTaggedPDF=True, generateDocumentOutline=True,
+                  displayHeaderFooter=True, headerTemplate="<span></span>", footerTemplate=_FOOT)  # fmt: skip
     return target
-
-
-def _print(tab: Tab, source: Path, target: Path) -> None:
-    tab.open(source.as_uri())
-    if not tab.ask(DRAWN):
-        raise BrowserError("a figure of the book was not drawn within a minute: make book, and look at its pages in a browser")
-    tab.print(target, scale=_SCALE, preferCSSPageSize=True, printBackground=True, generateTaggedPDF=True, generateDocumentOutline=True,
-              displayHeaderFooter=True, headerTemplate="<span></span>", footerTemplate=_FOOT)  # fmt: skip

@@ -15,9 +15,9 @@ from mechlib.runs.study import Study
 from mechlib.stats import ENOUGH_SETS
 
 _SHARED = {
-    "unrelated": "*unrelated*, nothing",
-    "same topic": "*same topic*, the subject matter in other words",
-    "same template": "*same template*, the very form of the prompts",
+    "unrelated": "unrelated, nothing",
+    "same topic": "same topic, the subject matter in other words",
+    "same template": "same template, the very form of the prompts",
 }
 
 
@@ -131,14 +131,14 @@ def null_sets(rows: Rows, nulls: Rows) -> str:
 
 def shared_with_facts(kinds: Sequence[str]) -> str:
     """What the examples of each kind of fine-tuning share with the edited facts, in the order in which the kinds are drawn."""
-    return "; ".join(_SHARED.get(kind, f"*{kind}*") for kind in kinds)
+    return "; ".join(_SHARED.get(kind, kind) for kind in kinds)
 
 
 def rounding_control(schemes: Sequence[str]) -> str:
     """Whether ``bfloat16`` was among the schemes of rounding."""
     if "bfloat16" in schemes:
-        return "`bfloat16` is the control, which should change next to nothing."
-    return "`bfloat16` would be the control and was not run here."
+        return "bfloat16 is the control, which should change next to nothing."
+    return "bfloat16 would be the control and was not run here."
 
 
 def extremes(shares: Mapping[str, float]) -> str:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from mechlib.report.claims import Claim, Gates
 from mechlib.report.tables import label
 from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, Line
-from mechlib.stats import ENOUGH_SETS
+from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Interval
 
 # Verdicts in the order in which they are told: what was found, what was not, what cannot be.
 TOLD = ("supported", "contradicted", "equivalent", "undecided", "undecidable", "no inference", DESCRIPTIVE, "not edited alike",
         "model broken", "attack failed", "void", NO_CONTRAST, NOT_RUN)  # fmt: skip
+# Nothing forbade a direction, and none was found.
+_LEFT_OPEN = ("equivalent", "undecided", "undecidable", "no inference")
 # The page that decides claims about an outcome, and which others show them.
 DECIDED_ON = {
-    "transfer": "06_prompting", "relearning": "11_relearning", "latent knowledge": "14_latent_knowledge",
-    "weights masked": "10_weight_masking",
+    "transfer": "06_prompting", "relearning": "11_relearning", "relearning at equal norm": "11_relearning",
+    "latent knowledge": "14_latent_knowledge", "weights masked": "10_weight_masking",
     "transfer of planted facts": "23_planted_facts", "relearning of planted facts": "23_planted_facts",
+    "precision and recall": "23_planted_facts",
     "transfer at equal depth": "19_depth_or_lookup", "relearning at equal depth": "19_depth_or_lookup",
 }  # fmt: skip
 SHOWN_ON = {page: tuple(outcome for outcome, own in DECIDED_ON.items() if own == page) for page in DECIDED_ON.values()}
@@ -70,6 +74,34 @@ def arms(lines: Sequence[Line], interval: bool = True) -> str:
     """The rivals of comparisons, each with the gap in log odds and its interval where it was run."""
     return "; ".join(f"{label(one.rival).replace('_', ' ')} {one.odds.difference}" if one.odds and interval else
                      label(one.rival).replace("_", " ") for one in lines)  # fmt: skip
+
+
+def could_see(standing: Standing) -> str:
+    """Which difference the comparisons without a direction would have told from zero, at their number of sets and with their noise.
+
+    By itself and at 95 %: half of the interval, on its longer side; Holm's correction asks for somewhat more. "" where all have one.
+    """
+    left = [(line.rival, _reach(line.odds.difference)) for line in standing.lines if line.odds and line.verdict in _LEFT_OPEN]
+    told = [f"{reach:.2f} nats ({label(rival).replace('_', ' ')})" for rival, reach in left if isfinite(reach)]
+    sets = f"at {standing.n_sets} forget sets a difference of at least"
+    return f"{sets} {', '.join(told)} would have been told from zero by itself (95 %)" if told else ""
+
+
+def _reach(difference: Interval) -> float:
+    return max(difference.high - difference.estimate, difference.estimate - difference.low)
+
+
+def would_contradict(claim: Claim) -> str:
+    """The result that would speak against a claim, by its rule."""
+    worse = f"more of the old answer after edits at {label(claim.first).lower()} than after another: a gap above zero"
+    rules = {
+        "none": "nothing yet: no rule was declared for it before the runs",
+        "sign-flip": f"{worse} whose p, of the sign-flip test and after Holm's correction, is at most {SIGNIFICANT:g}",
+        "balanced": f"{worse} whose p, of Student's t within kinds of sets and after Holm's correction, is at most {SIGNIFICANT:g}",
+        "mixed model": f"more of the old answer the more of fact lookup's MLPs an edit shares, at equal depth: p at most {SIGNIFICANT:g}",
+    }
+    same = f"; or none to speak of: a 90 % interval within {claim.margin:g} nats of zero" if claim.margin else ""
+    return rules[claim.rule] + same
 
 
 def would_change(standing: Standing, gates: Gates) -> str:

@@ -160,15 +160,6 @@ def counted(found: Sequence[Line]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none is declared"
 
 
-def stated(claims: Claims, task: str, outcome: str | None = None) -> pd.DataFrame:
-    """What is claimed about a task, for readers: the sentence, its place, the paper's and the released runs' numbers, and what changed."""
-    return pd.DataFrame([
-        {"claim": one.key, "in words": one.sentence, "in the paper": one.place, "the paper": one.paper, "released runs": one.released,
-         "sets aimed at": one.sets, "decided": "\n".join(f"{some.date}: {some.reason}" for some in one.changed) or "-"}
-        for one in claims.of_task(task) if outcome in (None, one.outcome)
-    ])  # fmt: skip
-
-
 def rule(claims: Claims, task: str) -> str:
     """The rule of all claims about a task, in words, and what must hold for it."""
     gates = claims.gates

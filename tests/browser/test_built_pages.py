@@ -2,8 +2,14 @@
 
 import pytest
 
-from mechlib.report.chromium import DRAWN
-
+# Whether every figure of a page is drawn, after a minute at most, and its fonts are there.
+DRAWN = """(async () => {
+    const figures = [...document.querySelectorAll(".plotly-graph-div")];
+    const drawn = () => figures.every(each => each.querySelector(".main-svg"));
+    for (let tries = 0; tries < 1200 && !drawn(); tries++) await new Promise(done => setTimeout(done, 50));
+    await document.fonts.ready;
+    return drawn();
+})()"""
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
 # As the theme's own button does, and time for what listens to it.

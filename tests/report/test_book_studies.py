@@ -4,7 +4,7 @@ import pytest
 from small_book import ROOT
 
 from mechlib.checks import ParameterError
-from mechlib.report.book_studies import FILE, BookStudy, read_studies, shown_by, study_called, with_study
+from mechlib.report.book_studies import FILE, BookStudy, read_studies, shown_by, study_called
 from mechlib.report.claims import Claims
 from mechlib.report.folders import all_changes, place
 from mechlib.report.parameters import page_values, parse, read_pages
@@ -36,21 +36,9 @@ def test_the_committed_studies_can_be_asked_and_have_the_arms_that_the_claims_co
     assert {one.task for one in COMMITTED} >= {claim.task for claim in claims.claim if claim.family == "primary"}
 
 
-def test_a_study_on_the_command_line_is_its_profile_its_parameters_and_its_pages():
-    given, words, only = with_study([MINE], "mine", {"MODEL": "m"}, "SEED=3", "")
-    assert given == {"MODEL": "m", "PROFILE": "full"}
-    assert parse(words, BOOK) == {"TASK": "counterfact-editing", "SEEDS": 1, "FORMATS": ["one_shot", "statement"],
-                                  "RELEARNING": {"ranks": [4], "steps": 3}, "SEED": 3}  # fmt: skip
-    assert only == "05_editing,06_prompting"
-    assert with_study([MINE], "mine", {}, "", "06")[2] == "06"
-    assert with_study([MINE], "", {"PROFILE": "quick"}, "SEED=1", "05") == ({"PROFILE": "quick"}, "SEED=1", "05")
-
-
-def test_what_cannot_be_is_one_line():
+def test_an_unknown_key_is_one_line_with_the_nearest():
     with pytest.raises(ParameterError, match="did you mean mine"):
         study_called("mien", [MINE])
-    with pytest.raises(ParameterError, match="leave out PROFILE"):
-        with_study([MINE], "mine", {"PROFILE": "quick"}, "", "")
 
 
 @pytest.mark.parametrize("page", ["05_editing", "06_prompting", "11_relearning"])

@@ -6,18 +6,19 @@ import nbformat
 import pytest
 from small_book import ROOT
 
+from mechlib.report import markup
 from mechlib.report.book_studies import BookStudy
 from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
-from mechlib.report.front_text import added, finding, general, table, unrun
+from mechlib.report.front_text import added, finding, general, headline, table, unrun
 from mechlib.report.reproduce import command, reproduce
-from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, standings, would_change
+from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
 from mechlib.report.tables import label
 from mechlib.report.titles import own_title, titled_by, with_title
 from mechlib.report.typed import read_typed
-from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN, Line
+from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, Line
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 from mechlib.stats import compare
@@ -66,14 +67,60 @@ def test_what_would_change_a_verdict_is_said_for_each_that_there_is():
     assert len(set(TOLD)) == len(TOLD)
 
 
-def test_the_sentence_says_what_was_found_and_over_what():
-    said = finding(general(told(*FOUND, line(RELEARNING, "causal_tracing", -1.0, sets=2))), "m")
-    assert said.startswith("On athletes (2 forget sets, 1 seed, gemma-3-270m, quick), in prompts that were not trained")
-    assert "less than after Causal tracing" in said and "more than after Random MLPs, All MLPs" in said
-    assert f"as much as after {label('late_window')}" in said
-    assert "taught again no comparison" in said and "no inference 1" in said
-    assert said.endswith(".") and said.count(". ") == 0
-    assert finding([], "m") == "No run that a claim rests on is there yet for m."
+def test_what_could_have_been_seen_is_the_longer_half_of_the_interval_where_nothing_was_found():
+    found = compare({n: [value] for n, value in enumerate((-1.0, 3.0, -2.0, 2.0, -3.0, 1.5))}, {n: [0.0] for n in range(6)}, "lower")
+    interval = found.difference
+    reach = max(interval.high - interval.estimate, interval.estimate - interval.low)
+    open_one, stopped = Line(TRANSFER, "random_mlps", odds=found), Line(TRANSFER, "all_mlps", odds=found, stopped="model broken")
+    assert found.verdict in ("undecided", "undecidable") and reach > 1
+    said = could_see(standing(open_one, stopped, line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "nonlocalized")))
+    assert said == (f"at 8 forget sets a difference of at least {reach:.2f} nats (Random MLPs) would have been told from zero "
+                    "by itself (95 %)")  # fmt: skip
+    assert could_see(standing(stopped, line(TRANSFER, "causal_tracing", -2.0))) == ""
+    assert said in card(Study(), [standing(open_one, line(TRANSFER, "causal_tracing", -2.0))], CLAIMS.gates)
+
+
+@pytest.mark.parametrize("claim", CLAIMS.claim, ids=lambda claim: claim.key)
+def test_every_claim_says_on_its_card_what_would_contradict_it_and_what_would_change_it(claim):
+    said = would_contradict(claim)
+    words = {"sign-flip": "a gap above zero", "balanced": "within kinds of sets", "mixed model": "of fact lookup's MLPs",
+             "none": "no rule was declared"}  # fmt: skip
+    assert words[claim.rule] in said and (claim.margin is None or f"within {claim.margin:g} nats" in said)
+    html = card(Study(), [standing(*(line(claim, rival) for rival in claim.rivals))], CLAIMS.gates)
+    assert markup.text(said) in html and "Would change it" in html and "Verdict: <b>" in html
+
+
+def test_every_claim_is_shown_on_a_page():
+    assert [one.key for one in CLAIMS.claim if one.outcome not in DECIDED_ON] == []
+
+
+def test_the_headline_answers_and_counts_what_the_next_sentence_names():
+    found = told(*FOUND, line(RELEARNING, "causal_tracing", -1.0, sets=2))
+    said = headline(found, "m")
+    assert said == ("In part: in m an edit at fact lookup lasts on athletes (quick, 2 forget sets, 1 seed) better than 1, worse than 2, "
+                    "as well as 1 of 5 others in prompts not trained, and with no verdict after relearning.")  # fmt: skip
+    named = finding(found)
+    assert named.startswith("On athletes, in prompts that were not trained")
+    assert "less than after Causal tracing" in named and "more than after Random MLPs, All MLPs" in named
+    assert f"as much as after {label('late_window')}" in named
+    assert "taught again no comparison" in named and "no inference 1" in named
+    assert named.endswith(".") and named.count(". ") == 0
+    assert headline([], "m") == "No run that a claim rests on is there yet for m." and finding([]) == ""
+
+
+@pytest.mark.parametrize(("gaps", "more", "answer"), [
+    ((-2.0, -1.0), {}, "Yes"), ((-2.0, 1.5), {}, "In part"), ((-2.0, None), {}, "Yes"), ((1.5, 1.0), {}, "Not as claimed"),
+    ((-0.01,), {}, "Not as claimed"), ((-2.0,), {"stopped": "model broken"}, "Not decided"),
+])  # fmt: skip
+def test_the_answer_is_drawn_from_the_verdicts_alone(gaps, more, answer):
+    arms = ("causal_tracing", "random_mlps")
+    found = told(*(line(TRANSFER, arm, gap, **more) for arm, gap in zip(arms, gaps, strict=False)))
+    assert headline(found, "m").startswith(f"{answer}: in m ")
+
+
+def test_pairs_that_are_no_contrast_are_not_counted():
+    found = told(line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "random_mlps", -1.0, stopped=NO_CONTRAST))
+    assert "better than 1 of 1 other " in headline(found, "m")
 
 
 def test_gaps_that_were_there_before_the_attack_are_told_from_those_that_it_made():

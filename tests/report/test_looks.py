@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs_version
 from pybtex.database import Entry, Person
 
 from mechlib.report.figures.style import COLOURS, OUTCOMES
-from mechlib.report.looks import PLOTLY, lighter
+from mechlib.report.looks import PLOTLY, lighter, roomy
 from mechlib.report.looks.citations import Labels, label
 from mechlib.report.looks.formulas import mathml
 
@@ -30,6 +30,13 @@ def test_a_page_loads_nothing_that_it_does_not_need():
         '<link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />', "<script>",
     ]  # fmt: skip
     assert "DOCUMENTATION_OPTIONS" in kept and "THEBE" not in kept
+
+
+def test_cells_of_long_text_say_so_and_others_are_left_alone():
+    long, longer = "word " * 13, "word " * 70
+    page = f'<tr><th>{longer}</th><td class="a">{long}</td><td><b>{longer}</b></td><td><a href="{longer}">short</a></td></tr>'
+    assert re.findall(r"<td[^>]*?(?= href|>)", roomy(page)) == ['<td data-long="" class="a"', '<td data-long="very"', "<td"]
+    assert roomy(roomy("<td>short</td>")) == "<td>short</td>" and re.sub(r' data-long="\w*"', "", roomy(page)) == page
 
 
 def test_the_part_of_plotly_is_of_the_version_that_draws():

@@ -91,6 +91,11 @@ def test_the_control_of_rounding_is_claimed_only_where_it_was_run():
     assert "is the control" in sentences.rounding_control(("bfloat16", "nf4"))
 
 
+def test_sentences_have_no_markup_because_a_built_page_would_show_it():
+    said = [sentences.shared_with_facts(("same template", "unrelated", "new")), *map(sentences.rounding_control, ((), ("bfloat16",)))]
+    assert not {"*", "`"} & {*"".join(said)}
+
+
 @pytest.mark.parametrize(
     ("shares", "text"),
     [

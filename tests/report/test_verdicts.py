@@ -10,7 +10,7 @@ from attack_rows import BEFORE, HARD, row
 from small_book import ROOT
 
 from mechlib.components import Architecture, Component, Localization, Ungated
-from mechlib.report import verdicts
+from mechlib.report import design, markup, verdicts
 from mechlib.report.claims import Claims, declared
 from mechlib.report.gates import Evidence, kept_by_attack, overlap, reached, taught
 
@@ -206,7 +206,12 @@ def test_tables_say_what_lines_hold():
 
 def test_every_task_has_its_claims_in_words():
     for task in {one.task for one in declared().claim}:
-        assert len(verdicts.stated(declared(), task)) == len(declared().of_task(task))
+        said = design.stated(declared(), task).data
+        for one in declared().of_task(task):
+            assert markup.text(one.sentence) in said and f"({one.key};" in said
+            assert all(markup.text(some.reason) in said for some in one.changed)
+    assert "(relearning-world;" not in design.stated(declared(), "counterfact-editing", "transfer").data
+    assert "none about this task" in design.stated(declared(), "sports-unlearning").data
     text = verdicts.rule(declared(), "sports-athlete-editing")
     assert "0.4 nats" in text and "attack failed" in text
     assert "no verdict" in verdicts.rule(declared(), "sports-unlearning")

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from mechlib.report.figures.data import layout, panels, plain, traces
 
 # Pixels: of a panel, between two panels (ticks, a title of the axis, the next panel's title), of a line of the legend.
-_PANEL, _BETWEEN, _LINE = 210, 80, 20
+_PANEL, _BETWEEN, _LINE = 210, 95, 20
 # Characters of a name beside the vertical axis.
 _WIDE = 16
 

@@ -21,6 +21,9 @@ _NEEDLESS = re.compile(
     r"|\s*<link[^>]*sphinx-thebe\.css[^>]*/>|\s*<script type=\"text/x-thebe-config\">.*?</script>|\s*<script>kernelName = [^<]*</script>",
     re.DOTALL,
 )
+# Cells of tables whose text is longer than so many characters get room: their column would be as narrow as their longest word.
+_CELL = re.compile(r"<td\b([^>]*)>((?:(?!</td>).)*)</td>", re.DOTALL)
+_LONG, _LONGER = 60, 300
 _CODE = re.compile(r'href="code:mechlib\.report\.figures\.(\w+)"')
 
 
@@ -37,6 +40,16 @@ def setup(app: Any) -> dict[str, bool]:
 def lighter(html: str) -> str:
     """A page without scripts and fonts that it has no use for."""
     return _NEEDLESS.sub("", html)
+
+
+def roomy(html: str) -> str:
+    """A page whose tables' cells of long text say so (``data-long``), for the style to give them room."""
+
+    def marked(found: re.Match[str]) -> str:
+        length = len(re.sub(r"<[^>]*>", "", found[2]).strip())
+        return found[0] if length <= _LONG else f'<td data-long="{"very" if length > _LONGER else ""}"{found[1]}>{found[2]}</td>'
+
+    return _CELL.sub(marked, html)
 
 
 def _page(app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
@@ -62,4 +75,4 @@ def _finish(app: Any, error: Exception | None) -> None:
     for font in {*icons.glob("*/webfonts/*.ttf"), *icons.glob("*/webfonts/fa-v4*")}:
         font.unlink()
     for page in out.rglob("*.html"):
-        page.write_text(lighter(page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(roomy(lighter(page.read_text(encoding="utf-8"))), encoding="utf-8")

@@ -17,7 +17,8 @@
     };
     const small = () => window.innerWidth < NARROW;
     window.addEventListener("resize", () => String(small()) !== figure.dataset.narrow && render(small()));
-    // Paper is narrower than a window: a figure that was drawn for one would be cut.
+    // Paper is narrower than a window: a figure that was drawn for one would be cut. Where there is a still picture, that is printed.
+    if (figure.parentElement.querySelector(".mech-still")) return render(small());
     window.addEventListener("beforeprint", () => Plotly.relayout(plot, { width: 640 }));
     window.addEventListener("afterprint", () => Plotly.relayout(plot, { width: null, autosize: true }));
     return render(small());
