@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from statsmodels.stats import multitest
 
 from mechlib.stats.interval import Interval, check_level
 
@@ -91,7 +89,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """
     if not all(0 <= p <= 1 for p in p_values.values()):
         raise ValueError("a p-value is not within [0, 1]")
-    if not p_values:
-        return {}
-    adjusted: Any = multitest.multipletests(list(p_values.values()), method="holm")[1]
-    return dict(zip(p_values, adjusted.tolist(), strict=True))
+    # The smallest counts as often as there are hypotheses, the next once less; none is below one that was smaller.
+    adjusted, least = dict[str, float](), 0.0
+    for done, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        adjusted[name] = least = max(least, min(1.0, (len(p_values) - done) * p_values[name]))
+    return {name: adjusted[name] for name in p_values}
