@@ -128,17 +128,12 @@ def say(line: str) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> None:
-    from mechlib.report.book import build
-    from mechlib.report.book_studies import FILE, read_studies, with_study
-    from mechlib.report.evidence import audit, prune, stored
-    from mechlib.report.execute import execute, keep, parameter_help, planned
-    from mechlib.report.lab import lab
-    from mechlib.report.parameters import read_pages
-    from mechlib.report.pdf import pdf
-    from mechlib.report.picture import picture
-    from mechlib.runs.engines import asked
-
+    # Each command imports what it needs: a plan is to be there at once.
     if chosen.command in ("execute", "plan", "keep"):
+        from mechlib.report.book_studies import FILE, read_studies, with_study
+        from mechlib.report.execute import execute, keep, planned
+        from mechlib.runs.engines import asked
+
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
         given, params, pages = with_study(read_studies(ROOT / "book" / FILE), chosen.study, given, chosen.params, chosen.pages)
         at_once, slurm = jobs(chosen.jobs), asked(chosen.engine, chosen.slurm)
@@ -148,23 +143,31 @@ def _run(chosen: argparse.Namespace) -> None:
             say(planned(ROOT, given, params, pages, at_once, slurm))
         else:
             keep(ROOT, given, params, pages, say)
-    elif chosen.command == "audit":
-        say(audit(ROOT, whole("N", chosen.number, 1), whole("SEED", chosen.seed, 0), say, jobs(chosen.jobs)))
-    elif chosen.command == "store":
-        say(stored(ROOT))
-    elif chosen.command == "prune":
-        prune(ROOT, chosen.yes, say)
+    elif chosen.command in ("audit", "store", "prune"):
+        from mechlib.report.evidence import audit, prune, stored
+
+        if chosen.command == "audit":
+            say(audit(ROOT, whole("N", chosen.number, 1), whole("SEED", chosen.seed, 0), say, jobs(chosen.jobs)))
+        elif chosen.command == "store":
+            say(stored(ROOT))
+        else:
+            prune(ROOT, chosen.yes, say)
     elif chosen.command == "export":
         say(str(export_edit(chosen.model, chosen.run, chosen.to)))
-    elif chosen.command == "book":
-        say(str(build(ROOT)))
-    elif chosen.command == "pdf":
-        say(str(pdf(ROOT)))
-    elif chosen.command == "picture":
-        say(str(picture(ROOT)))
+    elif chosen.command in ("book", "pdf", "picture"):
+        from mechlib.report.book import build
+        from mechlib.report.pdf import pdf
+        from mechlib.report.picture import picture
+
+        say(str({"book": build, "pdf": pdf, "picture": picture}[chosen.command](ROOT)))
     elif chosen.command == "lab":
+        from mechlib.report.lab import lab
+
         lab(ROOT, say, whole("PORT", chosen.port, 0) if chosen.port else None, chosen.ip, not chosen.no_browser)
     else:
+        from mechlib.report.execute import parameter_help
+        from mechlib.report.parameters import read_pages
+
         say(parameter_help(read_pages(ROOT / "book")))
 
 
