@@ -128,16 +128,11 @@ def say(line: str) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> None:
-    from mechlib.report.book import build
-    from mechlib.report.evidence import audit, prune, stored
-    from mechlib.report.execute import execute, keep, parameter_help, planned
-    from mechlib.report.lab import lab
-    from mechlib.report.parameters import read_pages
-    from mechlib.report.pdf import pdf
-    from mechlib.report.picture import picture
-    from mechlib.runs.engines import asked
-
+    # Each command imports what it needs: a plan is to be there at once.
     if chosen.command in ("execute", "plan", "keep"):
+        from mechlib.report.execute import execute, keep, planned
+        from mechlib.runs.engines import asked
+
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
         at_once, slurm = jobs(chosen.jobs), asked(chosen.engine, chosen.slurm)
         if chosen.command == "execute":
@@ -146,23 +141,34 @@ def _run(chosen: argparse.Namespace) -> None:
             say(planned(ROOT, given, chosen.params, chosen.pages, at_once, slurm, chosen.study))
         else:
             keep(ROOT, given, chosen.params, chosen.pages, say, chosen.study)
-    elif chosen.command == "audit":
-        say(audit(ROOT, whole("N", chosen.number, 1), whole("SEED", chosen.seed, 0), say, jobs(chosen.jobs)))
-    elif chosen.command == "store":
-        say(stored(ROOT))
-    elif chosen.command == "prune":
-        prune(ROOT, chosen.yes, say)
+    elif chosen.command in ("audit", "store", "prune"):
+        from mechlib.report.evidence import audit, prune, stored
+
+        if chosen.command == "audit":
+            say(audit(ROOT, whole("N", chosen.number, 1), whole("SEED", chosen.seed, 0), say, jobs(chosen.jobs)))
+        elif chosen.command == "store":
+            say(stored(ROOT))
+        else:
+            prune(ROOT, chosen.yes, say)
     elif chosen.command == "export":
         say(str(export_edit(chosen.model, chosen.run, chosen.to)))
     elif chosen.command == "book":
+        from mechlib.report.book import build
+
         say(str(build(ROOT, say=say)))
-    elif chosen.command == "pdf":
-        say(str(pdf(ROOT)))
-    elif chosen.command == "picture":
-        say(str(picture(ROOT)))
+    elif chosen.command in ("pdf", "picture"):
+        from mechlib.report.pdf import pdf
+        from mechlib.report.picture import picture
+
+        say(str({"pdf": pdf, "picture": picture}[chosen.command](ROOT)))
     elif chosen.command == "lab":
+        from mechlib.report.lab import lab
+
         lab(ROOT, say, whole("PORT", chosen.port, 0) if chosen.port else None, chosen.ip, not chosen.no_browser)
     else:
+        from mechlib.report.execute import parameter_help
+        from mechlib.report.parameters import read_pages
+
         say(parameter_help(read_pages(ROOT / "book")))
 
 

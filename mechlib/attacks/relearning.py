@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from mechlib.attacks.attack import Attack, Attacked, Knowledge
 from mechlib.attacks.finetuning import MOST_PROMPTS, FineTuning, FineTuningError, finetune, training_batches
@@ -77,6 +76,8 @@ def permuted(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
 
 def derangement(labels: Sequence[str], seed: int) -> list[str]:
     """The same labels in a random order in which as few as possible stay: none, unless one label is more than half of them."""
+    from scipy.optimize import linear_sum_assignment  # only a null needs it, and every page and plan knows the attack
+
     stays = np.array([[label == other for other in labels] for label in labels], dtype=float)
     # All chance together costs less than one label that stays.
     chance = np.random.default_rng(seed).random(stays.shape) / (len(labels) + 1)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor
 
 from mechlib import checks
 from mechlib.models.language_model import LanguageModel
@@ -31,6 +30,8 @@ def sample(model: LanguageModel, count: int, length: int, seed: int, temperature
     Raises :class:`mechlib.checks.ParameterError` for a count, a length or a temperature that is not above 0, and
     :class:`mechlib.models.ModelError` for a length that the model has no positions for.
     """
+    from transformers import GenerationConfig  # whoever only counts runs, or reads them, would wait for it
+
     checks.whole("count", count, least=1)
     checks.whole("length", length, least=1)
     checks.positive("temperature", temperature)
@@ -48,8 +49,8 @@ def sample(model: LanguageModel, count: int, length: int, seed: int, temperature
     return tokens[:, 0 if start else 1 :].tolist()
 
 
-class _Drawn(LogitsProcessor):
-    """Leaves the likeliest of all the token that is drawn: ``generate`` itself draws with the generator of the model's device."""
+class _Drawn:
+    """Transformers' processor of logits that leaves one token, drawn here: ``generate`` draws with the generator of the model's device."""
 
     def __init__(self, generator: torch.Generator, temperature: float) -> None:
         self.generator, self.temperature = generator, temperature

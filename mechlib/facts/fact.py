@@ -7,7 +7,8 @@ import json
 import random
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from mechlib import checks
@@ -123,7 +124,7 @@ class FactSet:
         """Everybody the set is about."""
         return frozenset(fact.subject for fact in self.facts)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of the facts in their order (not of the name)."""
         rows = json.dumps([_written(fact) for fact in self.facts], sort_keys=True)
@@ -145,7 +146,7 @@ class FactSet:
 def _written(fact: Fact) -> dict[str, Any]:
     """All fields; but those that came later only where they say something, so that fingerprints of older tables stand."""
     later = ("options", "demonstrations")
-    return {name: value for name, value in asdict(fact).items() if value or name not in later}
+    return {name: value for name, value in vars(fact).items() if value or name not in later}
 
 
 def _read(data: Mapping[str, Any]) -> Fact:

@@ -7,8 +7,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
-
 from mechlib.models.table import ModelError
 
 
@@ -46,6 +44,9 @@ def _name(key: Any) -> str:
 @contextmanager
 def quiet() -> Generator[None]:
     """Transformers warns of odd weights in a table, before they are refused in one line, and draws bars of its progress."""
+    # Like all of transformers imported by whoever reads a model: it takes as long as half of torch.
+    from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
     logger, bars = logging.getLogger("transformers.modeling_utils"), is_progress_bar_enabled()
     logger.addFilter(_is_no_report)
     disable_progress_bar()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from statistics import fmean
 from typing import Any, Literal
 
@@ -21,8 +22,10 @@ FACT = ("subject", "relation")
 def grouped(rows: Rows, by: Sequence[str]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
     """Rows by their values of the columns ``by``, in the order in which these come first."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    # A getter of one name gives no tuple.
+    key = itemgetter(*by) if len(by) > 1 else lambda row: tuple([row[name] for name in by])
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in by), []).append(row)
+        groups.setdefault(key(row), []).append(row)
     return groups
 
 
@@ -75,4 +78,6 @@ def aggregate(rows: Rows, by: Sequence[str], outcome: str, kind: Kind = "share",
 
 def _facts(rows: Rows, outcome: str, fact: Sequence[str], within: Sequence[str]) -> list[float]:
     facts = grouped(rows, fact)
-    return [fmean(fmean(float(row[outcome]) for row in part) for part in grouped(facts[name], within).values()) for name in sorted(facts)]
+    if not within:
+        return [fmean([row[outcome] for row in facts[name]]) for name in sorted(facts)]
+    return [fmean([fmean([row[outcome] for row in part]) for part in grouped(facts[name], within).values()]) for name in sorted(facts)]

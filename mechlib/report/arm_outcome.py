@@ -9,7 +9,7 @@ from typing import Any
 from mechlib.report.aggregation import FACT, Rows, fact_values
 from mechlib.report.claims import Claim
 from mechlib.report.gates import Evidence
-from mechlib.report.robustness import BEFORE, Setting, arm_values
+from mechlib.report.robustness import BEFORE, Setting
 from mechlib.stats import Values
 
 
@@ -27,16 +27,18 @@ def arm_outcome(claim: Claim, evidence: Evidence, arm: str) -> ArmOutcome | None
     if claim.measure == "relearning" and evidence.relearning:
         found = relearned(evidence, arm, evidence.last)
     elif claim.measure == "transfer" and (formats := _formats(claim, evidence)):
-        asked = [row for row in evidence.prompting if row["group"] == "forget" and row["format"] in formats and row["localization"] == arm]
-        odds, shares = (fact_values(with_odds(asked), outcome, FACT, ["format"]) for outcome in ("odds", "correct"))
-        found = ArmOutcome(odds, shares)
+        found = _outcome(evidence.asked(arm, "forget", formats), ["format"])
     return found if found and found.odds else None
 
 
 def relearned(evidence: Evidence, arm: str, setting: Setting = (BEFORE, 0)) -> ArmOutcome:
     """What an arm answers about the half that relearning does not teach, at a setting and step of it or (as usual) before it."""
-    rows = with_odds(evidence.relearning)
-    return ArmOutcome(arm_values(rows, arm, *setting, "odds"), arm_values(rows, arm, *setting, "correct"))
+    return _outcome(evidence.attacked(arm, "forget", setting))
+
+
+def _outcome(rows: Rows, within: Sequence[str] = ()) -> ArmOutcome:
+    asked = with_odds(rows)
+    return ArmOutcome(fact_values(asked, "odds", FACT, within), fact_values(asked, "correct", FACT, within))
 
 
 def with_odds(rows: Rows) -> list[Mapping[str, Any]]:

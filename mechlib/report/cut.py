@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import nbformat
-
 # The cell that tells a page which runs cannot be had; it is in no page that is kept.
 TAG = "impossible"
 _ERROR = "papermill-error-cell-tag"
@@ -18,6 +16,8 @@ _GLUED = re.compile(r"\{glue:text\}`(\w+)")
 def with_reasons(notebook: Any, impossible: Mapping[str, str]) -> None:
     """Tell a page which runs cannot be had, by id, with why: as ``IMPOSSIBLE``, after its parameter cell."""
     if impossible:
+        import nbformat  # a page that is not executed here would wait for it
+
         where = next((n for n, cell in enumerate(notebook.cells) if "parameters" in _tags(cell)), -1) + 1
         cell = nbformat.v4.new_code_cell(f"IMPOSSIBLE = {dict(impossible)!r}", metadata={"tags": [TAG, "remove-cell"]})
         notebook.cells.insert(where, cell)
@@ -44,6 +44,8 @@ def cut(notebook: Any, why: str) -> None:
     start = next((n for n in range(failed, -1, -1) if _is_section(notebook.cells[n])), None)
     paragraph = f"**Not possible here.** {_plain(why)}"
     if start is None:
+        import nbformat
+
         kept = notebook.cells[:failed]
         titled = next((cell for cell in kept if cell.cell_type == "markdown"), None)
         if titled is None:

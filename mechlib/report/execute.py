@@ -15,10 +15,8 @@ from mechlib.report.asked import asked
 from mechlib.report.book import build
 from mechlib.report.book_contents import results_folder
 from mechlib.report.book_studies import FILE, BookStudy, read_studies, shown_by
-from mechlib.report.claims import declared
 from mechlib.report.folders import all_changes, changed, in_words
 from mechlib.report.folders import place as place_of
-from mechlib.report.front import Book, looked_at
 from mechlib.report.notebooks import Job, PageError, check_writable, execute_page, impossible_page, is_current, page_fingerprint
 from mechlib.report.parameters import Page, read_pages, studies
 from mechlib.report.titles import titled_by
@@ -99,6 +97,10 @@ def execute(
 
 def _front(root: Path, page: Page, values: Mapping[str, Any], study: Study, known: list[BookStudy], say: Say) -> None:
     """Execute a page that shows how all claims stand, after the pages and runs that it finds."""
+    # Verdicts bring tables and statistics along, which a plan would wait for.
+    from mechlib.report.claims import declared
+    from mechlib.report.front import Book, looked_at
+
     model = study.model_spec.name
     target = place_of(results_folder(root, model), page, values, {})
     found = looked_at(Book(root, default_store(), study.model, known), declared())

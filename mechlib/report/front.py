@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mechlib.errors import MechlibError
@@ -36,7 +37,7 @@ class Book:
     model: str
     studies: Sequence[BookStudy]
 
-    @property
+    @cached_property
     def pages(self) -> list[Path]:
         """The executed pages of the model that can decide a claim, those of the book's studies first."""
         results = results_folder(self.root, Study(model=self.model).model_spec.name)
@@ -53,13 +54,28 @@ class Book:
     def _candidates(self, task: str, page: str) -> Iterator[Study]:
         if task not in TASKS:
             return
-        for named in self.studies:
+        for named, own in self._declared:
             if named.task == task and (not page or page in named.pages):
-                yield named.of(self.model)
-        usual = [Study(model=self.model, profile=profile, task=task) for profile in PROFILES]
-        of_pages = [one for path in self.pages if page in ("", path.stem) and (one := _shown(path)) and one.task == task]
-        for some in (usual, of_pages):
+                yield own
+        of_pages = [one for path, one in self._shown.items() if page in ("", path.stem) and one.task == task]
+        for some in (self._usual[task], of_pages):
             yield from sorted(some, key=lambda one: -one.size.n_sets)
+
+    # A study knows its runs once it was asked for them, so it is made once for all pages.
+    @cached_property
+    def _declared(self) -> list[tuple[BookStudy, Study]]:
+        return [(named, named.of(self.model)) for named in self.studies]
+
+    @cached_property
+    def _usual(self) -> Mapping[str, list[Study]]:
+        return {task: [Study(model=self.model, profile=profile, task=task) for profile in PROFILES] for task in TASKS}
+
+    @cached_property
+    def _shown(self) -> Mapping[Path, Study]:
+        """The studies that executed pages show, without pages that do not say it or can no longer be asked."""
+        known = {one: one for one in (*(own for _, own in self._declared), *(one for some in self._usual.values() for one in some))}
+        shown = {path: _shown(path) for path in self.pages}
+        return {path: known.setdefault(one, one) for path, one in shown.items() if one}
 
     def about(self, task: str) -> str:
         """What the facts of a task are called: as the book's studies of it are."""
@@ -73,8 +89,9 @@ class Book:
         """The executed page that decides a claim: the one that shows these very runs, or, without a rule, the first about the task."""
         there = [path for path in self.pages if path.stem == DECIDED_ON.get(claim.outcome)]
         if claim.rule == "none":
-            return next((path for path in there if (own := _shown(path)) and own.task == claim.task), None)
-        return next((path for path in there if study and (own := _shown(path)) and _same(own, study, _RUNS_OF[claim.measure])), None)
+            return next((path for path in there if path in self._shown and self._shown[path].task == claim.task), None)
+        same = (path for path in there if study and path in self._shown and _same(self._shown[path], study, _RUNS_OF[claim.measure]))
+        return next(same, None)
 
 
 @dataclass(frozen=True)
@@ -143,7 +160,7 @@ def _shown(path: Path) -> Study | None:
 
 
 def _same(one: Study, other: Study, need: str) -> bool:
-    return {spec.id for _, spec in one.runs(need)} == {spec.id for _, spec in other.runs(need)}
+    return one == other or {spec.id for _, spec in one.runs(need)} == {spec.id for _, spec in other.runs(need)}
 
 
 def open_book(model: str) -> list[Decided]:

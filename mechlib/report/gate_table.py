@@ -34,6 +34,5 @@ def gate_table(evidence: Evidence, success: float) -> pd.DataFrame:
 
 
 def _floor(evidence: Evidence, arm: str) -> str:
-    own = [row for row in evidence.relearning
-           if (row["localization"], row["group"], row["setting"], row["step"]) == (arm, "floor", *evidence.last)]  # fmt: skip
+    own = evidence.attacked(arm, "floor", evidence.last)
     return str(average(own, "correct", fact=FACT)[0]) if own else "-"

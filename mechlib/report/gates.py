@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
+from typing import Any
 
 from mechlib.components import Localization, WeightSlice, read_architecture
 from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped
 from mechlib.report.claims import Gates
-from mechlib.report.robustness import BEFORE, UNEDITED, Setting, arm_values, outcomes, shared_setting
+from mechlib.report.robustness import BEFORE, UNEDITED, Setting, outcomes, shared_setting
 from mechlib.stats import Interval, clustered
 
 
@@ -33,7 +34,7 @@ class Evidence:
     void: bool = False
     sites: Mapping[int, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def arms(self) -> list[str]:
         """The localizations that were edited, in the order of the rows."""
         return [key for key in dict.fromkeys(row["localization"] for row in self.prompting) if key != UNEDITED]
@@ -41,6 +42,23 @@ class Evidence:
     def arm(self, name: str) -> str | None:
         """The arm that a claim calls ``name``, if it was run."""
         return name if name in self.arms else None
+
+    def asked(self, arm: str, group: str, formats: Collection[str]) -> Rows:
+        """What an arm (or the unedited model) answers about a group of facts in some formats."""
+        return [row for row in self._asked.get((arm, group), ()) if row["format"] in formats]
+
+    def attacked(self, arm: str, group: str, setting: Setting) -> Rows:
+        """What an arm (or the unedited model) answers about a group of facts at a setting and step of relearning, not of its nulls."""
+        return self._attacked.get((arm, group, *setting), ())
+
+    # Every comparison asks for two arms of many, so the rows are sorted out once.
+    @cached_property
+    def _asked(self) -> Mapping[tuple[Any, ...], Rows]:
+        return grouped(self.prompting, ["localization", "group"])
+
+    @cached_property
+    def _attacked(self) -> Mapping[tuple[Any, ...], Rows]:
+        return grouped([row for row in self.relearning if not row.get("null")], ["localization", "group", "setting", "step"])
 
     @cached_property
     def last(self) -> Setting:
@@ -74,9 +92,7 @@ def _common(one: WeightSlice, other: WeightSlice) -> int:
 
 def reached(evidence: Evidence, arm: str, success: float) -> dict[int, float]:
     """The share of an arm's edits (one a seed) that got there, by forget set: the geometric mean of their targets' probabilities."""
-    own = [row for row in evidence.prompting
-           if (row["localization"], row["group"], row["format"]) == (arm, "forget", evidence.trained)]  # fmt: skip
-    edits = grouped(own, ["forget_set", "seed"])
+    edits = grouped(evidence.asked(arm, "forget", [evidence.trained]), ["forget_set", "seed"])
     found: dict[int, list[bool]] = {}
     for (number, _), rows in edits.items():
         found.setdefault(number, []).append(math.exp(fmean(row["target_log_probability"] for row in rows)) >= success)
@@ -85,28 +101,26 @@ def reached(evidence: Evidence, arm: str, success: float) -> dict[int, float]:
 
 def kept_by_attack(evidence: Evidence, arm: str, setting: Setting) -> Interval:
     """How much of its maintain accuracy an edited model keeps under relearning, over forget sets (95 %)."""
-    before, after = (arm_values(evidence.relearning, arm, *at, group="maintain") for at in ((BEFORE, 0), setting))
+    before, after = (evidence.attacked(arm, "maintain", at) for at in ((BEFORE, 0), setting))
     return _kept(before, after)
 
 
 def kept_by_edit(evidence: Evidence, arm: str) -> Interval:
     """How much of the unedited model's maintain accuracy an edit keeps in the trained format, over forget sets (95 %)."""
-    asked = [row for row in evidence.prompting if (row["group"], row["format"]) == ("maintain", evidence.trained)]
-    before, after = (fact_values([row for row in asked if row["localization"] == key], "correct", FACT) for key in (UNEDITED, arm))
+    before, after = (evidence.asked(key, "maintain", [evidence.trained]) for key in (UNEDITED, arm))
     return _kept(before, after)
 
 
-def _kept(before: Mapping[int, list[float]], after: Mapping[int, list[float]]) -> Interval:
+def _kept(before: Rows, after: Rows) -> Interval:
     """A model that had nothing to keep kept nothing; where no facts are maintained, nothing is known."""
-    ratios = {number: [fmean(after[number]) / fmean(had) if fmean(had) else 0.0] for number, had in before.items()}
+    had, left = (fact_values(rows, "correct", FACT) for rows in (before, after))
+    ratios = {number: [fmean(left[number]) / fmean(own) if fmean(own) else 0.0] for number, own in had.items()}
     return clustered(ratios) if ratios else Interval(math.nan, -math.inf, math.inf)
 
 
 def taught(evidence: Evidence, arm: str, setting: Setting) -> Interval:
     """The share of true answers about the half that relearning teaches (95 %)."""
-    own = [row for row in evidence.relearning
-           if (row["localization"], row["group"], row["setting"], row["step"]) == (arm, "relearned", *setting)]  # fmt: skip
-    return average(own, "correct", fact=FACT)[0]
+    return average(evidence.attacked(arm, "relearned", setting), "correct", fact=FACT)[0]
 
 
 # Why an arm may not be compared, in the order in which it is looked at.

@@ -14,13 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
-from jupyter_client.kernelspec import NoSuchKernel
-from nbclient.exceptions import CellControlSignal, DeadKernelError
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
-
 from mechlib.errors import MechlibError
 from mechlib.report.cut import cut, with_reasons, without_reasons
 from mechlib.report.parameters import Page, same
@@ -30,7 +23,7 @@ from mechlib.runs.spec import digest
 
 # Kernels talk through files of this user instead of network ports. They keep nothing that they would have to put away: one that is
 # asked to end while it computes complains of its closed channels.
-_LOCAL = Config({"KernelManager": {"transport": "ipc"}, "NotebookClient": {"shutdown_kernel": "immediate"}})
+_LOCAL = {"KernelManager": {"transport": "ipc"}, "NotebookClient": {"shutdown_kernel": "immediate"}}
 # Seconds that a kernel has for its first answer, on a machine that may be busy. One that died is noticed at once.
 _START = 300
 
@@ -119,6 +112,13 @@ def execute_page(job: Job) -> str | None:
     completed), so the page is executed in a scratch folder and moved when it came through whole.
     Raises :class:`PageError` with the error's last line.
     """
+    # Imported by whoever executes: pages and plans, which are asked what an executed page says of itself, would wait for it.
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import CellControlSignal, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
     page, values, target = job.page, job.values, job.target
     notebook = deepcopy(page.notebook)
     about = {"fingerprint": job.fingerprint, "parameters": dict(values), **({"changed": dict(job.changed)} if job.changed else {})}
@@ -135,7 +135,7 @@ def execute_page(job: Job) -> str | None:
                 warnings.simplefilter("ignore")
                 papermill.execute_notebook(
                     notebook, str(output), parameters=changed, kernel_name="python3", progress_bar=False,
-                    cwd=str(page.path.parent), config=_LOCAL, start_timeout=_START,
+                    cwd=str(page.path.parent), config=Config(_LOCAL), start_timeout=_START,
                 )  # fmt: skip
             reason = None
         except (PapermillExecutionError, DeadKernelError, CellControlSignal) as error:
@@ -161,9 +161,9 @@ def execute_page(job: Job) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    if not isinstance(error, PapermillExecutionError):
+    if not (name := getattr(error, "ename", "")):
         return "the kernel died or did not answer (out of memory?)"
-    lines = f"{error.ename}: {error.evalue}".strip().splitlines()
+    lines = f"{name}: {getattr(error, 'evalue', '')}".strip().splitlines()
     return lines[-1].removesuffix(": ").removesuffix(":")
 
 
@@ -177,6 +177,8 @@ def _not_started(error: RuntimeError) -> str:
 
 def normalize(source: Path, target: Path, reason: str | None = None, otherwise: str = "") -> None:
     """Write an executed notebook without what differs between two runs of the same thing, cut short if there is a ``reason``."""
+    import nbformat
+
     notebook: Any = nbformat.read(source, as_version=4)
     if reason is None:
         without_reasons(notebook)

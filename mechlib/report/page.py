@@ -144,7 +144,7 @@ class OpenPage:
     def provenance(self, *needs: str) -> HTML:
         """How to make the page again, folded, and the runs behind it by stage: how many, how long they took, and on what."""
         runs = {spec.id: spec for need in needs for _, spec in self.study.runs(need)}
-        how = [(spec.stage.name, spec.id, self.runner.read(spec).manifest) for spec in runs.values()]
+        how = [(spec.stage.name, spec.id, self.runner.shown(spec).manifest) for spec in runs.values()]
         kept = sum(self.runner.store.archive(spec) is not None for spec in runs.values())
         again = reproduce([one for _, _, one in how], self.command, kept)
         return HTML(again + tables.styled(provenance(how)).to_html())

@@ -15,7 +15,6 @@ from mechlib.report.claims import Claims
 from mechlib.report.gates import Evidence
 from mechlib.report.judged import Judged
 from mechlib.report.published import published, published_probes, published_relearning
-from mechlib.report.robustness import arm_values
 from mechlib.report.tables import label
 from mechlib.report.typed import Typed, book_folder, read_typed
 from mechlib.report.verdicts import NOT_RUN, Line
@@ -149,11 +148,11 @@ def _means(asked: Asked, found: Evidence) -> list[str]:
     means: list[str] = []
     for key in [key for key in SHOWN if key in found.arms]:
         if asked.relearned:
-            values = arm_values(found.relearning, key, *found.last, asked.column, asked.group) if found.relearning else {}
+            own = found.attacked(key, asked.group, found.last) if found.relearning else ()
         else:
             form = found.trained if asked.format == "trained" else asked.format
-            own = [row for row in found.prompting if (row["localization"], row["group"], row["format"]) == (key, asked.group, form)]
-            values = fact_values([row for row in own if row[asked.column] is not None], asked.column, FACT)
+            own = found.asked(key, asked.group, [form])
+        values = fact_values([row for row in own if row[asked.column] is not None], asked.column, FACT)
         means += [f"{label(key)} {_plain(mean_over_sets(values))}"] if values else []
     return means
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import jupytext
-
 from mechlib.checks import NO_LITERAL, ParameterError, like
 from mechlib.errors import meant, shown
 from mechlib.runs.study import Study
@@ -43,6 +41,8 @@ class Page:
 
 def read_page(path: Path) -> Page:
     """Read a py:percent page; raises :class:`ParameterError` if its parameter cell is more than assignments of plain values."""
+    import jupytext  # an executed page, which reads no source, would wait for it
+
     notebook: Any = jupytext.read(path)
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
     parameters: dict[str, Any] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os.path
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 
 from mechlib.components import Architecture, Component, Localization, modules
 from mechlib.edit.config import EditConfig
-from mechlib.facts import FORMATS, prompts
+from mechlib.facts import FORMATS, FactSet, prompts
 from mechlib.localize.localizer import Measured
 from mechlib.localize.registry import localizer
 from mechlib.models import ModelError, ModelSpec
@@ -51,12 +51,12 @@ class Sizes:
         """Weights of the unembedding."""
         return self.vocabulary * self.architecture.d_model
 
-    @property
+    @cached_property
     def localizable(self) -> int:
         """Weights of all attention layers and MLPs."""
         return sum(component.size(self.architecture) for component in modules(self.architecture))
 
-    @property
+    @cached_property
     def widest(self) -> int:
         """Weights of the largest matrix of an attention layer or an MLP."""
         return max(math.prod(block.shape) for kind in modules(self.architecture)[:2] for block in kind.weights(self.architecture))
@@ -227,6 +227,11 @@ def sizes_of(study: Study) -> Sizes:
 @cache
 def lengths(study: Study) -> tuple[int, int]:
     """Tokens that all prompts share, and of the longest one, guessed from their characters."""
-    texts = [prompt.text for prompt in prompts(study.table.facts, FORMATS[study.trained_format])]
+    return _lengths(study.table, study.trained_format)
+
+
+@cache
+def _lengths(table: FactSet, form: str) -> tuple[int, int]:
+    texts = [prompt.text for prompt in prompts(table.facts, FORMATS[form])]
     shared, longest = len(os.path.commonprefix(texts)), max(map(len, texts))
     return shared // _CHARACTERS_PER_TOKEN, math.ceil(longest / _CHARACTERS_PER_TOKEN)

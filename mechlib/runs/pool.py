@@ -16,7 +16,6 @@ from types import TracebackType
 
 import psutil
 import torch
-from transformers.utils.logging import disable_progress_bar
 
 from mechlib.errors import MechlibError
 from mechlib.runs.board import Board, Wanted
@@ -117,6 +116,8 @@ _runners: list[Runners] = []
 
 
 def _prepare(store: Store, threads: int) -> None:
+    from transformers.utils.logging import disable_progress_bar  # in the processes that load models
+
     torch.set_num_threads(threads)
     disable_progress_bar()  # several at once are no progress, and the parent tells its own
     _runners.append(Runners(store, _complain))

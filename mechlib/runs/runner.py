@@ -27,6 +27,7 @@ class Runner:
         self.say = say
         self.impossible: dict[str, str] = {} if impossible is None else impossible
         self.context = Context(study.model_spec, study.table, say)
+        self._shown: dict[str, Result] = {}
 
     @property
     def model(self) -> LanguageModel:
@@ -100,6 +101,12 @@ class Runner:
                 self.run(needed)
             return self.store.read(spec, files)
 
+    def shown(self, spec: RunSpec) -> Result:
+        """A run that is there, for a page, which asks for the same ones again and again: it is read once."""
+        if spec.id not in self._shown:
+            self._shown[spec.id] = self.read(spec)
+        return self._shown[spec.id]
+
     def _set_aside(self, spec: RunSpec, files: bool) -> None:
         with self.store.locked(spec):
             try:
@@ -112,13 +119,13 @@ class Runner:
         """All rows of the runs that ``need`` names, with the columns that say which run they are from."""
         runs = self.study.runs(need)
         self.compute(spec for _, spec in runs)
-        return [{**columns, **row} for columns, spec in runs for row in self.read(spec).rows]
+        return [{**columns, **row} for columns, spec in runs for row in self.shown(spec).rows]
 
     def values(self, need: str) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
         """The value of each run that ``need`` names, with its identifying columns."""
         runs = self.study.runs(need)
         self.compute(spec for _, spec in runs)
-        return [(columns, self.read(spec).value) for columns, spec in runs]
+        return [(columns, self.shown(spec).value) for columns, spec in runs]
 
     def run(self, spec: RunSpec) -> None:
         """Compute one run whose inputs are there, whether or not its rows are kept; if another process computes it, wait for that.

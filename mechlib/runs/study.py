@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from mechlib import checks
 from mechlib.runs.needs import NEEDS, Needed
+from mechlib.runs.once import once
 from mechlib.runs.specs.asking import Specs
 
 
@@ -19,6 +20,7 @@ class Study(Specs):
         object.__setattr__(same, "subject", self._subject_of(self.model))
         return same
 
+    @once
     def runs(self, need: str) -> Needed:
         """The runs that a page needs, each with the columns that identify its rows; see :mod:`mechlib.runs.needs`.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from mechlib.stats.bootstrap import Values, overall, stacked
 from mechlib.stats.interval import Interval, check_level, wilson
@@ -45,7 +45,7 @@ def share(values: Values, level: float = 0.95) -> Interval:
     if len(sets) >= ENOUGH_SETS:
         variance = float(np.var([facts.mean() for facts in sets], ddof=1)) / len(sets)
         worth = min(worth, p * (1 - p) / variance) if variance > 0 else worth
-        worth *= float((t.ppf((1 + level) / 2, max(1, n_facts - 1)) / t.ppf((1 + level) / 2, len(sets) - 1)) ** 2)
+        worth *= float((stdtrit(max(1, n_facts - 1), (1 + level) / 2) / stdtrit(len(sets) - 1, (1 + level) / 2)) ** 2)
     return wilson(p * worth, worth, level)
 
 
@@ -77,4 +77,4 @@ def crossed(values: Mapping[int, Sequence[float]], level: float = 0.95) -> Inter
 
 
 def _half_width(variance: float, freedom: int, level: float) -> float:
-    return float(t.ppf((1 + level) / 2, freedom) * np.sqrt(variance))
+    return float(stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance))

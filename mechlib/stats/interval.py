@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import cast
 
-from statsmodels.stats.proportion import proportion_confint
-
 # A format tells nothing about an edit if the unedited model cannot use it.
 CHANCE_MARGIN = 0.10
 
@@ -49,9 +47,13 @@ def wilson(successes: float, total: float, level: float = 0.95) -> Interval:
         raise ValueError(f"{successes} successes are not within 0 and {total} trials")
     if total == 0:
         return Interval(float("nan"), 0.0, 1.0, level)
+    # Imported where it is wanted: a plan wants none.
+    from statsmodels.stats.proportion import proportion_confint
+
+    share = successes / total
     low, high = cast(tuple[float, float], proportion_confint(successes, total, alpha=1 - level, method="wilson"))
     # At the ends of its range the formula misses the share itself by its last digit.
-    return Interval(successes / total, max(0.0, min(float(low), successes / total)), min(1.0, max(float(high), successes / total)), level)
+    return Interval(share, max(0.0, min(float(low), share)), min(1.0, max(float(high), share)), level)
 
 
 def at_chance(found: Interval, chance: float) -> bool:

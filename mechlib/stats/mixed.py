@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 from mechlib.stats.interval import Interval
 
@@ -86,8 +86,8 @@ def _variance(table: pd.DataFrame, outcome: str, terms: Sequence[str], drawn: Ma
 
 def effect(estimate: float, error: float, free: int) -> Effect:
     """An estimate with its standard error as an effect, by Student's quantiles with so many degrees of freedom."""
-    wide, narrow = (float(t.ppf((1 + level) / 2, free)) * error for level in (0.95, 0.90))
-    p = 2 * float(t.sf(abs(estimate) / error, free)) if error > 0 else float(estimate == 0)
+    wide, narrow = (float(stdtrit(free, (1 + level) / 2)) * error for level in (0.95, 0.90))
+    p = 2 * float(stdtr(free, -abs(estimate) / error)) if error > 0 else float(estimate == 0)
     return Effect(
         Interval(estimate, estimate - wide, estimate + wide, 0.95), Interval(estimate, estimate - narrow, estimate + narrow, 0.90), p
     )

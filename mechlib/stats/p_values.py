@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from statsmodels.stats import multitest
 
 from mechlib.stats.interval import Interval, check_level
 
@@ -93,5 +92,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         raise ValueError("a p-value is not within [0, 1]")
     if not p_values:
         return {}
+    # Imported where it is wanted: a plan wants none.
+    from statsmodels.stats import multitest
+
     adjusted: Any = multitest.multipletests(list(p_values.values()), method="holm")[1]
     return dict(zip(p_values, adjusted.tolist(), strict=True))

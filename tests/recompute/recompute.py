@@ -117,7 +117,7 @@ def _right(row):
 def _values(claim, study, arms):
     """Both arms' log odds of the true answer over the edit target, by set and fact."""
     if claim["outcome"] == "relearning" and study["relearning"]:
-        at, rows, within = last_setting(study["relearning"]), study["relearning"], None
+        at, rows, within = _last(study), study["relearning"], None
         rows = [row for row in rows if (row["setting"], row["step"]) == at]
     elif claim["outcome"] == "transfer" and (formats := _formats(claim, study)):
         rows, within = [row for row in study["answers"] if row["format"] in formats], "format"
@@ -137,9 +137,23 @@ def _formats(claim, study):
 
 
 def _void(study, form):
+    """Whether the unedited model is at chance in a format, looked for once."""
+    if ("void", form) not in study:
+        study["void", form] = _at_chance(study, form)
+    return study["void", form]
+
+
+def _at_chance(study, form):
     rows = [row for row in study["answers"] if (row["localization"], row["group"], row["format"]) == (UNEDITED, "forget", form)]
     closed = [OPTIONS[row["relation"]] for row in rows if not row["open"] and row["relation"] in OPTIONS]
     return share_low(average(rows, _right)) < 1 / min(closed, default=math.inf) + ABOVE_CHANCE
+
+
+def _last(study):
+    """The setting of a study's relearning that counts, looked for once."""
+    if "last" not in study:
+        study["last"] = last_setting(study["relearning"])
+    return study["last"]
 
 
 def last_setting(rows):
@@ -176,7 +190,7 @@ def _stopped(gates, claim, study, arms):
             for arm in arms]  # fmt: skip
     learned = []
     if claim["outcome"] == "relearning":
-        at = last_setting(study["relearning"])
+        at = _last(study)
         for arm in arms:
             own = [row for row in study["relearning"] if row["localization"] == arm]
             before, after = ([row for row in own if (row["setting"], row["step"]) == when] for when in (("none", 0), at))

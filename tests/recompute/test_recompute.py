@@ -41,6 +41,18 @@ def test_the_script_knows_nothing_of_the_library():
         assert {one.split(".")[0] for one in named} <= {*sys.stdlib_module_names, "numpy", "exact", "kept"}
 
 
+@pytest.fixture(scope="module")
+def runs():
+    """All kept rows, read once for all tests."""
+    return read(ROWS)
+
+
+@pytest.fixture(scope="module")
+def judged(runs):
+    """The studies among them that a claim can be about, each with the evidence that the library makes of it."""
+    return [(study, evidence(study)) for study in studies(runs) if study["task"]]
+
+
 def evidence(study):
     """What the library draws verdicts from, out of the rows that the script found."""
     trains = {arm: {number: Localization.from_json(one) for number, one in sets.items()} for arm, sets in study["trains"].items()}
@@ -75,29 +87,28 @@ def same(found, drawn):
         assert one["adjusted"] == pytest.approx(other.odds.adjusted, abs=near["abs"] * one["of"])
 
 
-def test_kept_rows_give_the_same_verdicts_twice():
+def test_kept_rows_give_the_same_verdicts_twice(judged):
     """Whatever is kept, also rows that no page asks for today."""
-    found = [study for study in studies(read(ROWS)) if study["task"]]
-    assert found
+    assert judged
     compared = 0
-    for study in found:
+    for study, own in judged:
         mine = lines(DECLARED, study)
-        same(mine, verdicts.lines(declared(), evidence(study)))
+        same(mine, verdicts.lines(declared(), own))
         compared += sum("gaps" in one or "effect" in one for one in mine)
     assert compared, "no claim has rows: was anything kept?"
 
 
 @pytest.mark.parametrize("margin", [0.4, 4.0])
-def test_without_gates_every_verdict_of_the_rule_is_the_same(margin):
+def test_without_gates_every_verdict_of_the_rule_is_the_same(judged, margin):
     """Each comparison as a family of its own, which eight sets can decide."""
     gates = {"success": 0.01, "edited": 0.0, "overlap": 1.0, "taught": 0.0, "kept": 0.0}
     found = set()
-    for study in [one for one in studies(read(ROWS)) if one["task"]]:
+    for study, own in judged:
         for claim in [one for one in DECLARED["claim"] if one["task"] == study["task"] and one["rule"] == "sign-flip"]:
             for rival in claim["rivals"]:
                 alone = {"gates": gates, "claim": [{**claim, "rivals": [rival], "margin": margin}]}
                 mine = lines(alone, study)
-                same(mine, verdicts.lines(Claims.model_validate(alone), evidence(study)))
+                same(mine, verdicts.lines(Claims.model_validate(alone), own))
                 found |= {one["verdict"] for one in mine}
     assert found - {"not run yet"}
 
@@ -107,12 +118,12 @@ JUDGED = {page.name: page for page in read_pages(ROOT / "book") if "page.verdict
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path.stem in JUDGED], ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_pages_draw_the_verdicts_of_their_own_rows(path, tmp_path):
+def test_pages_draw_the_verdicts_of_their_own_rows(path, runs, tmp_path):
     """A page asks for runs by their ids; the script is told these and reads the rest off the runs themselves."""
     parameters = page_parameters(path)
     for study in studies_of_page(JUDGED[path.stem], parameters):
         wanted = {spec.id for need in ("edit", "prompting", "relearning") for _, spec in study.runs(need)}
-        kept = {key: run for key, run in read(ROWS).items() if key in wanted}
+        kept = {key: run for key, run in runs.items() if key in wanted}
         if kept.keys() != wanted:
             pytest.skip("not all rows of this page are kept")
         page = OpenPage(study, Runner(study, Store(tmp_path, ROWS), say=lambda _: None), parameters)

@@ -3,11 +3,12 @@
 import errno
 import json
 
+import papermill
 import pytest
 from jupyter_client.kernelspec import NoSuchKernel
 from small_book import one_page, tree
 
-from mechlib.report import execute, notebooks
+from mechlib.report import execute
 from mechlib.report.notebooks import PageError
 
 GOOD = "# %%\nprint('one')\n\n# %%\n'two'\n"
@@ -75,7 +76,7 @@ def test_a_kernel_that_does_not_start_is_one_line(run, tmp_path, monkeypatch, er
     def start(*_, **__):
         raise error
 
-    monkeypatch.setattr(notebooks.papermill, "execute_notebook", start)
+    monkeypatch.setattr(papermill, "execute_notebook", start)
     with pytest.raises(PageError) as caught:
         run(GOOD)
     assert str(caught.value).startswith("01_page: ") and words in str(caught.value) and "\n" not in str(caught.value)

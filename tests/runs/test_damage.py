@@ -75,6 +75,13 @@ def mended(runner, spec, name, before):
     assert runner.compute([spec]) == 0
 
 
+def test_a_page_reads_a_run_once(runner, study, monkeypatch):
+    spec, read = study.answers("random", 0, 0, "one_shot"), []
+    monkeypatch.setattr(Store, "read", lambda store, spec, files=False, real=Store.read: read.append(spec.id) or real(store, spec, files))
+    assert runner.shown(spec) is runner.shown(spec) and runner.rows("trained") == runner.rows("trained")
+    assert read.count(spec.id) == 1 and runner.read(spec) is not runner.read(spec)
+
+
 def spoil(store, spec, name, damage):
     path = store.folder(spec) / name
     path.write_bytes(damage(path.read_bytes()))

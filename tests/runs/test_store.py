@@ -61,11 +61,12 @@ def store(tmp_path):
 @given(st.lists(records, max_size=4), records)
 def test_rows_and_value_are_read_back_equal(rows, value):
     with tempfile.TemporaryDirectory() as folder:
-        keep(Store(Path(folder)), run(), rows, value)
-        found = Store(Path(folder)).read(run())
-    assert list(found.rows) == rows
-    assert found.value == value
-    assert found.seconds == 1.25
+        store = Store(Path(folder) / "runs", Path(folder) / "rows")
+        keep(store, run(), rows, value)
+        assert store.keep(run())
+        # With its folder, and where its kept rows are all that there is.
+        for found in (store.read(run()), Store(Path(folder) / "elsewhere", store.kept).read(run())):
+            assert (list(found.rows), found.value, found.seconds) == (rows, value, 1.25)
 
 
 def test_what_a_stage_lays_beside_its_rows_stays_with_them(store):

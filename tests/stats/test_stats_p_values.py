@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
+from statsmodels.stats.multitest import multipletests
 
 from mechlib.stats import ENOUGH_SETS, holm, least_p, set_interval, sign_flip
 
@@ -146,7 +147,6 @@ def test_no_p_value_is_given_from_few_sets_or_from_no_numbers():
             sign_flip([1.0] * 6 + [broken])
 
 
-@patch("gc.collect", lambda: 0)  # statsmodels collects garbage at every call, which takes long beside torch
 def test_holm_by_hand():
     """Sorted .01, .02, .03, .40 times 4, 3, 2, 1: .04, .06, .06, .40; in the order given."""
     adjusted = holm({"c": 0.03, "d": 0.40, "a": 0.01, "b": 0.02})
@@ -157,7 +157,12 @@ def test_holm_by_hand():
     assert holm({}) == {}
 
 
-@patch("gc.collect", lambda: 0)
+@patch("gc.collect", lambda: 0)  # statsmodels collects garbage at every call, which takes long beside torch
+@given(families)
+def test_holm_is_that_of_statsmodels(p_values):
+    assert holm(p_values) == dict(zip(p_values, multipletests([*p_values.values()], method="holm")[1], strict=True))
+
+
 @given(families, st.randoms(use_true_random=False))
 def test_holm_lies_between_no_adjustment_and_bonferroni_and_keeps_ranks(p_values, generator):
     adjusted = holm(p_values)

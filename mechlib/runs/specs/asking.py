@@ -11,6 +11,7 @@ from mechlib.edit.general_text import PROSE
 from mechlib.facts import FORMATS, athletes, world_facts
 from mechlib.facts.reverse import CONSEQUENCES as FOLLOWING
 from mechlib.facts.reverse import REVERSE
+from mechlib.runs.once import once
 from mechlib.runs.spec import RunSpec, digest
 from mechlib.runs.specs.editing import Editing, place
 from mechlib.runs.stages import ANSWERS, ATTACK, CONSEQUENCES, DAMAGE, LATENT
@@ -39,6 +40,7 @@ class Specs(Editing):
         inputs = {**self.planted(self.site(forget_set)), "edit": self.edit(key, forget_set, seed), "texts": self.text("damage")}
         return RunSpec(DAMAGE, f"damage: {place(key, forget_set, seed)}", settings, inputs)
 
+    @once
     def before(self, key: str | None, forget_set: int, seed: int) -> RunSpec:
         """What an edit, or (``None``) the unedited model, answers before it is attacked."""
         settings = self._attacked(forget_set, seed, ("forget", "maintain", "floor", "unknown"))

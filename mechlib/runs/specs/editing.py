@@ -9,6 +9,7 @@ from mechlib.edit.train import EditConfig
 from mechlib.edit.weight_masking import MaskConfig
 from mechlib.facts import FORMATS
 from mechlib.localize.registry import localizer
+from mechlib.runs.once import once
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.specs.localizing import Localizing
 from mechlib.runs.stages import EDIT, MASKED, TRIAL, TUNE, ZEROED
@@ -58,6 +59,7 @@ class Editing(Localizing):
         """One edit; of a sequential task, the last of its parts."""
         return self.edit_part(key, forget_set, seed, self.parts - 1)
 
+    @once
     def edit_part(self, key: str, forget_set: int, seed: int, part: int) -> RunSpec:
         """One part of a sequential edit, after the parts before; other tasks have one part."""
         inputs = {**self.start(forget_set), "localize": self.localize(key, forget_set, seed, part), "texts": self.text("train")}

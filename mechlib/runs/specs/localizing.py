@@ -12,6 +12,7 @@ from mechlib.facts.relations import relation_of
 from mechlib.localize.registry import GIVEN, PLANTED, localizer
 from mechlib.models import fingerprint
 from mechlib.runs.knowledge import Floor, SplitSettings
+from mechlib.runs.once import once
 from mechlib.runs.parameters import Parameters
 from mechlib.runs.spec import RunSpec, digest
 from mechlib.runs.stages import CIRCUITS, EVIDENCE, KNOWN, LOCALIZE, PLANT, TEXTS
@@ -48,6 +49,7 @@ class Localizing(Parameters):
             set_size=None if task.forget == "answers" else self.parts * task.scale * self.forget_set_size,
         )  # fmt: skip
 
+    @once
     def about(self, forget_set: int, form: str | None = None) -> ForgetSet:
         """One forget set, asked in a format or in the one that edits are trained on."""
         return ForgetSet(self.subject, self.splits, format_of(self.trained_format if form is None else form), forget_set)
@@ -112,6 +114,7 @@ class Localizing(Parameters):
         settings = KnownSettings(self.subject, format_of(form), sample, self.whole)
         return RunSpec(KNOWN, f"which facts are known ({form})", settings, self.planted(site))
 
+    @once
     def text(self, purpose: str) -> RunSpec:
         """General text to ``train`` on, or other text to measure ``damage`` on."""
         training = checks.choice("purpose", purpose, ("train", "damage")) == "train"
@@ -133,6 +136,7 @@ class Localizing(Parameters):
         """The same by site."""
         return {site: self.evidence_from(0, 1, site) for site in self.by_site}
 
+    @once
     def evidence_from(self, share: int, of: int, site: str | None) -> dict[str, RunSpec]:
         """The same from one of several equal shares of the facts to localize, of the model with facts planted at a site."""
         # What a whole answer is edited to is nothing to those who localize: two tasks share their evidence.
@@ -157,6 +161,7 @@ class Localizing(Parameters):
         traces = {name: self.evidence[name] for name in SCORED if name not in (BY_POSITION, REDRAWN)}
         return RunSpec(CIRCUITS, "faithfulness of circuits", settings, {**self.start(0), **traces})
 
+    @once
     def localize(self, key: str, forget_set: int, seed: int, part: int = 0) -> RunSpec:
         """One localization; random ones are drawn anew for every forget set and seed, all for every part of a sequential task."""
         method, parts, site = localizer(self.place(key, forget_set)), self.parts, self.site(forget_set)

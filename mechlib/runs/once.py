@@ -1,0 +1,32 @@
+"""Methods of a frozen value that are asked the same thing again and again, such as a study for its edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+S = TypeVar("S")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Given(dict[Any, Any]):
+    """What methods gave. It stays in its process: whoever is sent the value asks again."""
+
+    def __reduce__(self) -> tuple[type[_Given], tuple[()]]:
+        return _Given, ()
+
+
+def once(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """What a method gave is given again, and kept with its object: for methods that read nothing but the object and what they are given."""
+
+    @wraps(method)
+    def asked(self: S, *args: P.args, **named: P.kwargs) -> R:
+        given: _Given = vars(self).setdefault("_given", _Given())
+        question = (method.__name__, args, *sorted(named.items()))
+        if question not in given:
+            given[question] = method(self, *args, **named)
+        return given[question]
+
+    return asked
