@@ -184,6 +184,11 @@ def heads_and_mlps(arch: Architecture) -> tuple[Component, ...]:
     )
 
 
+def key_value_groups(arch: Architecture) -> tuple[Component, ...]:
+    """The shared keys and values of every group of heads, in layer order."""
+    return tuple(Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads))
+
+
 @dataclass(frozen=True)
 class Localization:
     """A named set of components with the exact number of weights it holds and where it came from."""

@@ -58,6 +58,7 @@ _BEYOND = (
     Localizer("late_window", "Last MLPs", "mlps", None, _last_mlps),
     *_traced("activation_patching", "Activation patching"),
     *_traced("activation_patching_noising", "Activation patching, noising"),
+    *_traced("attribution_patching_inputs", "Attribution patching, inputs"),
     *_traced("attribution_patching_denoising", "Attribution patching, denoising"),
     *_traced("integrated_gradients", "Integrated gradients"),
     *_traced("relevance_patching", "Relevance patching"),

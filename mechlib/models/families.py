@@ -17,6 +17,8 @@ from mechlib.models.table import ModelError
 
 # What a layer writes: the input of the output projection (all heads), or what attention or the MLP adds to the stream.
 Output = Literal["heads", "attn", "mlp"]
+# What a layer reads: queries, keys and values as the projections write them, or the stream that the MLP's norm (without one, the MLP) reads.
+Input = Literal["queries", "keys", "values", "mlp_in"]
 # The rule of relevance propagation that a module gets; see mechlib.patching.relevance.
 Rule = Literal["norm", "constant", "activation", "gate", "half"]
 
@@ -26,7 +28,7 @@ class Family:
     """What distinguishes a family. Modules are named within a decoder layer.
 
     ``written_by``: the module that writes each output to the residual stream (Gemma 2 and 3 norm it
-    first). ``norms``: a layer's norms over the residual stream or what is added to it.
+    first). ``mlp_reader``: the module whose input is the stream that the MLP reads. ``norms``: a layer's norms over the residual stream or what is added to it.
     ``soft_cap``: the setting with the cap of the logits. ``mixed``: layers differ in how far they attend, and the
     network takes a mask for each kind. ``windowed``: all layers attend as far back as ``sliding_window`` says.
     ``matrices``: what stands for each of :data:`mechlib.components.MATRICES`, without ``gate`` if the MLP has none.
@@ -37,6 +39,7 @@ class Family:
 
     norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm")
     written_by: Mapping[Output, str] = field(default_factory=lambda: {"attn": MATRICES["output"], "mlp": "mlp"})
+    mlp_reader: str = "post_attention_layernorm"
     matrices: Mapping[str, str] = field(default_factory=lambda: MATRICES)
     soft_cap: str | None = None
     mixed: bool = False
@@ -66,6 +69,10 @@ class Family:
     def reader_of_heads(self, block: Any) -> nn.Module:
         """The module of a decoder layer whose input is what all heads write."""
         return block.get_submodule(self.matrices["output"])
+
+    def input_of(self, block: Any, part: Input) -> nn.Module:
+        """The module of a decoder layer that writes queries, keys or values, or whose input is the stream that the MLP reads."""
+        return block.get_submodule(self.mlp_reader if part == "mlp_in" else self.matrices[part])
 
     def last_products(self, block: Any) -> tuple[nn.Module, ...]:
         """The modules after attention that treat every token by itself and are most of a layer's work."""
@@ -111,6 +118,7 @@ _AFTER = ("post_attention_layernorm", "post_feedforward_layernorm")
 _NORMED_OUTPUTS = Family(
     norms=("input_layernorm", "pre_feedforward_layernorm", *_AFTER),
     written_by={"attn": _AFTER[0], "mlp": _AFTER[1]},
+    mlp_reader="pre_feedforward_layernorm",
     soft_cap="final_logit_softcapping",
     mixed=True,
 )
@@ -125,6 +133,7 @@ FAMILIES: Mapping[str, Family] = {
             "up": "mlp.up_proj", "down": "mlp.down_proj",
         },  # fmt: skip
         written_by={"attn": "attn.o_proj", "mlp": "mlp"},
+        mlp_reader="ln_2",
         activation="mlp.act",
         layers="h",
         final_norm="ln_f",
@@ -146,7 +155,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "llama": Family(),
     "mistral": Family(windowed=True),
-    "olmo2": Family(norms=_AFTER, written_by={"attn": _AFTER[0], "mlp": _AFTER[1]}),
+    "olmo2": Family(norms=_AFTER, written_by={"attn": _AFTER[0], "mlp": _AFTER[1]}, mlp_reader="mlp"),
     "phi3": Family(
         windowed=True,
         activation="mlp.activation_fn",

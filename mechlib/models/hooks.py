@@ -1,7 +1,8 @@
-"""Read or replace components' outputs in the plain network.
+"""Read or replace what components write, and what they read, in the plain network.
 
 Where a family norms the outputs of attention and MLP before they are added to the residual stream,
-the normed output is what counts. A head is its slice of the output projection's input.
+the normed output is what counts. A head is its slice of the output projection's input. What an MLP
+reads is the residual stream before its norm: a function that replaces it changes nothing for the rest of the layer.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from typing import Any, get_args
 
 from torch import Tensor, nn
 
-from mechlib.models.families import Output
+from mechlib.models.families import Input, Output
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.table import ModelError
 
-# A layer's heads share one tensor [row, node, heads * d_head]; attention and MLP write [row, node, d_model].
-Place = tuple[int, Output]
+# A layer's heads share one tensor [row, node, heads * d_head]; attention and MLP write [row, node, d_model], which is what an MLP reads, too.
+# Queries are [row, node, heads * d_head], keys and values [row, node, groups * d_head], before positions are rotated into them.
+Part = Output | Input
+Place = tuple[int, Part]
+_PARTS: tuple[Part, ...] = (*get_args(Output), *get_args(Input))
 
 
 @contextmanager
@@ -27,27 +31,31 @@ def hooks(model: LanguageModel, at: Mapping[Place, Callable[[Tensor], Tensor | N
     Raises :class:`ModelError` for a place that the model lacks.
     """
     for layer, output in at:
-        if not 0 <= layer < len(model.layers) or output not in get_args(Output):
+        if not 0 <= layer < len(model.layers) or output not in _PARTS:
             raise ModelError(f"{model.name} has no place ({layer}, {output!r}): layers are 0 to {len(model.layers) - 1}, outputs "
-                             f"{', '.join(get_args(Output))}")  # fmt: skip
+                             f"{', '.join(_PARTS)}")  # fmt: skip
     with ExitStack() as stack:
         for (layer, output), function in at.items():
             stack.callback(_register(model, layer, output, function).remove)
         yield
 
 
-def _register(model: LanguageModel, layer: int, output: Output, function: Callable[[Tensor], Tensor | None]) -> Any:
-    block = model.layers[layer]
-    if output != "heads":
-
-
-        def after(_module: nn.Module, _inputs: tuple[Tensor, ...], written: Tensor) -> Tensor | None:
-            return function(written)
-
-        return model.family.writer(block, output).register_forward_hook(after)
+def _register(model: LanguageModel, layer: int, part: Part, function: Callable[[Tensor], Tensor | None]) -> Any:
+    family, block = model.family, model.layers[layer]
 
     def before(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor] | None:
         changed = function(inputs[0])
         return None if changed is None else (changed,)
 
-    return model.family.reader_of_heads(block).register_forward_pre_hook(before)
+    def after(_module: nn.Module, _inputs: tuple[Tensor, ...], written: Tensor) -> Tensor | None:
+        return function(written)
+
+    match part:
+        case "heads":
+            return family.reader_of_heads(block).register_forward_pre_hook(before)
+        case "mlp_in":
+            return family.input_of(block, part).register_forward_pre_hook(before)
+        case "attn" | "mlp":
+            return family.writer(block, part).register_forward_hook(after)
+        case _:
+            return family.input_of(block, part).register_forward_hook(after)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mechlib.components import Architecture, Component, Kind, heads_and_mlps
+from mechlib.components import Architecture, Component, Kind, heads_and_mlps, key_value_groups
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, computing, in_precision
@@ -38,8 +38,7 @@ def gradient_times_weight(
     """
     check_prompts(prompts)
     working, arch = in_precision(model, precision), model.architecture
-    groups = (Component(layer, "kv", group) for layer in range(arch.n_layers) for group in range(arch.n_key_value_heads))
-    scored = (*heads_and_mlps(arch), *groups)
+    scored = (*heads_and_mlps(arch), *key_value_groups(arch))
     names = {block.parameter for component in scored for block in component.weights(arch)}
     weights = {name: _leaf(working, name) for name in sorted(names)}
     found, clean = list[Tensor](), list[Tensor]()

@@ -1,11 +1,14 @@
 """Attribution patching is the derivative of the metric along each component's change of output."""
 
+from contextlib import contextmanager
+from functools import partial
+
 import pytest
 import torch
 from brute_force import PROMPTS, answer_lead, changing, full_pass, streams
 from tiny_models import tiny_model
 
-from mechlib.components import heads_and_mlps
+from mechlib.components import Component, heads_and_mlps, key_value_groups
 from mechlib.facts import FORMATS, prompts
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
@@ -14,21 +17,65 @@ from mechlib.patching.pairs import make_pair
 STEP = 1e-3
 
 
-def finite_differences(model, pair, direction):
-    """Scores from moving each component of each text a small step towards its output in the other run."""
-    totals, ends = dict.fromkeys(heads_and_mlps(model.architecture), 0.0), [0.0, 0.0]
+# What reads the stream for the MLP, and where queries, keys and values are written, where they are not called as in Llama.
+READER = {"gemma2": "pre_feedforward_layernorm", "gemma3_text": "pre_feedforward_layernorm", "olmo2": "mlp", "gpt2": "ln_2"}
+ATTENTION = {"gpt2": "attn", "gpt_neox": "attention"}
+
+
+@contextmanager
+def changing_input(model, layer, part, columns, change):
+    """Pass some columns of what a layer's projections write, or of the stream that its MLP reads, through ``change``."""
+    kind, block = model.config.model_type, model.layers[layer]
+
+    def changed(tensor):
+        tensor = tensor.clone()
+        tensor[..., columns] = change(tensor[..., columns])
+        return tensor
+
+    if part == "mlp_in":
+        reader = block.get_submodule(READER.get(kind, "post_attention_layernorm"))
+        handle = reader.register_forward_pre_hook(lambda _module, arguments: (changed(arguments[0]),))
+    else:
+        writer = block.get_submodule(f"{ATTENTION.get(kind, 'self_attn')}.{part}_proj")
+        handle = writer.register_forward_hook(lambda _module, _arguments, output: changed(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def outputs(model):
+    """The ways to change each component: what it writes."""
+    return {component: [partial(changing, model, component)] for component in heads_and_mlps(model.architecture)}
+
+
+def outputs_and_inputs(model):
+    """With what a head asks and an MLP reads; keys and values count for their group."""
+    width = model.architecture.d_head
+
+    def read(component, *parts):
+        columns = slice(None) if component.kind == "mlp" else slice(component.index * width, (component.index + 1) * width)
+        return [partial(changing_input, model, component.layer, part, columns) for part in parts]
+
+    own = {component: [*ways, *read(component, "q" if component.kind == "head" else "mlp_in")] for component, ways in outputs(model).items()}
+    return own | {group: read(group, "k", "v") for group in key_value_groups(model.architecture)}
+
+
+def finite_differences(model, pair, direction, ways):
+    """Scores from moving each part of each component of each text a small step towards what it is in the other run."""
+    totals, ends = dict.fromkeys(ways, 0.0), [0.0, 0.0]
     for row in range(len(pair.packed)):
         clean, corrupted = streams(pair, row)
         base, source = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
         plain = [answer_lead(full_pass(model, stream), pair.options[row]).item() for stream in (clean, corrupted)]
         ends = [end + value for end, value in zip(ends, plain, strict=True)]
-        for component in totals:
+        for component, change in ((component, change) for component, parts in ways.items() for change in parts):
             kept = []
-            with changing(model, component, lambda output: kept.append(output) or output):
+            with change(lambda tensor: kept.append(tensor) or tensor):
                 full_pass(model, source)
             leads = []
             for step in (STEP, -STEP):
-                with changing(model, component, lambda output: output + step * (kept[0] - output)):
+                with change(lambda tensor: tensor + step * (kept[0] - tensor)):
                     leads.append(answer_lead(full_pass(model, base), pair.options[row]).item())
             totals[component] += (leads[0] - leads[1]) / (2 * STEP)
     span = (ends[0] - ends[1]) * (1 if direction == "denoise" else -1)
@@ -58,10 +105,40 @@ def double(request, monkeypatch):
 @pytest.mark.parametrize("double", ["gemma3", "llama", "gemma2", "gemma"], indirect=True)
 def test_a_score_is_the_derivative_along_the_change(double, direction):
     with torch.no_grad():
-        expected = finite_differences(double, make_pair(double, PROMPTS, "tokens", 5), direction)
+        expected = finite_differences(double, make_pair(double, PROMPTS, "tokens", 5), direction, outputs(double))
     scores = attribution_patching(double, PROMPTS, corruption="tokens", direction=direction, seed=5)
     assert scores.values == pytest.approx(expected, rel=1e-3, abs=1e-5)
     assert max(map(abs, expected.values())) > 0.05
+
+
+@pytest.mark.parametrize("double", ["gemma3", "llama", "gemma2", "olmo2", "gpt_neox", "gpt2"], indirect=True)
+def test_with_inputs_a_score_is_the_sum_of_the_derivatives_along_all_that_a_component_reads_and_writes(double):
+    ways = outputs_and_inputs(double)
+    with torch.no_grad():
+        expected = finite_differences(double, make_pair(double, PROMPTS, "tokens", 5), "noise", ways)
+    scores = attribution_patching(double, PROMPTS, inputs=True, corruption="tokens", direction="noise", seed=5)
+    assert scores.values == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    plain = attribution_patching(double, PROMPTS, corruption="tokens", direction="noise", seed=5)
+    assert scores.method == f"{plain.method.replace(' (', ', inputs (')}"
+    assert all(abs(scores.values[component] - value) > 1e-6 for component, value in plain.values.items() if component.layer)
+    assert max(abs(scores.values[group]) for group in key_value_groups(double.architecture)) > 0.01
+
+
+def test_a_group_s_keys_and_values_are_scored_as_those_of_its_heads_together():
+    grouped = tiny_model("llama")
+    apart = tiny_model("llama", num_key_value_heads=4)
+    weights = dict(grouped.parameters)
+    for name, weight in apart.parameters.items():
+        whole = weights[name]
+        shared = name.endswith(("k_proj.weight", "v_proj.weight"))
+        weight.data.copy_(whole.unflatten(0, (2, 1, -1)).expand(-1, 2, -1, -1).flatten(0, 2) if shared else whole)
+    one, other = (attribution_patching(model, PROMPTS, inputs=True, direction="noise", seed=5).values for model in (grouped, apart))
+    together = dict(one)
+    for component, value in other.items():
+        group = Component(component.layer, "kv", component.index // 2) if component.kind == "kv" else component
+        together[group] -= value
+    assert together == pytest.approx(dict.fromkeys(one, 0.0), abs=1e-5)
+    assert len(other) == len(one) + 2 * 3
 
 
 def test_a_component_that_acts_linearly_is_scored_exactly():
