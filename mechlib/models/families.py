@@ -17,7 +17,7 @@ from mechlib.models.table import ModelError
 
 # What a layer writes: the input of the output projection (all heads), or what attention or the MLP adds to the stream.
 Output = Literal["heads", "attn", "mlp"]
-# What a layer reads: queries, keys and values as the projections write them, or the stream that the MLP's norm (without one, the MLP) reads.
+# What a layer reads: queries, keys and values as the projections write them, or the stream that the MLP reads, before its norm.
 Input = Literal["queries", "keys", "values", "mlp_in"]
 # The rule of relevance propagation that a module gets; see mechlib.patching.relevance.
 Rule = Literal["norm", "constant", "activation", "gate", "half"]
@@ -28,7 +28,8 @@ class Family:
     """What distinguishes a family. Modules are named within a decoder layer.
 
     ``written_by``: the module that writes each output to the residual stream (Gemma 2 and 3 norm it
-    first). ``mlp_reader``: the module whose input is the stream that the MLP reads. ``norms``: a layer's norms over the residual stream or what is added to it.
+    first). ``mlp_reader``: the module whose input is the stream that the MLP reads. ``norms``: a layer's
+    norms over the residual stream or what is added to it.
     ``soft_cap``: the setting with the cap of the logits. ``mixed``: layers differ in how far they attend, and the
     network takes a mask for each kind. ``windowed``: all layers attend as far back as ``sliding_window`` says.
     ``matrices``: what stands for each of :data:`mechlib.components.MATRICES`, without ``gate`` if the MLP has none.

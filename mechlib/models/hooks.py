@@ -17,7 +17,7 @@ from mechlib.models.families import Input, Output
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.table import ModelError
 
-# A layer's heads share one tensor [row, node, heads * d_head]; attention and MLP write [row, node, d_model], which is what an MLP reads, too.
+# A layer's heads share one tensor [row, node, heads * d_head]; attention and MLP write [row, node, d_model], and an MLP reads that.
 # Queries are [row, node, heads * d_head], keys and values [row, node, groups * d_head], before positions are rotated into them.
 Part = Output | Input
 Place = tuple[int, Part]

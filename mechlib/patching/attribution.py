@@ -103,7 +103,7 @@ def _activations(
 
 
 def _of_components(arch: Architecture, changes: Mapping[Place, Tensor]) -> Float[Tensor, "row node component"]:
-    """Sums over the dimensions and parts of each head and MLP, in the order of :func:`heads_and_mlps`; then of each group's keys and values."""
+    """Sums over the dimensions and parts of each component: heads and MLPs in their order, then each group's keys and values."""
 
     def sums(layer: int, count: int, *parts: Part) -> Tensor:
         there = [changes[layer, part] for part in parts if (layer, part) in changes]

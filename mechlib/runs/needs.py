@@ -122,9 +122,12 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     # every fact asked in the format that decides what is known; and in every format that is compared
     "know": _known,
     "asked": lambda study: [({"format": form}, _sampled(study, form)) for form in study.formats or ()],
-    # what the localizations are chosen from; everything that scores components; causal tracing with new noise in every run
+    # what the localizations are chosen from; everything that scores components
     "evidence": _evidence,
     "methods": _methods,
+    # what fact lookup is chosen from, and where that is probes what others would choose it from
+    "lookup_variants": lambda study: [({"evidence": name}, run) for name, run in study.lookup_variants.items()],
+    # causal tracing with new noise in every run; circuits of the methods
     "redrawn": lambda study: [_of_evidence(study, REDRAWN)],
     "circuits": lambda study: [({}, study.circuits)],
     "localize": _localizations,

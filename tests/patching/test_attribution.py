@@ -57,7 +57,8 @@ def outputs_and_inputs(model):
         columns = slice(None) if component.kind == "mlp" else slice(component.index * width, (component.index + 1) * width)
         return [partial(changing_input, model, component.layer, part, columns) for part in parts]
 
-    own = {component: [*ways, *read(component, "q" if component.kind == "head" else "mlp_in")] for component, ways in outputs(model).items()}
+    asked = {"head": "q", "mlp": "mlp_in"}
+    own = {component: [*ways, *read(component, asked[component.kind])] for component, ways in outputs(model).items()}
     return own | {group: read(group, "k", "v") for group in key_value_groups(model.architecture)}
 
 

@@ -1,5 +1,6 @@
 """Tasks: their own defaults, formats and evidence, and the runs that pages ask for by name."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from mechlib.facts.relations import SPORT, WORLD
 from mechlib.localize.registry import LOCALIZERS, PAPER, localizer
 from mechlib.runs.needs import NEEDS
 from mechlib.runs.specs import localizing as module
-from mechlib.runs.specs.localizing import BY_POSITION, REDRAWN
+from mechlib.runs.specs.localizing import BY_POSITION, OF_INPUTS, REDRAWN
 from mechlib.runs.stages.evidence import SCORED
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import COUNTERFACT, SPORTS, TASKS
@@ -161,11 +162,21 @@ def test_a_page_gets_no_more_evidence_than_its_localizations_need(key):
 def test_the_methods_that_are_compared_are_all_but_the_one_that_only_repeats_a_detail():
     found = {columns["evidence"] for columns, _ in Study().runs("methods")}
     assert found == {"probe", *SCORED} - {REDRAWN}
-    assert set(Study().circuits.inputs) == {"known", *SCORED} - {REDRAWN, BY_POSITION}
+    assert set(Study().circuits.inputs) == {"known", *SCORED} - {REDRAWN, BY_POSITION, OF_INPUTS}
     world = {profile: {columns["evidence"] for columns, _ in Study(task="counterfact-editing", profile=profile).runs("methods")}
              for profile in ("quick", "full")}  # fmt: skip
     # On world facts a quick study traces only what its localizations are chosen from.
     assert world == {"quick": {"paths", "causal_tracing"}, "full": {"paths", *SCORED} - {REDRAWN}}
+
+
+def test_fact_lookup_s_choice_by_other_probes_is_of_the_same_facts_and_asked_for_beside_it():
+    found = dict(Study().lookup_variants)
+    assert [columns["evidence"] for columns, _ in Study().runs("lookup_variants")] == list(found) == ["probe", "probe_variants"]
+    assert found["probe"].id == Study().evidence["probe"].id
+    assert found["probe_variants"].settings == replace(found["probe"].settings, method="probe_variants")
+    assert found["probe_variants"].seconds == Study(profile="full").lookup_variants["probe_variants"].seconds > 0
+    # Paths have no variants.
+    assert list(Study(task="counterfact-editing").lookup_variants) == ["paths"]
 
 
 def test_a_need_without_runs_is_one_line():

@@ -17,13 +17,13 @@ from mechlib.runs.parameters import Parameters
 from mechlib.runs.spec import RunSpec, digest
 from mechlib.runs.stages import CIRCUITS, EVIDENCE, KNOWN, LOCALIZE, PLANT, TEXTS
 from mechlib.runs.stages.answers import KnownSettings
-from mechlib.runs.stages.evidence import SCORED, CircuitSettings, EvidenceSettings
+from mechlib.runs.stages.evidence import PROBES, SCORED, CircuitSettings, EvidenceSettings
 from mechlib.runs.stages.localize import LocalizeSettings
 from mechlib.runs.stages.plant import LESSONS, PlantSettings, planting
 from mechlib.runs.stages.settings import ForgetSet, Subject
 from mechlib.runs.stages.texts import Corpus, TextSettings
 
-BY_POSITION, REDRAWN = "causal_tracing_positions", "causal_tracing_redrawn"
+BY_POSITION, REDRAWN, OF_INPUTS = "causal_tracing_positions", "causal_tracing_redrawn", "attribution_patching_inputs"
 
 
 class Localizing(Parameters):
@@ -139,26 +139,31 @@ class Localizing(Parameters):
     @once
     def evidence_from(self, share: int, of: int, site: str | None) -> dict[str, RunSpec]:
         """The same from one of several equal shares of the facts to localize, of the model with facts planted at a site."""
+        part = (share, of) if of > 1 else None
+        return {method: self._evidence_of(method, site, part) for method in (self.kind.domain.lookup, *SCORED)}
+
+    @cached_property
+    def lookup_variants(self) -> dict[str, RunSpec]:
+        """Fact lookup's evidence; where that is probes, those of other kinds and on fewer facts, too."""
+        lookup = self.kind.domain.lookup
+        others = {"probe_variants": self._evidence_of("probe_variants", self.site(0))} if lookup == "probe" else {}
+        return {lookup: self.evidence[lookup]} | others
+
+    def _evidence_of(self, method: str, site: str | None, share: tuple[int, int] | None = None) -> RunSpec:
         # What a whole answer is edited to is nothing to those who localize: two tasks share their evidence.
-        about = EvidenceSettings(
-            self.subject, replace(self.splits, target=None), FORMATS[self.trained_format], "", self.seed,
-            share=(share, of) if of > 1 else None, precision=self.precision,
+        settings = EvidenceSettings(
+            self.subject, replace(self.splits, target=None), FORMATS[self.trained_format], method, self.seed, share,
+            precision=None if method in PROBES else self.precision,
         )  # fmt: skip
-        lookup, start = self.kind.domain.lookup, {"known": self.by_site[site], **self.planted(site)}
-        runs: dict[str, RunSpec] = {}
-        for method in (lookup, *SCORED):
-            # Probes multiply nothing: their precision cannot be asked for.
-            settings = replace(about, method=method, precision=None if method == "probe" else self.precision)
-            runs[method] = RunSpec(EVIDENCE, method.replace("_", " "), settings, start)
-        return runs
+        return RunSpec(EVIDENCE, method.replace("_", " "), settings, {"known": self.by_site[site], **self.planted(site)})
 
     @cached_property
     def circuits(self) -> RunSpec:
-        """Faithfulness of the circuits of all methods that score heads and MLPs."""
+        """Faithfulness of the circuits of all methods that score what heads and MLPs write: that is what a circuit replaces."""
         settings = CircuitSettings(
             self.subject, self.splits, FORMATS[self.trained_format], self.size.n_circuits, self.seed, self.precision
         )
-        traces = {name: self.evidence[name] for name in SCORED if name not in (BY_POSITION, REDRAWN)}
+        traces = {name: self.evidence[name] for name in SCORED if name not in (BY_POSITION, REDRAWN, OF_INPUTS)}
         return RunSpec(CIRCUITS, "faithfulness of circuits", settings, {**self.start(0), **traces})
 
     @once

@@ -15,7 +15,8 @@ from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
 from mechlib.patching.faithfulness import faithfulness, rankings
 from mechlib.patching.path import direct_effects, effects_on_stream
-from mechlib.patching.probing import probe
+from mechlib.patching.probe_variants import probe_variants
+from mechlib.patching.probing import answer_streams, probe
 from mechlib.patching.scores import Scores
 from mechlib.patching.weights import gradient_times_weight
 from mechlib.runs.knowledge import SplitSettings
@@ -63,11 +64,22 @@ def _scored(work: Work[EvidenceSettings], *, score: Callable[..., Scores]) -> Re
     return Result(value=scores.to_json())
 
 
+def _probing(work: Work[EvidenceSettings]) -> list[Prompt]:
+    """Prompts about the facts that probes are fitted on: those that evidence is taken from, then those to maintain."""
+    splits = work.splits(work.settings.splits)
+    return prompts([*splits.localize, *splits.maintain_train], work.settings.format)
+
+
 def _probed(work: Work[EvidenceSettings]) -> Result:
     """Rows are probes over layers."""
-    splits = work.splits(work.settings.splits)
-    asked = prompts([*splits.localize, *splits.maintain_train], work.settings.format)
-    return Result([asdict(row) for row in probe(work.model, asked, work.settings.seed)])
+    return Result([asdict(row) for row in probe(work.model, _probing(work), work.settings.seed)])
+
+
+def _varied(work: Work[EvidenceSettings]) -> Result:
+    """Rows are probes of several kinds over layers, on all facts and on those alone that other methods see."""
+    asked, traced = _probing(work), len(work.splits(work.settings.splits).localize)
+    streams = answer_streams(work.model, asked)["subject"]
+    return Result([asdict(row) for row in probe_variants(streams, [one.fact.answer for one in asked], traced, work.settings.seed)])
 
 
 def _paths(work: Work[EvidenceSettings]) -> Result:
@@ -86,13 +98,15 @@ def _method(score: Callable[..., Scores], **settings: Any) -> Method:
 
 
 # The paper's choices (section 3 and the released code): causal tracing restores clean outputs in a
-# run with a noised subject; attribution patching puts outputs of another subject into the clean run.
+# run with a noised subject; attribution patching puts outputs of another subject into the clean run, and
+# the released code what components read as well, where we estimate what exact patching measures.
 # Exact patching in both directions is what the estimates are measured against.
 SCORED: Mapping[str, Method] = {
     "causal_tracing": _method(activation_patching, corruption="noise", direction="denoise"),
     "attribution_patching": _method(attribution_patching, corruption="tokens", direction="noise"),
     "activation_patching": _method(activation_patching, corruption="tokens", direction="denoise"),
     "activation_patching_noising": _method(activation_patching, corruption="tokens", direction="noise"),
+    "attribution_patching_inputs": _method(attribution_patching, corruption="tokens", direction="noise", inputs=True),
     "attribution_patching_denoising": _method(attribution_patching, corruption="tokens", direction="denoise"),
     "integrated_gradients": _method(attribution_patching, corruption="tokens", direction="noise", integration_steps=5),
     "relevance_patching": _method(attribution_patching, corruption="tokens", direction="noise", slope="relevance"),
@@ -100,7 +114,11 @@ SCORED: Mapping[str, Method] = {
     "causal_tracing_redrawn": _method(activation_patching, corruption="noise", direction="denoise", redraw=True),
     "causal_tracing_positions": _method(activation_patching, corruption="noise", direction="denoise", by_position=True),
 }
-METHODS: Mapping[str, Method] = {"probe": Method(1, 14.0, _probed), "paths": Method(2, 11.0, _paths), **SCORED}
+METHODS: Mapping[str, Method] = {
+    "probe": Method(1, 14.0, _probed), "probe_variants": Method(1, 20.0, _varied), "paths": Method(2, 11.0, _paths), **SCORED,
+}  # fmt: skip
+# They multiply nothing: their precision cannot be asked for.
+PROBES = ("probe", "probe_variants")
 
 
 def evidence(work: Work[EvidenceSettings]) -> Result:
@@ -118,7 +136,7 @@ _QUICKLY_TRACED = 8
 
 def _seconds(settings: EvidenceSettings) -> float:
     # Probes read the facts to maintain, too, and fit as many whatever their number.
-    scale = 1.0 if settings.method == "probe" else settings.splits.n_localize / _QUICKLY_TRACED
+    scale = 1.0 if settings.method in PROBES else settings.splits.n_localize / _QUICKLY_TRACED
     return METHODS[settings.method].seconds * scale
 
 
