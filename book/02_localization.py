@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, evidence, localize]
+#     needs: [know, unedited, evidence, lookup_variants, localize]
 # ---
 
 # %% [markdown]
@@ -44,6 +44,7 @@ from mechlib.components import Localization
 from mechlib.patching.scores import Scores
 from mechlib.report import sentences
 from mechlib.report.agreement import probed_lookup, uncapped_layers
+from mechlib.report.lookup_choices import choice, fewer_facts, lookup_choices
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals(), "02_localization")
@@ -94,6 +95,24 @@ page.figure("probes", figures.probe_curves(probes, lookup.layers),
 # 2 to 6 for Gemma-2-9B, 1 to 4 for Llama-3-8B (the paper's text says 2 to 8 for the last two). Here it gives the MLPs of layers {glue:text}`lookup_first` to
 # {glue:text}`lookup_last`, which hold {glue:text}`lookup_parameters` weights. That is the budget of every other method.
 # **{glue:text}`cap`**
+#
+# ### Does the choice depend on the probe?
+#
+# The paper fits a logistic regression to every layer; the probe here is a ridge classifier, whose penalty (alpha) somebody chose. The table
+# repeats the rule with other penalties and with logistic regression, on the same facts and folds. It also repeats it on the facts alone that
+# output tracing sees: the probe reads the facts to maintain, too, so the methods do not choose from equal evidence.
+
+# %% tags=["remove-input"]
+variants = lookup_choices([row for row in page.rows("lookup_variants") if row["evidence"] == "probe_variants"], lookup)
+page.number("choice", choice(variants))
+page.number("fewer_facts", fewer_facts(variants))
+tables.styled(variants, {name: "{:.2f}" for name in ("held-out accuracy", "shared with what is edited", "shared without the cap")})
+
+# %% [markdown]
+# *Held-out accuracy at the name, at the best layer. Shared: the Jaccard overlap of the rule's layers with those that the study edits
+# ({glue:text}`lookup_first` to {glue:text}`lookup_last`), with the cap and without it.*
+#
+# {glue:text}`choice` {glue:text}`fewer_facts`
 
 # %% [markdown]
 # ## Output tracing: whose output carries the answer?
@@ -184,4 +203,4 @@ tables.styled(pd.DataFrame(
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
-page.provenance("evidence", "localize")
+page.provenance("evidence", "lookup_variants", "localize")

@@ -45,7 +45,7 @@ from mechlib.localize.budget import fill_budget
 from mechlib.localize.output_tracing import ranked
 from mechlib.patching.faithfulness import CircuitRow, curve_areas
 from mechlib.patching.scores import Scores
-from mechlib.report.agreement import captured, jaccard, probed_lookup, random_mlp_draws, stability, with_exact
+from mechlib.report.agreement import captured, jaccard, module_correlation, probed_lookup, random_mlp_draws, stability, with_exact
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals(), "03_comparison")
@@ -59,6 +59,7 @@ page.banner()
 # | activation patching {cite:p}`heimersheim2024use` | one clean output in a run with another subject (denoising), or the reverse (noising) | exact effects | one pass for each component |
 # | causal tracing {cite:p}`meng2022locating` | one clean output in a run with a noised subject | exact effects | one pass for each component |
 # | attribution patching {cite:p}`nanda2023attribution` | the same, to first order | gradient x difference | two passes and one backward |
+# | attribution patching, inputs {cite:p}`guo2025mechanistic` | what components read as well: queries, keys, values, the stream of an MLP | gradient x difference | two passes and one backward |
 # | integrated gradients {cite:p}`hanna2024have` | gradients averaged between the two runs | gradient x difference | five passes and backwards |
 # | relevance patching {cite:p}`jafari2025relp` | relevance in place of gradients | relevance x difference | two passes and one backward |
 # | gradient x weight {cite:p}`lee2019snip` | the weights, not the activations | first order | one pass and one backward |
@@ -133,7 +134,35 @@ tables.styled(pd.DataFrame([
 # %% [markdown]
 # *"Shared" is the Jaccard overlap of two sets of MLPs. Stability is the rank correlation between scores from two random
 # halves of the prompts (mean of 20 divisions; |gradient x weight| has only its batches to divide, and a dash where there is one). Seconds are those of the run on the machine that made it, the copy of the model
-# in the working precision included. CPR and CMD as below.*
+# in the working precision included. CPR and CMD as below, a dash for a method that scores inputs: a circuit replaces outputs.*
+
+# %% [markdown]
+# ## The paper's own attribution patching
+#
+# Exact patching puts in what components *write*, and so does the estimate of it. The released code also scores what they *read*, a head's
+# queries, keys and values and the stream that enters an MLP, and adds both up: an MLP counts twice, and what reaches it from below counts for it,
+# too. How much does that change what is edited?
+
+# %% tags=["remove-input"]
+variants = {name: traced[name] for name in ("attribution_patching", "attribution_patching_inputs")}
+for kind in ("attn", "mlp"):
+    page.number(f"inputs_{kind}", module_correlation(*variants.values(), kind))
+edits = {(name, alone): fill_budget(ranked(scores, mlps_only=alone), budget, arch) for name, scores in variants.items() for alone in (False, True)}
+for alone, named in ((False, "mixed"), (True, "mlps")):
+    page.number(f"inputs_shared_{named}", jaccard(*(edits[name, alone] for name in variants)))
+tables.styled(pd.DataFrame([
+    {"method": tables.label(f"{name}_mlps" if alone else name), "its modules": ", ".join(map(str, sorted(modules))),
+     "shared with outputs alone": jaccard(modules, edits["attribution_patching", alone]),
+     "shared with fact lookup": jaccard(modules, lookup.components)} for (name, alone), modules in edits.items()
+]), {"shared with outputs alone": "{:.2f}", "shared with fact lookup": "{:.2f}"})
+
+# %% [markdown]
+# *The modules that each would edit at fact lookup's parameter count, and their Jaccard overlap.*
+#
+# Absolute scores with and without inputs correlate at {glue:text}`inputs_mlp:.2f` over MLPs and at {glue:text}`inputs_attn:.2f` over attention
+# layers (Spearman). The sets that they choose share {glue:text}`inputs_shared_mixed:.2f` over all modules and
+# {glue:text}`inputs_shared_mlps:.2f` over MLPs alone. `LOCALIZATIONS=attribution_patching_inputs` makes the paper's own variant an arm of the later
+# pages.
 
 # %% [markdown]
 # ## Do the top components carry the answer?

@@ -46,6 +46,7 @@ import pandas as pd
 from mechlib.components import ComponentError, Localization
 from mechlib.facts import FORMATS as ALL_FORMATS
 from mechlib.facts import neighbourhood, prompt
+from mechlib.localize.fact_lookup import widest
 from mechlib.localize.path_lookup import THRESHOLD, extraction_heads, feeding_mlps
 from mechlib.patching.scores import Scores
 from mechlib.report.agreement import jaccard, with_exact
@@ -139,13 +140,18 @@ rules = {rule: choice(rule) for rule in ("paper", "released")}
 for rule, layers in rules.items():
     page.number(f"rule_{rule}", ", ".join(map(str, layers)) or "none")
 page.number("rules_agree", "the same" if rules["paper"] == rules["released"] else "different ones")
+page.number("n_layers", n_layers)
+page.number("n_lookup", len(rules[LOOKUP_RULE]))
+page.number("cap", widest(n_layers))
 page.figure("paths", figures.path_effects(stream, rules, n_layers, THRESHOLD),
             "Effect of each MLP below layer {receiver} on the logit difference, through the stream that enters it.", "methods")
 
 # %% [markdown]
 # The paper says that fact lookup takes MLPs that *increase* the logit difference; the released code takes the absolute
 # value. Here the rules choose {glue:text}`rules_agree`: the paper's takes layers {glue:text}`rule_paper`, the released one
-# {glue:text}`rule_released`. (For Gemma-7B four of the five layers in the released 64-fact localization lower it.)
+# {glue:text}`rule_released`. (For Gemma-7B four of the five layers in the released 64-fact localization lower it.) Neither has a cap: the one
+# that this study goes by takes {glue:text}`n_lookup` of {glue:text}`n_layers` MLPs, where the cap on what probes choose would allow
+# {glue:text}`cap`.
 
 # %% [markdown]
 # ## Localizations

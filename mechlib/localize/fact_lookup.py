@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from mechlib.components import Architecture, Component
 from mechlib.patching.probing import ProbeRow
 
+# Of all layers: what a localization may take at most.
+MOST = 0.25
 
-def lookup_layers(accuracies: Sequence[float], n_layers: int, total: int, rise: float = 0.1, most: float = 0.25) -> range:
+
+def widest(n_layers: int, most: float = MOST) -> int:
+    """How many layers fact lookup may take at most of so many."""
+    return max(1, math.ceil(most * n_layers))
+
+
+def lookup_layers(accuracies: Sequence[float], n_layers: int, total: int, rise: float = 0.1, most: float = MOST) -> range:
     """The rule: from probe accuracies at the last subject token, after each layer, to a window of layers.
 
     First layer: the first after which accuracy exceeds that after layer 0 by ``rise``. Last layer:
@@ -23,8 +31,7 @@ def lookup_layers(accuracies: Sequence[float], n_layers: int, total: int, rise: 
     rising = [layer for layer, accuracy in enumerate(accuracies) if accuracy >= accuracies[0] + rise - 1e-9]
     first = rising[0] if rising else 0
     saturated = next(layer for layer, accuracy in enumerate(accuracies) if layer >= first and accuracy >= best - error - 1e-9)
-    widest = max(1, math.ceil(most * n_layers))
-    return range(first, min(saturated + 2, first + widest, n_layers))
+    return range(first, min(saturated + 2, first + widest(n_layers, most), n_layers))
 
 
 def subject_accuracies(rows: Sequence[ProbeRow]) -> list[float]:

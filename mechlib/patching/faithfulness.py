@@ -113,8 +113,10 @@ def _outside(model: LanguageModel, kept: frozenset[Component]) -> dict[Place, Bo
 def curve_areas(rows: Sequence[CircuitRow]) -> tuple[float, float]:
     """CPR, the area under the curve of signed circuits, and CMD, the area between that of absolute ones and 1 (MIB).
 
-    Trapezoids over the share of components that the circuit keeps. Higher CPR and lower CMD are better.
+    Trapezoids over the share of components that the circuit keeps. Higher CPR and lower CMD are better. Not numbers where there is no row.
     """
+    if not rows:
+        return float("nan"), float("nan")
     signed = sorted((row.size / row.of, row.faithfulness) for row in rows if row.signed)
     absolute = sorted((row.size / row.of, abs(1 - row.faithfulness)) for row in rows if not row.signed)
     reward, distance = (float(np.trapezoid([y for _, y in points], [x for x, _ in points])) for points in (signed, absolute))

@@ -16,6 +16,7 @@ from mechlib.localize.budget import fill_budget
 from mechlib.localize.controls import shuffled_mlps
 from mechlib.localize.fact_lookup import lookup_layers, subject_accuracies
 from mechlib.localize.localizer import Measured
+from mechlib.localize.output_tracing import by_module
 from mechlib.localize.registry import localize
 from mechlib.patching.probing import ProbeRow
 from mechlib.patching.scores import Scores
@@ -56,6 +57,12 @@ def with_exact(traced: Mapping[str, Scores], seed: int) -> pd.DataFrame:
         for name, scores in traced.items() for kind in _KINDS for direction, reference in exact.items() if scores is not reference
         for found in [rank_correlation(scores, reference, kind, seed)]
     ])  # fmt: skip
+
+
+def module_correlation(one: Scores, other: Scores, kind: Kind) -> float:
+    """Spearman correlation of absolute scores of whole attention layers (``attn``) or of MLPs: what edits rank modules by."""
+    modules = [{module: abs(value) for module, value in by_module(scores).items() if module.kind == kind} for scores in (one, other)]
+    return _spearman(*([scores[module] for module in modules[0]] for scores in modules))
 
 
 def stability(scores: Scores, kind: Kind, seed: int = 0, splits: int = 20) -> float:

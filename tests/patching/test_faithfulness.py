@@ -1,5 +1,6 @@
 """Circuits: what is outside takes the corrupted run's outputs, and how much of the answer is left."""
 
+import math
 import random
 
 import pytest
@@ -104,6 +105,7 @@ def test_areas_under_two_curves_by_hand():
 
 def test_perfect_circuits_have_no_distance():
     perfect = [*rows_of(True, (1.0,) * 4), *rows_of(False, (1.0,) * 4)]
+    assert all(map(math.isnan, curve_areas([])))
     assert curve_areas(perfect) == pytest.approx((1.0, 0.0))
     # Too much of the answer rewards, but is as far from what the model does as too little.
     double = [*rows_of(True, (2.0,) * 4), *rows_of(False, (2.0,) * 4)]

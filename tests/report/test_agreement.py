@@ -7,11 +7,12 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from mechlib.components import Architecture, Component, heads_and_mlps, modules
 from mechlib.patching.pairs import POSITIONS
 from mechlib.patching.scores import Scores
-from mechlib.report.agreement import captured, jaccard, random_mlp_draws, rank_correlation, stability, with_exact
+from mechlib.report.agreement import captured, jaccard, module_correlation, random_mlp_draws, rank_correlation, stability, with_exact
 
 ARCH = Architecture(n_layers=6, n_heads=2, n_key_value_heads=1, d_model=16, d_head=8, d_mlp=20)
 NODES = heads_and_mlps(ARCH)
@@ -182,3 +183,16 @@ def test_every_method_beside_both_exact_directions_but_itself():
     expected = rank_correlation(traced["causal_tracing"], traced["activation_patching_noising"], "head", 0)
     assert table.loc[("causal_tracing", "head", "exact noising")].tolist() == [expected.estimate, expected.low, expected.high]
     assert with_exact({"causal_tracing": drawn(1)}, seed=0).empty
+
+
+def test_modules_are_compared_by_the_size_of_their_scores_heads_and_their_groups_together():
+    one = drawn(0, noise=0)
+    groups = {Component(layer, "kv", 0): (2.0 * (18 - layer),) * 12 for layer in range(ARCH.n_layers)}
+    reversed_sign = {node: tuple(-value for value in effects) for node, effects in one.effects.items()}
+    other = scored(reversed_sign | groups, one.spans)
+    # Groups of keys and values outweigh heads of the other sign in the lower layers; MLPs only change their sign.
+    heads = [sum(one.values[Component(layer, "head", head)] for head in range(2)) for layer in range(ARCH.n_layers)]
+    with_groups = [abs(18 - layer - value) for layer, value in enumerate(heads)]
+    assert module_correlation(other, one, "mlp") == pytest.approx(1.0)
+    assert module_correlation(other, one, "attn") == pytest.approx(stats.spearmanr(with_groups, list(map(abs, heads))).statistic)
+    assert module_correlation(other, one, "attn") < 0.9
