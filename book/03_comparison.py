@@ -99,11 +99,12 @@ for name, (method, kind, direction) in {
 # %% [markdown]
 # *Spearman correlation with exact activation patching over all MLPs and over all heads, with 95 % bootstrap intervals
 # over prompts. Filled: against denoising, what suffices; open: against
-# noising, what is necessary.*
+# noising, what is necessary. With inputs, a head is scored with its queries; keys and values are scored by themselves, for the heads that share
+# them.*
 #
 # The exact effects themselves depend on the question: denoising and noising correlate at
-# {glue:text}`two_directions_mlp:.2f` over MLPs and {glue:text}`two_directions_head:.2f` over heads. The paper's
-# attribution patching runs in the noising direction, where it reaches {glue:text}`attribution_mlp:.2f` on MLPs and
+# {glue:text}`two_directions_mlp:.2f` over MLPs and {glue:text}`two_directions_head:.2f` over heads. Attribution
+# patching of what components write, in the paper's direction (noising), reaches {glue:text}`attribution_mlp:.2f` on MLPs and
 # {glue:text}`attribution_head:.2f` on heads: if it is weaker on MLPs, it is weakest where fact lookup lives. Averaging
 # the gradient over five points gives {glue:text}`integrated_mlp:.2f` on MLPs. Relevance patching, which holds attention
 # patterns constant, gives {glue:text}`relevance_mlp:.2f` on MLPs and {glue:text}`relevance_head:.2f` on heads, and

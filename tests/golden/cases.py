@@ -53,6 +53,7 @@ def _evidence() -> Iterator[Case]:
         for method in (lookup, *SCORED):
             yield Case(name, f"evidence {method}", lambda study, method=method: study.evidence[method])
         yield Case(name, "circuits", lambda study: study.circuits)
+    yield Case("sports", "evidence probe_variants", lambda study: study.lookup_variants["probe_variants"])
     yield Case("whole", "evidence causal tracing", lambda study: study.evidence["causal_tracing"])
     yield Case("sequential", "evidence of a share", lambda study: study.evidence_from(1, 2)["attribution_patching"])
 
