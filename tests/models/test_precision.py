@@ -134,6 +134,7 @@ def test_scores_of_a_bfloat16_model_are_those_of_its_weights_in_float32(family):
 METHODS = {
     "exact": lambda model, **options: activation_patching(model, PROMPTS, corruption="tokens", direction="denoise", seed=5, **options),
     "estimate": lambda model, **options: attribution_patching(model, PROMPTS, corruption="tokens", direction="noise", seed=5, **options),
+    "inputs": lambda model, **options: METHODS["estimate"](model, inputs=True, **options),
     "relevance": lambda model, **options: METHODS["estimate"](model, slope="relevance", **options),
     "direct": lambda model, **options: direct_effects(model, PROMPTS, seed=5, **options),
     "weights": lambda model, **options: gradient_times_weight(model, PROMPTS, **options),

@@ -17,6 +17,7 @@ from mechlib.patching.weights import gradient_times_weight
 
 METHODS = {
     "attribution patching": partial(attribution_patching, corruption="tokens", direction="noise"),
+    "attribution patching, inputs": partial(attribution_patching, inputs=True, corruption="tokens", direction="noise"),
     "integrated gradients": partial(attribution_patching, corruption="noise", integration_steps=3),
     "relevance patching": partial(attribution_patching, corruption="tokens", direction="noise", slope="relevance"),
     "activation patching": partial(activation_patching, corruption="tokens"),
