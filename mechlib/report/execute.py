@@ -25,7 +25,7 @@ from mechlib.report.notebooks import Job, PageError, check_writable, execute_pag
 from mechlib.report.parameters import Page, page_values, parse, read_pages, studies
 from mechlib.report.titles import titled_by
 from mechlib.runs.board import Wanted
-from mechlib.runs.engines import Settings, at_once, place
+from mechlib.runs.engines import Asked, at_once, place
 from mechlib.runs.fitting import fitted
 from mechlib.runs.locks import locked
 from mechlib.runs.plan import Plan, check, plan
@@ -37,7 +37,7 @@ from mechlib.runs.study import Study
 
 
 def execute(
-    root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1, slurm: Settings | None = None
+    root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1, cluster: Asked | None = None
 ) -> Path:
     """Run every page for a model and a profile and render the book; returns its index page.
 
@@ -45,7 +45,7 @@ def execute(
     so that the model is converted and loaded once and progress can be told; a page is executed, and only reads
     them, when all of its own are there. A page with runs that this model and these facts do not allow says so, and the
     others go on. ``only``: names or numbers of pages, separated by commas, if not all are wanted. ``jobs``: how many runs
-    are computed at once (``None``: what suits the machine). ``slurm``: settings of jobs, to compute the runs as jobs of a cluster.
+    are computed at once (``None``: what suits the machine). ``cluster``: what its jobs get, to compute the runs on one.
     """
     values, pages = _asked(root, given, parameters, only)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
@@ -62,12 +62,12 @@ def execute(
         say(f"not as usual: {in_words(changes)}; such pages are in {folder.relative_to(root)}, those of before stay")
     waiting = {n: job for n, job in enumerate(jobs_of, start=1) if not is_current(job.target, job.otherwise)}
     everything = [each for job in waiting.values() for each in needed[job.page.name]]
-    here = place(everything, store, jobs, slurm)
+    here = place(everything, store, jobs, cluster)
     needed = {name: fitted(own, store, here) for name, own in needed.items()}
     everything = [each for job in waiting.values() for each in needed[job.page.name]]
     made = plan(everything, store, here)
     check(made)
-    pool = at_once(everything, store, say, made, slurm)
+    pool = at_once(everything, store, say, made, cluster)
     if made.missing:
         say(str(made).splitlines()[0])
         for spec in {study.model: study.model_spec for study, _ in everything}.values():
@@ -167,14 +167,14 @@ def _names(pages: Sequence[Page]) -> list[str]:
 
 
 def planned(
-    root: Path, given: Mapping[str, Any], parameters: str, only: str = "", jobs: int | None = None, slurm: Settings | None = None
+    root: Path, given: Mapping[str, Any], parameters: str, only: str = "", jobs: int | None = None, cluster: Asked | None = None
 ) -> str:
     """What :func:`execute` would compute, about how long, and the memory and disk it would need; nothing is computed."""
     values, pages = _asked(root, given, parameters, only)
     wanted, store = [(page, own) for page in pages for own in studies(page, values[page.name])], default_store()
 
     def made(of: Wanted) -> Plan:
-        here = place(of, store, jobs, slurm)
+        here = place(of, store, jobs, cluster)
         return plan(fitted(of, store, here), store, here)
 
     try:
