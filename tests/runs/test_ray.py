@@ -25,7 +25,7 @@ from mechlib.runs.study import Study
 
 @pytest.mark.parametrize(("given", "found"), [
     ("", Worker("auto", 1, 0, None)),
-    ("address=10.0.0.1:6379 num_gpus=1 num_cpus=2", Worker("10.0.0.1:6379", 2, 1, None)),
+    ("address=head:6379 num_gpus=1 num_cpus=2", Worker("head:6379", 2, 1, None)),
     ("num_gpus=0.5 memory=2G", Worker("auto", 1, 0.5, 2 * 1024**3)),
     ("num_gpus=.25 memory=500MB", Worker("auto", 1, 0.25, 500 * 1024**2)),
 ])  # fmt: skip
