@@ -6,6 +6,7 @@ have no values.
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from tiny_models import FAMILIES, tiny_model
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -121,9 +122,12 @@ def test_localization_mixes_no_devices(fake, method, monkeypatch):
 
 @pytest.mark.parametrize("fake", ["llama", "phi3"], indirect=True)
 def test_sums_over_weights_of_all_devices_come_together(fake, monkeypatch):
-    monkeypatch.setattr(weights, "Scores", lambda **found: found)
-    found = weights.gradient_times_weight(fake, PROMPTS)
-    assert len(found["values"]) == len(found["effects"]) == 6 * (4 + 1) + 6 * fake.architecture.n_key_value_heads
+    kept, own = [], weights._sums
+    monkeypatch.setattr(weights, "_sums", lambda *given: kept.append(own(*given)) or kept[-1])
+    with pytest.raises(TypeCheckError):  # fake tensors have no numbers to make scores of
+        weights.gradient_times_weight(fake, PROMPTS)
+    assert {sums.device for sums in kept} == {PLACES[0]} and len(kept) == len(PROMPTS)
+    assert len(kept[0]) == 6 * (4 + 1) + 6 * fake.architecture.n_key_value_heads
 
 
 @pytest.mark.parametrize("evaluate", [
