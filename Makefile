@@ -10,8 +10,8 @@ GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$
 # "$(call only,N SEED)": the options of a target; any other stops make.
 only = $(foreach name,$(filter-out $(1),$(GIVEN)),$(error make $@ has no option $(name)$(if $(1),: it has $(1))))
 # What execute, plan and keep do not know by name are parameters of pages: make execute STEPS=20 is PARAMS="STEPS=20".
-ASKED = --model "$$MODEL" --profile "$$PROFILE" --study "$$STUDY" --pages "$$PAGES" --jobs "$$JOBS" --engine "$$ENGINE" --slurm "$$SLURM" \
-	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE STUDY PAGES JOBS ENGINE SLURM PARAMS,$(GIVEN)), $(name)=$$$(name))"
+ASKED = --model "$$MODEL" --profile "$$PROFILE" --study "$$STUDY" --pages "$$PAGES" --jobs "$$JOBS" --engine "$$ENGINE" --slurm "$$SLURM" --ray "$$RAY" \
+	--params "$$PARAMS$(foreach name,$(filter-out MODEL PROFILE STUDY PAGES JOBS ENGINE SLURM RAY PARAMS,$(GIVEN)), $(name)=$$$(name))"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock execute plan keep audit store prune export book pdf picture serve lab test test-precisions test-faults check bench mutate clean
@@ -20,6 +20,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 	@echo '  Options of execute: MODEL=llama-3-8b  PROFILE=full  PARAMS="LEARNING_RATE=5e-5 STEPS=20"  PAGES=05,06  JOBS=1  STUDY=world'
 	@echo '                      ENGINE=slurm  SLURM="partition=gpu gpus_per_node=1 time=120"'
+	@echo '                      ENGINE=ray    RAY="address=auto num_gpus=1 num_cpus=2"'
 
 setup: $(VENV)/.ready  ## make .venv with the pinned packages
 

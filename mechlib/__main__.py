@@ -40,9 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         run.add_argument("--profile", default="", help="quick or full")
         run.add_argument("--study", default="", help="a study of book/studies.toml: its profile, parameters and pages")
         run.add_argument("--pages", default="", help="for example 05,06_prompting; empty: all")
-        run.add_argument("--jobs", default="", help="runs (on SLURM: jobs) that execute computes at once; empty: what suits the machine")
-        run.add_argument("--engine", default="", help="local (this computer, the default) or slurm")
+        run.add_argument("--jobs", default="", help="runs (on a cluster: jobs) computed at once; empty: what suits the machine")
+        run.add_argument("--engine", default="", help="local (this computer, the default), slurm or ray")
         run.add_argument("--slurm", default="", help='what jobs ask sbatch for, such as "partition=gpu gpus_per_node=1 time=120"')
+        run.add_argument("--ray", default="", help='where Ray is and what a worker gets, such as "address=auto num_gpus=1 num_cpus=2"')
         run.add_argument("--params", default="", help='for example "LEARNING_RATE=5e-5 STEPS=20"')
     audit = commands.add_parser("audit", help="compute a sample of the kept runs again, and keep how far they differ with the book")
     audit.add_argument("--number", default="24", help="about so many runs")
@@ -134,11 +135,11 @@ def _run(chosen: argparse.Namespace) -> None:
         from mechlib.runs.engines import asked
 
         given = {name: value for name, value in (("MODEL", chosen.model), ("PROFILE", chosen.profile)) if value}
-        at_once, slurm = jobs(chosen.jobs), asked(chosen.engine, chosen.slurm)
+        at_once, cluster = jobs(chosen.jobs), asked(chosen.engine, chosen.slurm, chosen.ray)
         if chosen.command == "execute":
-            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, at_once, slurm, chosen.study)))
+            say(str(execute(ROOT, given, chosen.params, say, chosen.pages, at_once, cluster, chosen.study)))
         elif chosen.command == "plan":
-            say(planned(ROOT, given, chosen.params, chosen.pages, at_once, slurm, chosen.study))
+            say(planned(ROOT, given, chosen.params, chosen.pages, at_once, cluster, chosen.study))
         else:
             keep(ROOT, given, chosen.params, chosen.pages, say, chosen.study)
     elif chosen.command in ("audit", "store", "prune"):

@@ -72,7 +72,7 @@ def _outputs(model: LanguageModel, packed: Packed) -> Float[Tensor, "layer text 
     caught: list[Tensor] = []
 
     def catch(_module: Any, _inputs: Any, output: Tensor) -> None:
-        caught.append(output.flatten(0, 1)[packed.ends].float())
+        caught.append(output.to(packed.ends.device).flatten(0, 1)[packed.ends].float())
 
     with ExitStack() as stack:
         for layer in model.layers:
@@ -93,8 +93,9 @@ def _without(model: LanguageModel, found: Float[Tensor, "layer d_model"], layers
 def _projecting_out(direction: Float[Tensor, " d_model"]) -> Any:
     def hook(_module: Any, _inputs: Any, options: dict[str, Any], output: Tensor) -> Tensor:
         # Several texts lie in a row: only a token's position tells which is the first.
-        along = (output.float() @ direction) * (options["position_ids"] > 0)
-        return output - (along[..., None] * direction).to(output.dtype)
+        own = direction.to(output.device)
+        along = (output.float() @ own) * (options["position_ids"] > 0)
+        return output - (along[..., None] * own).to(output.dtype)
 
     return hook
 

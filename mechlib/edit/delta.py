@@ -82,7 +82,7 @@ class Delta:
                 raise EditError(f"the delta was made for another model: {model.name} has no {block.parameter} of shape {block.shape}")
         weights = {name: parameters[name].detach().clone() for name in {block.parameter for block in self.blocks}}
         for block, change in self.blocks.items():
-            weights[block.parameter][block.index].add_(change.to(model.device))
+            weights[block.parameter][block.index].add_(change.to(weights[block.parameter].device))
         twin = model.shared_copy()
         for name, weight in weights.items():
             twin.module(name).weight = nn.Parameter(weight, requires_grad=False)

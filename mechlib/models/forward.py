@@ -123,7 +123,7 @@ def residual_stream(model: LanguageModel, packed: Packed, layers: Sequence[int],
     caught: dict[int, Tensor] = {}
 
     def catcher(layer: int) -> Any:
-        return lambda _module, arguments: caught.update({layer: arguments[0].detach()})
+        return lambda _module, arguments: caught.update({layer: arguments[0].detach().to(model.device)})
 
     with ExitStack() as stack:
         for layer in layers:
@@ -170,6 +170,7 @@ def ending(model: LanguageModel, rows: Int[Tensor, " read"], nodes: Int[Tensor, 
 
 
 def _at(rows: Tensor, nodes: Tensor, compute: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    rows, nodes = rows.to(inputs.device), nodes.to(inputs.device)
     outputs = compute(inputs[rows, nodes][:, None])
     return outputs.new_zeros(*inputs.shape[:-1], outputs.shape[-1]).index_put((rows, nodes), outputs[:, 0])
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, get_args
 
+import torch
 from torch import Tensor, nn
 
 from mechlib.models.families import Input, Output
@@ -28,6 +30,8 @@ _PARTS: tuple[Part, ...] = (*get_args(Output), *get_args(Input))
 def hooks(model: LanguageModel, at: Mapping[Place, Callable[[Tensor], Tensor | None]]) -> Generator[None]:
     """Within the block, each place's tensor is passed to its function. What that returns replaces it; ``None`` keeps it.
 
+    Wherever the layer's weights are, a function sees its tensor on the model's device.
+
     Raises :class:`ModelError` for a place that the model lacks.
     """
     for layer, output in at:
@@ -36,8 +40,17 @@ def hooks(model: LanguageModel, at: Mapping[Place, Callable[[Tensor], Tensor | N
                              f"{', '.join(_PARTS)}")  # fmt: skip
     with ExitStack() as stack:
         for (layer, output), function in at.items():
-            stack.callback(_register(model, layer, output, function).remove)
+            stack.callback(_register(model, layer, output, partial(_on, model.device, function)).remove)
         yield
+
+
+def _on(device: torch.device, function: Callable[[Tensor], Tensor | None], tensor: Tensor) -> Tensor | None:
+    moved = tensor.to(device)
+    changed = function(moved)
+    if moved is tensor:
+        return changed
+    # What the function has seen goes on, so that gradients flow through it.
+    return (moved if changed is None else changed).to(tensor.device)
 
 
 def _register(model: LanguageModel, layer: int, part: Part, function: Callable[[Tensor], Tensor | None]) -> Any:

@@ -17,6 +17,7 @@ from mechlib.models.language_model import LanguageModel
 from mechlib.models.prepare import prepare
 from mechlib.models.reading import read_tokenizer
 from mechlib.models.self_check import wrap
+from mechlib.models.spread import cards, spread, weight_bytes
 from mechlib.models.table import ModelError, ModelSpec, did_you_mean
 from mechlib.models.weights import read_network
 
@@ -64,7 +65,10 @@ def _is_read(path: Path) -> bool:
 
 
 def load(spec: ModelSpec, device: torch.device | None = None, say: Callable[[str], None] = lambda _: None) -> LanguageModel:
-    """Load weights and tokenizer in the spec's dtype; raises :class:`ModelError` with one clear line."""
+    """Load weights and tokenizer in the spec's dtype; raises :class:`ModelError` with one clear line.
+
+    Without a ``device``: on the machine's accelerator, or on several of them if its weights need so many.
+    """
     identity, location = fingerprint(spec), prepare(spec, say)
 
     def read(**options: Any) -> tuple[Any, Any]:
@@ -79,7 +83,10 @@ def load(spec: ModelSpec, device: torch.device | None = None, say: Callable[[str
             return read(revision=identity)
 
     network, tokenizer = _from_hub(spec, read_commit if spec.source == "hub" else read)
-    return wrap(network.to(device or default_device()), tokenizer, spec, identity)
+    places = [device] if device else cards(default_device(), weight_bytes(network))
+    if len(places) == 1:
+        return wrap(network.to(places[0]), tokenizer, spec, identity)
+    return spread(wrap(network, tokenizer, spec, identity), places)
 
 
 def default_device() -> torch.device:

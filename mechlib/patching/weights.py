@@ -63,7 +63,10 @@ def gradient_times_weight(
 
 
 def _sums(arch: Architecture, sizes: Mapping[str, Tensor]) -> Float[Tensor, " component"]:
-    """Over the weights of each component, a few sums a layer however many heads: heads and MLPs in their order, then groups."""
+    """Over the weights of each component, a few sums a layer however many heads: heads and MLPs in their order, then groups.
+
+    They come to the device of the first layer: layers can lie on several.
+    """
 
     def own(layer: int, kind: Kind, parts: int) -> Tensor:
         """The sums of a layer's components of one kind, of which it has so many: each has equal blocks of rows or of columns."""
@@ -73,7 +76,8 @@ def _sums(arch: Architecture, sizes: Mapping[str, Tensor]) -> Float[Tensor, " co
 
     layers = range(arch.n_layers)
     answering = [part for layer in layers for part in (own(layer, "head", arch.n_heads), own(layer, "mlp", 1))]
-    return torch.cat([*answering, *(own(layer, "kv", arch.n_key_value_heads) for layer in layers)])
+    parts = [*answering, *(own(layer, "kv", arch.n_key_value_heads) for layer in layers)]
+    return torch.cat([part.to(parts[0].device) for part in parts])
 
 
 def _leaf(model: LanguageModel, name: str) -> nn.Parameter:

@@ -21,7 +21,7 @@ from mechlib.report.notebooks import Job, PageError, check_writable, execute_pag
 from mechlib.report.parameters import Page, read_pages, studies
 from mechlib.report.titles import titled_by
 from mechlib.runs.board import Wanted
-from mechlib.runs.engines import Settings, at_once, place
+from mechlib.runs.engines import Asked, at_once, place
 from mechlib.runs.fitting import fitted
 from mechlib.runs.locks import locked
 from mechlib.runs.plan import Plan, check, plan
@@ -33,7 +33,7 @@ from mechlib.runs.study import Study
 
 
 def execute(
-    root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1, slurm: Settings | None = None,
+    root: Path, given: Mapping[str, Any], parameters: str, say: Say, only: str = "", jobs: int | None = 1, cluster: Asked | None = None,
     study: str = "",
 ) -> Path:  # fmt: skip
     """Run every page for a model and a profile and render the book; returns its index page.
@@ -42,7 +42,7 @@ def execute(
     so that the model is converted and loaded once and progress can be told; a page is executed, and only reads
     them, when all of its own are there. A page with runs that this model and these facts do not allow says so, and the
     others go on. ``given``, ``parameters``, ``only`` and ``study`` are those of :func:`mechlib.report.asked.asked`. ``jobs``: how many
-    runs are computed at once (``None``: what suits the machine). ``slurm``: settings of jobs, to compute the runs as jobs of a cluster.
+    runs are computed at once (``None``: what suits the machine). ``cluster``: what its jobs get, to compute the runs on one.
     """
     values, pages = asked(root, given, parameters, only, study)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
@@ -59,12 +59,12 @@ def execute(
         say(f"not as usual: {in_words(changes)}; such pages are in {folder.relative_to(root)}, those of before stay")
     waiting = {n: job for n, job in enumerate(jobs_of, start=1) if not is_current(job.target, job.otherwise)}
     everything = [each for job in waiting.values() for each in needed[job.page.name]]
-    here = place(everything, store, jobs, slurm)
+    here = place(everything, store, jobs, cluster)
     needed = {name: fitted(own, store, here) for name, own in needed.items()}
     everything = [each for job in waiting.values() for each in needed[job.page.name]]
     made = plan(everything, store, here)
     check(made)
-    pool = at_once(everything, store, say, made, slurm)
+    pool = at_once(everything, store, say, made, cluster)
     if made.missing:
         say(str(made).splitlines()[0])
         for spec in {study.model: study.model_spec for study, _ in everything}.values():
@@ -139,7 +139,7 @@ def _alone(root: Path, target: Path, waiting: Callable[[], None]) -> AbstractCon
 
 
 def planned(
-    root: Path, given: Mapping[str, Any], parameters: str, only: str = "", jobs: int | None = None, slurm: Settings | None = None,
+    root: Path, given: Mapping[str, Any], parameters: str, only: str = "", jobs: int | None = None, cluster: Asked | None = None,
     study: str = "",
 ) -> str:  # fmt: skip
     """What :func:`execute` would compute, about how long, and the memory and disk it would need; nothing is computed."""
@@ -147,7 +147,7 @@ def planned(
     wanted, store = [(page, own) for page in pages for own in studies(page, values[page.name])], default_store()
 
     def made(of: Wanted) -> Plan:
-        here = place(of, store, jobs, slurm)
+        here = place(of, store, jobs, cluster)
         return plan(fitted(of, store, here), store, here)
 
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
 import threading
 from collections import Counter
@@ -16,7 +18,8 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from mechlib.errors import MechlibError
+from mechlib.checks import ParameterError
+from mechlib.errors import MechlibError, shown
 from mechlib.runs.board import Board, Wanted
 from mechlib.runs.plan import check, plan
 from mechlib.runs.progress import Say
@@ -26,6 +29,7 @@ from mechlib.runs.store import Store
 
 # So often a job may end without the run that it was at, before that run is given up.
 _TRIES = 3
+_UNITS = {"": 1, "K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
 
 
 class ClusterError(MechlibError, RuntimeError):
@@ -42,9 +46,10 @@ class Outcome:
 
 @runtime_checkable
 class Jobs(Protocol):
-    """What is asked of a cluster. ``folder``: where its jobs' logs and results are."""
+    """What is asked of a cluster. ``folder``: where its jobs' logs and results are. ``mend``: what may help a job that is killed."""
 
     folder: Path
+    mend: str
 
     def submit(self, store: Store, wanted: Wanted) -> str:
         """Have :func:`work` done; returns the job's id. Raises :class:`ClusterError` if it is refused."""
@@ -58,12 +63,19 @@ class Jobs(Protocol):
         """What a job that is not alive has told, else in words how it was killed."""
         ...
 
+    def leave(self, jobs: Sequence[str]) -> str:
+        """What becomes of these jobs, whose command ends, in words."""
+        ...
 
-def work(store: Store, wanted: Wanted) -> Outcome:
-    """What a job does: compute these runs in its process, inputs first. What a user can mend is told, anything else raised."""
+
+def work(store: Store, wanted: Wanted, runs: Runners | None = None) -> Outcome:
+    """What a job does: compute these runs in its process, inputs first. What a user can mend is told, anything else raised.
+
+    ``runs``: what the process keeps from job to job, if it does several.
+    """
     if threads := os.environ.get("SLURM_CPUS_PER_TASK"):
         torch.set_num_threads(int(threads))
-    runs = Runners(store, _log)
+    runs = runs or Runners(store, log)
     try:
         check(plan(wanted, store))
         runs.wait(wanted)
@@ -72,7 +84,22 @@ def work(store: Store, wanted: Wanted) -> Outcome:
     return Outcome(runs.impossible)
 
 
-def _log(line: str) -> None:
+def words(name: str, given: str) -> list[str]:
+    """What an option of several words says; raises :class:`ParameterError` for a quote that is not closed."""
+    try:
+        return shlex.split(given)
+    except ValueError as error:
+        raise ParameterError(f"{name}={shown(given)}: {error}") from None
+
+
+def megabytes(value: str) -> int | None:
+    """``64G`` as megabytes, which a number without a unit is; ``None`` if it is no size."""
+    found = re.fullmatch(r"(\d{1,9})([KMGT]?)B?", value.upper(), re.ASCII)
+    return round(int(found[1]) * _UNITS[found[2]]) if found else None
+
+
+def log(line: str) -> None:
+    """What a job has to say goes to its log."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -125,7 +152,7 @@ class Cluster(Board):
         self._thread.join()
         busy = [job for job, ids in self._held.items() if any(key in self.running for key in ids)]
         if busy:
-            self._say(f"  jobs {' '.join(busy)} go on: the same command waits for them again, scancel ends them")
+            self._say(f"  {self._jobs.leave(busy)}")
 
     def _watch(self) -> None:
         try:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import getpass
 import importlib
 import re
-import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mechlib.checks import ParameterError
 from mechlib.errors import one_line, shown
 from mechlib.runs.board import Wanted
-from mechlib.runs.cluster import ClusterError, Outcome, work
+from mechlib.runs.cluster import ClusterError, Outcome, megabytes, words, work
 from mechlib.runs.plan import Machine
 from mechlib.runs.store import Store
 
@@ -25,7 +24,6 @@ Settings = Mapping[str, str | int]
 _FIXED = ("array", "error", "folder", "job_name", "nodes", "ntasks", "ntasks_per_node", "open_mode", "output", "signal", "tasks_per_node")
 # Minutes of a job where nobody says. A job that is ended goes on in the next one, so it need only be longer than one run.
 _MINUTES = 240
-_UNITS = {"": 1, "K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
 
 
 def settings(given: str) -> Settings:
@@ -33,12 +31,8 @@ def settings(given: str) -> Settings:
 
     Raises :class:`ParameterError` for what is no setting. Whether a cluster takes it, :func:`on_slurm` says.
     """
-    try:
-        words = shlex.split(given)
-    except ValueError as error:
-        raise ParameterError(f"SLURM={shown(given)}: {error}") from None
     found: dict[str, str | int] = {}
-    for word in words:
+    for word in words("SLURM", given):
         name, equals, value = word.lstrip("-").partition("=")
         name = {"timeout_min": "time", "mem_gb": "mem"}.get(name.replace("-", "_"), name.replace("-", "_"))
         if not re.fullmatch(r"[a-z]+(_[a-z]+)*", name) or (equals and not value.strip()) or not value.isprintable():
@@ -52,7 +46,7 @@ def settings(given: str) -> Settings:
             found[name] = f"{value}G"
         elif not equals:
             found[name] = "true"
-    if "mem" in found and _megabytes(str(found["mem"])) is None:
+    if "mem" in found and megabytes(str(found["mem"])) is None:
         raise ParameterError(f"SLURM: mem={shown(found['mem'])}: give the memory of a job, such as mem=64G")
     return found
 
@@ -66,11 +60,6 @@ def _minutes(value: str) -> int:
     if not parts[1] and not parts[4]:
         hours, minutes, seconds = 0, hours, minutes
     return max(1, days * 1440 + hours * 60 + minutes + (seconds > 0))
-
-
-def _megabytes(value: str) -> int | None:
-    found = re.fullmatch(r"(\d{1,9})([KMGT]?)B?", value.upper(), re.ASCII)
-    return round(int(found[1]) * _UNITS[found[2]]) if found else None
 
 
 def on_slurm(chosen: Settings, folder: Path, at_once: int) -> Machine:
@@ -87,7 +76,7 @@ def on_slurm(chosen: Settings, folder: Path, at_once: int) -> Machine:
 
 def _memory(chosen: Settings) -> int | None:
     """Bytes that a job asks for, else of the largest node that it can get."""
-    if asked := _megabytes(str(chosen.get("mem", ""))):
+    if asked := megabytes(str(chosen.get("mem", ""))):
         return asked * 1024**2
     sizes = [int(line.rstrip("+")) for line in _partition(chosen, "%m") if line.rstrip("+").isdecimal()]
     return max(sizes) * 1024**2 if sizes else None
@@ -122,6 +111,8 @@ def _said(*command: str, given: str = "") -> str:
 
 class SlurmJobs:
     """Jobs of this user on the SLURM that this host submits to."""
+
+    mend = "ask for more memory or time with SLURM="
 
     def __init__(self, folder: Path, chosen: Settings) -> None:
         """``folder`` must be one that the nodes share. Raises :class:`ClusterError` without submitit or without SLURM."""
@@ -185,3 +176,7 @@ class SlurmJobs:
         except ClusterError:  # forgotten some minutes after its end
             state = None
         return f"was ended by SLURM ({state[1]})" if state else "was ended"
+
+    def leave(self, jobs: Sequence[str]) -> str:
+        """They outlive the command."""
+        return f"jobs {' '.join(jobs)} go on: the same command waits for them again, scancel ends them"

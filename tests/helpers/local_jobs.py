@@ -32,6 +32,8 @@ def counted(store: Store, wanted: Wanted) -> Outcome:
 class LocalJobs:
     """What the engine asks of a cluster, of processes. ``submitted``: the runs of each job, by id, in the order of submission."""
 
+    mend = "ask for more"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.jobs: dict[str, submitit.Job] = {}
@@ -54,3 +56,6 @@ class LocalJobs:
             return "was killed"
         error = done.exception()
         return done.result() if error is None else Outcome({}, str(error).splitlines()[-1])
+
+    def leave(self, jobs) -> str:
+        return f"jobs {' '.join(jobs)} go on"

@@ -55,7 +55,7 @@ def test_the_wheel_says_its_version_command_and_needs(wheel):
     needs = [Requirement(line) for line in about.get_all("Requires-Dist")]
     assert about["Version"] == mechlib.__version__
     assert {"torch", "transformers", "numpy"} <= {need.name for need in needs if need.marker is None}
-    assert set(about.get_all("Provides-Extra")) == {"book", "dev", "slurm"}
+    assert set(about.get_all("Provides-Extra")) == {"book", "dev", "ray", "slurm"}
     assert "mechlib = mechlib.__main__:main" in read(wheel, "entry_points.txt")
 
 

@@ -66,6 +66,7 @@ class Scripted:
     script: list
     jobs: dict = field(default_factory=dict)
     outcomes: dict = field(default_factory=dict)
+    mend: str = "ask for more with SLURM="
 
     def submit(self, store, wanted):
         name = str(len(self.jobs) + 1)
@@ -78,6 +79,9 @@ class Scripted:
 
     def outcome(self, job):
         return self.outcomes[job]
+
+    def leave(self, jobs):
+        return f"jobs {' '.join(jobs)} go on"
 
 
 def killed(store, wanted):
