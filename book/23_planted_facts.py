@@ -63,7 +63,7 @@ page.banner()
 # that fails can always have been made at the wrong one. Facts that are *planted* have a place: invented athletes are trained into a few MLPs
 # of the model, and nothing else changes. Then each method looks for them, and edits are made where they are and where they are not.
 #
-# The sites lie at different depths, and each forget set is edited at its own site and at the other one. So depth and storage, which no other
+# The sites lie at different depths, and a forget set is edited at its own site and at the other one. So depth and storage, which no other
 # page can tell apart, are crossed here: a place that is good to edit whatever it holds is the planted site of some sets and the other site of
 # the rest, and cancels.
 #

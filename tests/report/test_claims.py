@@ -23,8 +23,8 @@ def test_the_questions_of_the_study_are_declared():
         for task, family in (("world", "primary"), ("athletes", "secondary")):
             one = claims[f"{outcome}-{task}"]
             assert (one.outcome, one.family, len(one.rivals)) == (outcome, family, 8)
-    assert {"depth-transfer", "depth-relearning", "planted", "words-athletes", "languages-athletes", "norm-world", "latent",
-            "few-weights"} <= set(claims)  # fmt: skip
+    assert {"depth-transfer", "depth-relearning", "planted-transfer", "planted-relearning", "planted-found", "words-athletes",
+            "languages-athletes", "norm-world", "latent", "few-weights"} <= set(claims)  # fmt: skip
 
 
 def test_the_primary_family_can_be_decided_at_the_sets_that_it_aims_at():
