@@ -200,8 +200,9 @@ def test_planted_dots():
                           for site, arm, at in (("early_mlps", "planted_site", -3.0), ("early_mlps", "other_site", 1.0),
                                                 ("late_mlps", "planted_site", -1.0))])  # fmt: skip
     figure = drawn(figures.planted_dots({"one": cells, "two": cells}), 4)
-    assert [(list(trace.x), list(trace.y)) for trace in figure.data[:2]] == [([-3.0, 1.0], ["Planted site", "Other site"]),
-                                                                             ([-1.0], ["Planted site"])]  # fmt: skip
+    lines = figure.layout.yaxis.ticktext
+    assert [(list(trace.x), [lines[round(at)] for at in trace.y]) for trace in figure.data[:2]] == [
+        ([-3.0, 1.0], ["edited at the planted site", "edited at the other site"]), ([-1.0], ["edited at the planted site"])]  # fmt: skip
     assert list(figure.data[0].error_x.array) == [2, 2] and list(figure.data[0].error_x.arrayminus) == [1, 1]
     assert figures.planted_dots({"one": cells[:0]}).layout.annotations
 

@@ -22,16 +22,24 @@ def planted_dots(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
     if not any(len(table) for table in tables.values()):
         return empty("No planted fact was edited and asked.")
     figure = make_subplots(1, len(tables), subplot_titles=list(tables), shared_yaxes=True, horizontal_spacing=0.06)
+    arms = list(dict.fromkeys(key for table in tables.values() for key in table.edited))
+    sites = list(dict.fromkeys(key for table in tables.values() for key in table.planted))
     for column, table in enumerate(tables.values(), start=1):
-        grouped: Any = table.groupby("planted", sort=False)
-        for number, (site, own) in enumerate(grouped):
+        for number, site in enumerate(sites):
+            own: Any = table[table.planted == site]
+            shift = 0.3 * (0.5 - (number + 0.5) / len(sites))
             figure.add_scatter(
-                x=own.estimate, y=own.edited.map(label), name=f"planted in {label(str(site)).lower().replace('mlps', 'MLPs')}",
-                legendgroup=str(site), showlegend=column == 1, mode="markers", marker={"color": OUTCOMES[number], "size": 11},
-                error_x={"type": "data", "symmetric": False, "array": own.high - own.estimate, "arrayminus": own.estimate - own.low,
-                         "thickness": 1.5},
-                hovertemplate="%{y}: %{x:.2f} nats<extra>%{fullData.name}</extra>", row=1, col=column,
+                x=own.estimate, y=[len(arms) - 1 - arms.index(key) + shift for key in own.edited], name=f"planted in {_inside(site)}",
+                legendgroup=site, showlegend=column == 1, mode="markers", marker={"color": OUTCOMES[number], "size": 9},
+                error_x={"type": "data", "symmetric": False, "array": own.high - own.estimate, "arrayminus": own.estimate - own.low},
+                row=1, col=column,
             )  # fmt: skip
     figure.update_xaxes(title_text="log p(true) - log p(target), nats")
-    figure.update_yaxes(autorange="reversed", title_text="edited at", col=1)
-    return figure.update_layout(height=380, scattermode="group")
+    figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=[f"edited at the {_inside(key)}" for key in arms[::-1]])
+    return figure.update_layout(height=180 + 50 * len(arms))
+
+
+def _inside(key: str) -> str:
+    """A label within a phrase."""
+    first, *rest = label(key).split(" ")
+    return " ".join([first.lower(), *rest])
