@@ -36,6 +36,7 @@ found = open_book(MODEL)
 page.number("headline", front_text.headline(found, page.study.model))
 page.number("finding", front_text.finding(found))
 page.number("added", front_text.added(found))
+page.number("stored", front_text.stored(found))
 page.number("unrun", front_text.unrun(found))
 
 # %% [markdown]
@@ -51,6 +52,8 @@ page.figure("forest", forest.forest(front_text.general(found)),
 # **By name.** {glue:text}`finding`
 #
 # {glue:text}`added`
+#
+# {glue:text}`stored`
 #
 # Language models know things, and sometimes they should stop. *Mechanistic Unlearning* {cite:p}`guo2025mechanistic` claims that
 # **where** a fact is edited decides whether the edit lasts. Edit the MLPs in which the model *looks the fact up*, and the edit survives

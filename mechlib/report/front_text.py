@@ -98,6 +98,15 @@ def added(found: Sequence[Decided]) -> str:
     return words + "; on ".join(parts) + "." if parts else ""
 
 
+def stored(found: Sequence[Decided]) -> str:
+    """What an edit does where facts are known to be, because they were planted there, in words; "" where that was not run."""
+    own = [one for one in found if one.study and one.standing.claim.rule == "balanced"]
+    parts = [f"{_ASKED[one.standing.claim.measure]} {line.odds.difference} nats ({line.verdict})"
+             for one in own for line in one.standing.lines if line.odds]  # fmt: skip
+    words = "Where a fact is stored is known of planted facts, which were trained into early or late MLPs"
+    return f"{words} ({_size(own[0].study)}). An edit there minus one at the other place: {', '.join(parts)}." if parts else ""
+
+
 def _listed(lines: Sequence[Line]) -> str:
     return arms(lines, interval=False).replace("; ", ", ")
 

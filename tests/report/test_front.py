@@ -12,7 +12,7 @@ from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
-from mechlib.report.front_text import added, finding, general, headline, table, unrun
+from mechlib.report.front_text import added, finding, general, headline, stored, table, unrun
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
 from mechlib.report.tables import label
@@ -92,6 +92,16 @@ def test_every_claim_says_on_its_card_what_would_contradict_it_and_what_would_ch
 
 def test_every_claim_is_shown_on_a_page():
     assert [one.key for one in CLAIMS.claim if one.outcome not in DECIDED_ON] == []
+
+
+def test_what_was_planted_is_told_with_its_differences_and_verdicts():
+    own = [one for one in CLAIMS.claim if one.rule == "balanced"]
+    assert [one.measure for one in own] == ["transfer", "relearning"]
+    found = [line(own[0], "other_site", -2.0), line(own[1], "other_site", 1.0)]
+    said = stored(told(*found, *FOUND))
+    for one, asked in zip(found, ("in prompts that were not trained", "after half of the facts were taught again"), strict=True):
+        assert f"{asked} {one.odds.difference} nats ({one.verdict})" in said
+    assert stored(told(*FOUND)) == "" and stored([]) == ""
 
 
 def test_the_headline_answers_and_counts_what_the_next_sentence_names():
