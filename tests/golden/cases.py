@@ -55,7 +55,7 @@ def _evidence() -> Iterator[Case]:
         yield Case(name, "circuits", lambda study: study.circuits)
     yield Case("sports", "evidence probe_variants", lambda study: study.lookup_variants["probe_variants"])
     yield Case("whole", "evidence causal tracing", lambda study: study.evidence["causal_tracing"])
-    yield Case("sequential", "evidence of a share", lambda study: study.evidence_from(1, 2)["attribution_patching"])
+    yield Case("sequential", "evidence of a share", lambda study: study.evidence_from(1, 2, None)["attribution_patching"])
 
 
 def _localizations() -> Iterator[Case]:
