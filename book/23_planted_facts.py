@@ -109,10 +109,10 @@ page.figure("planted", figures.planted_dots(cells),
 
 # %% tags=["remove-input"]
 shown = equal_depth.stacked([planted.cells_table(table, name) for name, table in cells.items()])
-tables.styled(shown, {"log odds": "{:.2f}", "low": "{:.2f}", "high": "{:.2f}", "true answers": "{:.2f}"})
+tables.styled(shown, {"true answers": "{:.2f}"})
 
 # %% [markdown]
-# *The same in numbers, with the share of true answers. If storage decides, an edit at the planted site leaves less than one at the other,
+# *The same in numbers, with 95 % intervals over forget sets, and the share of true answers. If storage decides, an edit at the planted site leaves less than one at the other,
 # whichever of them is early. If depth decides, early edits leave less, or late ones do, whatever was planted there.*
 #
 # ## What the attack teaches by itself

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mechlib.report import markup, sentences
-from mechlib.report.claims import Gates
+from mechlib.report.claims import Claim, Gates
 from mechlib.report.folders import written
 from mechlib.report.robustness import setting_name
 from mechlib.report.standing import Standing, arms, could_see, would_change, would_contradict
-from mechlib.report.tables import label
+from mechlib.report.tables import label, named
 from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN
 from mechlib.runs.study import Study
 from mechlib.stats import ENOUGH_SETS
@@ -37,15 +37,15 @@ def card(
 def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None) -> str:
     claim, size = standing.claim, study.size
     how = [count(standing.n_sets, "forget set"), count(size.n_seeds, "seed"), f"at most {size.steps} steps"]
-    how += [f"attack: {setting_name(*attack)}"] if attack and claim.outcome == "relearning" else []
+    how += [f"attack: {setting_name(*attack)}"] if attack and claim.measure == "relearning" else []
     lines = {
-        "In the paper": f"{claim.place}: {claim.paper}",
+        "In the paper": in_paper(claim),
         "Released runs": f"{claim.released} ({claim.source})" if claim.source != "none" else claim.released,
     }
     if claim.rule == "none":
         lines["Here"] = "the figures and tables of this page"
     elif standing.run:
-        lines["Here"] = f"fact lookup minus the other, log odds in nats (95 %): {', '.join(how)}"
+        lines["Here"] = f"{named(claim.first)} minus the other, log odds in nats (95 %): {', '.join(how)}"
         lines |= {verdict.capitalize(): arms(own) for verdict, own in standing.by_verdict.items()}
     else:
         lines["Here"] = NOT_RUN
@@ -57,6 +57,11 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
                     for name, value in lines.items())  # fmt: skip
     return (f"<div><b>{markup.text(claim.sentence)}</b><br>Verdict: <b>{markup.text(standing.verdict)}</b> "
             f"({markup.text(claim.key)}, {claim.family})</div><table>{cells}</table>")  # fmt: skip
+
+
+def in_paper(claim: Claim) -> str:
+    """Where the paper has a claim and with what number; where it has none, that it has not."""
+    return claim.place if claim.place.startswith("not in the paper") else f"{claim.place}: {claim.paper}"
 
 
 def made_with(study: Study, by_place: bool = False) -> str:

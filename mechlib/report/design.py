@@ -5,7 +5,7 @@ from __future__ import annotations
 from IPython.display import HTML
 
 from mechlib.report import markup
-from mechlib.report.card import count
+from mechlib.report.card import count, in_paper
 from mechlib.report.claims import Claim, Claims
 
 
@@ -18,7 +18,7 @@ def stated(claims: Claims, task: str, *outcomes: str) -> HTML:
 def _claim(claim: Claim) -> str:
     text = markup.text
     aim = f"{claim.rule} over {count(claim.sets, 'forget set')}" if claim.rule != "none" else "described, without a rule"
-    said = f"<b>{text(claim.sentence)}</b> ({text(claim.key)}; {aim}.) In the paper, {text(claim.place)}: {text(claim.paper)}. " \
+    said = f"<b>{text(claim.sentence)}</b> ({text(claim.key)}; {aim}.) In the paper: {text(in_paper(claim))}. " \
            f"Released runs: {text(claim.released)}."  # fmt: skip
     history = "".join(f"<li>{one.date}: {text(one.reason)}</li>" for one in claim.changed)
     summary = f"{count(len(claim.changed), 'decision')} about it, with dates and reasons"

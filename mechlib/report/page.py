@@ -112,7 +112,7 @@ class OpenPage:
         void = "EDIT_FORMAT" in self.parameters and self.void
         warning = f"<br><b>Void.</b> {markup.text(sentences.void_training(self.rows('unedited'), trainable))}" if void else ""
         found = self.claims
-        attack = self.evidence.last if any(one.run and one.claim.outcome == "relearning" for one in found) else None
+        attack = self.evidence.last if any(one.run and one.claim.measure == "relearning" for one in found) else None
         names = [name for name in self.parameters if name not in ("MODEL", "PROFILE")]
         told = card(self.study, found, declared().gates if found else None, attack, warning)
         return HTML(told + parameters(self.study, names, self.other_than_usual))

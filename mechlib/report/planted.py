@@ -86,8 +86,9 @@ def cells(claim: Claim, evidence: Evidence) -> pd.DataFrame:
 
 def cells_table(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
     """:func:`cells` for readers, with what was ``outcome`` asked."""
-    shown = table.assign(planted=table.planted.map(label), edited=table.edited.map(label), outcome=outcome)
-    return shown.rename(columns={"planted": "planted in", "edited": "edited at", "estimate": "log odds", "share": "true answers"})
+    lines = [(outcome, label(row["planted"]), label(row["edited"]), row["sets"], str(Interval(row["estimate"], row["low"], row["high"])),
+              row["share"]) for row in table.to_dict("records")]  # fmt: skip
+    return pd.DataFrame(lines, columns=["asked", "planted in", "edited at", "forget sets", "log odds", "true answers"])
 
 
 def floor(evidence: Evidence) -> pd.DataFrame:
@@ -95,9 +96,9 @@ def floor(evidence: Evidence) -> pd.DataFrame:
     groups = {"forget": "planted, edited, not taught again", "relearned": "taught again by the attack", "floor": "never planted, edited"}
     rows = [row for row in evidence.relearning if row["group"] in groups and (row["setting"], row["step"]) == evidence.last]
     table = aggregate(rows, ["localization", "group"], "correct", fact=FACT)
-    lines = [(label(row["localization"]), groups[row["group"]], str(Interval(row["share"], row["low"], row["high"])), row["n"])
+    lines = [(label(row["localization"]), groups[row["group"]], str(Interval(row["share"], row["low"], row["high"])))
              for row in table.to_dict("records")]  # fmt: skip
-    return pd.DataFrame(lines, columns=["edited at", "facts", "true answers", "n"])
+    return pd.DataFrame(lines, columns=["edited at", "about", "true answers"])
 
 
 def layers(components: Sequence[Component]) -> str:

@@ -21,6 +21,12 @@ def label(key: str) -> str:
     return FORMATS[key].label if key in FORMATS else key.capitalize()
 
 
+def named(key: str) -> str:
+    """The label within a phrase: its first word in small letters, unless it is an abbreviation."""
+    first, space, rest = label(key).partition(" ")
+    return (first if first[:2].isupper() else first.lower()) + space + rest
+
+
 def leading(localizations: Sequence[str]) -> str:
     """The localization that a page's prose is about: fact lookup where it is one of them, else the first."""
     return "fact_lookup" if "fact_lookup" in localizations else localizations[0]

@@ -84,11 +84,11 @@ def test_cells_are_means_by_site_and_edit():
     assert all(table.low < table.estimate) and all(table.estimate < table.high)
     assert len(planted.cells(one, replace(evidence(0, 0), sites={}))) == 0
     shown = planted.cells_table(table.reset_index(), "asked")
-    assert list(shown["planted in"]) == ["Early MLPs", "Late MLPs"] * 2 and set(shown.outcome) == {"asked"}
+    assert list(shown["planted in"]) == ["Early MLPs", "Late MLPs"] * 2 and set(shown.asked) == {"asked"}
 
 
 def test_the_floor_is_what_the_attack_brings_of_what_nobody_knew():
-    table = planted.floor(evidence(2, 0)).set_index(["edited at", "facts"])
+    table = planted.floor(evidence(2, 0)).set_index(["edited at", "about"])
     for arm in ("Planted site", "Other site"):
         assert table["true answers"][arm, "never planted, edited"].startswith("0.25 [")
         assert table["true answers"][arm, "taught again by the attack"].startswith("1.00")

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mechlib.report.figures.style import OUTCOMES, drawing, empty
-from mechlib.report.tables import label
+from mechlib.report.tables import named
 
 
 @drawing
@@ -29,17 +29,11 @@ def planted_dots(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
             own: Any = table[table.planted == site]
             shift = 0.3 * (0.5 - (number + 0.5) / len(sites))
             figure.add_scatter(
-                x=own.estimate, y=[len(arms) - 1 - arms.index(key) + shift for key in own.edited], name=f"planted in {_inside(site)}",
+                x=own.estimate, y=[len(arms) - 1 - arms.index(key) + shift for key in own.edited], name=f"planted in {named(site)}",
                 legendgroup=site, showlegend=column == 1, mode="markers", marker={"color": OUTCOMES[number], "size": 9},
                 error_x={"type": "data", "symmetric": False, "array": own.high - own.estimate, "arrayminus": own.estimate - own.low},
                 row=1, col=column,
             )  # fmt: skip
     figure.update_xaxes(title_text="log p(true) - log p(target), nats")
-    figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=[f"edited at the {_inside(key)}" for key in arms[::-1]])
+    figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=[f"edited at the {named(key)}" for key in arms[::-1]])
     return figure.update_layout(height=180 + 50 * len(arms))
-
-
-def _inside(key: str) -> str:
-    """A label within a phrase."""
-    first, *rest = label(key).split(" ")
-    return " ".join([first.lower(), *rest])
