@@ -68,11 +68,13 @@ _BEYOND = (
 _SITES = (
     Localizer("early_mlps", "Early MLPs", "mlps", None, lambda _m, arch, *_: site(arch, 1 / 6), matched=False),
     Localizer("late_mlps", "Late MLPs", "mlps", None, lambda _m, arch, *_: site(arch, 2 / 3), matched=False),
-    Localizer("planted_site", "Planted site", "mlps", None, _of_a_forget_set, matched=False),
-    Localizer("other_site", "Other site", "mlps", None, _of_a_forget_set, matched=False),
 )
-# What these two are depends on where a forget set's facts were planted.
-PLANTED = ("planted_site", "other_site")
+# What these two are depends on where a forget set's facts were planted: a study of such facts says it.
+_OF_SETS = {
+    "planted_site": Localizer("planted_site", "Planted site", "mlps", None, _of_a_forget_set, matched=False),
+    "other_site": Localizer("other_site", "Other site", "mlps", None, _of_a_forget_set, matched=False),
+}
+PLANTED = tuple(_OF_SETS)
 PAPER = tuple(method.key for method in _PAPER)
 LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND, *_SITES)}
 GIVEN = "given"
@@ -101,6 +103,8 @@ def localizer(key: str) -> Localizer:
         number = int(draw[1])
         return Localizer(key, f"Random MLPs, draw {number}", "mlps", None,
                          lambda _m, arch, budget, _: fill_budget(shuffled_mlps(arch, 1_000_000 + number), budget, arch))  # fmt: skip
+    if key in _OF_SETS:
+        return _OF_SETS[key]
     if key == GIVEN:
         return Localizer(GIVEN, "Given by file", "mixed", None, lambda measured, *_: measured.given, matched=False)
     if key not in LOCALIZERS:
@@ -109,9 +113,14 @@ def localizer(key: str) -> Localizer:
 
 
 def valid_keys(keys: Any) -> tuple[str, ...]:
-    """All keys of the table, and those of ``keys`` (one or several) that name windows or draws."""
+    """All keys of the table, and those of ``keys`` (one or several) that name windows, draws or places of planted facts."""
     listed: Iterable[Any] = keys if isinstance(keys, list | tuple) else (keys,)
-    return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and (_is_window(key) or _is_spaced(key) or _DRAW.fullmatch(key))))
+    return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and _is_named(key)))
+
+
+def _is_named(key: str) -> bool:
+    """Whether a key that the table lacks names a localization."""
+    return key in PLANTED or _is_window(key) or _is_spaced(key) or _DRAW.fullmatch(key) is not None
 
 
 def _is_window(key: str) -> bool:

@@ -25,6 +25,10 @@ def once(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], 
     def asked(self: S, *args: P.args, **named: P.kwargs) -> R:
         given: _Given = vars(self).setdefault("_given", _Given())
         question = (method.__name__, args, *sorted(named.items()))
+        try:
+            hash(question)
+        except TypeError:  # no question that the method could answer: it says so
+            return method(self, *args, **named)
         if question not in given:
             given[question] = method(self, *args, **named)
         return given[question]

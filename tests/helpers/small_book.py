@@ -128,7 +128,7 @@ class SmallBook:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MECHLIB_RUNS", str(self.runs))
             if not render:
-                patch.setattr(execute, "build", lambda root: root)
+                patch.setattr(execute, "build", lambda root, say: root)
             if execute_page:
                 patch.setattr(execute, "execute_page", execute_page)
             given = {"MODEL": model or str(self.model)}

@@ -76,7 +76,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: SECRETS["host"])
     monkeypatch.setattr("platform.node", lambda: SECRETS["host"])
     monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr("mechlib.report.execute.build", lambda root: root)
+    monkeypatch.setattr("mechlib.report.execute.build", lambda root, say: root)
     return home
 
 

@@ -99,7 +99,7 @@ def test_without_the_moves_devices_would_be_mixed(fake):
     for layer in fake.layers:
         layer._forward_pre_hooks.clear()
         layer._forward_pre_hooks_with_kwargs.clear()
-    with pytest.raises(Exception, match="found at least two devices, cpu:"):
+    with pytest.raises(Exception, match="found at least two devices, cpu"):
         hidden_states(fake, tokenize(fake, [each.text for each in PROMPTS]))
 
 

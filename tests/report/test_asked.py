@@ -75,6 +75,6 @@ def test_every_command_takes_a_page_of_a_study(root, monkeypatch):
     assert said == ["0 runs kept, 0 of 0 are there"]
     executed = []
     monkeypatch.setattr(module, "execute_page", lambda job: executed.append((job.page.name, dict(job.values))))
-    monkeypatch.setattr(module, "build", lambda root: root / "index.html")
+    monkeypatch.setattr(module, "build", lambda root, say: root / "index.html")
     module.execute(root, {}, "", said.append, "00", study="mine")
     assert executed == [("00_finding", {"MODEL": "gemma-3-270m", "PROFILE": "quick"})]

@@ -19,7 +19,7 @@ BAD = "# %%\nprint('started')\n\n# %%\n{}\n\n# %%\nprint('after')\n"
 def run(tmp_path, monkeypatch):
     """Executes a book of one page with these cells; gives the executed pages."""
     monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(execute, "build", lambda root: root)
+    monkeypatch.setattr(execute, "build", lambda root, say: root)
 
     def run(cells, parameters=""):
         execute.execute(one_page(tmp_path, cells), {}, parameters, lambda _: None)

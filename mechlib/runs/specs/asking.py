@@ -8,12 +8,13 @@ from typing import Any
 from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
 from mechlib.edit.general_text import PROSE
-from mechlib.facts import FORMATS, athletes, world_facts
+from mechlib.facts import athletes, world_facts
 from mechlib.facts.reverse import CONSEQUENCES as FOLLOWING
 from mechlib.facts.reverse import REVERSE
 from mechlib.runs.once import once
 from mechlib.runs.spec import RunSpec, digest
 from mechlib.runs.specs.editing import Editing, place
+from mechlib.runs.specs.localizing import format_of
 from mechlib.runs.stages import ANSWERS, ATTACK, CONSEQUENCES, DAMAGE, LATENT
 from mechlib.runs.stages.answers import AnswerSettings
 from mechlib.runs.stages.attack import AttackSettings
@@ -30,7 +31,7 @@ class Specs(Editing):
         """One forget set asked in one format after an edit, or (``None``) of the unedited model."""
         near = self.kind.domain.lookup == "paths" and form == self.trained_format
         groups = ("forget", "maintain", "held_out", "neighbourhood") if near else ("forget", "maintain", "held_out")
-        rotations = self.size.rotations if FORMATS[form].letters else 1
+        rotations = self.size.rotations if format_of(form).letters else 1
         settings = AnswerSettings(self.about(forget_set, form), groups, rotations, whole=self.whole, precision=self.precision)
         return RunSpec(ANSWERS, f"answers ({form}): {place(key, forget_set, seed)}", settings, self._of(key, forget_set, seed))
 
