@@ -29,7 +29,7 @@ def _noted(self, scratch, spec, *rest):
 Store.finish = _noted
 """
 BOOK = """
-def build(root, strict=True):
+def build(root, strict=True, say=None):
     return root
 """
 SMALL = "KNOWN_THRESHOLD=0.0 FORGET_SET_SIZE=4 FORGET_SETS=1"
