@@ -39,8 +39,11 @@ def divided(facts: FactSet, known: Rows, settings: SplitSettings) -> Splits:
 
 
 def known_facts(facts: FactSet, known: Rows, threshold: float) -> FactSet:
-    """Facts whose true answer got more than ``threshold``: of the options' probability, or of all tokens' in an open relation."""
-    sure = {(row["relation"], row["subject"]) for row in known if certainty(row) > threshold}
+    """Facts whose true answer got more than ``threshold``: of the options' probability, or of all tokens' in an open relation.
+
+    Where rows say which facts were ``taught``, a good guess about another is no knowledge.
+    """
+    sure = {(row["relation"], row["subject"]) for row in known if certainty(row) > threshold and row.get("taught", True)}
     return FactSet("known", tuple(fact for fact in facts if (fact.relation, fact.subject) in sure))
 
 
@@ -61,9 +64,10 @@ def certainty(row: Mapping[str, Any]) -> float:
 def unknown_facts(facts: FactSet, known: Rows, count: int, seed: int, exclude: Iterable[str] = ()) -> list[Fact]:
     """Facts that the unedited model answers wrongly and is not sure of, balanced over the answers and seeded.
 
-    One a subject, and none of the subjects of ``exclude``; the first of many are those of few.
+    One a subject, and none of the subjects of ``exclude``; the first of many are those of few. What was ``taught`` and not learned is none.
     """
-    wrong = {(row["relation"], row["subject"]) for row in known if not row["correct"] and certainty(row) < 0.5}
+    wrong = {(row["relation"], row["subject"]) for row in known
+             if not row["correct"] and certainty(row) < 0.5 and not row.get("taught", False)}  # fmt: skip
     never = (fact for fact in facts if (fact.relation, fact.subject) in wrong)
     return stratified_order(one_each(never, {*exclude, *demonstration_subjects()}), random.Random(seed))[:count]
 

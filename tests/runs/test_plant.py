@@ -1,6 +1,7 @@
 """Planting: only the site learns, and it learns what it is taught; runs about a forget set start from the model of its site."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tiny_models import tiny_model
@@ -11,10 +12,13 @@ from mechlib.edit.delta import FILE, Delta
 from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, FactSet, athletes, prompts
 from mechlib.facts.fact import by_answer
+from mechlib.facts.invented import taught
 from mechlib.localize.localizer import Measured
 from mechlib.localize.registry import localize
+from mechlib.runs.knowledge import known_facts, unknown_facts
 from mechlib.runs.spec import with_inputs
 from mechlib.runs.specs import localizing as module
+from mechlib.runs.stages.answers import KnownSettings, known
 from mechlib.runs.stages.plant import PlantSettings, planted, planting
 from mechlib.runs.stages.settings import Subject
 from mechlib.runs.study import Study
@@ -66,6 +70,37 @@ def test_every_run_of_a_set_starts_from_the_model_of_its_site(monkeypatch):
         assert asked and all(spec.inputs["planted"].settings.site == site for spec in asked)
         # The random localization of a set reads no model, and the evidence of its own site.
         assert all(one.inputs["planted"].settings.site == site for one in study.localize("fact_lookup", number, 0).inputs.values())
+
+
+def test_only_taught_facts_are_known_and_only_others_are_the_floor():
+    """A guess that is right by luck is no knowledge, and a lesson that was not learned is no fact that nobody taught."""
+    kinds = [(taught, correct, probability) for taught in (True, False) for correct, probability in ((True, 0.9), (False, 0.2))]
+    rows = [{"relation": fact.relation, "subject": fact.subject, "open": False, "taught": told, "correct": correct, "probability": share}
+            for fact, (told, correct, share) in zip(NAMES, kinds * 6, strict=True)]  # fmt: skip
+    own = {row["subject"]: row for row in rows}
+    sure, never = known_facts(NAMES, rows, 0.5), unknown_facts(NAMES, rows, len(NAMES), 0)
+    assert len(sure) == len(never) == len(NAMES) // 4
+    assert all(own[fact.subject]["taught"] and own[fact.subject]["correct"] for fact in sure)
+    assert not any(own[fact.subject]["taught"] or own[fact.subject]["correct"] for fact in never)
+    plain = [{name: value for name, value in row.items() if name != "taught"} for row in rows]
+    assert len(known_facts(NAMES, plain, 0.5)) == len(NAMES) // 2
+
+
+def test_rows_say_which_facts_were_taught(done):
+    model, _, _ = done
+    context = Context(model.spec, NAMES)
+    context.model = model
+    about = Subject("tiny", "float32", "some", "some")
+    rows = known(Work(context, KnownSettings(about, LESSON, planted=12), {}, Path())).rows
+    assert [row["subject"] for row in rows if row["taught"]] == [fact.subject for fact in taught(NAMES, 12)]
+    assert not any("taught" in row for row in known(Work(context, KnownSettings(about, LESSON), {}, Path())).rows)
+
+
+def test_a_study_of_planted_facts_says_how_many_were_taught(monkeypatch):
+    monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
+    study = Study(task="planted-facts", profile="full")
+    assert {run.settings.planted for run in study.by_site.values()} == {study.size.n_planted}
+    assert Study().known.settings.planted is None
 
 
 def test_the_planted_and_the_other_site_are_each_other_s_in_turn(monkeypatch):

@@ -111,7 +111,7 @@ class Localizing(Parameters):
 
     def asked_of_all(self, form: str, sample: int | None = None, site: str | None = None) -> RunSpec:
         """Every fact of the table, or a sample of so many, asked in one format."""
-        settings = KnownSettings(self.subject, format_of(form), sample, self.whole)
+        settings = KnownSettings(self.subject, format_of(form), sample, self.whole, self.size.n_planted if site else None)
         return RunSpec(KNOWN, f"which facts are known ({form})", settings, self.planted(site))
 
     @once

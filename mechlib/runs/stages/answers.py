@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mechlib.evals.answers import Answer, answer_prompts
 from mechlib.facts import Fact, Prompt, PromptFormat, demonstration_subjects, neighbourhood, prompts
 from mechlib.facts.fact import stratified_order
+from mechlib.facts.invented import taught
 from mechlib.models.precision import Precision, multiplying
 from mechlib.models.tokens import distinct
 from mechlib.runs.knowledge import Floor, floor_facts, halves, known_facts, unknown_facts
@@ -26,12 +27,16 @@ NEIGHBOURS = 2
 
 @dataclass(frozen=True)
 class KnownSettings:
-    """Every fact of the table, or a ``sample`` of so many, in one format. ``whole``: by all tokens of an answer."""
+    """Every fact of the table, or a ``sample`` of so many, in one format. ``whole``: by all tokens of an answer.
+
+    ``planted``: so many facts of the table were taught to the model, and rows say of each fact whether it was.
+    """
 
     subject: Subject
     format: PromptFormat
     sample: int | None = None
     whole: bool | None = None
+    planted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,10 @@ def known(work: Work[KnownSettings]) -> Result:
     for start in range(0, len(asked), 64):
         rows += answer_prompts(work.model, asked[start : start + 64], whole=bool(work.settings.whole))
         work.progress(len(rows), len(asked))
-    return Result([asdict(row) for row in rows])
+    if work.settings.planted is None:
+        return Result([asdict(row) for row in rows])
+    told = {fact.subject for fact in taught(work.context.facts, work.settings.planted)}
+    return Result([{**asdict(row), "taught": row.subject in told} for row in rows])
 
 
 def answers(work: Work[AnswerSettings]) -> Result:
