@@ -49,7 +49,6 @@ FORMATS = ["one_shot", "question", "cloze"]
 RELEARNING = None  # None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.facts.invented import taught
 from mechlib.report import design, equal_depth, planted, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
@@ -70,18 +69,16 @@ page.banner()
 # ## What was planted
 
 # %% tags=["remove-input"]
-told = [fact.subject for fact in taught(page.study.table, page.study.size.n_planted)]
-plants = planted.plants_table(page.values("planted"), page.rows("planted"), page.rows("know"), told)
-page.number("taught", len(told))
-page.number("never", len(page.study.table) - len(told))
-page.number("wordings", ", ".join(tables.label(form).lower() for form in planted.lessons()))
-page.number("asked", tables.label(page.study.trained_format).lower())
-tables.styled(plants, {"norm": "{:.1f}"})
+page.number("taught", page.study.size.n_planted)
+page.number("wordings", planted.wordings())
+page.number("asked", tables.named(page.study.trained_format))
+tables.styled(planted.plants_table(page.values("planted"), page.rows("planted"), page.rows("know")), {"norm": "{:.1f}"})
 
 # %% [markdown]
 # *{glue:text}`taught` invented athletes, each with one of the sports of the real ones, are taught in these wordings: {glue:text}`wordings`.
-# Other weights than the site's stay as they are. {glue:text}`never` others are taught by nobody; real athletes and text are held on to. "Known": the
-# sport comes first when it is asked for in the format that edits are trained on ({glue:text}`asked`), which is none of the lessons'.*
+# Other weights than the site's stay as they are; real athletes and text are held on to. "Known": the sport comes first when it is asked for
+# in the format that edits are trained on ({glue:text}`asked`), which is none of the lessons'. What is edited below was taught and is known; what was
+# never taught counts as never known, and right guesses about it count for nothing.*
 #
 # ## Who finds them
 
@@ -95,7 +92,7 @@ tables.styled(found, {name: "{:.2f}" for name in ("precision", "recall", "chance
 # of the trained ones are among them. Chance: the precision of a draw.*
 #
 # Better than a draw at every site: {glue:text}`finders`. A method that names the same layers wherever the facts are has not found them, however good its
-# precision is at one site.
+# precision is at one site; and what it names for facts that the model learned from text is on the page *Localization*.
 #
 # ## Edits there and elsewhere
 
@@ -112,8 +109,8 @@ shown = equal_depth.stacked([planted.cells_table(table, name) for name, table in
 tables.styled(shown, {"true answers": "{:.2f}"})
 
 # %% [markdown]
-# *The same in numbers, with 95 % intervals over forget sets, and the share of true answers. If storage decides, an edit at the planted site leaves less than one at the other,
-# whichever of them is early. If depth decides, early edits leave less, or late ones do, whatever was planted there.*
+# *The same in numbers, with 95 % intervals over forget sets, and the share of true answers. If storage decides, an edit at the planted site
+# leaves less than one at the other, whichever of them is early. If depth decides, early edits leave less, or late ones do, whatever was planted there.*
 #
 # ## What the attack teaches by itself
 
@@ -138,7 +135,8 @@ tables.styled(equal_depth.stacked([verdicts.table(page.verdicts, one.outcome) fo
 # %% [markdown]
 # *An edit at the planted site minus one at the other, averaged within forget sets, then over the sets of each site, then over sites. Supported where it is
 # below zero with p at most {glue:text}`level:.2f` (Student's t within sites, after Holm's correction over the comparisons of the family that were run
-# here); contradicted above zero; else equivalent, if the 90 % interval lies within the margin.*
+# here); contradicted above zero; else equivalent, if the 90 % interval lies within the margin. The family is these claims' own: those about
+# other facts are adjusted by themselves.*
 #
 # What the attack added to a gap, and what was there before it:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -16,24 +16,24 @@ from mechlib.report.aggregation import FACT, Rows, aggregate, grouped
 from mechlib.report.arm_outcome import arm_outcome
 from mechlib.report.claims import Claim
 from mechlib.report.gates import Evidence
-from mechlib.report.tables import label
+from mechlib.report.tables import label, named
 from mechlib.runs.stages.plant import LESSONS
 from mechlib.stats import Interval, clustered, wilson
 
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
-def plants_table(values: Values, curves: Rows, known: Rows, taught: Iterable[str]) -> pd.DataFrame:
+def plants_table(values: Values, curves: Rows, known: Rows) -> pd.DataFrame:
     """What was planted, a line a site: its layers, steps, norm, and true answers about facts that were taught, and that were not.
 
-    ``values`` and ``curves``: values and rows of the runs that plant; ``known``: answers to all invented facts, with ``site``;
-    ``taught``: the subjects of those that were taught.
+    ``values`` and ``curves``: values and rows of the runs that plant; ``known``: answers to all invented facts, with ``site`` and
+    ``taught``.
     """
-    told, steps = set(taught), {site: len(own) for (site,), own in grouped(curves, ["site"]).items()}
+    steps = {site: len(own) for (site,), own in grouped(curves, ["site"]).items()}
     lines: list[tuple[Any, ...]] = []
     for columns, value in values:
         asked = [row for row in known if row["site"] == columns["site"]]
-        shares = [_share([row["correct"] for row in asked if (row["subject"] in told) == was]) for was in (True, False)]
+        shares = [_share([row["correct"] for row in asked if row["taught"] == was]) for was in (True, False)]
         lines.append((label(columns["site"]), layers(_components(value["localization"])), steps[columns["site"]], value["norm"], *shares))
     return pd.DataFrame(lines, columns=["planted in", "layers", "steps", "norm", "taught, known", "never taught, known"])
 
@@ -61,9 +61,9 @@ def finders(table: pd.DataFrame) -> str:
     return ", ".join(str(method) for method, always in better.items() if always) or "no method"
 
 
-def lessons() -> tuple[str, ...]:
-    """The formats in which facts are taught."""
-    return LESSONS
+def wordings() -> str:
+    """The formats in which facts are taught, in words."""
+    return ", ".join(named(form) for form in LESSONS)
 
 
 def cells(claim: Claim, evidence: Evidence) -> pd.DataFrame:

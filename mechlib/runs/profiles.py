@@ -29,7 +29,8 @@ class Profile:
     holds either half of the forget set in turn; ``n_nulls``: so many of an attack's nulls are run, on
     ``n_null_sets`` forget sets: they say what an attack teaches, not which edit is better. ``compared``: facts (by
     how fact lookup finds its layers) on which all methods are compared, and not only those that localizations need. ``formats``:
-    those of a task that are asked; ``None``: known, edited and asked in the paper's.
+    those of a task that are asked; ``None``: known, edited and asked in the paper's. ``seekers``: the
+    localizations that look for planted facts.
     """
 
     name: str

@@ -114,10 +114,10 @@ def test_what_methods_find_is_held_against_the_site():
 def test_what_was_planted_is_told_by_site():
     site = localize("early_mlps", Measured(), DEEP, 0, budget=0, architecture=vars(DEEP))
     value = {"norm": 3.5, "localization": site.to_json()}
-    known = [{"site": "early_mlps", "subject": f"a{n}", "correct": n < 7} for n in range(8)]
-    known += [{"site": "early_mlps", "subject": f"b{n}", "correct": n < 1} for n in range(4)]
-    known += [{"site": "late_mlps", "subject": "a0", "correct": False}]
-    table = planted.plants_table([({"site": "early_mlps"}, value)], [{"site": "early_mlps"}] * 9, known, [f"a{n}" for n in range(8)])
+    known = [{"site": "early_mlps", "taught": True, "correct": n < 7} for n in range(8)]
+    known += [{"site": "early_mlps", "taught": False, "correct": n < 1} for n in range(4)]
+    known += [{"site": "late_mlps", "taught": True, "correct": False}]
+    table = planted.plants_table([({"site": "early_mlps"}, value)], [{"site": "early_mlps"}] * 9, known)
     (line,) = table.to_dict("records")
     assert (line["planted in"], line["layers"], line["steps"], line["norm"]) == ("Early MLPs", "3 to 7", 9, 3.5)
     assert line["taught, known"].startswith("0.88 [") and line["never taught, known"].startswith("0.25 [")

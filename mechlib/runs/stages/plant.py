@@ -58,7 +58,7 @@ def planted(work: Work[PlantSettings]) -> Result:
 def planting(steps: int, seed: int, precision: Precision | None) -> EditConfig:
     """How facts are planted: at a constant rate until a step's lessons have the probability ``TAUGHT``, as edits are trained.
 
-    In a pilot, late MLPs learned at a third of the pace of early ones: no number of steps treats sites alike.
+    Sites learn at a pace of their own: no number of steps treats them alike.
     """
     return EditConfig(RATE, steps=steps, text_batch=1, forget_batch=LESSONS_A_STEP, precision=precision, seed=seed, stop_at=TAUGHT,
                       schedule="constant")  # fmt: skip
