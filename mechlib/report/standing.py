@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from mechlib.report.claims import Claim, Gates
-from mechlib.report.tables import label
+from mechlib.report.tables import label, named
 from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, Line
 from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Interval
 
@@ -93,7 +93,7 @@ def _reach(difference: Interval) -> float:
 
 def would_contradict(claim: Claim) -> str:
     """The result that would speak against a claim, by its rule."""
-    worse = f"more of the old answer after edits at {label(claim.first).lower()} than after another: a gap above zero"
+    worse = f"more of the old answer after edits at {named(claim.first)} than after another: a gap above zero"
     rules = {
         "none": "nothing yet: no rule was declared for it before the runs",
         "sign-flip": f"{worse} whose p, of the sign-flip test and after Holm's correction, is at most {SIGNIFICANT:g}",
