@@ -180,6 +180,12 @@ class Splits:
         gone = {fact.answer for fact in self.forget[forget_set]} if self.held_out else set[str]()
         return tuple(fact for fact in part if fact.answer not in gone)
 
+    def beside(self, forget_set: int) -> tuple[Fact, ...]:
+        """All known facts that an edit of this forget set should leave alone and that nothing is tested on: also those of other sets."""
+        others = (fact for number, part in enumerate(self.forget) if number != forget_set for fact in part)
+        known = (*self.maintain_train, *self.localize, *(replace(fact, target=None) for fact in others))
+        return self.retained(FactSet("beside", known), forget_set)
+
 
 def by_answer(facts: Iterable[Fact]) -> dict[str, list[Fact]]:
     """Facts grouped by their answer, answers in alphabetical order."""

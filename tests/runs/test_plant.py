@@ -11,7 +11,7 @@ from mechlib.components import ComponentError
 from mechlib.edit.delta import FILE, Delta
 from mechlib.evals.answers import answer_prompts
 from mechlib.facts import FORMATS, FactSet, athletes, prompts
-from mechlib.facts.fact import by_answer
+from mechlib.facts.fact import by_answer, split
 from mechlib.facts.invented import taught
 from mechlib.localize.localizer import Measured
 from mechlib.localize.registry import localize
@@ -134,3 +134,14 @@ def test_sites_are_as_wide_and_apart_whatever_the_depth(layers, early, late):
     for key, expected in (("early_mlps", early), ("late_mlps", late)):
         found = localize(key, Measured(), arch, 0, budget=0)
         assert [part.layer for part in found.components] == list(expected)
+
+
+def test_planted_edits_hold_on_to_all_that_is_neither_edited_nor_tested(monkeypatch):
+    monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
+    assert Study(task="planted-facts").edit("planted_site", 0, 0).settings.beside is True
+    assert Study().edit("fact_lookup", 0, 0).settings.beside is None
+    parts = split(athletes(), n_sets=3, set_size=16, n_localize=12, n_test=12, n_validate=6, seed=0)
+    held = parts.beside(1)
+    tried = {*parts.forget[1].subjects, *parts.maintain_test.subjects, *parts.validate.subjects}
+    assert {fact.subject for fact in held} == {fact.subject for part in parts for fact in part} - tried
+    assert len({fact.subject for fact in held}) == len(held) and not any(fact.target for fact in held)

@@ -18,12 +18,16 @@ from mechlib.runs.work import Result, Work
 
 @dataclass(frozen=True)
 class EditSettings:
-    """``part``: (number, of), the part of a forget set that is edited. ``floor``: never-known facts that are edited with it."""
+    """``part``: (number, of), the part of a forget set that is edited. ``floor``: never-known facts that are edited with it.
+
+    ``beside``: an edit holds on to the facts of other forget sets and of localizations, too, and not only to those set apart for it.
+    """
 
     about: ForgetSet
     part: tuple[int, int]
     training: EditConfig
     floor: Floor | None = None
+    beside: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,13 @@ def edited(work: Work[EditSettings]) -> Result:
     localization = Localization.from_json(work.inputs["localize"].value)
     floor = work.settings.floor
     exclude = splits.forget[about.forget_set].subjects
-    beside = floor_facts(work.context.facts, work.inputs["known"].rows, floor, exclude) if floor else ()
+    never = floor_facts(work.context.facts, work.inputs["known"].rows, floor, exclude) if floor else ()
+    held = splits.beside(about.forget_set) if work.settings.beside else splits.retained(splits.maintain_train, about.forget_set)
     delta, history = edit(
         before.edited(work.model) if before else work.model,
         localization,
-        prompts([*facts[number * size : (number + 1) * size], *beside], about.format),
-        prompts(splits.retained(splits.maintain_train, about.forget_set), about.format),
+        prompts([*facts[number * size : (number + 1) * size], *never], about.format),
+        prompts(held, about.format),
         [row["tokens"] for row in work.inputs["texts"].rows],
         EditConfig(**{**asdict(work.settings.training), **chosen}),
         work.context.progress,
