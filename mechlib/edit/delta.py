@@ -71,6 +71,11 @@ class Delta:
         """How many weights may differ."""
         return sum(block.size for block in self.blocks)
 
+    def at_norm(self, norm: float) -> Delta:
+        """The same change, so many times as large that its Euclidean norm is ``norm``, which must be above 0."""
+        factor = checks.positive("norm", norm) / self.norm
+        return Delta({block: change * factor for block, change in self.blocks.items()}, {**self.provenance, "rescaled by": factor})
+
     def edited(self, model: LanguageModel) -> LanguageModel:
         """The edited model: a network of its own that shares every weight but the changed matrices. ``model`` stays as it is.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from mechlib import checks
@@ -81,16 +81,22 @@ GIVEN = "given"
 _WINDOW = re.compile(r"mlps_([0-9]{1,4})_to_([0-9]{1,4})")
 _SPACED = re.compile(r"window_([0-9]{1,3})_of_([0-9]{1,3})")
 _DRAW = re.compile(r"random_mlps_([0-9]{1,9})")
+# Between an edit's own localization and that of the edit whose norm it is given.
+AT_NORM = "@"
 
 
 def localizer(key: str) -> Localizer:
     """A method by its key; besides the table: ``mlps_2_to_6``, these MLPs; ``window_0_of_9``, the first of nine windows of as many MLPs as
-    fact lookup has, at equal distances over all layers; and ``random_mlps_3``, one draw for all forget sets.
+    fact lookup has, at equal distances over all layers; ``random_mlps_3``, one draw for all forget sets; and
+    ``all_mlps@fact_lookup``, of which the change is rescaled to the norm of another's.
 
     Raises :class:`ComponentError` for any other key.
     """
     if not checks.is_a(key, str):
         raise ComponentError(f"{shown(key)} is no localization: choose {', '.join(LOCALIZERS)}, or mlps_2_to_6")
+    if pair := at_norm(key):
+        own, other = map(localizer, pair)
+        return replace(own, key=key, label=f"{own.label} (norm of {other.label})")
     if (window := _WINDOW.fullmatch(key)) and _is_window(key):
         first, last = int(window[1]), int(window[2])
         layers = range(first, last + 1)
@@ -112,15 +118,22 @@ def localizer(key: str) -> Localizer:
     return LOCALIZERS[key]
 
 
+def at_norm(key: str) -> tuple[str, str] | None:
+    """The localizations of the edit that is rescaled and of the one whose norm it gets; ``None`` for a key that rescales nothing."""
+    pair = key.split(AT_NORM)
+    named = len(pair) == 2 and pair[0] != pair[1] and all(one in LOCALIZERS or _is_named(one) for one in pair)
+    return (pair[0], pair[1]) if named else None
+
+
 def valid_keys(keys: Any) -> tuple[str, ...]:
-    """All keys of the table, and those of ``keys`` (one or several) that name windows, draws or places of planted facts."""
+    """All keys of the table, and those of ``keys`` (one or several) that name windows, draws, places of planted facts or norms."""
     listed: Iterable[Any] = keys if isinstance(keys, list | tuple) else (keys,)
     return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and _is_named(key)))
 
 
 def _is_named(key: str) -> bool:
     """Whether a key that the table lacks names a localization."""
-    return key in PLANTED or _is_window(key) or _is_spaced(key) or _DRAW.fullmatch(key) is not None
+    return key in PLANTED or _is_window(key) or _is_spaced(key) or _DRAW.fullmatch(key) is not None or at_norm(key) is not None
 
 
 def _is_window(key: str) -> bool:

@@ -18,7 +18,7 @@ TOLD = ("supported", "contradicted", "equivalent", "undecided", "undecidable", "
 _LEFT_OPEN = ("equivalent", "undecided", "undecidable", "no inference")
 # The page that decides claims about an outcome, and which others show them.
 DECIDED_ON = {
-    "transfer": "06_prompting", "relearning": "11_relearning", "relearning at equal norm": "11_relearning",
+    "transfer": "06_prompting", "relearning": "11_relearning", "relearning at equal norm": "24_equal_norm",
     "latent knowledge": "14_latent_knowledge", "weights masked": "10_weight_masking",
     "transfer of planted facts": "23_planted_facts", "relearning of planted facts": "23_planted_facts",
     "precision and recall": "23_planted_facts",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from mechlib.localize.registry import AT_NORM
 from mechlib.report.arm_outcome import arm_outcome, relearned
 from mechlib.report.claims import Claim, Claims, Gates
 from mechlib.report.differences import in_words
@@ -74,26 +75,33 @@ def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
         if found is None:
             return Line(claim, rival)
         return Line(claim, rival, odds=found.odds, shares=found.shares, gates=found.said, stopped=found.stopped)
-    arms = [evidence.arm(name) for name in (claim.first, rival)]
-    first, second = arms
-    if first is None or second is None or " at equal " in claim.outcome:  # no rule of pairs compares at equal anything yet
+    if (pair := _pair(claim, rival, evidence)) is None:
         return Line(claim, rival)
-    mine, theirs = (arm_outcome(claim, evidence, arm) for arm in (first, second))
+    first, second = pair
+    mine, theirs = (arm_outcome(claim, evidence, arm) for arm in pair)
     if mine is None or theirs is None:
         return Line(claim, rival)
     shared = overlap(evidence.trains.get(first, {}), evidence.trains.get(second, {}))
-    done = [reached(evidence, arm, gates.success) for arm in (first, second)]
+    done = [reached(evidence, arm, gates.success) for arm in pair]
     alike = [number for number in mine.odds if all(one.get(number) == 1 for one in done)]
     matched = None
     if len(alike) >= ENOUGH_SETS:
         own, others = ({number: one.odds[number] for number in alike} for one in (mine, theirs))
         matched = compare(own, others, "lower", claim.margin or MARGIN) if claim.rule == "sign-flip" else None
-    said, stopped = _gated(gates, claim, evidence, (first, second), shared)
+    said, stopped = _gated(gates, claim, evidence, pair, shared)
     kinds = evidence.sites if claim.rule == "balanced" else None
     odds = compare(mine.odds, theirs.odds, "lower", claim.margin or MARGIN, kinds)
     shares = compare(mine.shares, theirs.shares, "lower", kinds=kinds)
     before, change = _under_attack(evidence, first, second, kinds) if claim.measure == "relearning" else (None, None)
-    return Line(claim, second, shared, odds, shares, matched, before, change, said, stopped)
+    return Line(claim, rival, shared, odds, shares, matched, before, change, said, stopped)
+
+
+def _pair(claim: Claim, rival: str, evidence: Evidence) -> tuple[str, str] | None:
+    """The two arms that are compared, if they were run. At equal norm the change of one of them is rescaled to the norm of the other's."""
+    first = claim.first
+    rescaled = ((first, f"{rival}{AT_NORM}{first}"), (f"{first}{AT_NORM}{rival}", rival))
+    possible = rescaled if claim.outcome.endswith(" at equal norm") else ((first, rival),)
+    return next((pair for pair in possible if {*pair} <= {*evidence.arms}), None)
 
 
 def _under_attack(evidence: Evidence, first: str, second: str, kinds: Mapping[int, str] | None) -> tuple[Comparison, Comparison]:

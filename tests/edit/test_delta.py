@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from tiny_models import tiny_model
 
+from mechlib.checks import ParameterError
 from mechlib.components import Component, WeightSlice
 from mechlib.edit.delta import Delta, EditError, merge
 
@@ -236,3 +237,19 @@ def test_a_file_written_before_there_were_merges_is_read(tmp_path):
     read = Delta.load(tmp_path / "old.safetensors")
     assert read == Delta({WeightSlice("model.layers.0.mlp.up_proj.weight", (4, 2), rows=(1, 3)): torch.ones(2, 2, dtype=torch.bfloat16)})
     assert read.provenance == {"seed": 3}
+
+
+@pytest.mark.parametrize("norm", [0.3, 1.0, 7.5])
+def test_at_norm_keeps_the_direction(norm, tiny_gemma3):
+    delta = random_delta(tiny_gemma3, {"L1.mlp", "L0.head1"}, seed=3)
+    found = delta.at_norm(norm)
+    assert found.norm == pytest.approx(norm, rel=1e-2) and found.blocks.keys() == delta.blocks.keys()
+    for block, change in delta.blocks.items():
+        assert torch.allclose(found.blocks[block].float() * delta.norm, change.float() * norm, rtol=1e-2)
+    assert found.provenance["rescaled by"] == pytest.approx(norm / delta.norm)
+
+
+@pytest.mark.parametrize("norm", [0, -1.0, float("nan"), float("inf")])
+def test_a_norm_is_a_finite_number_above_zero(norm, tiny_gemma3):
+    with pytest.raises(ParameterError):
+        random_delta(tiny_gemma3, {"L1.mlp"}).at_norm(norm)

@@ -73,6 +73,7 @@ def _edits() -> Iterator[Case]:
         yield Case(name, "edit", lambda study: study.edit("fact_lookup", 0, 0))
     for key in ("fact_lookup", "causal_tracing", "random", "nonlocalized"):
         yield Case("sports", f"edit {key}", lambda study, key=key: study.edit(key, 0, 0))
+    yield Case("sports", "edit rescaled", lambda study: study.edit("fact_lookup@random", 0, 0))
     for key in ("causal_tracing_mlps", "random_mlps"):
         yield Case("all steps", f"edit {key}", lambda study, key=key: study.edit(key, 1, 0))
     for part in (0, 1):

@@ -31,7 +31,9 @@ PROBE = [ProbeRow(layer, "subject", 40 if layer < 4 else 100, 100, 30) for layer
 # What the MLPs below layer 8 do to the stream that enters it.
 EFFECTS = {Component(layer, "mlp"): value for layer, value in enumerate([0.0, 0.05, -0.3, 0.019, 0.2, -0.02, -0.021, 0.0])}
 PATHS = Scores("paths", EFFECTS, 1.0, 0.0)
-MALFORMED = ["mlps_2_to", "mlps_to_6", "mlps_2_6", "mlps_-1_to_2", "mlps_2_to_6_", " mlps_2_to_6", "random_mlps_", "random_mlps_x"]
+MALFORMED = ["mlps_2_to", "mlps_to_6", "mlps_2_6", "mlps_-1_to_2", "mlps_2_to_6_", " mlps_2_to_6", "random_mlps_", "random_mlps_x",
+             "fact_lookup@", "@fact_lookup", "fact_lookup@fact_lookup", "fact_lookup@random_mlps@all_mlps",
+             "fact_lookup@random_mlps_"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -263,3 +265,22 @@ def test_a_file_may_be_the_only_arm_and_survives_a_copy_of_the_study(file):
 def test_what_no_model_could_train_is_said_before_any_work(file, components, says):
     with pytest.raises(ComponentError, match=says):
         Study(localization=file(components))
+
+
+def test_a_rescaled_edit_is_made_of_two_and_trains_what_the_first_does():
+    study = Study(task="counterfact-editing", localizations=["random_mlps@fact_lookup", "fact_lookup"], forget_sets=2)
+    for number in range(2):
+        run = study.edit("random_mlps@fact_lookup", number, 0)
+        assert run.inputs == {"edit": study.edit("random_mlps", number, 0), "beside": study.edit("fact_lookup", number, 0)}
+        assert study.localize("random_mlps@fact_lookup", number, 0) == study.localize("random_mlps", number, 0)
+        assert study.answers("random_mlps@fact_lookup", number, 0, "statement").inputs["edit"] == run
+    assert label("random_mlps@fact_lookup") == "Random MLPs (norm of Fact lookup)"
+    sequential = Study(task="sequential-counterfact-editing")
+    last = sequential.edit("all_mlps@fact_lookup", 0, 0)
+    assert last.inputs["edit"] == sequential.edit("all_mlps", 0, 0) and last.inputs["beside"] == sequential.edit("fact_lookup", 0, 0)
+
+
+@pytest.mark.parametrize("need", ["tuning", "trials", "masks", "zeroed"])
+def test_what_is_no_edit_has_no_norm_of_another(need):
+    with pytest.raises(ParameterError, match="choose all_mlps"):
+        Study(localizations=["fact_lookup", "all_mlps@fact_lookup"]).runs(need)

@@ -17,6 +17,10 @@ def read(folder):
     read = [json.loads(gzip.decompress(path.read_bytes())) for path in sorted(folder.glob("*/*.json.gz"))]
     found = {one["about"]["id"]: one for one in read}
     for run in found.values():
+        # An edit whose change was rescaled afterwards was trained as the one that it was made of.
+        if stage(run) == "rescaled":
+            trained = found[_inputs(run)["edit"]]
+            run["about"] = {**run["about"], "asked": trained["about"]["asked"]}
         # Where facts were planted is what an edit of them is named after.
         if stage(run) == "edit" and "planted" in _inputs(run):
             run["site"] = settings(found[_inputs(run)["planted"]])["site"]

@@ -20,6 +20,8 @@ OPTIONS = {"sport": 4}
 ABOVE_CHANCE, BROKEN = 0.10, 0.9
 # With fewer places edited, depth and lookup are not told apart.
 PLACES = 10
+# What a comparison is called for which one change was rescaled.
+EQUAL = " at equal norm"
 
 
 def lines(claims, study):
@@ -57,11 +59,12 @@ def _verdict(one):
 
 
 def _line(gates, claim, rival, study):
-    arms, run = (claim["first"], rival), {row["localization"] for row in study["answers"]} - {UNEDITED}
+    run = {row["localization"] for row in study["answers"]} - {UNEDITED}
+    arms = _arms(claim, rival, run)
     line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
     if claim["rule"] == "mixed model":
         return {**line, **_at_equal_depth(gates, claim, study, run)}
-    claim = {**claim, "outcome": claim["outcome"].removesuffix(" of planted facts")}
+    claim = {**claim, "outcome": claim["outcome"].removesuffix(" of planted facts").removesuffix(EQUAL)}
     values = _values(claim, study, arms) if run.issuperset(arms) else None
     if values is None:
         return line
@@ -76,6 +79,14 @@ def _line(gates, claim, rival, study):
         return {**line, "effect": effect, "n_sets": len(gaps), "p": beyond(effect[0] / effect[1], effect[2]), "stopped": stopped}
     p = sign_flip(list(gaps.values())) if len(gaps) >= ENOUGH else None
     return {**line, "gaps": gaps, "p": p, "stopped": stopped}
+
+
+def _arms(claim, rival, run):
+    """The two arms of a comparison: as they were edited, or the one that was rescaled to the norm of the other beside it."""
+    first = claim["first"]
+    if not claim["outcome"].endswith(EQUAL):
+        return first, rival
+    return (f"{first}@{rival}", rival) if f"{first}@{rival}" in run else (first, f"{rival}@{first}")
 
 
 def _at_equal_depth(gates, claim, study, run):

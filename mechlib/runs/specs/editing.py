@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
+from mechlib import checks
 from mechlib.edit.train import EditConfig
 from mechlib.edit.weight_masking import MaskConfig
 from mechlib.facts import FORMATS
-from mechlib.localize.registry import localizer
+from mechlib.localize.registry import at_norm, localizer
 from mechlib.runs.once import once
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.specs.localizing import Localizing
-from mechlib.runs.stages import EDIT, MASKED, TRIAL, TUNE, ZEROED
-from mechlib.runs.stages.edit import EditSettings, MaskSettings
+from mechlib.runs.stages import EDIT, MASKED, RESCALED, TRIAL, TUNE, ZEROED
+from mechlib.runs.stages.edit import EditSettings, MaskSettings, RescaledSettings
 from mechlib.runs.stages.residual import ZeroedSettings
 from mechlib.runs.stages.tuning import TrialSettings, TuneSettings
 
@@ -51,6 +52,7 @@ class Editing(Localizing):
 
     def tuning(self, key: str) -> RunSpec:
         """The best of a localization's trials; every localization has the same ones."""
+        _not_rescaled(key)
         grid = product(self.size.learning_rates, self.size.forget_coefficients)
         trials = {f"{rate:g} x {coefficient:g}": self.trial(key, rate, coefficient) for rate, coefficient in grid}
         return RunSpec(TUNE, f"tune: {localizer(key).label}", TuneSettings(), trials)
@@ -62,6 +64,9 @@ class Editing(Localizing):
     @once
     def edit_part(self, key: str, forget_set: int, seed: int, part: int) -> RunSpec:
         """One part of a sequential edit, after the parts before; other tasks have one part."""
+        if pair := at_norm(key):
+            own, beside = (self.edit_part(one, forget_set, seed, part) for one in pair)
+            return RunSpec(RESCALED, f"rescale: {place(key, forget_set, seed)}", RescaledSettings(key), {"edit": own, "beside": beside})
         inputs = {**self.start(forget_set), "localize": self.localize(key, forget_set, seed, part), "texts": self.text("train")}
         inputs |= {"tune": self.tuning(key)} if self.tune else {}
         inputs |= {"before": self.edit_part(key, forget_set, seed, part - 1)} if part else {}
@@ -73,6 +78,7 @@ class Editing(Localizing):
 
     def mask(self, key: str, forget_set: int) -> RunSpec:
         """A mask over one localization's weights, trained to forget one forget set."""
+        _not_rescaled(key)
         size = self.size
         training = MaskConfig(loss=self.kind.loss, steps=size.mask_steps, retain_batch=size.retain_batch, text_batch=size.text_batch,
                               seed=self.drawn(forget_set, 0), precision=self.precision)  # fmt: skip
@@ -102,3 +108,9 @@ class Editing(Localizing):
 def place(key: str | None, forget_set: int, seed: int) -> str:
     """How a label names what a run is about."""
     return f"{'unedited' if key is None else localizer(key).label}, forget set {forget_set}, seed {seed}"
+
+
+def _not_rescaled(key: str) -> None:
+    """Raises :class:`mechlib.checks.ParameterError` for a localization whose change is rescaled, where there is none to rescale."""
+    if pair := at_norm(key):
+        raise checks.ParameterError(f"LOCALIZATIONS={key}: only an edit can have another's norm, no trial and no mask: choose {pair[0]}")

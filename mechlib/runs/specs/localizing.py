@@ -9,7 +9,7 @@ from mechlib import checks
 from mechlib.edit import corpus
 from mechlib.facts import FORMATS, PromptFormat, athletes
 from mechlib.facts.relations import relation_of
-from mechlib.localize.registry import GIVEN, PLANTED, localizer
+from mechlib.localize.registry import GIVEN, PLANTED, at_norm, localizer
 from mechlib.models import fingerprint
 from mechlib.runs.knowledge import Floor, SplitSettings
 from mechlib.runs.once import once
@@ -168,7 +168,12 @@ class Localizing(Parameters):
 
     @once
     def localize(self, key: str, forget_set: int, seed: int, part: int = 0) -> RunSpec:
-        """One localization; random ones are drawn anew for every forget set and seed, all for every part of a sequential task."""
+        """One localization; random ones are drawn anew for every forget set and seed, all for every part of a sequential task.
+
+        An edit that is rescaled trained what it trained.
+        """
+        if pair := at_norm(key):
+            return self.localize(pair[0], forget_set, seed, part)
         method, parts, site = localizer(self.place(key, forget_set)), self.parts, self.site(forget_set)
         evidence = self.evidence_from(part, parts, site) if parts > 1 else self.evidence_at[site]
         inputs = {name: run for name, run in evidence.items() if name in (self.kind.domain.lookup, method.evidence)}

@@ -2,7 +2,7 @@
 
 from mechlib.runs.stages.answers import ANSWERS, KNOWN
 from mechlib.runs.stages.attack import ATTACK
-from mechlib.runs.stages.edit import EDIT, MASKED
+from mechlib.runs.stages.edit import EDIT, MASKED, RESCALED
 from mechlib.runs.stages.evidence import CIRCUITS, EVIDENCE
 from mechlib.runs.stages.localize import LOCALIZE
 from mechlib.runs.stages.plant import PLANT
@@ -10,5 +10,5 @@ from mechlib.runs.stages.residual import CONSEQUENCES, DAMAGE, LATENT, ZEROED
 from mechlib.runs.stages.texts import TEXTS
 from mechlib.runs.stages.tuning import TRIAL, TUNE
 
-STAGES = (KNOWN, TEXTS, PLANT, EVIDENCE, CIRCUITS, LOCALIZE, TRIAL, TUNE, EDIT, MASKED, ZEROED, ANSWERS, ATTACK, DAMAGE, LATENT,
+STAGES = (KNOWN, TEXTS, PLANT, EVIDENCE, CIRCUITS, LOCALIZE, TRIAL, TUNE, EDIT, RESCALED, MASKED, ZEROED, ANSWERS, ATTACK, DAMAGE, LATENT,
           CONSEQUENCES)  # fmt: skip

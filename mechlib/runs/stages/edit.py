@@ -38,6 +38,13 @@ class MaskSettings:
     training: MaskConfig
 
 
+@dataclass(frozen=True)
+class RescaledSettings:
+    """``key``: what an edit is called that has the norm of another's change."""
+
+    key: str
+
+
 def edited(work: Work[EditSettings]) -> Result:
     """Rows are the learning curve; the delta lies beside them. It holds the parts before, too."""
     about, (number, of) = work.settings.about, work.settings.part
@@ -64,6 +71,15 @@ def edited(work: Work[EditSettings]) -> Result:
     whole.save(work.folder / FILE)
     value = {"norm": whole.norm, "parameters": whole.size, "localization": localization.to_json(), **chosen}
     return Result([asdict(step) for step in history], value)
+
+
+def rescaled(work: Work[RescaledSettings]) -> Result:
+    """Rows are the learning curve of the edit that is rescaled, to the norm of the change ``beside`` it."""
+    own, beside = work.inputs["edit"], work.inputs["beside"]
+    delta = own.delta.at_norm(beside.delta.norm)
+    delta.save(work.folder / FILE)
+    localization = {**own.value["localization"], "name": work.settings.key}
+    return Result(own.rows, {**own.value, "norm": delta.norm, "factor": delta.norm / own.value["norm"], "localization": localization})
 
 
 def masked(work: Work[MaskSettings]) -> Result:
@@ -99,4 +115,5 @@ def _seconds_of_mask(settings: MaskSettings) -> float:
 
 
 EDIT = Stage("edit", 2, edited, _seconds, files=True)
+RESCALED = Stage("rescaled", 1, rescaled, 0.5, files=True)
 MASKED = Stage("mask", 2, masked, _seconds_of_mask, files=True)
