@@ -22,6 +22,7 @@ from mechlib.models.convert import converted_folder
 from mechlib.models.families import architecture, family
 from mechlib.models.recognize import SIZES, known_as
 from mechlib.runs.spec import RunSpec
+from mechlib.runs.stages import RESCALED
 from mechlib.runs.stages.edit import EditSettings
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -175,12 +176,13 @@ class Memory:
 
 
 def memory(study: Study, spec: RunSpec, store: Store, accelerator: bool | None = None) -> Memory:
-    """What an edit needs, from its localization if that is already there, else from an estimate of it.
+    """What an edit needs, from its localization if that is already there, else from an estimate of it; what is rescaled, its own training.
 
     ``accelerator``: whether the memory is that of one; ``None``: as on this machine.
     """
     accelerator = torch.accelerator.is_available() if accelerator is None else accelerator
     model_sizes = sizes_of(study)
+    spec = spec.inputs["edit"] if spec.stage is RESCALED else spec
     components = expected_components(spec.inputs["localize"], model_sizes, store)
     blocks = [block for component in components for block in component.weights(model_sizes.architecture)]
     matrices = {block.parameter: math.prod(block.shape) for block in blocks}
