@@ -36,7 +36,7 @@ def lines(claims, study):
 
 def _verdict(one):
     if "gaps" not in one and "effect" not in one:
-        return "not run yet"
+        return one.get("stopped") or "not run yet"
     if one["rule"] == "none":
         return "descriptive: no rule"
     if one["stopped"]:
@@ -59,6 +59,8 @@ def _verdict(one):
 def _line(gates, claim, rival, study):
     arms, run = (claim["first"], rival), {row["localization"] for row in study["answers"]} - {UNEDITED}
     line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
+    if any(share < gates["able"] for share in _given(claim, study)):
+        return {**line, "stopped": "not testable"}
     if claim["rule"] == "mixed model":
         return {**line, **_at_equal_depth(gates, claim, study, run)}
     claim = {**claim, "outcome": claim["outcome"].removesuffix(" of planted facts")}
@@ -104,6 +106,19 @@ def _at_equal_depth(gates, claim, study, run):
     few = "not edited alike" if len(used) < gates["edited"] * len(found) else ""
     stopped = "void" if _void(study, study["trained"]) else few
     return {"effect": effect, "n_sets": len(numbers), "p": beyond(effect[0] / effect[1], effect[2]), "stopped": stopped}
+
+
+def _given(claim, study):
+    """In each of a claim's own formats that was asked, the share of the facts that the unedited model is sure of which it gives."""
+    sure = {(row["relation"], row["subject"]) for row in study["known"] if _certainty(row) > study["threshold"]}
+    for form in claim.get("formats", []):
+        asked = [row["correct"] for row in study["beyond"].get(form, []) if (row["relation"], row["subject"]) in sure]
+        if asked:
+            yield sum(asked) / len(asked)
+
+
+def _certainty(row):
+    return math.exp(row["log_probability"]) if row["open"] else row["probability"]
 
 
 def _odds(row):

@@ -15,7 +15,7 @@ from mechlib.report.claims import Claims, declared
 from mechlib.report.gates import Evidence, kept_by_attack, overlap, reached, taught
 
 ARCH = Architecture(8, 2, 1, 4, 2, 8)
-GATES = {"success": 0.95, "edited": 0.9, "overlap": 0.4, "taught": 0.95, "kept": 0.9}
+GATES = {"success": 0.95, "edited": 0.9, "overlap": 0.4, "taught": 0.95, "kept": 0.9, "able": 0.6}
 ODDS = {"unedited": 4.0, "fact_lookup": -4.0, "random_mlps": -1.0, "all_mlps": -4.1}
 LAYERS = {"fact_lookup": [2, 3], "random_mlps": [3, 6], "all_mlps": range(8), "mlps_5_to_6": [5, 6]}
 
