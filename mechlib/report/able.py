@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mechlib.report.aggregation import Rows, grouped
-from mechlib.report.tables import label, named
+from mechlib.report.tables import label
 from mechlib.runs.knowledge import certainty
 from mechlib.stats import Interval, wilson
 
@@ -27,7 +27,7 @@ def able(known: Rows, asked: Rows, threshold: float) -> Able:
 
 def in_words(found: Able) -> str:
     """What the unedited model gives in each format, for readers."""
-    return f"the unedited model gives {', '.join(f'{share} ({named(form)})' for form, share in found.items())}"
+    return f"the unedited model gives {', '.join(f'{share} ({label(form)})' for form, share in found.items())}"
 
 
 def table(found: Able, gate: float) -> pd.DataFrame:
