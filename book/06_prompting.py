@@ -106,7 +106,7 @@ forget = [row for row in rows if row["group"] == "forget"]
 tables.interval_table(aggregate(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
 
 # %% [markdown]
-# ## Formats that a claim asks for and few models can answer
+# ## Formats that only some claims ask for
 #
 # Some claims are about formats of their own, and no edit can be tested in words that the unedited model cannot answer in. Of the facts
 # that it knows, the share that it also gives in such a format, with its 95 % interval. Formats of this task: {glue:text}`beyond`.

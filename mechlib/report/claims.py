@@ -36,7 +36,7 @@ class Claim(Typed):
     """One claim: what the paper and the released runs say, and the comparison that decides it here.
 
     ``first`` is compared with each of ``rivals`` by ``outcome`` on ``sets`` forget sets of ``task``, and lower is better.
-    ``formats``: those asked in, if the unedited model can answer so; empty: all that were not trained. ``margin`` (nats, or a
+    ``formats``: those asked in, if the unedited model can answer so; empty: all others that were not trained. ``margin`` (nats, or a
     share) is what counts as no difference. Holm's rule runs over all comparisons of a ``family``; descriptive claims have no rule.
     """
 

@@ -67,9 +67,9 @@ def gather(source: Source) -> Evidence:
         trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
     relearning, unusable = _possible(source, "relearning"), trained in void_formats(source.rows("unedited"))
     sites = {number: site for number in range(study.size.n_sets) if (site := study.site(number))}
-    beyond = _possible(source, "able")
-    given = able(_possible(source, "know"), beyond, study.known_threshold) if beyond else {}
-    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites, given)
+    unedited = _possible(source, "able")
+    given = able(_possible(source, "know"), unedited, study.known_threshold) if unedited else {}
+    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites, study.kind.beyond, given)
 
 
 def _possible(source: Source, need: str) -> Rows:

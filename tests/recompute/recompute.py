@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 # Answers that compete in a closed relation: three sports and golf. An open relation has none, and guessing is never right.
 OPTIONS = {"sport": 4}
 ABOVE_CHANCE, BROKEN = 0.10, 0.9
+# Formats that count for the claims which name them, and for no other.
+NAMED = {"word_choice", "spanish", "french", "german"}
 # With fewer places edited, depth and lookup are not told apart.
 PLACES = 10
 
@@ -148,7 +150,7 @@ def _formats(claim, study):
     # Neighbours are asked in a format of their own, the edited facts never.
     asked = {row["format"] for row in study["answers"] if row["group"] == "forget"} - {study["trained"]}
     usable = {form for form in asked if not _void(study, form)}
-    return usable if not claim.get("formats") else set(claim["formats"]) if set(claim["formats"]) <= usable else set()
+    return usable - NAMED if not claim.get("formats") else set(claim["formats"]) if set(claim["formats"]) <= usable else set()
 
 
 def _void(study, form):

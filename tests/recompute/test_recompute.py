@@ -27,6 +27,7 @@ from mechlib.report.parameters import studies as studies_of_page
 from mechlib.report.tables import void_formats
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store
+from mechlib.runs.tasks import TASKS
 from mechlib.stats import clustered, compare, mixed, share
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -62,7 +63,8 @@ def evidence(study):
     formats = dict.fromkeys(row["format"] for row in asked if row["group"] == "forget")
     transfer = tuple(form for form in formats if form not in (*void, trained))
     given = able(study["known"], [row for rows in study["beyond"].values() for row in rows], study["threshold"])
-    return Evidence(study["task"], trained, asked, study["relearning"], transfer, trains, trained in void, study["sites"], given)
+    return Evidence(study["task"], trained, asked, study["relearning"], transfer, trains, trained in void, study["sites"],
+                    TASKS[study["task"]].beyond, given)  # fmt: skip
 
 
 def same(found, drawn):

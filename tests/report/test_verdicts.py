@@ -110,6 +110,19 @@ def test_a_claim_about_formats_that_the_unedited_model_cannot_answer_in_is_not_t
     assert verdicts.table(found).gates.tolist()[2] == (f"the unedited model gives {gave}" if verdict == "not testable" else "")
 
 
+def test_formats_of_some_claims_count_for_no_other():
+    """In a second format, which one claim names, nothing differs; of the first alone all sets agree."""
+    odds = {"fact_lookup": -4.0, "random_mlps": -1.0}
+    study = evidence(odds)
+    same = [{**one, "format": "spanish", "log_probability": (one["target_log_probability"] or 0.0) - 1.0}
+            for one in study.prompting if one["format"] == "question"]  # fmt: skip
+    asked = replace(study, prompting=[*study.prompting, *same], transfer=("question", "spanish"))
+    own = claims(claim(rivals=["random_mlps"]), claim("d", rivals=["random_mlps"], formats=["spanish"]))
+    gaps = [one.odds.difference.estimate for one in verdicts.lines(own, replace(asked, beyond=("spanish",)))]
+    assert gaps == pytest.approx([-3, 0])
+    assert verdicts.lines(own, asked)[0].odds.difference.estimate == pytest.approx(-1.5)
+
+
 def test_what_was_run_is_decided_by_its_rows_where_the_unedited_model_can_answer():
     asked = claim("d", formats=["question"])
     for share, verdict in ((AT_GATE, "supported"), (BELOW, "not testable")):
