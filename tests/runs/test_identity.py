@@ -206,11 +206,11 @@ def test_the_words_of_a_language_count_where_it_is_asked(monkeypatch):
     def asked():
         return {columns["format"]: spec.id for columns, spec in Study().runs("able")}
 
-    before, others = asked(), ids()
-    for place, changed, counts in list(changes(FORMATS["spanish"])):
-        if place[0] == "language" and place != ("language", "relation"):
-            monkeypatch.setitem(FORMATS, "spanish", changed)
-            assert counts and differing(before, asked()) == {"spanish"} and ids() == others, place
+    before, others, own = asked(), ids(), FORMATS["spanish"]
+    words = tuple((answer, f"{word} s") for answer, word in own.language.words)
+    for language in (replace(own.language, statement="{} practica"), replace(own.language, words=words)):
+        monkeypatch.setitem(FORMATS, "spanish", replace(own, language=language))
+        assert differing(before, asked()) == {"spanish"} and ids() == others
 
 
 def test_texts_count_by_their_content_where_they_are_used(monkeypatch, tmp_path):
