@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, prompting, edit, relearning]
+#     needs: [know, able, unedited, prompting, edit, relearning]
 #     reads: [claims.toml]
 # ---
 
@@ -54,7 +54,7 @@ FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 RELEARNING = None  # its claims are of the same family; None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import design, differences, sentences, verdicts
+from mechlib.report import able, design, differences, sentences, verdicts
 from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
@@ -106,6 +106,18 @@ forget = [row for row in rows if row["group"] == "forget"]
 tables.interval_table(aggregate(forget, ["localization", "format"], "correct"), ["localization"], "format", void)
 
 # %% [markdown]
+# ## Formats that only some claims ask for
+#
+# Some claims are about formats of their own, and no edit can be tested in words that the unedited model cannot answer in. Of the facts
+# that it knows, the share that it also gives in such a format, with its 95 % interval. Formats of this task: {glue:text}`beyond`.
+
+# %% tags=["remove-input"]
+page.number("beyond", sentences.listed(page.study.kind.beyond))
+tables.styled(able.table(page.evidence.able, declared().gates.able))
+
+# %% [markdown]
+# *Gate: the share that a claim about the format asks for. Where the unedited model gives less, the claim is not testable on it.*
+#
 # ## The verdict
 #
 # What is claimed about this task, as the claims file declared it before the runs that decide it:
@@ -153,4 +165,4 @@ tables.styled(differences.from_lookup(rows, differences.in_formats(rows, transfe
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
-page.provenance("edit", "prompting", "relearning")
+page.provenance(*(["able"] if page.evidence.able else []), "edit", "prompting", "relearning")

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, edit, relearning, relearning_nulls, prompting]
+#     needs: [know, able, unedited, edit, relearning, relearning_nulls, prompting]
 #     reads: [claims.toml]
 # ---
 

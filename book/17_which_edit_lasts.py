@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, edit, prompting, attacks]
+#     needs: [know, able, unedited, edit, prompting, attacks]
 #     reads: [claims.toml]
 # ---
 

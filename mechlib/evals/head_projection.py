@@ -93,7 +93,7 @@ def _read(model: LanguageModel, packed: Packed, layers: Sequence[int]) -> Iterat
 
 
 def _row(model: LanguageModel, prompt: Prompt, layer: int, logits: Float[Tensor, " vocabulary"], candidates: int) -> ProjectionRow:
-    tokens = {option: answer_token(model, option, first=prompt.open) for option in prompt.options}
+    tokens = {option: answer_token(model, option, first=prompt.first) for option in prompt.options}
     ranks = {option: int((logits > logits[token]).sum()) for option, token in tokens.items()}
     rank = ranks[prompt.answer]
     return ProjectionRow(

@@ -40,13 +40,13 @@ class Heard:
 
 @torch.no_grad()
 def first_tokens(model: LanguageModel, prompts: Sequence[Prompt]) -> list[Heard]:
-    """Answers by their first token; raises :class:`FactError` for a longer one among a closed list."""
+    """Answers by their first token; raises :class:`FactError` for a longer one in a closed list, unless it is translated."""
     logits = answer_logits(model, tokenize(model, [prompt.text for prompt in prompts])).log_softmax(-1)
     return [_first(model, prompt, row) for prompt, row in zip(prompts, logits, strict=True)]
 
 
 def _first(model: LanguageModel, prompt: Prompt, row: torch.Tensor) -> Heard:
-    tokens = {option: answer_token(model, option, first=prompt.open) for option in prompt.options}
+    tokens = {option: answer_token(model, option, first=prompt.first) for option in prompt.options}
     options = {option: float(row[token]) for option, token in tokens.items()}
     top = int(row.argmax()) if prompt.open else tokens[max(options, key=lambda option: options[option])]
     picked = frozenset(option for option, token in tokens.items() if token == top)

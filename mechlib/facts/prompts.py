@@ -14,6 +14,7 @@ from string import Formatter
 from mechlib import checks
 from mechlib.errors import meant, shown
 from mechlib.facts.fact import Fact, FactError
+from mechlib.facts.languages import FRENCH, GERMAN, SPANISH, Language
 from mechlib.facts.relations import Relation, relation_of
 
 # The format of a prompt about another subject with the same answer.
@@ -22,7 +23,10 @@ NEIGHBOURHOOD = "neighbourhood"
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """One way to ask. ``shots`` demonstrations come first; ``letters`` asks for an option's letter."""
+    """One way to ask. ``shots`` demonstrations come first; ``letters`` asks for an option's letter.
+
+    ``language``: the statement and its answers are said in it.
+    """
 
     key: str
     # What a reader sees, not what is asked.
@@ -30,11 +34,23 @@ class PromptFormat:
     line: str
     shots: int = 0
     letters: bool = False
+    language: Language | None = None
+
+    @property
+    def lists(self) -> bool:
+        """Whether the options stand in the prompt, in an order that rotates."""
+        return "{options}" in self.line
 
     @property
     def wordings(self) -> tuple[str, ...]:
         """The wordings of a relation that the line is made of."""
         return tuple(name for _, name, _, _ in Formatter().parse(self.line) if name and name != "options")
+
+    def asks(self, relation: Relation) -> bool:
+        """Whether facts of a relation can be asked so."""
+        if self.language is not None:
+            return self.language.speaks_of(relation)
+        return set(self.wordings) <= set(relation.wordings) and (relation.options is not None or not self.lists)
 
 
 @dataclass(frozen=True)
@@ -43,8 +59,8 @@ class Prompt:
 
     ``open``: every token competes, because the relation has no closed list of answers; ``options``
     are then the true answer and the edit target. ``behind``: so many characters follow the subject
-    (its last place in the wording); what is put before the text leaves it where it is. Raises
-    :class:`FactError` for a blank text.
+    (its last place in the wording); what is put before the text leaves it where it is. ``translated``:
+    the answers are words of another language. Raises :class:`FactError` for a blank text.
     """
 
     text: str
@@ -56,10 +72,16 @@ class Prompt:
     rotation: int = 0
     open: bool = False
     behind: int | None = None
+    translated: bool = False
 
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise FactError(f"{self.fact.subject}: the prompt is empty")
+
+    @property
+    def first(self) -> bool:
+        """Whether an answer of several tokens stands for its first: elsewhere an answer is one token."""
+        return self.open or self.translated
 
     @property
     def subject_end(self) -> int:
@@ -94,6 +116,10 @@ FORMATS = {
         PromptFormat("statement", "Bare statement", "{statement}"),
         PromptFormat("paraphrase_1", "First paraphrase", "{paraphrase_1}", shots=1),
         PromptFormat("paraphrase_2", "Second paraphrase", "{paraphrase_2}", shots=1),
+        PromptFormat("word_choice", "Word choice", "Question: {question}\nOptions: {options}\nAnswer:", shots=2),
+        PromptFormat("spanish", "Spanish", "Dato: {statement}", shots=4, language=SPANISH),
+        PromptFormat("french", "French", "Fait : {statement}", shots=4, language=FRENCH),
+        PromptFormat("german", "German", "Fakt: {statement}", shots=4, language=GERMAN),
     )
 }
 LETTERS = ("A", "B", "C", "D")
@@ -101,15 +127,11 @@ LETTERS = ("A", "B", "C", "D")
 
 def formats_of(relation: Relation) -> tuple[str, ...]:
     """The formats in which facts of a relation can be asked."""
-    return tuple(
-        key
-        for key, form in FORMATS.items()
-        if set(form.wordings) <= set(relation.wordings) and (relation.options is not None or not form.letters)
-    )
+    return tuple(key for key, form in FORMATS.items() if form.asks(relation))
 
 
 def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
-    """Ask ``fact`` in a format. ``rotation`` shifts the options of a letter choice, in its demonstrations too.
+    """Ask ``fact`` in a format. ``rotation`` shifts options that are listed, in its demonstrations too.
 
     Raises :class:`FactError` if the relation lacks the wording, the answer is not among its options, or ``form`` is no format.
     """
@@ -119,11 +141,13 @@ def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
     for word in (fact.answer, fact.target):
         if word is not None and relation.options is not None and word not in relation.options:
             raise FactError(f"{fact.subject}: '{word}' is none of {', '.join(relation.options)}")
-    if form.letters and relation.options is None:
+    if form.lists and relation.options is None:
         raise FactError(f"the relation '{relation.key}' has no closed list of answers to choose from")
+    if form.language is not None and not form.asks(relation):
+        raise FactError(f"the relation '{relation.key}' has no words in the language of the format '{form.key}'")
     choices = relation.options or tuple(word for word in (fact.answer, fact.target) if word is not None)
     lines: list[str] = []
-    # Demonstrations rotate differently from the question, so that no letter is given away.
+    # Demonstrations rotate differently from the question, so that neither letter nor place is given away.
     for number, (subject, answer) in enumerate(relation.demonstrations[: form.shots]):
         options = _rotated(choices, rotation + 1 + number)
         lines.append(f"{_line(relation, form, subject, options)[0]} {_spoken(form, answer, options)}")
@@ -139,17 +163,18 @@ def prompt(fact: Fact, form: PromptFormat, rotation: int = 0) -> Prompt:
         rotation=rotation,
         open=relation.options is None,
         behind=behind,
+        translated=form.language is not None,
     )
 
 
 def prompts(facts: Sequence[Fact], form: PromptFormat, rotations: int = 1) -> list[Prompt]:
-    """One prompt a fact, or ``rotations`` a fact for a letter choice.
+    """One prompt a fact, or ``rotations`` a fact where options are listed.
 
-    With fewer rotations than options the facts take turns, so every letter is right equally often. Errors as of
+    With fewer rotations than options the facts take turns, so every letter, or place, is right equally often. Errors as of
     :func:`prompt`, and :class:`mechlib.checks.ParameterError` without a rotation.
     """
     checks.whole("rotations", rotations, least=1)
-    if not checks.is_a(form, PromptFormat) or not form.letters:
+    if not checks.is_a(form, PromptFormat) or not form.lists:
         return [prompt(fact, form) for fact in facts]
     return [prompt(fact, form, (number + turn) % len(LETTERS)) for number, fact in enumerate(facts) for turn in range(rotations)]
 
@@ -174,17 +199,21 @@ def _rotated(options: tuple[str, ...], by: int) -> tuple[str, ...]:
 
 
 def _spoken(form: PromptFormat, answer: str, options: tuple[str, ...]) -> str:
+    if form.language is not None:
+        return form.language.word(answer)
     return LETTERS[options.index(answer)] if form.letters else answer
 
 
 def _line(relation: Relation, form: PromptFormat, subject: str, options: tuple[str, ...]) -> tuple[str, int]:
     """The question without spaces at its end, where the answer brings its own, and how many characters follow the subject."""
-    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)) if form.letters else ""
+    lettered = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
+    listed = lettered if form.letters else ", ".join(options)
+    said = replace(relation, wordings={"statement": form.language.statement}) if form.language else relation
     text, end = "", 0
     for literal, name, _, _ in Formatter().parse(form.line):
         text += literal
         if name and name != "options":
-            worded, here = relation.worded(name, subject)
+            worded, here = said.worded(name, subject)
             end = len(text) + here
             text += worded
         elif name:

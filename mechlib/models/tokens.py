@@ -72,7 +72,7 @@ def trained_tokens(model: LanguageModel, prompt: Prompt, word: str) -> list[int]
 def option_tokens(model: LanguageModel, prompt: Prompt) -> list[int]:
     """Tokens of the answers that compete, the true one first; raises :class:`FactError` if two are the same."""
     options = [prompt.answer, *(option for option in prompt.options if option != prompt.answer)]
-    tokens = [answer_token(model, option, first=prompt.open) for option in options]
+    tokens = [answer_token(model, option, first=prompt.first) for option in options]
     if len(set(tokens)) < len(tokens):
         raise FactError(f"{prompt.fact.subject}: {model.name} cannot tell {' and'.join(options)} apart by their first token")
     return tokens

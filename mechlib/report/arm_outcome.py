@@ -49,5 +49,5 @@ def with_odds(rows: Rows) -> list[Mapping[str, Any]]:
 
 def _formats(claim: Claim, evidence: Evidence) -> Sequence[str]:
     if not claim.formats:
-        return evidence.transfer
+        return [form for form in evidence.transfer if form not in evidence.beyond]
     return claim.formats if {*claim.formats} <= {*evidence.transfer} else ()

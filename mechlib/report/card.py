@@ -47,6 +47,8 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
     elif standing.run:
         lines["Here"] = f"{named(claim.first)} minus the other, log odds in nats (95 %): {', '.join(how)}"
         lines |= {verdict.capitalize(): arms(own) for verdict, own in standing.by_verdict.items()}
+    elif standing.unable:
+        lines["Here"] = f"of the facts that it knows, {standing.unable}; at least {gates.able:.0%} are asked for"
     else:
         lines["Here"] = NOT_RUN
     if seen := could_see(standing):

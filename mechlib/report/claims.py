@@ -22,6 +22,7 @@ class Gates(Typed):
     overlap: float = Field(ge=0, le=1)
     taught: float = Field(ge=0, le=1)
     kept: float = Field(ge=0, le=1)
+    able: float = Field(ge=0, le=1)
 
 
 class Change(Typed):
@@ -35,8 +36,8 @@ class Claim(Typed):
     """One claim: what the paper and the released runs say, and the comparison that decides it here.
 
     ``first`` is compared with each of ``rivals`` by ``outcome`` on ``sets`` forget sets of ``task``, and lower is better.
-    ``formats``: those asked in; empty: all that were not trained. ``margin`` (nats, or a share) is what
-    counts as no difference. Holm's rule runs over all comparisons of a ``family``; descriptive claims have no rule.
+    ``formats``: those asked in, if the unedited model can answer so; empty: all others that were not trained. ``margin`` (nats, or a
+    share) is what counts as no difference. Holm's rule runs over all comparisons of a ``family``; descriptive claims have no rule.
     """
 
     key: str = Field(pattern=r"^[a-z]+(-[a-z]+)*$")

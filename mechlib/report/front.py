@@ -23,8 +23,8 @@ from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
-# The runs that verdicts rest on; those of relearning may be missing.
-_NEEDED = ("edit", "unedited", "prompting")
+# The runs that verdicts rest on, and those that may be missing.
+_NEEDED, _BESIDE = ("edit", "unedited", "prompting"), ("relearning", "able")
 _RUNS_OF = {"transfer": "prompting", "relearning": "relearning"}
 
 
@@ -146,7 +146,7 @@ def looked_at(book: Book, claims: Claims) -> list[str]:
     """What the front page of a book is made from, without reading it: ids of runs, and names of pages."""
     found = [f"{path.parent.name}/{path.stem}" for path in book.pages]
     for study in (study for where in _asked(claims) if (study := book.study(*where))):
-        needs = [need for need in (*_NEEDED, "relearning") if book.has(study, need)]
+        needs = [need for need in (*_NEEDED, *_BESIDE) if book.has(study, need)]
         found += [spec.id for need in needs for _, spec in study.runs(need)]
     return list(dict.fromkeys(found))
 

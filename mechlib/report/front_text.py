@@ -8,7 +8,7 @@ from mechlib.report import markup
 from mechlib.report.card import count
 from mechlib.report.front import Decided
 from mechlib.report.standing import arms
-from mechlib.report.verdicts import NO_CONTRAST, NOT_RUN, Line
+from mechlib.report.verdicts import NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.study import Study
 
 _ASKED = {"transfer": "in prompts that were not trained", "relearning": "after half of the facts were taught again"}
@@ -112,9 +112,11 @@ def _listed(lines: Sequence[Line]) -> str:
 
 
 def unrun(found: Sequence[Decided]) -> str:
-    """How many claims were not tested here, in words."""
-    left = sum(one.verdict == NOT_RUN for one in found)
-    return f"Of {count(len(found), 'claim')}, {left} were not run yet." if left else "All were run."
+    """How many claims were not tested here, and how many this model cannot be asked about, in words."""
+    left, unable = (sum(one.verdict == verdict for one in found) for verdict in (NOT_RUN, NOT_TESTABLE))
+    told = [f"{left} were not run yet"] if left else []
+    told += [f"{unable} cannot be tested on this model"] if unable else []
+    return f"Of {count(len(found), 'claim')}, {', and '.join(told)}." if told else "All were run."
 
 
 def table(found: Sequence[Decided]) -> str:
@@ -126,6 +128,7 @@ def table(found: Sequence[Decided]) -> str:
 def _row(one: Decided) -> str:
     claim = one.standing.claim
     rests = f"{count(one.standing.n_sets, 'forget set')}, {one.study.profile}" if one.study else ""
+    rests = "the unedited model" if one.standing.unable else rests
     cells = (markup.text(claim.sentence), f"<b>{markup.text(one.verdict)}</b>", markup.text(rests), _link(one))
     return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
 

@@ -22,7 +22,9 @@ class Evidence:
 
     ``trained``: the format of the edits; ``transfer``: those others in which the unedited model is above
     chance; ``trains``: what each arm trains, by forget set;
-    ``sites``: where a set's facts were planted, if they were; ``void``: the unedited model cannot answer in the format ``trained``.
+    ``sites``: where a set's facts were planted, if they were; ``void``: the unedited model cannot answer in the format ``trained``;
+    ``beyond``: formats that count for those claims alone which ask for them, and ``able``: what share of the facts that it knows the
+    unedited model gives in them, where it was asked.
     """
 
     task: str
@@ -33,6 +35,8 @@ class Evidence:
     trains: Mapping[str, Mapping[int, Localization]] = field(default_factory=dict)
     void: bool = False
     sites: Mapping[int, str] = field(default_factory=dict)
+    beyond: tuple[str, ...] = ()
+    able: Mapping[str, Interval] = field(default_factory=dict)
 
     @cached_property
     def arms(self) -> list[str]:

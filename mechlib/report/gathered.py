@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from mechlib.components import Localization
+from mechlib.report.able import able
 from mechlib.report.aggregation import Rows
 from mechlib.report.gates import Evidence
 from mechlib.report.tables import void_formats
@@ -54,7 +55,10 @@ class Stored:
 
 
 def gather(source: Source) -> Evidence:
-    """The evidence of a study; raises :class:`ImpossibleError` if its edits or their answers cannot be had. Relearning may be missing."""
+    """The evidence of a study; raises :class:`ImpossibleError` if its edits or their answers cannot be had. Relearning may be missing.
+
+    So may what the unedited model gives in formats that only some claims ask for.
+    """
     study, asked = source.study, source.rows("prompting")
     trained, void = study.trained_format, void_formats(asked)
     transfer = tuple(form for form in study.formats or () if form not in (*void, trained))
@@ -63,7 +67,9 @@ def gather(source: Source) -> Evidence:
         trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
     relearning, unusable = _possible(source, "relearning"), trained in void_formats(source.rows("unedited"))
     sites = {number: site for number in range(study.size.n_sets) if (site := study.site(number))}
-    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites)
+    unedited = _possible(source, "able")
+    given = able(_possible(source, "know"), unedited, study.known_threshold) if unedited else {}
+    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites, study.kind.beyond, given)
 
 
 def _possible(source: Source, need: str) -> Rows:

@@ -8,12 +8,12 @@ from math import isfinite
 
 from mechlib.report.claims import Claim, Gates
 from mechlib.report.tables import label, named
-from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, Line
+from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Interval
 
 # Verdicts in the order in which they are told: what was found, what was not, what cannot be.
 TOLD = ("supported", "contradicted", "equivalent", "undecided", "undecidable", "no inference", DESCRIPTIVE, "not edited alike",
-        "model broken", "attack failed", "void", NO_CONTRAST, NOT_RUN)  # fmt: skip
+        "model broken", "attack failed", "void", NO_CONTRAST, NOT_TESTABLE, NOT_RUN)  # fmt: skip
 # Nothing forbade a direction, and none was found.
 _LEFT_OPEN = ("equivalent", "undecided", "undecidable", "no inference")
 # The page that decides claims about an outcome, and which others show them.
@@ -47,6 +47,11 @@ class Standing:
     def run(self) -> bool:
         """Whether any of its comparisons was run."""
         return any(one.odds for one in self.lines)
+
+    @property
+    def unable(self) -> str:
+        """What the unedited model gives in the claim's formats, in words, where that is too little to test it; else ""."""
+        return next((one.gates for one in self.lines if one.verdict == NOT_TESTABLE), "")
 
     @property
     def n_sets(self) -> int:
@@ -121,6 +126,7 @@ def would_change(standing: Standing, gates: Gates) -> str:
         "attack failed": lambda: f"a longer attack, which teaches {gates.taught:.0%} of its own half",
         "void": lambda: "a format for training in which the unedited model can answer",
         NO_CONTRAST: lambda: "another model: here both arms train the same weights",
+        NOT_TESTABLE: lambda: f"another model, which answers so: with at least {gates.able:.0%} of the facts that it knows",
         NOT_RUN: lambda: "running it",
     }
     return "; ".join(f"{verdict}: {words[verdict]()}" for verdict in standing.by_verdict if verdict in words)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from mechlib.localize.registry import AT_NORM
+from mechlib.report.able import in_words as able_in_words
 from mechlib.report.arm_outcome import arm_outcome, relearned
 from mechlib.report.claims import Claim, Claims, Gates
 from mechlib.report.differences import in_words
@@ -17,12 +18,13 @@ from mechlib.report.gates import STOPS, Evidence, arm_gates, overlap, reached
 from mechlib.report.tables import label
 from mechlib.stats import ENOUGH_SETS, MARGIN, SIGNIFICANT, Comparison, compare, holm_adjusted
 
-NOT_RUN, NO_CONTRAST, DESCRIPTIVE = "not run yet", "not a contrast", "descriptive: no rule"
+NOT_RUN, NOT_TESTABLE = "not run yet", "not testable"
+NO_CONTRAST, DESCRIPTIVE = "not a contrast", "descriptive: no rule"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One comparison of a claim. Without ``odds`` it was not run.
+    """One comparison of a claim. Without ``odds`` it was not run, or cannot be tested on this model.
 
     ``odds`` and ``shares``: the gap in log p(true) - log p(target) (nats), which decides, and in true answers.
     ``matched``: of the first, over the forget sets in which both arms were edited to the success asked for.
@@ -45,7 +47,7 @@ class Line:
     def verdict(self) -> str:
         """A verdict, or why there is none."""
         if self.odds is None:
-            return NOT_RUN
+            return self.stopped or NOT_RUN
         return DESCRIPTIVE if self.claim.rule == "none" else self.stopped or self.odds.verdict
 
 
@@ -53,7 +55,7 @@ def lines(claims: Claims, evidence: Evidence) -> list[Line]:
     """Every comparison that is declared about the study's task, adjusted over its family (Holm).
 
     A family holds the comparisons that were run, also those that a gate stops; pairs that are not a
-    contrast, which was known before anything was asked, do not count.
+    contrast, and formats in which the unedited model cannot answer, were known before any edit and do not count.
     """
     found = [_line(claims.gates, claim, rival, evidence) for claim in claims.of_task(evidence.task) for rival in claim.rivals]
     for family in dict.fromkeys(one.claim.family for one in found):
@@ -70,6 +72,9 @@ def lines(claims: Claims, evidence: Evidence) -> list[Line]:
 
 def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
     """One comparison, before any adjustment."""
+    able = {form: evidence.able[form] for form in claim.formats if form in evidence.able}
+    if any(share.estimate < gates.able for share in able.values()):
+        return Line(claim, rival, gates=able_in_words(able), stopped=NOT_TESTABLE)
     if claim.rule == "mixed model":
         found = at_equal_depth(gates, claim, evidence)
         if found is None:
@@ -175,6 +180,10 @@ def rule(claims: Claims, task: str) -> str:
     if not margins:
         return "No claim of the claims file is about this task, so no verdict is drawn: what is below is described."
     within = " or ".join(f"{one:g}" for one in margins)
+    unable = (
+        f" A claim about formats of its own is not testable, and of no family, where the unedited model gives less than {gates.able:.0%} "
+        "of the facts that it knows in one of them."
+    )
     return (
         "Of log p(true) - log p(target), in nats, the paired difference, fact lookup minus the other, averaged within forget sets. "
         f"Supported if it is below zero and the exact sign-flip test over forget sets has p at most {SIGNIFICANT:g} after Holm's "
@@ -185,7 +194,7 @@ def rule(claims: Claims, task: str) -> str:
         f"a probability of {gates.success:g} (not edited alike), where the 95 % interval over sets of the maintain accuracy that a model "
         f"keeps lies below {gates.kept:.0%} (model broken), or where relearning taught less than {gates.taught:.0%} of its own half "
         "(attack failed)."
-    )
+    ) + unable * any(one.formats for one in claims.of_task(task))
 
 
 def _name(rival: str) -> str:

@@ -122,6 +122,8 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     # every fact asked in the format that decides what is known; and in every format that is compared
     "know": _known,
     "asked": lambda study: [({"format": form}, _sampled(study, form)) for form in study.formats or ()],
+    # the unedited model in formats that only some claims ask for
+    "able": lambda study: [({"format": form}, _sampled(study, form)) for form in study.kind.beyond],
     # what the localizations are chosen from; everything that scores components
     "evidence": _evidence,
     "methods": _methods,

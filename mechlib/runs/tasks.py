@@ -43,6 +43,7 @@ class Task:
     ``parts``: a forget set is edited in so many parts, one after the other, each localized anew.
     ``scale``: a forget set has so many times as many facts as the study says.
     ``planted``: the facts are invented, and trained into these components first, forget sets in turn.
+    ``beyond``: formats that only some claims ask for: the unedited model is asked whether it can answer so, and edits are not.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Task:
     parts: int = 1
     scale: int = 1
     planted: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
 
     def setting(self, set_size: int) -> str:
         """Which of the paper's sweeps gives the task's hyperparameters; an unlearned set takes those of its edit."""
@@ -96,7 +98,7 @@ INVENTED = replace(SPORTS, table=lambda _source: invented_athletes())
 TASKS = {
     task.key: task
     for task in (
-        Task("sports-athlete-editing", "Sports-Athlete-Editing", SPORTS),
+        Task("sports-athlete-editing", "Sports-Athlete-Editing", SPORTS, beyond=("word_choice", "spanish", "french", "german")),
         Task("full-sports-editing", "Full-Sports-Editing", SPORTS, forget="answers", target="golf"),
         Task("sports-unlearning", "Sports-Unlearning", SPORTS, forget="answers", loss="unlearning"),
         Task("counterfact-editing", "CounterFact-Editing", COUNTERFACT),

@@ -19,7 +19,8 @@ from mechlib.facts.relations import SPORT
 from mechlib.models.tokens import answer_token
 
 FACTS = [replace(fact, target="golf") if n % 2 else fact for n, fact in enumerate(athletes().facts[::160])]
-PROMPTS = [asked for form in formats_of(SPORT) for asked in prompts(FACTS, FORMATS[form], rotations=2)]
+FORMS = [FORMATS[form] for form in formats_of(SPORT) if FORMATS[form].language is None]
+PROMPTS = [asked for form in FORMS for asked in prompts(FACTS, form, rotations=2)]
 MODEL = tiny_model("gemma3")
 NUMBERS = ("log_probability", "probability", "option_mass", "target_log_probability", "target_probability")
 
@@ -31,6 +32,18 @@ def logits_of(model, text):
 
 def numbers(answer):
     return [getattr(answer, name) or 0.0 for name in NUMBERS]
+
+
+def test_a_translated_answer_of_several_tokens_stands_for_its_first():
+    """The same four words, with another behind each."""
+    plain = prompts(FACTS, FORMATS["few_shot"])
+    longer = [replace(one, options=tuple(f"{option} team" for option in one.options), answer=f"{one.answer} team",
+                      target=one.target and f"{one.target} team", translated=True) for one in plain]  # fmt: skip
+    for first, second in zip(answer_prompts(MODEL, plain, whole=False), answer_prompts(MODEL, longer, whole=False), strict=True):
+        assert numbers(first) == pytest.approx(numbers(second)) and (first.correct, first.edited) == (second.correct, second.edited)
+        assert second.said == f"{first.said} team"
+    with pytest.raises(FactError, match="one token"):
+        answer_prompts(MODEL, [replace(longer[0], translated=False)], whole=False)
 
 
 def test_answers_are_computed_from_the_models_logits(tiny):

@@ -128,6 +128,14 @@ def test_facts_whose_answers_cannot_be_told_apart_and_demonstrations_are_not_ask
     assert done == [(2, 2)]
 
 
+def test_a_language_of_which_the_tokens_know_no_word_is_not_asked(tmp_path):
+    context = Context(MODEL.spec, FactSet("some", athletes().facts[:3]))
+    vars(context)["model"] = MODEL
+    for form, asked in (("spanish", 0), ("word_choice", 3)):
+        settings = KnownSettings(Subject("tiny", "float32", "some", "some"), FORMATS[form])
+        assert len(compute(Work(context, settings, {}, tmp_path)).rows) == asked
+
+
 def test_what_is_known_is_by_all_tokens_in_an_open_relation_and_by_the_options_in_a_closed_one():
     rows = [
         {"relation": "maker", "subject": "A", "open": True, "log_probability": math.log(0.6), "probability": 0.1},

@@ -66,6 +66,42 @@ def test_the_exact_words_of_a_letter_choice():
     )
 
 
+def test_the_exact_words_of_a_word_choice():
+    asked = prompt(LEBRON, FORMATS["word_choice"], 1)
+    assert asked.text == (
+        "Question: What sport does Tiger Woods play?\nOptions: basketball, golf, football, baseball\nAnswer: golf\n"
+        "Question: What sport does Babe Ruth play?\nOptions: golf, football, baseball, basketball\nAnswer: baseball\n"
+        "Question: What sport does LeBron James play?\nOptions: baseball, basketball, golf, football\nAnswer:"
+    )
+    assert (asked.answer, asked.target, asked.rotation) == (" basketball", " golf", 1)
+    assert asked.options == (" football", " baseball", " basketball", " golf") and not asked.first
+
+
+@pytest.mark.parametrize(("form", "says", "options"), [
+    ("spanish", "Dato: {} juega al", ("fútbol americano", "béisbol", "baloncesto", "golf")),
+    ("french", "Fait : {} joue au", ("football américain", "baseball", "basket-ball", "golf")),
+    ("german", "Fakt: {} spielt", ("Football", "Baseball", "Basketball", "Golf")),
+])  # fmt: skip
+def test_the_exact_words_of_another_language(form, says, options):
+    football, baseball, basketball, golf = options
+    asked = prompt(LEBRON, FORMATS[form])
+    shown = (("Tiger Woods", golf), ("Babe Ruth", baseball), ("Magic Johnson", basketball), ("Joe Montana", football))
+    assert asked.text == "\n".join([*(f"{says.format(name)} {word}" for name, word in shown), says.format("LeBron James")])
+    assert (asked.answer, asked.target) == (f" {basketball}", f" {golf}")
+    assert asked.options == tuple(f" {option}" for option in options)
+    # An answer of several tokens stands for its first; the fact itself stays as it is.
+    assert asked.first and not asked.open and asked.fact == LEBRON
+    assert prompts([LEBRON], FORMATS[form], rotations=4) == [asked]
+
+
+def test_another_language_asks_nothing_but_sports():
+    for form in ("spanish", "french", "german"):
+        with pytest.raises(FactError, match=f"'country_of_city' has no words in the language of the format '{form}'"):
+            prompt(ROME, FORMATS[form])
+        with pytest.raises(FactError, match="'sport' has no words in the language"):
+            prompt(Fact("Ann", "sport", "chess", wordings=("{} plays",), options=("chess", "golf")), FORMATS[form])
+
+
 @given(names, st.permutations(SPORT.options), st.integers(0, 3))
 def test_a_letter_points_to_the_true_option(name, chosen_two, rotation):
     answer, target, *_ = chosen_two
@@ -95,6 +131,31 @@ def test_rotations_change_the_demonstrations_and_use_every_letter(answer):
         assert sorted(letters[place] for letters in shown) == list(LETTERS)
 
 
+def listed(text):
+    """The lists of options of a text of the word choice, the question's last, and the words that follow the others."""
+    return [line.split(", ") for line in re.findall(r"Options: (.*)", text)], re.findall(r"Answer: (\w+)", text)
+
+
+@pytest.mark.parametrize("rotations", [1, 2, 4])
+def test_every_place_of_a_list_is_right_equally_often(rotations):
+    facts = [fact for sport in SPORT.options[:3] for fact in [f for f in athletes() if f.answer == sport][:40]]
+    asked = prompts(facts, FORMATS["word_choice"], rotations)
+    assert len(asked) == len({(one.fact.subject, one.rotation) for one in asked}) == len(facts) * rotations
+    places = Counter(listed(one.text)[0][-1].index(one.answer.strip()) for one in asked)
+    assert places == dict.fromkeys(range(4), len(asked) // 4)
+
+
+def test_the_lists_of_the_demonstrations_rotate_differently():
+    asked = [prompt(LEBRON, FORMATS["word_choice"], rotation) for rotation in range(4)]
+    for one in asked:
+        lists, words = listed(one.text)
+        assert words == ["golf", "baseball"] and len({tuple(own) for own in lists}) == 3
+        assert all(sorted(own) == sorted(SPORT.options) for own in lists)
+    for place in range(2):
+        found = [listed(one.text) for one in asked]
+        assert sorted(lists[place].index(words[place]) for lists, words in found) == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("rotations", [1, 2, 4])
 def test_every_letter_is_right_equally_often(rotations):
     # Answers in blocks, as a table has them: what is balanced is not the order of the facts.
@@ -107,7 +168,7 @@ def test_every_letter_is_right_equally_often(rotations):
 
 def test_other_formats_have_no_rotations():
     facts = athletes().facts[:5]
-    for form in ("one_shot", "question", "few_shot", "cloze"):
+    for form in ("one_shot", "question", "few_shot", "cloze", "spanish", "french", "german"):
         assert prompts(facts, FORMATS[form], rotations=4) == prompts(facts, FORMATS[form])
         assert [one.fact for one in prompts(facts, FORMATS[form])] == list(facts)
 
@@ -173,7 +234,8 @@ def test_a_prompt_is_open_where_the_relation_has_no_list_of_answers():
 
 
 def test_the_formats_of_a_relation_are_those_it_has_words_for():
-    assert formats_of(SPORT) == ("one_shot", "question", "few_shot", "cloze", "multiple_choice", "statement")
+    listed = ("one_shot", "question", "few_shot", "cloze", "multiple_choice", "statement", "word_choice", "spanish", "french", "german")
+    assert formats_of(SPORT) == listed
     assert {formats_of(relation) for relation in WORLD} == {("one_shot", "few_shot", "statement", "paraphrase_1", "paraphrase_2")}
 
 

@@ -39,6 +39,7 @@ from transformers import (
 from mechlib.facts import FORMATS, athletes, formats_of, prompt, world_facts
 from mechlib.facts.relations import SPORT, WORLD
 from mechlib.models import LanguageModel, ModelSpec, wrap
+from mechlib.runs.tasks import TASKS
 
 # TransformerBridge reads the tokenizer again from where it was loaded.
 _SAVED = tempfile.TemporaryDirectory()
@@ -60,11 +61,17 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 }
 
 
+_BEYOND = TASKS["sports-athlete-editing"].beyond
+
+
 @cache
 def word_tokenizer(world: bool = False) -> PreTrainedTokenizerFast:
-    """One token a word: enough for every prompt over the athletes' table, with ``world`` also over the world facts' (and their answers)."""
+    """One token a word: enough for every prompt over the athletes' table, with ``world`` also over the world facts' (and their answers).
+
+    Other languages, and lists of words, are not among them: their words are unknown.
+    """
     split = pre_tokenizers.Whitespace()
-    texts = [prompt(fact, FORMATS[form]).text for fact in athletes() for form in formats_of(SPORT)]
+    texts = [prompt(fact, FORMATS[form]).text for fact in athletes() for form in formats_of(SPORT) if form not in _BEYOND]
     if world:
         texts += [f"{prompt(fact, FORMATS[form]).text} {fact.answer}" for fact in world_facts() for form in formats_of(WORLD[0])]
     words = {word for text in [*texts, "A B C D golf football baseball basketball"] for word, _ in split.pre_tokenize_str(text)}

@@ -12,7 +12,7 @@ from mechlib.facts.relations import SPORT
 from mechlib.facts.tables import SPORTS
 from mechlib.models import load, resolve
 from mechlib.models.forward import answer_logits, enter, tokenize
-from mechlib.models.tokens import answer_token
+from mechlib.models.tokens import answer_token, option_tokens
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.pairs import make_pair
 
@@ -37,10 +37,18 @@ def test_loading_twice_gives_equal_weights(real):
 
 
 def test_every_answer_is_one_token(real):
-    asked = [prompt for form in formats_of(SPORT) for prompt in prompts(athletes().facts, FORMATS[form], 4)]
+    forms = [FORMATS[form] for form in formats_of(SPORT) if FORMATS[form].language is None]
+    asked = [prompt for form in forms for prompt in prompts(athletes().facts, form, 4)]
     answers = {option for prompt in asked for option in prompt.options}
     assert {f" {sport}" for sport in SPORTS} < answers
     assert len({answer_token(real, answer) for answer in answers}) == len(answers)
+
+
+@pytest.mark.parametrize("form", ["spanish", "french", "german"])
+def test_words_of_another_language_begin_with_different_tokens(real, form):
+    asked = prompts(athletes().facts[:1], FORMATS[form])[0]
+    assert len(set(option_tokens(real, asked))) == 4
+    assert [answer_token(real, option, first=True) for option in asked.options] != [answer_token(real, f" {sport}") for sport in SPORTS]
 
 
 def test_shared_prefix_and_layer_entry_are_exact(real):

@@ -28,7 +28,8 @@ def read(folder):
 
 
 def studies(runs):
-    """One dictionary a study with its ``task``, ``trained`` format, ``answers`` and ``relearning`` rows, ``trains`` and ``ids``.
+    """One dictionary a study with its ``task``, ``trained`` format, ``answers`` and ``relearning`` rows, ``trains`` and ``ids``; with
+    what the unedited model answers about all facts: ``known``, sure above a ``threshold``, and ``beyond``, by other formats.
 
     Edits are of one study if they ask for the same but for localization, forget set, seed, learning rate and coefficient; with
     several settings of relearning there is one study for each.
@@ -46,7 +47,20 @@ def studies(runs):
             if stage(run) == "attack" and settings(run)["attack"] == "relearning" and "labels" not in settings(run)["settings"]:
                 attacks[json.dumps(settings(run)["settings"], sort_keys=True)][key] = run
         for attack in attacks.values() or [{}]:
-            yield _study(edits, answers, attack)
+            yield {**_study(edits, answers, attack), **_unedited(runs, edits)}
+
+
+def _unedited(runs, edits):
+    """What the unedited model knows, and its answers in every format in which it was asked without a forget set: of the most facts."""
+    about = settings(next(iter(edits.values())))["about"]
+    known = {_inputs(run)["known"] for run in edits.values()} & runs.keys()
+    beyond = {}
+    for run in runs.values():
+        if stage(run) == "known" and settings(run)["subject"] == about["subject"] and "planted" not in _inputs(run):
+            form = settings(run)["format"]["key"]
+            beyond[form] = max(beyond.get(form, []), run["rows"], key=len)
+    rows = [row for key in sorted(known) for row in runs[key]["rows"]]
+    return {"known": rows, "threshold": about["splits"]["threshold"], "beyond": beyond}
 
 
 def _whole(edits):

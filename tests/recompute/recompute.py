@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 # Answers that compete in a closed relation: three sports and golf. An open relation has none, and guessing is never right.
 OPTIONS = {"sport": 4}
 ABOVE_CHANCE, BROKEN = 0.10, 0.9
+# Formats that count for the claims which name them, and for no other.
+NAMED = {"word_choice", "spanish", "french", "german"}
 # With fewer places edited, depth and lookup are not told apart.
 PLACES = 10
 # What a comparison is called for which one change was rescaled.
@@ -38,7 +40,7 @@ def lines(claims, study):
 
 def _verdict(one):
     if "gaps" not in one and "effect" not in one:
-        return "not run yet"
+        return one.get("stopped") or "not run yet"
     if one["rule"] == "none":
         return "descriptive: no rule"
     if one["stopped"]:
@@ -62,6 +64,8 @@ def _line(gates, claim, rival, study):
     run = {row["localization"] for row in study["answers"]} - {UNEDITED}
     arms = _arms(claim, rival, run)
     line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
+    if any(share < gates["able"] for share in _given(claim, study)):
+        return {**line, "stopped": "not testable"}
     if claim["rule"] == "mixed model":
         return {**line, **_at_equal_depth(gates, claim, study, run)}
     claim = {**claim, "outcome": claim["outcome"].removesuffix(" of planted facts").removesuffix(EQUAL)}
@@ -117,6 +121,19 @@ def _at_equal_depth(gates, claim, study, run):
     return {"effect": effect, "n_sets": len(numbers), "p": beyond(effect[0] / effect[1], effect[2]), "stopped": stopped}
 
 
+def _given(claim, study):
+    """In each of a claim's own formats that was asked, the share of the facts that the unedited model is sure of which it gives."""
+    sure = {(row["relation"], row["subject"]) for row in study["known"] if _certainty(row) > study["threshold"]}
+    for form in claim.get("formats", []):
+        asked = [row["correct"] for row in study["beyond"].get(form, []) if (row["relation"], row["subject"]) in sure]
+        if asked:
+            yield sum(asked) / len(asked)
+
+
+def _certainty(row):
+    return math.exp(row["log_probability"]) if row["open"] else row["probability"]
+
+
 def _odds(row):
     return row["log_probability"] - row["target_log_probability"]
 
@@ -144,7 +161,7 @@ def _formats(claim, study):
     # Neighbours are asked in a format of their own, the edited facts never.
     asked = {row["format"] for row in study["answers"] if row["group"] == "forget"} - {study["trained"]}
     usable = {form for form in asked if not _void(study, form)}
-    return usable if not claim.get("formats") else set(claim["formats"]) if set(claim["formats"]) <= usable else set()
+    return usable - NAMED if not claim.get("formats") else set(claim["formats"]) if set(claim["formats"]) <= usable else set()
 
 
 def _void(study, form):

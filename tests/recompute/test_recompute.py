@@ -17,6 +17,7 @@ from scipy.stats import t
 
 from mechlib.components import Localization
 from mechlib.report import verdicts
+from mechlib.report.able import able
 from mechlib.report.claims import Claims, declared
 from mechlib.report.gates import Evidence
 from mechlib.report.notebooks import page_parameters
@@ -26,6 +27,7 @@ from mechlib.report.parameters import studies as studies_of_page
 from mechlib.report.tables import void_formats
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store
+from mechlib.runs.tasks import TASKS
 from mechlib.stats import clustered, compare, mixed, share
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -60,7 +62,9 @@ def evidence(study):
     void = void_formats(asked)
     formats = dict.fromkeys(row["format"] for row in asked if row["group"] == "forget")
     transfer = tuple(form for form in formats if form not in (*void, trained))
-    return Evidence(study["task"], trained, asked, study["relearning"], transfer, trains, trained in void, study["sites"])
+    given = able(study["known"], [row for rows in study["beyond"].values() for row in rows], study["threshold"])
+    return Evidence(study["task"], trained, asked, study["relearning"], transfer, trains, trained in void, study["sites"],
+                    TASKS[study["task"]].beyond, given)  # fmt: skip
 
 
 def same(found, drawn):
@@ -98,10 +102,23 @@ def test_kept_rows_give_the_same_verdicts_twice(judged):
     assert compared, "no claim has rows: was anything kept?"
 
 
+@pytest.mark.parametrize(("every", "said"), [(2, "not testable"), (4, "not run yet")])
+def test_both_say_alike_which_claims_a_model_cannot_be_asked_about(judged, every, said):
+    """Every second of the known facts, or one of four, is not given in the formats that only some claims ask for."""
+    study = next(one for one, _ in judged if one["task"] == "sports-athlete-editing" and one["known"])
+    told = {form for claim in DECLARED["claim"] if claim["task"] == study["task"] for form in claim.get("formats", [])}
+    sure = [row for row in study["known"] if row["probability"] > study["threshold"]]
+    made = {form: [{**row, "format": form, "correct": n % every > 0} for n, row in enumerate(sure)] for form in told}
+    made_up = {**study, "beyond": made}
+    found = lines(DECLARED, made_up)
+    same(found, verdicts.lines(declared(), evidence(made_up)))
+    assert {one["verdict"] for one in found if one["claim"] in ("words-athletes", "languages-athletes")} == {said}
+
+
 @pytest.mark.parametrize("margin", [0.4, 4.0])
 def test_without_gates_every_verdict_of_the_rule_is_the_same(judged, margin):
     """Each comparison as a family of its own, which eight sets can decide."""
-    gates = {"success": 0.01, "edited": 0.0, "overlap": 1.0, "taught": 0.0, "kept": 0.0}
+    gates = {"success": 0.01, "edited": 0.0, "overlap": 1.0, "taught": 0.0, "kept": 0.0, "able": 0.0}
     found = set()
     for study, own in judged:
         for claim in [one for one in DECLARED["claim"] if one["task"] == study["task"] and one["rule"] == "sign-flip"]:
@@ -123,8 +140,9 @@ def test_pages_draw_the_verdicts_of_their_own_rows(path, runs, tmp_path):
     parameters = page_parameters(path)
     for study in studies_of_page(JUDGED[path.stem], parameters):
         wanted = {spec.id for need in ("edit", "prompting", "relearning") for _, spec in study.runs(need)}
-        kept = {key: run for key, run in runs.items() if key in wanted}
-        if kept.keys() != wanted:
+        unedited = {spec.id for need in ("know", "able") for _, spec in study.runs(need)}
+        kept = {key: run for key, run in runs.items() if key in wanted | unedited}
+        if kept.keys() != wanted | unedited:
             pytest.skip("not all rows of this page are kept")
         page = OpenPage(study, Runner(study, Store(tmp_path, ROWS), say=lambda _: None), parameters)
         (found,) = studies(kept)

@@ -7,6 +7,7 @@ from mechlib.localize.registry import LOCALIZERS
 from mechlib.report.claims import Claims, declared
 from mechlib.report.published import published, published_probes, published_relearning
 from mechlib.report.typed import TypedError, read_typed
+from mechlib.runs.tasks import TASKS
 
 FILE = ROOT / "book" / "claims.toml"
 
@@ -15,6 +16,12 @@ def test_arms_of_claims_by_sign_flips_on_edits_are_localizations():
     for claim in declared().claim:
         if claim.outcome in ("transfer", "relearning"):
             assert {claim.first, *claim.rivals} <= {*LOCALIZERS}, claim.key
+
+
+def test_formats_that_claims_name_are_those_that_their_tasks_keep_for_them():
+    for task, kind in TASKS.items():
+        named = {form for one in declared().of_task(task) for form in one.formats}
+        assert named == {*kind.beyond}, task
 
 
 def test_the_questions_of_the_study_are_declared():

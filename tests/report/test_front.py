@@ -18,7 +18,7 @@ from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_
 from mechlib.report.tables import label
 from mechlib.report.titles import own_title, titled_by, with_title
 from mechlib.report.typed import read_typed
-from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, Line
+from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 from mechlib.stats import compare
@@ -146,6 +146,23 @@ def test_claims_about_some_formats_are_in_the_table_and_not_in_the_sentence():
     words = next(one for one in CLAIMS.claim if one.formats)
     found = told(line(words, words.rivals[0], -1.0))
     assert general(found) == [] and words.sentence.split(":")[0] in table(found)
+
+
+def test_what_a_model_cannot_be_asked_about_is_said_on_its_card_and_in_the_table():
+    words = next(one for one in CLAIMS.claim if one.formats)
+    gave = "the unedited model gives 0.41 [0.31, 0.51] (Word choice)"
+    found = told(*(line(words, rival, gates=gave, stopped=NOT_TESTABLE) for rival in words.rivals))
+    (one,) = found
+    assert (one.verdict, one.standing.unable, one.standing.run, one.study) == (NOT_TESTABLE, gave, False, None)
+    assert "<b>not testable</b>" in table(found) and "the unedited model</td>" in table(found) and general(found) == []
+    assert unrun(found) == "Of 1 claim, 1 cannot be tested on this model."
+    both = [*found, *told(line(RELEARNING, "all_mlps"))]
+    assert unrun(both) == "Of 2 claims, 1 were not run yet, and 1 cannot be tested on this model."
+    html = card(Study(), [one.standing], CLAIMS.gates)
+    asked = f"at least {CLAIMS.gates.able:.0%}"
+    assert f"of the facts that it knows, {gave}; {asked} are asked for" in html
+    assert f"not testable: another model, which answers so: with {asked} of the facts" in html
+    assert standing(line(words, words.rivals[0])).unable == ""
 
 
 def test_a_book_without_runs_says_so_of_every_claim(tmp_path, monkeypatch):

@@ -13,9 +13,10 @@ from mechlib.components import Architecture, Component, Localization, Ungated
 from mechlib.report import design, markup, verdicts
 from mechlib.report.claims import Claims, declared
 from mechlib.report.gates import Evidence, kept_by_attack, overlap, reached, taught
+from mechlib.stats import wilson
 
 ARCH = Architecture(8, 2, 1, 4, 2, 8)
-GATES = {"success": 0.95, "edited": 0.9, "overlap": 0.4, "taught": 0.95, "kept": 0.9}
+GATES = {"success": 0.95, "edited": 0.9, "overlap": 0.4, "taught": 0.95, "kept": 0.9, "able": 0.6}
 ODDS = {"unedited": 4.0, "fact_lookup": -4.0, "random_mlps": -1.0, "all_mlps": -4.1}
 LAYERS = {"fact_lookup": [2, 3], "random_mlps": [3, 6], "all_mlps": range(8), "mlps_5_to_6": [5, 6]}
 
@@ -89,6 +90,47 @@ def test_what_was_not_run_is_not_run_and_of_no_family():
     assert [one.claim.key for one in found if one.verdict != verdicts.NOT_RUN] == ["a"]
     assert "e" not in {one.claim.key for one in found}
     assert found[0].verdict == "supported" and found[0].odds.family == 1
+
+
+WORDS = claim("d", formats=["spanish", "french"], family="secondary")
+AT_GATE, BELOW, ABOVE = wilson(60, 100), wilson(59, 100), wilson(90, 100)
+
+
+@pytest.mark.parametrize(("able", "verdict"), [
+    ({"spanish": AT_GATE, "french": ABOVE}, verdicts.NOT_RUN), ({"spanish": ABOVE, "french": BELOW}, "not testable"),
+    ({"french": BELOW}, "not testable"), ({"german": BELOW}, verdicts.NOT_RUN), ({}, verdicts.NOT_RUN),
+])  # fmt: skip
+def test_a_claim_about_formats_that_the_unedited_model_cannot_answer_in_is_not_testable(able, verdict):
+    found = verdicts.lines(claims(claim(), WORDS), replace(evidence(), able=able))
+    assert {one.verdict for one in found if one.claim.key == "d"} == {verdict}
+    # Other claims, and the sizes of families, are as without it.
+    plain = verdicts.lines(claims(), evidence())
+    assert [one.odds for one in found if one.odds] == [one.odds for one in plain] and len(plain) == 2
+    gave = ", ".join(f"{able[form]} ({form.capitalize()})" for form in WORDS["formats"] if form in able)
+    assert verdicts.table(found).gates.tolist()[2] == (f"the unedited model gives {gave}" if verdict == "not testable" else "")
+
+
+def test_formats_of_some_claims_count_for_no_other():
+    """In a second format, which one claim names, nothing differs; of the first alone all sets agree."""
+    odds = {"fact_lookup": -4.0, "random_mlps": -1.0}
+    study = evidence(odds)
+    same = [{**one, "format": "spanish", "log_probability": (one["target_log_probability"] or 0.0) - 1.0}
+            for one in study.prompting if one["format"] == "question"]  # fmt: skip
+    asked = replace(study, prompting=[*study.prompting, *same], transfer=("question", "spanish"))
+    own = claims(claim(rivals=["random_mlps"]), claim("d", rivals=["random_mlps"], formats=["spanish"]))
+    gaps = [one.odds.difference.estimate for one in verdicts.lines(own, replace(asked, beyond=("spanish",)))]
+    assert gaps == pytest.approx([-3, 0])
+    assert verdicts.lines(own, asked)[0].odds.difference.estimate == pytest.approx(-1.5)
+
+
+def test_what_was_run_is_decided_by_its_rows_where_the_unedited_model_can_answer():
+    asked = claim("d", formats=["question"])
+    for share, verdict in ((AT_GATE, "supported"), (BELOW, "not testable")):
+        found = verdicts.lines(claims(asked), replace(evidence(), able={"question": share}))
+        assert drawn(found)["d", "random_mlps"] == verdict
+    assert drawn(verdicts.lines(claims(asked), evidence()))["d", "random_mlps"] == "supported"
+    assert verdicts.rule(claims(asked), "t").endswith("less than 60% of the facts that it knows in one of them.")
+    assert "not testable" not in verdicts.rule(claims(), "t")
 
 
 def test_descriptive_claims_have_no_rule():

@@ -6,9 +6,10 @@ from attack_rows import HARD, answers, line, row
 from small_book import ROOT
 
 from mechlib.report import robustness, sentences, tables
-from mechlib.report.parameters import read_page
+from mechlib.report.parameters import read_page, studies
 from mechlib.runs.store import default_store
 from mechlib.runs.study import Study
+from mechlib.runs.tasks import TASKS
 from mechlib.runs.work import Result
 
 
@@ -44,6 +45,8 @@ def test_a_page_with_verdicts_needs_the_runs_of_the_whole_family_and_can_be_give
     if "page.verdicts" in page.read_text():
         assert {"unedited", "edit", "prompting", "relearning"} <= {*found.needs, *(["relearning"] if "attacks" in found.needs else [])}
         assert {"FORMATS", "RELEARNING"} <= found.parameters.keys() and "claims.toml" in found.reads
+        tasks = {study.task for study in studies(found, found.parameters)}
+        assert ("able" in found.needs) == any(TASKS[task].beyond for task in tasks)
 
 
 def test_a_model_that_had_nothing_to_keep_is_broken_and_leaving_it_alone_is_not():

@@ -194,11 +194,23 @@ def test_wordings_demonstrations_and_options_of_the_relation_count(monkeypatch):
 
 def test_a_line_of_the_formats_counts_where_it_is_asked(monkeypatch):
     before = ids()
-    for place, changed, counts in list(changes(FORMATS["question"])):
+    for place, other, counts in list(changes(FORMATS["question"])):
+        changed = replace(other, language=FORMATS["spanish"].language) if place == ("language",) else other
         monkeypatch.setitem(FORMATS, "question", changed)
         # What a reader sees beside the numbers is not what is asked.
         assert counts == (place != ("label",))
         assert differing(before, ids()) == ({"asked", "zeroed"} if counts else set()), place
+
+
+def test_the_words_of_a_language_count_where_it_is_asked(monkeypatch):
+    def asked():
+        return {columns["format"]: spec.id for columns, spec in Study().runs("able")}
+
+    before, others, own = asked(), ids(), FORMATS["spanish"]
+    words = tuple((answer, f"{word} s") for answer, word in own.language.words)
+    for language in (replace(own.language, statement="{} practica"), replace(own.language, words=words)):
+        monkeypatch.setitem(FORMATS, "spanish", replace(own, language=language))
+        assert differing(before, asked()) == {"spanish"} and ids() == others
 
 
 def test_texts_count_by_their_content_where_they_are_used(monkeypatch, tmp_path):

@@ -57,6 +57,18 @@ def test_world_facts_are_asked_with_one_demonstration_and_in_other_words():
     assert Study(profile="full").formats == ("one_shot", "question", "few_shot", "cloze", "multiple_choice")
 
 
+def test_formats_that_only_some_claims_ask_for_are_asked_of_the_unedited_model_alone():
+    beyond = ("word_choice", "spanish", "french", "german")
+    study = Study(profile="full")
+    assert study.kind.beyond == beyond and not {*beyond} & {*study.formats}
+    assert [columns["format"] for columns, _ in study.runs("able")] == list(beyond)
+    for columns, run in study.runs("able"):
+        assert run == study.asked_of_all(columns["format"]) and run.inputs == {}
+    assert {run.settings.sample for _, run in Study().runs("able")} == {Study().size.n_asked}
+    assert {key for key in TASKS if Study(task=key).runs("able")} == {Study.task}
+    assert Study(formats=beyond).formats == beyond
+
+
 @pytest.mark.parametrize("key", TASKS)
 def test_a_task_s_own_formats_are_possible(key):
     study, task = Study(task=key), TASKS[key]
@@ -129,6 +141,7 @@ def test_an_unknown_rule_is_one_line_with_the_known_ones(value):
 def test_what_a_page_asks_for_is_runs_each_under_columns_of_its_own(key, need):
     runs = Study(task=key, forget_sets=2).runs(need)
     none = (need == "soft_prompt_nulls" and TASKS[key].forget == "answers") or (need in ("found", "planted") and key not in PLANTING)
+    none = none or (need == "able" and not TASKS[key].beyond)
     assert bool(runs) != none
     # Rows of these runs say themselves in which format and with which hyperparameters they were made.
     named = {(tuple(columns.items()), str(run.settings)) for columns, run in runs}

@@ -31,7 +31,7 @@ class Specs(Editing):
         """One forget set asked in one format after an edit, or (``None``) of the unedited model."""
         near = self.kind.domain.lookup == "paths" and form == self.trained_format
         groups = ("forget", "maintain", "held_out", "neighbourhood") if near else ("forget", "maintain", "held_out")
-        rotations = self.size.rotations if format_of(form).letters else 1
+        rotations = self.size.rotations if format_of(form).lists else 1
         settings = AnswerSettings(self.about(forget_set, form), groups, rotations, whole=self.whole, precision=self.precision)
         return RunSpec(ANSWERS, f"answers ({form}): {place(key, forget_set, seed)}", settings, self._of(key, forget_set, seed))
 

@@ -72,7 +72,7 @@ def known(work: Work[KnownSettings]) -> Result:
     facts = [fact for fact in work.context.facts if fact.subject not in demonstration_subjects()]
     if work.settings.sample is not None:
         facts = stratified_order(facts, random.Random(0))[: work.settings.sample]
-    asked = [one for one in prompts(facts, work.settings.format) if not one.open or distinct(work.model, one)]
+    asked = [one for one in prompts(facts, work.settings.format) if not one.first or distinct(work.model, one)]
     rows: list[Answer] = []
     for start in range(0, len(asked), 64):
         rows += answer_prompts(work.model, asked[start : start + 64], whole=bool(work.settings.whole))
