@@ -87,7 +87,8 @@ def parameters(study: Study, names: Sequence[str], changed: Mapping[str, Any]) -
     shown = [name for name in names if name in changed] + [name for name in names if name not in changed]
     cells = "".join(_parameter(name, effective(study, name), name in changed) for name in shown)
     said = " ".join(f"{name}={written(value)}" for name, value in changed.items())
-    said = f"; other than usual: {markup.text(said)}" if said else ", all as usual"
+    # A long list may be broken after its commas.
+    said = f"; other than usual: {markup.text(said).replace(',', ',<wbr>')}" if said else ", all as usual"
     return f'<details><summary style="overflow-wrap:anywhere">Parameters{said}</summary><table>{cells}</table></details>'
 
 
@@ -100,7 +101,8 @@ def effective(study: Study, name: str) -> str:
     """What a parameter comes to, for readers: where nothing was given, what model, profile or task say."""
     size = study.size
     sizes: dict[str, Any] = {"FORGET_SETS": size.n_sets, "SEEDS": size.n_seeds, "STEPS": size.steps, "STOP_AT": size.stop_at,
-                             "DTYPE": study.model_spec.dtype}  # fmt: skip
+                             "DTYPE": study.model_spec.dtype, "OPTIMIZER": study.optimizer or study.model_spec.optimizer,
+                             "DIVIDED_SETS": study.divided_sets or size.n_sets}  # fmt: skip
     value = sizes.get(name, getattr(study, name.lower()))
     rates = {"LEARNING_RATE": "learning_rate", "FORGET_COEFFICIENT": "forget_coefficient"}
     if value is None and name in rates:
@@ -108,7 +110,9 @@ def effective(study: Study, name: str) -> str:
         alike = len({*by_arm.values()}) == 1
         return f"{next(iter(by_arm.values())):g}" if alike else ", ".join(f"{arm} {rate:g}" for arm, rate in by_arm.items())
     if value is None:
-        return {"PRECISION": "as the machine does", "MICRO_BATCH": "a whole batch", "LOCALIZATION": "none"}.get(name, "as shipped")
+        usual = {"PRECISION": "as the machine does", "MICRO_BATCH": "a whole batch", "LOCALIZATION": "none",
+                 "TEXTS": "the model's own samples"}  # fmt: skip
+        return usual.get(name, "as shipped")
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         return ", ".join(f"{part}: {written(given)}" for part, given in value)
     return written(value).replace(",", ", ") if isinstance(value, list | tuple) else str(value)

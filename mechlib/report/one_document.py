@@ -75,9 +75,11 @@ def _article(soup: Any, page: Path) -> Any:
         unwanted.decompose()
     for folded in article.find_all("details"):
         folded["open"] = ""
-    for still in article.select(".mech-figure > .mech-still"):
+    for still in article.select(".mech-figure .mech-still"):
         still["loading"] = "eager"  # all of them are printed
-        still.parent.select_one(".mech-plot").decompose()
+        figure = still.find_parent(class_="mech-figure")
+        for unwanted in figure.select(".mech-plot, picture source"):
+            unwanted.decompose()
     if article.select_one(".mech-plot"):
         raise PageError(f"a figure of {page.name} has no still picture: make book draws them where Chromium is on the path")
     for script in article.find_all("script"):

@@ -6,6 +6,7 @@ import zlib
 
 import plotly.graph_objects as go
 import pytest
+from plotly.subplots import make_subplots
 
 from mechlib.report import stills as module
 from mechlib.report.chromium import program
@@ -46,8 +47,8 @@ def drawn(monkeypatch):
     monkeypatch.setattr(module, "program", lambda: "chromium")
 
     def draw(missing, cache):
-        for name, source in missing.items():
-            titles.append(json.loads(source)["layout"].get("title", {}).get("text"))
+        for name, still in missing.items():
+            titles.append((json.loads(still.source)["layout"].get("title", {}).get("text"), still.small))
             (cache / name).write_text("<svg/>")
 
     monkeypatch.setattr(module, "_draw", draw)
@@ -63,9 +64,10 @@ def test_a_figure_of_a_page_is_found_with_its_words_its_height_and_what_is_drawn
 def test_each_figure_is_drawn_once_and_those_that_are_gone_are_forgotten(drawn, tmp_path):
     cache = tmp_path / "stills"
     assert add_stills(book(tmp_path, framed(), framed(title="other")), cache) == ""
-    assert drawn == [None, "other"] and len(list(cache.iterdir())) == 2
+    first = [(None, False), (None, True), ("other", False), ("other", True)]
+    assert drawn == first and len(list(cache.iterdir())) == 4
     assert add_stills(book(tmp_path, framed(title="other"), framed(title="third")), cache) == ""
-    assert drawn == [None, "other", "third"] and len(list(cache.iterdir())) == 2
+    assert drawn == [*first, ("third", False), ("third", True)] and len(list(cache.iterdir())) == 4
 
 
 def test_a_picture_stands_beside_its_figure_with_the_same_words_and_the_data_are_folded(drawn, tmp_path):
@@ -73,8 +75,12 @@ def test_a_picture_stands_beside_its_figure_with_the_same_words_and_the_data_are
     add_stills(html, tmp_path / "stills")
     page = html / "deep" / "page.html"
     text = page.read_text()
-    address, words = re.search(r'</script></div><img class="mech-still" src="([^"]+)" alt="([^"]+)"', text).groups()
-    assert (page.parent / address).resolve().is_file() and words == FIGURE.search(text)["words"]
+    narrow, wide, words = re.search(
+        r'</script></div><picture><source media="screen and \(max-width: 500px\)" srcset="([^"]+)">'
+        r'<img class="mech-still" src="([^"]+)" alt="([^"]+)"', text,
+    ).groups()  # fmt: skip
+    assert narrow != wide and all((page.parent / address).resolve().is_file() for address in (narrow, wide))
+    assert words == FIGURE.search(text)["words"]
     assert '<details class="mech-data">' in text and text.startswith("<p>before</p>")
 
 
@@ -96,6 +102,40 @@ def test_what_is_drawn_is_the_figure_and_text_in_it_is_never_run():
         svg = draw(hostile, 500)
     assert svg.startswith("<svg") and 'width="500" height="200"' in svg
     assert svg.count("rgb(18, 52, 86)") == 2 and "document.title" in svg
+
+
+@needs_browser
+def test_the_picture_for_a_phone_has_its_panels_under_each_other():
+    two = make_subplots(1, 2, subplot_titles=["left", "right"])
+    for column in (1, 2):
+        two.add_bar(x=["a", "b"], y=[1, 2], row=1, col=column)
+    source = FIGURE.search(Framed(two.update_layout(height=300), 1, "two", "Two panels", {}).html)["source"]
+    with pen() as draw:
+        wide, small = draw(source, 720), draw(source, 360, small=True)
+
+    def panels(svg):
+        return {float(width) for width in re.findall(r'class="plotclip"><rect width="([\d.]+)"', svg)}
+
+    assert 'width="720" height="300"' in wide and max(panels(wide)) < 360  # of 720
+    assert f'width="360" height="{json.loads(source)["narrow"]["height"]}"' in small and min(panels(small)) > 240
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "narrow"), [(390, True), (1280, False)])
+def test_without_scripts_a_phone_gets_the_picture_that_is_made_for_it(browser, tmp_path, width, narrow):
+    phone = '<meta name="viewport" content="width=device-width">'
+    html = book(tmp_path, f"{phone}<style>{(LOOKS / 'book.css').read_text()}</style>", framed())
+    assert add_stills(html, tmp_path / "stills") == ""
+    tab = browser.tab(width)
+    tab.call("Emulation.setScriptExecutionDisabled", {"value": True})
+    tab.open((html / "deep" / "page.html").as_uri())
+    taken, small = tab.ask("""(async () => {
+        const still = document.querySelector("img.mech-still");
+        still.loading = "eager";
+        await still.decode();
+        return [still.currentSrc.split("/").pop(), document.querySelector("source").srcset.split("/").pop()];
+    })()""")
+    assert (taken == small) is narrow
 
 
 @needs_browser

@@ -27,10 +27,11 @@ def test_known_by_answer():
 
 
 def test_known_by_relation():
-    counts = pd.DataFrame({"relation": ["maker", "capital"], "facts": [9, 8], "one_shot": [3, 2], "statement": [1, 0]})
+    counts = pd.DataFrame({"relation": ["maker", "mother_tongue"], "facts": [9, 8], "one_shot": [3, 2], "statement": [1, 0]})
     figure = drawn(figures.known_by_relation(counts, 0.5), 3)
     assert [list(trace.y) for trace in figure.data] == [[9, 8], [3, 2], [1, 0]]
     assert [trace.name for trace in figure.data][1:] == ["One-shot statement: p > 0.5", "Bare statement: p > 0.5"]
+    assert list(figure.data[0].x) == ["maker", "mother tongue"]
 
 
 def test_format_accuracies():

@@ -220,9 +220,12 @@ def test_parameters_are_what_they_come_to():
     study = Study(seeds=5)
     assert effective(study, "SEEDS") == "5" and effective(study, "FORGET_SETS") == str(study.size.n_sets)
     assert "ranks" in effective(study, "RELEARNING") and "fact_lookup" in effective(study, "LOCALIZATIONS")
+    assert effective(study, "OPTIMIZER") == "adamw" and effective(study, "DIVIDED_SETS") == str(study.size.n_sets)
     assert all("None" not in effective(study, name) for name in Study.names())
+    assert {name for name in Study.names() if effective(study, name) == "as shipped"} <= {"FACTS", "WORLD_FACTS"}
     html = parameters(study, ["SEED", "SEEDS"], {"SEEDS": 5})
     assert html.index("SEEDS=5") < html.index(">SEEDS<") < html.index(">SEED<") and "all as usual" not in html
+    assert "LOCALIZATIONS=a,<wbr>b" in parameters(study, ["SEED"], {"LOCALIZATIONS": ("a", "b")})
 
 
 def test_the_command_of_a_page_says_all_that_is_not_as_usual():

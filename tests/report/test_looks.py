@@ -39,6 +39,16 @@ def test_cells_of_long_text_say_so_and_others_are_left_alone():
     assert roomy(roomy("<td>short</td>")) == "<td>short</td>" and re.sub(r' data-long="\w*"', "", roomy(page)) == page
 
 
+def test_an_interval_in_a_cell_is_not_broken_and_what_stands_elsewhere_is_left_alone():
+    page = '<p>0.1 [-0.5, 0.7]</p><tr><td title="[1, 2]">0.1 [-0.5, 0.7] and [0.25, 3]</td><td>[one, 2]</td></tr>'
+    assert roomy(page) == page.replace("7] and [0.25, 3", "7] and [0.25,&nbsp;3").replace(">0.1 [-0.5, 0.7] and", ">0.1 [-0.5,&nbsp;0.7] and")
+
+
+def test_a_cell_of_short_lines_keeps_them():
+    assert roomy("<td>edited 100% and 90%\nkept 0.9 and 0.8</td>").startswith('<td data-long="lines">')
+    assert roomy(f"<td>{'word ' * 20}\nshort</td>").startswith('<td data-long="">')
+
+
 def test_the_part_of_plotly_is_of_the_version_that_draws():
     text = PLOTLY.read_text(encoding="utf-8")
     assert f"plotly.js (cartesian - minified) v{get_plotlyjs_version()}" in text[:200]

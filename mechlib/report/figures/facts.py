@@ -41,8 +41,9 @@ def format_accuracies(rows: Rows, void: Sequence[str]) -> go.Figure:
 @drawing
 def known_by_relation(counts: pd.DataFrame, threshold: float) -> go.Figure:
     """Facts of each relation, and how many are known in each format: columns ``relation``, ``facts`` and one a format."""
-    figure = go.Figure(go.Bar(x=counts.relation, y=counts.facts, name="in the table", marker_color=MUTED))
+    names = [str(relation).replace("_", " ") for relation in counts.relation]
+    figure = go.Figure(go.Bar(x=names, y=counts.facts, name="in the table", marker_color=MUTED))
     forms = [name for name in counts.columns if name not in ("relation", "facts")]
     for tint, form in zip(OUTCOMES, forms, strict=False):
-        figure.add_bar(x=counts.relation, y=counts[form], name=f"{label(form)}: p > {threshold}", marker_color=tint)
+        figure.add_bar(x=names, y=counts[form], name=f"{label(form)}: p > {threshold}", marker_color=tint)
     return figure.update_layout(barmode="group", yaxis_title="facts", height=470)

@@ -23,7 +23,10 @@ _NEEDLESS = re.compile(
 )
 # Cells of tables whose text is longer than so many characters get room: their column would be as narrow as their longest word.
 _CELL = re.compile(r"<td\b([^>]*)>((?:(?!</td>).)*)</td>", re.DOTALL)
-_LONG, _LONGER = 60, 300
+_LONG, _LONGER = 40, 300
+# Lines of a cell that are no longer than this are kept whole, and so is an interval.
+_LINE = 60
+_INTERVAL = re.compile(r"\[(-?[\d.]+), (-?[\d.]+)\](?![^<]*>)")
 _CODE = re.compile(r'href="code:mechlib\.report\.figures\.(\w+)"')
 
 
@@ -43,13 +46,20 @@ def lighter(html: str) -> str:
 
 
 def roomy(html: str) -> str:
-    """A page whose tables' cells of long text say so (``data-long``), for the style to give them room."""
+    """A page whose tables' cells of long text say so (``data-long``), for the style to give them room; no interval in a cell is broken."""
 
     def marked(found: re.Match[str]) -> str:
-        length = len(re.sub(r"<[^>]*>", "", found[2]).strip())
-        return found[0] if length <= _LONG else f'<td data-long="{"very" if length > _LONGER else ""}"{found[1]}>{found[2]}</td>'
+        long, inside = _long(re.sub(r"<[^>]*>", "", found[2]).strip()), _INTERVAL.sub("[\\1,&nbsp;\\2]", found[2])
+        return f"<td{found[1]}>{inside}</td>" if long is None else f'<td data-long="{long}"{found[1]}>{inside}</td>'
 
     return _CELL.sub(marked, html)
+
+
+def _long(text: str) -> str | None:
+    """Whether a cell's text is long, very long, or made of short lines; ``None`` for none of these."""
+    if "\n" in text and max(map(len, text.splitlines())) <= _LINE:
+        return "lines"
+    return None if len(text) <= _LONG else "very" if len(text) > _LONGER else ""
 
 
 def _page(app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:

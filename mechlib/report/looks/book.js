@@ -1,5 +1,6 @@
 // Draws the figures of a page, and draws them anew where the window becomes narrow or wide. Loaded after plotly.min.js.
 (() => {
+  // Of a figure, not of the window: beside the text there may be menus.
   const NARROW = 500;
   const config = {
     responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
@@ -15,7 +16,7 @@
       return Plotly.newPlot(plot, copy(data), copy(layout), { ...config, displayModeBar: small ? false : "hover" })
         .then(() => small && Plotly.relayout(plot, copy(narrow)));
     };
-    const small = () => window.innerWidth < NARROW;
+    const small = () => figure.clientWidth < NARROW;
     window.addEventListener("resize", () => String(small()) !== figure.dataset.narrow && render(small()));
     // Paper is narrower than a window: a figure that was drawn for one would be cut. Where there is a still picture, that is printed.
     if (figure.parentElement.querySelector(".mech-still")) return render(small());
