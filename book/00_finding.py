@@ -46,7 +46,7 @@ page.number("unrun", front_text.unrun(found))
 page.figure("forest", forest.forest(front_text.general(found)),
             "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (negative: less comes back), with "
             "confidence intervals over forget sets, coloured by verdict. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
-            "where there are any.")
+            "where there are any.", found=front_text.gaps(front_text.general(found)))
 
 # %% [markdown]
 # **By name.** {glue:text}`finding`

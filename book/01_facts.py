@@ -63,7 +63,8 @@ page.number("known_share", len(known) / len(asked))
 page.number("right_share", sum(row["correct"] for row in asked) / len(asked))
 page.figure("known", figures.known_by_answer(asked, KNOWN_THRESHOLD),
             "How sure the model is of the true sport, among the sports (and golf) that the prompt offers. To the right of the "
-            "dashed line a fact counts as known.", "know")
+            "dashed line a fact counts as known.", "know",
+            found=f"The model knows {len(known)} of {len(asked)} athletes well enough to edit them")
 
 # %% [markdown]
 # Asked with the {glue:text}`known_format`, the model prefers the right sport for {glue:text}`right_share:.0%` of the
@@ -105,7 +106,8 @@ tables.styled(pd.DataFrame(
 
 # %% [markdown]
 # The one-shot statement is the paper's training prompt. Its demonstration is about golf, so that it gives none of the
-# three answers away. Edits are trained on it and on nothing else, unless `EDIT_FORMAT` names another. {glue:text}`letters`
+# three answers away. Here edits are trained on one prompt and on no other: the {glue:text}`edit_format` (`EDIT_FORMAT`).
+# {glue:text}`letters`
 #
 # Not asked here: {glue:text}`not_asked`.
 
@@ -113,16 +115,18 @@ tables.styled(pd.DataFrame(
 baseline = page.rows("baseline")
 void = tables.void_formats(baseline)
 forget = [row for row in baseline if row["group"] == "forget"]
+page.number("edit_format", tables.named(page.study.trained_format))
 page.number("letters", sentences.letter_choice(page.study))
 page.number("not_asked", sentences.not_asked(page.study))
 page.number("void", ", ".join(tables.label(form) for form in void) or "none of them")
 page.figure("formats", figures.format_accuracies(forget, void),
-            "Accuracy of the unedited model on the facts of all forget sets, with 95 % intervals (Wilson's, on as many facts "
-            "as the sets are worth). A format whose interval does not lie clearly above chance is void: an edit can "
-            "neither pass nor fail in it.", "baseline")
+            "Accuracy of the unedited model on the facts of all forget sets, with 95 % intervals. A format whose interval does "
+            "not lie clearly above chance is void: an edit can neither pass nor fail in it.", "baseline",
+            found=sentences.usable(void, list(dict.fromkeys(row["format"] for row in forget))))
 
 # %% [markdown]
-# Intervals are Wilson's {cite:p}`wilson1927probable`. **Void here: {glue:text}`void`.** Such a format is marked wherever it appears in this book, and it counts in no verdict.
+# Intervals are Wilson's {cite:p}`wilson1927probable`, for fewer facts than were asked where the facts of a set
+# answer alike. **Void here: {glue:text}`void`.** Such a format is marked wherever it appears in this book, and it counts in no verdict.
 
 # %% [markdown]
 # ## Runs behind this page

@@ -42,7 +42,7 @@ PRECISION = None  # of the matrix products while patching; residual stream and l
 # %% tags=["remove-input"]
 from mechlib.components import Localization
 from mechlib.patching.scores import Scores
-from mechlib.report import sentences
+from mechlib.report import findings, sentences
 from mechlib.report.agreement import probed_lookup, uncapped_layers
 from mechlib.report.lookup_choices import choice, fewer_facts, lookup_choices
 from mechlib.report.page import figures, open_page, tables
@@ -51,7 +51,7 @@ page = open_page(globals(), "02_localization")
 page.banner()
 
 # %% [markdown]
-# ## Fact lookup: when does the subject know its sport?
+# ## Fact lookup: at which layer can the sport be read at the name?
 #
 # A linear probe reads the sport off the residual stream, at the last token of the athlete's name and at the last
 # token of the prompt. Every athlete is held out once; the control learns shuffled labels
@@ -74,19 +74,21 @@ half = {name: min(layer for layer, share in curve.items() if share >= (curve[0] 
         for name, curve in (("subject", subject), ("end", at_end))}
 page.number("half_subject", half["subject"])
 page.number("half_end", half["end"])
+page.number("half_order", "lower" if half["subject"] < half["end"] else "the same" if half["subject"] == half["end"] else "higher")
 page.number("lookup_first", lookup.layers[0])
 page.number("lookup_last", lookup.layers[-1])
 page.number("cap", sentences.cap(lookup.layers, uncapped_layers(probes, n_layers)))
 page.number("lookup_parameters", f"{lookup.parameters:,}")
 page.figure("probes", figures.probe_curves(probes, lookup.layers),
             "Held-out accuracy of the probes on {n_probed} athletes that no later page edits. The shaded layers are the ones that "
-            "the rule below chooses.", "evidence")
+            "the rule below chooses.", "evidence",
+            found=f"The sport is half-way readable at the name before layer {half['subject']}, at the end of the prompt before layer {half['end']}")
 
 # %% [markdown]
 # At the name, accuracy rises from {glue:text}`probe_start:.2f` to {glue:text}`probe_best:.2f`, and half of that rise is
 # done before layer {glue:text}`half_subject`; at the end of the prompt it reaches {glue:text}`probe_end_best:.2f`, half
-# of the way before layer {glue:text}`half_end`. If facts are looked up first and extracted afterwards, the first of
-# these layers is the lower one.
+# of the way before layer {glue:text}`half_end`. If facts are looked up at the name first and extracted at the end afterwards, the first of these layers is the
+# lower one; here it is {glue:text}`half_order`.
 #
 # **The rule.** Fact lookup begins with the first layer after which accuracy at the name exceeds that after layer 0 by
 # .10, and ends one layer past the first that comes within one standard error of the best. It never takes more than a
@@ -98,7 +100,7 @@ page.figure("probes", figures.probe_curves(probes, lookup.layers),
 #
 # ### Does the choice depend on the probe?
 #
-# The paper fits a logistic regression to every layer; the probe here is a ridge classifier, whose penalty (alpha) somebody chose. The table
+# The paper fits a logistic regression to every layer; the probe here is a ridge classifier, whose penalty (alpha) had to be chosen. The table
 # repeats the rule with other penalties and with logistic regression, on the same facts and folds. It also repeats it on the facts alone that
 # output tracing sees: the probe reads the facts to maintain, too, so the methods do not choose from equal evidence.
 
@@ -129,7 +131,8 @@ scores = {key: evidence[key] for key in methods if key in evidence}
 page.number("scored", sentences.listed(list(scores), "no method, because no localization here needs one"))
 page.figure("scores", figures.score_map(list(scores.values()), [methods[key] for key in scores]),
             "Blue: moves the answer the expected way. Outputs are taken as they enter the residual stream, after the post-norm "
-            "where the family has one. Run for this page: {scored}.", "evidence")
+            "where the family has one. Run for this page: {scored}.", "evidence",
+            found=findings.strongest(list(scores.values()), [tables.named(key) for key in scores]))
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
@@ -147,14 +150,16 @@ tables.styled(pd.DataFrame(
 placed = evidence["causal_tracing_positions"]
 page.figure("tracing_positions", figures.position_map(placed, "Causal tracing"),
             "The share of the logit difference that comes back when one attention layer's or one MLP's clean output is restored at "
-            "one class of positions; tokens of \"subject middle\" and of \"after subject\" are restored together.", "evidence")
+            "one class of positions; tokens of \"subject middle\" and of \"after subject\" are restored together.", "evidence",
+            found=findings.where_strongest(placed))
 
 # %% tags=["remove-input"]
 page.number("estimate", "Both maps should look alike: the second estimates what the first measures for the MLPs."
             if "attribution_patching" in evidence else "Attribution patching was not run for this page.")
 if "attribution_patching" in evidence:
     page.figure("attribution_positions", figures.position_map(evidence["attribution_patching"], "Attribution patching"),
-                "Attribution patching's estimate of the same for the MLPs, divided over the same positions.", "evidence")
+                "Attribution patching's estimate of the same for the MLPs, divided over the same positions.", "evidence",
+                found=findings.where_strongest(evidence["attribution_patching"]))
 
 # %% tags=["remove-input"]
 mlps = {component.layer: at for component, at in placed.positions.items() if component.kind == "mlp"}
@@ -181,7 +186,7 @@ drawn = {key: value for key, value in found.items() if key.endswith("/0") or key
 once = {(key if key.split("/")[0] in ("random", "random_mlps") else key.split("/")[0]): value for key, value in drawn.items()}
 page.figure("localizations", figures.localization_map(once, n_layers),
             "What each localization trains: squares are MLPs, diamonds attention layers; open marks are parts of them (neurons, "
-            "heads, and keys and values).", "localize")
+            "heads, and keys and values).", "localize", found=findings.shared(once))
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
@@ -191,7 +196,7 @@ tables.styled(pd.DataFrame(
 ), {"weights": "{:,}", "of fact lookup": "{:.2f}"})
 
 # %% [markdown]
-# *Exact counts; embeddings and norms are trained by nobody. The last component may overshoot the budget by less than
+# *Exact counts; no edit trains embeddings or norms. The last component may overshoot the budget by less than
 # its own size. Mind the last column: a method that shares components with fact lookup is no independent comparison.*
 #
 # Each of these sets is a small JSON file, `runs/localize/<run>/localization.json`. Written by hand it can be as short as

@@ -45,6 +45,7 @@ from mechlib.localize.budget import fill_budget
 from mechlib.localize.output_tracing import ranked
 from mechlib.patching.faithfulness import CircuitRow, curve_areas
 from mechlib.patching.scores import Scores
+from mechlib.report import findings
 from mechlib.report.agreement import captured, jaccard, module_correlation, probed_lookup, random_mlp_draws, stability, with_exact
 from mechlib.report.page import figures, open_page, tables
 
@@ -79,7 +80,10 @@ page.number("n_prompts", len(references["denoising"].spans))
 # %% tags=["remove-input"]
 agreement = with_exact(traced, SEED)
 page.figure("agreement", figures.agreement_dots(agreement),
-            "Spearman correlation of each method's scores with exact patching, over heads and over MLPs, with 95 % intervals.", "methods")
+            "Spearman correlation of each method's scores with exact patching, over all heads and over all MLPs, with 95 % "
+            "bootstrap intervals over prompts. Filled: against denoising, which asks what suffices; open: against noising, which asks what is "
+            "necessary. With inputs, a head is scored with its queries; keys and values are scored by themselves, for the heads that share them.",
+            "methods", found=findings.closest(agreement))
 
 # %% tags=["remove-input"]
 def agreed(method, kind, direction):
@@ -95,17 +99,14 @@ for name, (method, kind, direction) in {
     "tracing_mlp": ("causal_tracing", "mlp", "denoising"),
 }.items():
     page.number(name, agreed(method, kind, direction))
+page.number("weaker", ": it is the poorer estimate for MLPs, which are what fact lookup consists of"
+            if page.given["attribution_mlp"] < page.given["attribution_head"] else "")
 
 # %% [markdown]
-# *Spearman correlation with exact activation patching over all MLPs and over all heads, with 95 % bootstrap intervals
-# over prompts. Filled: against denoising, what suffices; open: against
-# noising, what is necessary. With inputs, a head is scored with its queries; keys and values are scored by themselves, for the heads that share
-# them.*
-#
 # The exact effects themselves depend on the question: denoising and noising correlate at
 # {glue:text}`two_directions_mlp:.2f` over MLPs and {glue:text}`two_directions_head:.2f` over heads. Attribution
 # patching of what components write, in the paper's direction (noising), reaches {glue:text}`attribution_mlp:.2f` on MLPs and
-# {glue:text}`attribution_head:.2f` on heads: if it is weaker on MLPs, it is weakest where fact lookup lives. Averaging
+# {glue:text}`attribution_head:.2f` on heads{glue:text}`weaker`. Averaging
 # the gradient over five points gives {glue:text}`integrated_mlp:.2f` on MLPs. Relevance patching, which holds attention
 # patterns constant, gives {glue:text}`relevance_mlp:.2f` on MLPs and {glue:text}`relevance_head:.2f` on heads, and
 # |gradient x weight| {glue:text}`weight_mlp:.2f` on MLPs: it answers another question. Causal tracing, exact but
@@ -174,14 +175,16 @@ tables.styled(pd.DataFrame([
 
 # %% tags=["remove-input"]
 page.figure("circuits", figures.circuit_curves([row for row in page.rows("circuits")]),
-            "1 is the whole model; the logarithmic axis leaves out k = 0. CPR in the table is the area under these curves over the "
+            "Share of the logit difference that is left when a method's best *k* components are kept and all others are replaced, on athletes "
+            "that no method has seen; 1 is the whole model, and the logarithmic axis leaves out k = 0. CPR in the table is the area under these curves over the "
             "share of components kept (higher is better), CMD the area between 1 and the curve of circuits ranked by absolute score "
-            "(lower is better).", "circuits")
+            "(lower is better).", "circuits",
+            found=findings.best_circuits({name: curve_areas([row for row in circuits if row.method == name])[0] for name in traced}))
 
 # %% [markdown]
 # ## Against chance
 #
-# How much of the exact effect would MLPs hold that are drawn blindly, at the same budget? One random draw, as in the
+# How much of the exact effect would MLPs hold that are drawn at random, at the same budget? One random draw, as in the
 # paper, is one point of this distribution.
 
 # %% tags=["remove-input"]
@@ -201,7 +204,8 @@ page.number("random_median", sorted(held)[len(held) // 2])
 page.number("best_window", f"{best} to {best + width - 1}")
 page.number("best_window_held", windows[best])
 page.figure("draws", figures.draw_distribution(held, marks, "sum of exact noising effects of the chosen MLPs"),
-            "The sum of exact noising effects over the MLPs of {n_draws} random sets, and over those of three methods.", "methods")
+            "The sum of exact noising effects over the MLPs of {n_draws} random sets, and over those of the methods that are named.", "methods",
+            found=f"Fact lookup's MLPs hold more of the exact effect than {page.given['lookup_beats']:.0%} of random sets of their size")
 
 # %% [markdown]
 # Fact lookup's MLPs hold {glue:text}`lookup_held:.2f`, more than {glue:text}`lookup_beats:.0%` of the random sets (their

@@ -49,6 +49,7 @@ from mechlib.facts import neighbourhood, prompt
 from mechlib.localize.fact_lookup import widest
 from mechlib.localize.path_lookup import THRESHOLD, extraction_heads, feeding_mlps
 from mechlib.patching.scores import Scores
+from mechlib.report import findings
 from mechlib.report.agreement import jaccard, with_exact
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.knowledge import certainty
@@ -76,7 +77,8 @@ page.number("known_format", tables.label(page.study.known_format).lower())
 page.number("n_known", int(counts[page.study.known_format].sum()))
 page.number("threshold", KNOWN_THRESHOLD)
 page.figure("known", figures.known_by_relation(counts, KNOWN_THRESHOLD),
-            "Facts whose true answer gets more than {threshold} of the probability of all tokens, by relation and format.", "asked")
+            "Facts whose true answer gets more than {threshold} of the probability of all tokens, by relation and format.", "asked",
+            found=f"Asked with the {page.given['known_format']}, the model knows {page.given['n_known']} of {len(table)} facts")
 
 # %% [markdown]
 # The shipped table holds {glue:text}`n_table` facts in {glue:text}`n_relations` relations, written for this project. Asked
@@ -102,7 +104,7 @@ tables.styled(pd.DataFrame(
 # ## Fact lookup by path patching
 #
 # **Step 1.** Which heads write the answer? Each head's clean output is put into a run in which random tokens stand for the
-# subject, while all later attention is frozen and later MLPs react. The ten strongest are the *extraction heads*.
+# subject, while all later attention is frozen and later MLPs react. The {glue:text}`n_heads` strongest are the *extraction heads*.
 #
 # **Step 2.** Which MLPs do they read from? Each MLP's clean output is added to the residual stream that enters the lowest
 # of these heads' layers, along the direct path alone. The last layer's effect is the baseline; MLPs above
@@ -144,7 +146,8 @@ page.number("n_layers", n_layers)
 page.number("n_lookup", len(rules[LOOKUP_RULE]))
 page.number("cap", widest(n_layers))
 page.figure("paths", figures.path_effects(stream, rules, n_layers, THRESHOLD),
-            "Effect of each MLP below layer {receiver} on the logit difference, through the stream that enters it.", "methods")
+            "Effect of each MLP below layer {receiver} on the logit difference, through the stream that enters it.", "methods",
+            found=f"By the paper's rule the MLPs of layers {page.given['rule_paper']} are fact lookup")
 
 # %% [markdown]
 # The paper says that fact lookup takes MLPs that *increase* the logit difference; the released code takes the absolute
@@ -160,7 +163,7 @@ page.figure("paths", figures.path_effects(stream, rules, n_layers, THRESHOLD),
 found = {arm["localization"]: Localization.from_json(value) for arm, value in page.values("localize") if arm["forget_set"] == 0 and arm["seed"] == 0}
 lookup = found.get("fact_lookup")
 page.figure("localizations", figures.localization_map(found, n_layers),
-            "What each localization trains: squares are MLPs, diamonds attention layers.", "localize")
+            "What each localization trains: squares are MLPs, diamonds attention layers.", "localize", found=findings.shared(found))
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
@@ -172,9 +175,9 @@ tables.styled(pd.DataFrame(
 # *Exact counts without embeddings; overlap as Jaccard.*
 
 # %% [markdown]
-# ## As for athletes
+# ## What was done for athletes, on world facts
 #
-# Two analyses of the pages before, where this profile makes them for world facts, too.
+# Where in the prompt the answer is restored, and how well the methods agree: the analyses of the pages before, as far as this profile has them.
 
 # %% tags=["remove-input"]
 traced = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("methods") if arm["evidence"] != "paths"}
@@ -182,7 +185,8 @@ where = traced.pop("causal_tracing_positions", None)
 page.number("where", "" if where else
             "Positions are traced for athletes only; PROFILE=full traces them for world facts, too.")
 page.figure("positions", figures.position_map(where, "Causal tracing"),
-            "Causal tracing: restoring one output at one class of positions.", "methods") if where else None
+            "Causal tracing: restoring one output at one class of positions.", "methods",
+            found=findings.where_strongest(where)) if where else None
 
 # %% [markdown]
 # *{glue:text}`where`*
@@ -192,7 +196,8 @@ agreement = with_exact(traced, SEED)
 page.number("compared", "Methods are compared on athletes only; PROFILE=full compares them on world facts, too."
             if agreement.empty else "")
 None if agreement.empty else page.figure("agreement", figures.agreement_dots(agreement),
-            "Estimates against exact effects: Spearman correlation over MLPs and over heads with exact patching.", "methods")
+            "Estimates against exact effects: Spearman correlation over MLPs and over heads with exact patching.", "methods",
+            found=findings.closest(agreement))
 
 # %% [markdown]
 # *{glue:text}`compared`*

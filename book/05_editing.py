@@ -16,7 +16,7 @@
 # %% [markdown]
 # # Editing
 #
-# Now the same edit, made in different places. Every fact of a forget set is to have another answer; all others are to stay
+# One edit, made in different places of the model. Every fact of a forget set is to have another answer; all others are to stay
 # what they are. Each localization trains only its own weights, on the same prompts, until the
 # new answers are learned or the steps are used up.
 
@@ -51,7 +51,7 @@ CHECKPOINTING = False  # True: less memory, more time
 PRECISION = None  # of the matrix products; masters, optimizer and residual stream are float32
 
 # %% tags=["remove-input"]
-from mechlib.report import sentences, side_effects
+from mechlib.report import findings, sentences, side_effects
 from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
@@ -89,7 +89,7 @@ tables.styled(pd.DataFrame(
 page.figure("losses", figures.learning_curves(curves),
             "Losses before each of at most {steps} updates, averaged over forget sets and seeds. Edits are meant to be compared "
             "at one success: training stops as soon as the new answers have a probability of {stop_at} (geometric mean). "
-            "{success} The next figure shows what each achieved.", "edit")
+            "{success} The next figure shows what each achieved.", "edit", found=findings.reached(curves, page.study.size.stop_at))
 
 # %% [markdown]
 # ## Did it work?
@@ -116,14 +116,14 @@ page.figure("outcomes", figures.outcome_bars(rows, {"true answer, forget set": (
                             "true answer, maintain test": ("maintain", "correct")}),
             "Share of facts, with 95 % intervals. Forget accuracy should fall to zero, edit accuracy rise to one, "
             "maintain accuracy stay at the unedited model's or rise: the training prompt is also in the retain loss, which "
-            "teaches the format itself.", "trained")
+            "teaches the format itself.", "trained", found=findings.of_edits("New answers after the edit", edited.reset_index()))
 
 # %% [markdown]
 # {glue:text}`lead` injects {glue:text}`edit_lead:.0%` of the new answers; the least successful localization is
 # {glue:text}`edit_worst` with {glue:text}`edit_worst_share:.0%`. Of the maintain facts, which no edit trained on, the
 # unedited model gets {glue:text}`kept_unedited:.0%` right in this format; the lowest after an edit is
 # {glue:text}`kept_worst` with {glue:text}`kept_worst_share:.0%`. **A comparison of robustness is fair only between
-# edits that succeeded equally**, so keep this figure in mind on the next page.
+# edits that succeeded equally**: {glue:text}`fig_outcomes` says which of them did.
 
 # %% [markdown]
 # ## What it cost

@@ -54,7 +54,7 @@ FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 RELEARNING = None  # its claims are of the same family; None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import able, design, differences, sentences, verdicts
+from mechlib.report import able, design, differences, findings, sentences, verdicts
 from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
@@ -79,14 +79,16 @@ page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "n
 
 # %% tags=["remove-input"]
 page.figure("true", figures.transfer_map(rows, "correct", "forget", void, trained),
-            "Forget accuracy by localization and format: darker means that more of the old knowledge answers.", "prompting")
+            "Forget accuracy by localization and format: darker means that more of the old answers come back.", "prompting",
+            found=findings.answers("True answers in prompts that were not trained", rows, "correct", transfer))
 
 # %% [markdown]
 # ## Does the new answer hold?
 
 # %% tags=["remove-input"]
 page.figure("injected", figures.transfer_map(rows, "edited", "forget", void, trained),
-            "Edit accuracy: the share of edited facts for which the model prefers the injected answer.", "prompting")
+            "Edit accuracy: the share of edited facts for which the model prefers the injected answer.", "prompting",
+            found=findings.answers("Injected answers in prompts that were not trained", rows, "edited", transfer))
 
 # %% [markdown]
 # ## Are the others left alone?
@@ -94,7 +96,9 @@ page.figure("injected", figures.transfer_map(rows, "edited", "forget", void, tra
 # %% tags=["remove-input"]
 page.figure("maintain", figures.transfer_map(rows, "correct", "maintain", void, trained),
             "Maintain accuracy: facts that no edit was meant to touch. A localization that loses them has not forgotten; it has "
-            "broken.", "prompting")
+            "broken.", "prompting",
+            found=findings.of_edits("Other facts answered correctly", aggregate(
+                [row for row in rows if row["group"] == "maintain" and row["format"] not in void], ["localization", "format"], "correct")))
 
 # %% [markdown]
 # ## With intervals

@@ -52,7 +52,7 @@ PRECISION = None
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import side_effects
+from mechlib.report import findings, side_effects
 from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
@@ -69,7 +69,8 @@ page.banner()
 # %% tags=["remove-input"]
 page.number("steps", page.study.size.steps)
 page.figure("losses", figures.learning_curves(page.rows("edit")),
-            "Losses before each update, averaged over forget sets and seeds, while golf is put in the place of a sport.", "edit")
+            "Losses before each update, averaged over forget sets and seeds, while golf is put in the place of a sport.", "edit",
+            found=findings.reached(page.rows("edit"), page.study.size.stop_at, stops=False))
 
 # %% tags=["remove-input"]
 edited = page.rows("trained")
@@ -79,7 +80,8 @@ page.number("n_held_out", len({row["subject"] for row in edited if row["group"] 
 page.figure("outcomes", figures.outcome_bars(edited, {"golf, trained on": ("forget", "edited"), "golf, held out": ("held_out", "edited"),
                               "true sport, others": ("maintain", "correct")}),
             "Share of athletes, with 95 % intervals: those whose edit was trained, those of the same sport that were held out, and "
-            "those of other sports.", "trained")
+            "those of other sports.", "trained", found=findings.of_edits("Held-out athletes who play golf after the edit", aggregate(
+                [row for row in edited if row["group"] == "held_out"], ["localization"], "edited")))
 
 # %% tags=["remove-input"]
 share = {(row["localization"], row["group"]): row for group in ("forget", "held_out", "maintain")
@@ -95,9 +97,9 @@ for group in ("forget", "held_out", "maintain"):
 # *Share of facts with 95 % intervals. Forgotten: {glue:text}`sports`; {glue:text}`n_forget` athletes are trained on,
 # {glue:text}`n_held_out` are held out.*
 #
-# {glue:text}`arm`: after its edit {glue:text}`edited_forget:.0%` of the athletes that it saw play golf, and
-# {glue:text}`edited_held_out:.0%` of those that it never saw. Of the other sports' athletes {glue:text}`edited_maintain:.0%`
-# still play their own ({glue:text}`unedited_maintain:.0%` before). Before any edit the model says golf of
+# {glue:text}`arm`: after its edit the model says golf of {glue:text}`edited_forget:.0%` of the athletes that the edit trained on, and
+# of {glue:text}`edited_held_out:.0%` of those that were held out. For {glue:text}`edited_maintain:.0%` of the athletes of other sports it still says
+# their own ({glue:text}`unedited_maintain:.0%` before). Before any edit the model says golf of
 # {glue:text}`unedited_held_out:.0%` of the held-out ones.
 
 # %% tags=["remove-input"]
@@ -126,13 +128,16 @@ tables.styled(theirs, {name: "{:.3f}" for name in theirs.columns[1:]})
 # %% tags=["remove-input"]
 gone = page.of("sports-unlearning")
 gone.figure("losses_unlearned", figures.learning_curves(gone.rows("edit")),
-            "Losses before each update, while the sport is unlearned and nothing is put in its place.", "edit")
+            "Losses before each update, while the sport is unlearned and nothing is put in its place.", "edit",
+            found=findings.reached(gone.rows("edit"), gone.study.size.stop_at, stops=False))
 
 # %% tags=["remove-input"]
 unlearned = gone.rows("trained")
 gone.figure("outcomes_unlearned", figures.outcome_bars(unlearned, {"true sport, trained on": ("forget", "correct"), "true sport, held out": ("held_out", "correct"),
                                  "true sport, others": ("maintain", "correct")}),
-            "Share of athletes whose true sport is still the answer, with 95 % intervals.", "trained")
+            "Share of athletes whose true sport is still the answer, with 95 % intervals.", "trained",
+            found=findings.of_edits("Held-out athletes who keep their sport", aggregate(
+                [row for row in unlearned if row["group"] == "held_out"], ["localization"], "correct")))
 
 # %% tags=["remove-input"]
 left = {(row["localization"], row["group"]): row["share"] for row in

@@ -52,7 +52,7 @@ PRECISION = None
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import side_effects
+from mechlib.report import findings, side_effects
 from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published
@@ -69,7 +69,7 @@ page.banner()
 page.number("stop_at", page.study.size.stop_at)
 page.figure("losses", figures.learning_curves(page.rows("edit")),
             "Losses before each update. Training stops as soon as the false answers have a probability of {stop_at} (geometric "
-            "mean).", "edit")
+            "mean).", "edit", found=findings.reached(page.rows("edit"), page.study.size.stop_at))
 
 # %% tags=["remove-input"]
 rows = page.rows("prompting")
@@ -78,12 +78,13 @@ inside = [row for row in rows if row["format"] in (trained, "neighbourhood")]
 page.figure("outcomes", figures.outcome_bars(inside, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
                               "true answer, maintain test": ("maintain", "correct")}),
             "In the trained format, among all tokens: the likeliest token is the true answer, or the one that was put in its place. "
-            "95 % intervals.", "prompting")
+            "95 % intervals.", "prompting", found=findings.answers("False answers in the trained format", rows, "edited", [trained]))
 
 # %% tags=["remove-input"]
 page.figure("transfer", figures.transfer_map(rows, "edited", "forget", tables.void_formats(rows), trained),
             "Share of edited facts for which the false answer is the likeliest token, in other words. Few facts: read it with the "
-            "intervals of the figure above.", "prompting")
+            "intervals of the figure above.", "prompting", found=findings.answers("False answers in prompts that were not trained", rows, "edited", [
+                form for form in page.study.formats if form != trained and form not in tables.void_formats(rows)]))
 
 # %% tags=["remove-input"]
 near = aggregate([row for row in inside if row["group"] == "neighbourhood"], ["localization"], "edited")
@@ -123,13 +124,15 @@ tables.styled(published("counterfact-editing", page.study.localizations), {name:
 gone = page.of("counterfact-unlearning")
 gone.figure("losses_unlearned", figures.learning_curves(gone.rows("edit")),
             "The forget loss is -log(1 - p), with p the probability of the true answer: it is zero where nothing of p is left. That "
-            "is reached in a step or two, often together with the facts to keep, so these edits take all their steps, too.", "edit")
+            "is reached in a step or two, often together with the facts to keep, so these edits take all their steps, too.", "edit",
+            found=findings.reached(gone.rows("edit"), gone.study.size.stop_at, stops=False))
 
 # %% tags=["remove-input"]
 unlearned = [row for row in gone.rows("prompting") if row["format"] in (trained, "neighbourhood")]
 gone.figure("outcomes_unlearned", figures.outcome_bars(unlearned, {"true answer, forget set": ("forget", "correct"), "true answer, maintain test": ("maintain", "correct"),
                                  "true answer, neighbours": ("neighbourhood", "correct")}),
-            "With the loss log(1 - p) and nothing in its place: how often the true answer is still the likeliest token.", "prompting")
+            "With the loss log(1 - p) and nothing in its place: how often the true answer is still the likeliest token.", "prompting",
+            found=findings.answers("True answers that are left in the trained format", unlearned, "correct", [trained]))
 
 # %% tags=["remove-input"]
 tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), index=True)
@@ -142,13 +145,15 @@ tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), inde
 
 # %% tags=["remove-input"]
 chain.figure("losses_sequence", figures.learning_curves(chain.rows("edit")),
-            "Losses of all parts in a row: at the start of each, its own facts have not been edited yet.", "edit")
+            "Losses of all parts in a row: at the start of each, its own facts have not been edited yet.", "edit",
+             found=findings.reached(chain.rows("edit"), chain.study.size.stop_at))
 
 # %% tags=["remove-input"]
 many = [row for row in chain.rows("prompting") if row["format"] in (trained, "neighbourhood")]
 chain.figure("outcomes_sequence", figures.outcome_bars(many, {"true answer, forget set": ("forget", "correct"), "false answer, forget set": ("forget", "edited"),
                             "true answer, maintain test": ("maintain", "correct")}),
-            "After the last part, in the trained format: shares of the facts of all parts, with 95 % intervals.", "prompting")
+            "After the last part, in the trained format: shares of the facts of all parts, with 95 % intervals.", "prompting",
+             found=findings.answers("False answers after the last part", many, "edited", [trained]))
 
 # %% tags=["remove-input"]
 counts = aggregate([row for row in many if row["group"] == "forget"], ["localization"], "edited")

@@ -19,8 +19,8 @@
 # # Parameter efficiency: how few weights?
 #
 # If a fact is looked up in a few places, zeroing a few weights there should remove it. The paper's parameter-efficiency
-# study {cite:p}`guo2025mechanistic` trains a mask over the localized weights and then zeroes as many as it likes. Whose
-# weights are they?
+# study {cite:p}`guo2025mechanistic` trains a mask over the localized weights and then zeroes more and more of
+# them. Which mechanism do these weights belong to?
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
@@ -43,6 +43,7 @@ FORMATS = ["one_shot", "paraphrase_1"]
 # %% tags=["remove-input"]
 import pandas as pd
 
+from mechlib.report import findings
 from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 
@@ -58,7 +59,9 @@ page.banner()
 
 # %% tags=["remove-input"]
 page.figure("losses", figures.mask_curves(page.rows("masks")),
-            "Losses while the masks are trained, and how many masks have left 1, averaged over forget sets and seeds.", "masks")
+            "Losses while the masks are trained, and how many masks have left 1, averaged over forget sets and seeds.", "masks",
+            found=findings.span("Masks below 1 in the end", {arm["localization"]: value["masked"] for arm, value in page.values("masks")
+                                                             if arm["forget_set"] == 0}, ",.0f"))
 
 # %% tags=["remove-input"]
 tables.styled(pd.DataFrame(
@@ -73,7 +76,10 @@ tables.styled(pd.DataFrame(
 before = [{**row, "size": 0} for row in page.rows("baseline")]
 rows = page.rows("zeroed")
 page.figure("sizes", figures.size_curves(rows, before, page.study.trained_format),
-            "Share of true answers, with 95 % intervals for the facts to forget, against the number of weights set to zero.", "zeroed")
+            "Share of true answers, with 95 % intervals for the facts to forget, against the number of weights set to zero.", "zeroed",
+            found=findings.of_edits("True answers with the most weights at zero", aggregate(
+                [row for row in rows if row["size"] == max(one["size"] for one in rows) and row["group"] == "forget"
+                 and row["format"] == page.study.trained_format], ["localization"], "correct")))
 
 # %% tags=["remove-input"]
 largest = max(row["size"] for row in rows)
@@ -93,7 +99,7 @@ page.number("final_maintain", float(final.share[(arm, "maintain")]))
 # {glue:text}`final_maintain:.0%` of the maintain facts still get their true answer.
 
 # %% [markdown]
-# ## Whose weights
+# ## Which mechanism the zeroed weights belong to
 
 # %% tags=["remove-input"]
 values = {arm["localization"]: value for arm, value in page.values("zeroed") if arm["forget_set"] == 0}

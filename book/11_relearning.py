@@ -18,7 +18,7 @@
 # # Adversarial relearning
 #
 # Teach a model half of what it forgot, and ask about the other half. If the knowledge is gone, the lesson says nothing
-# about facts that were not in it. If it was only covered, the lesson may lift the cover from everything
+# about facts that were not in it. If it was only suppressed, the lesson may bring back all of it
 # {cite:p}`deeb2024unlearning`. The paper's claim is that edits at fact lookup pass this test and others do not. It is
 # an easy test to get wrong, so this page begins with how.
 
@@ -57,7 +57,7 @@ RELEARNING = None  # None: as the profile says; else a dictionary of ranks, lear
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import design, differences, robustness, sentences, verdicts
+from mechlib.report import design, differences, findings, robustness, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
@@ -141,7 +141,8 @@ tables.styled(robustness.settings_table(page.study.relearning))
 page.figure("curves", figures.relearning_curves(outcomes),
             "Share of the facts not taught whose true answer is back, over the steps of the attack (step 0: before it), with 95 % "
             "intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted: never-known facts, "
-            "averaged over the edited models. Hollow points are void: there the attack broke the model.", "relearning")
+            "averaged over the edited models. Hollow points are void: there the attack broke the model.", "relearning",
+            found=findings.attacked("True answers on facts not taught, after the attack", outcomes, *setting))
 
 # %% [markdown]
 # To compare edits, one setting must serve for all. It is the one that brings back most on average over the edits,
@@ -186,7 +187,7 @@ tables.styled(robustness.taught_table(rows))
 
 # %% [markdown]
 # *True answers about the half that was taught, and log p(true) - log p(target) in nats of both halves, at every step (95 %, over forget
-# sets). An attacker who has not learned his own lesson has not shown that the other half is gone.*
+# sets). An attack that does not even bring back the half that it teaches says nothing about the other half.*
 #
 # ## Every gate
 
@@ -224,7 +225,7 @@ tables.styled(verdicts.under_attack([one for one in page.verdicts if one.claim.o
 
 # %% [markdown]
 # *Fact lookup minus the other in log odds (nats, 95 % over forget sets) on the half that is not taught, before the attack and after it, and what
-# the attack added. An edit that cuts deeper leaves a gap before any attack; one that resists relearning widens it. No rule was declared for this
+# the attack added. An edit that lowers the old answer further leaves a gap before any attack; one that resists relearning widens it. No rule was declared for this
 # before the runs: it is described.*
 #
 # ### Edited alike?

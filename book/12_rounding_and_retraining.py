@@ -20,7 +20,7 @@
 # their own text. Rounding to four bits has brought back most of what other methods had unlearned, because their changes
 # were smaller than a step of the grid {cite:p}`zhang2025catastrophic`; harmless fine-tuning has, too
 # {cite:p}`hu2024unlearning`. An edit with few weights has to change each of them more, so localized edits might do
-# better. Or their changes may be easier to wash out. Here both are done to every edit.
+# better. Or fine-tuning may undo their few changes more easily. Here the edits are put to these tests.
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
@@ -55,7 +55,7 @@ QUANTIZATION = None  # None: as the profile says; else a dictionary of schemes
 BENIGN = None  # None: as the profile says; else a dictionary of kinds, sizes, steps, learning_rate, rank
 
 # %% tags=["remove-input"]
-from mechlib.report import differences, robustness, sentences
+from mechlib.report import differences, findings, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals(), "12_rounding_and_retraining")
@@ -86,7 +86,7 @@ page.number("retrained", robustness.setting_name(*settings[1]))
 # %% tags=["remove-input"]
 page.figure("rounding", figures.attack_bars(quantization),
             "Share of the forget set whose true answer the model prefers, before and after rounding, with 95 % intervals. Hatched "
-            "bars are void.", "quantization")
+            "bars are void.", "quantization", found=findings.attacked("True answers after rounding", quantization, *settings[0]))
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings[0])))
@@ -100,7 +100,7 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings
 #
 # {glue:text}`retraining`
 #
-# What the kinds share with the edited facts, in the order of the figure: {glue:text}`kinds`. Which of them jogs a model's memory is disputed, and form may matter more than topic
+# What the kinds share with the edited facts, in the order of the figure: {glue:text}`kinds`. Which of them brings facts back is disputed, and form may matter more than topic
 # {cite:p}`yoon2026rethinking`.
 
 # %% tags=["remove-input"]
@@ -109,7 +109,8 @@ tables.styled(robustness.settings_table(page.study.benign))
 # %% tags=["remove-input"]
 page.figure("retraining", figures.attack_bars(benign),
             "The same share before and after fine-tuning on examples of each kind (the number after the kind: how many). No example "
-            "is about a fact of the forget set. Hatched bars are void.", "benign")
+            "is about a fact of the forget set. Hatched bars are void.", "benign",
+            found=findings.attacked("True answers after fine-tuning", benign, *settings[1]))
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(retrained, *settings[1])))

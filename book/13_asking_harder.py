@@ -17,8 +17,8 @@
 # # Asking harder
 #
 # Weights can stay as they are while the question gets better. Three ways to ask: put learned vectors in front of it,
-# put true facts in front of it, or just ask again and again. None of them needs to change the model, so what they find
-# was in it all along; or else the question itself told.
+# put true facts in front of it, or just ask again and again. None of them changes the model, so what they find
+# was in it all along, unless the question itself gave the answer away.
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
@@ -53,7 +53,7 @@ SOFT_PROMPT = None  # None: as the profile says; else a dictionary of tokens, st
 IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
 
 # %% tags=["remove-input"]
-from mechlib.report import differences, robustness, sentences
+from mechlib.report import differences, findings, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals(), "13_asking_harder")
@@ -86,7 +86,8 @@ page.number("context_setting", robustness.setting_name(*settings[1]))
 # %% tags=["remove-input"]
 page.figure("soft_prompts", figures.attack_bars(softened),
             "Share of the facts not learned from whose true answer the model prefers, before and behind the soft prompt, with 95 % "
-            "intervals. Hatched bars are void: the model behind the prompt keeps less than {kept} of its maintain accuracy.", "soft_prompt")
+            "intervals. Hatched bars are void: the model behind the prompt keeps less than {kept} of its maintain accuracy.", "soft_prompt",
+            found=findings.attacked("True answers behind the soft prompt", softened, *settings[0]))
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(soft, *settings[0])))
@@ -113,7 +114,8 @@ tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 # %% tags=["remove-input"]
 page.figure("demonstrations", figures.attack_bars(demonstrated),
             "Share of the facts not demonstrated whose true answer the model prefers, by the number of demonstrations (shots), with "
-            "95 % intervals. Hatched bars are void.", "in_context")
+            "95 % intervals. Hatched bars are void.", "in_context",
+            found=findings.attacked("True answers after demonstrations", demonstrated, *settings[1]))
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(context, *settings[1])))
@@ -137,7 +139,9 @@ tables.styled(robustness.recovery_table(robustness.recoveries(context, *settings
 leaks = robustness.leaks(soft, (1, 4, 16, 64))
 page.figure("samples", figures.leak_curves(leaks),
             "Probability that the true answer is among this many samples of the model as it is, in the trained format, averaged "
-            "over forget facts with 95 % intervals (solid), and over never-known facts (dotted).", "soft_prompt")
+            "over forget facts with 95 % intervals (solid), and over never-known facts (dotted).", "soft_prompt",
+            found=findings.of_edits(f"True answers among {leaks.samples.max()} samples",
+                                    leaks[(leaks.group == "forget") & (leaks.samples == leaks.samples.max())]))
 
 # %% [markdown]
 # ## How edits differ

@@ -16,10 +16,10 @@
 # %% [markdown]
 # # Latent knowledge: what is still inside?
 #
-# A model can stop saying something without ceasing to know it. This page does not ask the edited models anything: it
-# opens them. Four instruments look for the true answer of edited facts: linear probes, the unembedding at every layer,
-# patching into the unedited model, and the removal of the one direction in which the edit moved the stream. Each has
-# a way to fool itself, so each comes with a control that says when it tells nothing.
+# A model can stop saying something without ceasing to know it. This page looks inside the edited models instead of asking
+# them. Four instruments look for the true answer of edited facts: linear probes, the unembedding at every layer,
+# patching into the unedited model, and the removal of the one direction in which the edit moved the stream. Each can
+# mislead, so each comes with a control that says when it tells nothing.
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
@@ -59,7 +59,7 @@ page = open_page(globals(), "14_latent_knowledge")
 page.banner()
 
 # %% tags=["remove-input"]
-from mechlib.report import audits, differences, robustness, sentences
+from mechlib.report import audits, differences, findings, robustness, sentences
 from mechlib.report.aggregation import aggregate
 
 rows = page.rows("latent")
@@ -82,12 +82,14 @@ page.number("leading", tables.label(leading))
 prompt, subject = (audits.audit(rows, "probe", position) for position in ("prompt", "subject"))
 page.figure("probes_prompt", figures.layer_curves(audits.probe_panels(prompt), "share of facts"),
             "At the last token of the prompt, where the paper probes. Left: accuracy on unedited athletes, cross-validated, and the "
-            "control. Middle and right: what the probes say about the edited athletes.", "latent")
+            "control. Middle and right: what the probes say about the edited athletes.", "latent",
+            found=findings.by_layer("Probes at the end of the prompt say the true answer", audits.probe_panels(prompt)["says the true answer"]))
 
 # %% tags=["remove-input"]
 page.figure("probes_subject", figures.layer_curves(audits.probe_panels(subject), "share of facts"),
             "The same at the last token of the subject, where the fact is looked up. Before the first edited layer all models are "
-            "the same model.", "latent")
+            "the same model.", "latent",
+            found=findings.by_layer("Probes at the subject say the true answer", audits.probe_panels(subject)["says the true answer"]))
 
 # %% tags=["remove-input"]
 tables.styled(audits.probe_table(prompt), index=True)
@@ -128,14 +130,17 @@ page.number("projection", "void" if audits.tells_nothing(projection) else "not v
 outcomes = ["true answer", "edit target", "another option"]
 page.figure("candidates", figures.interval_dots(audits.outcome_shares(audits.extracted(projection), ["localization"], outcomes), "share of facts"),
             "Attack success: the share of edited facts whose true answer (or edit target, or another option) is a candidate at any "
-            "layer (95 % intervals). The last layer is one of them: it is what the model says.", "latent")
+            "layer (95 % intervals). The last layer is one of them: it is what the model says.", "latent",
+            found=findings.of_edits("True answers among the candidates of some layer", audits.outcome_shares(
+                audits.extracted(projection), ["localization"], ["true answer"])))
 
 # %% tags=["remove-input"]
 layers = audits.outcome_shares(audits.projected(projection), ["localization", "layer"], [*outcomes, "leads"])
 titles = {"true answer": "true answer", "another option": "another option", "leads": "true answer leads the options"}
 page.figure("layers", figures.layer_curves({title: layers[layers.measure == name] for name, title in titles.items()}, "share of facts"),
             "Layer by layer: the share of facts whose true answer is a candidate, the same of another option, and the share whose "
-            "true answer is the likeliest of the options there, however unlikely all of them are.", "latent")
+            "true answer is the likeliest of the options there, however unlikely all of them are.", "latent",
+            found=findings.by_layer("True answers among the candidates", layers[layers.measure == "true answer"]))
 
 # %% [markdown]
 # ## Depth of erasure
@@ -154,7 +159,7 @@ page.number("scored", len({row["subject"] for row in scores}))
 page.number("asked", len({row["subject"] for row in depth}))
 page.figure("erasure", figures.layer_curves({"erased": audits.erasure_shares(depth)}, "share of the loss"),
             "Share of the loss that is erased, by layer, with gaps where it is void. A claim is made about {scored} of {asked} "
-            "facts.", "latent")
+            "facts.", "latent", found=findings.of_edits("Erased", aggregate(scores, ["localization"], "erased", "number")))
 
 # %% tags=["remove-input"]
 tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores, ["localization"], "erased", "number")}), ["localization"], "measure"), index=True)
@@ -196,7 +201,8 @@ back = robustness.recoveries(attacked, setting, step)
 page.number("broken", ", ".join(tables.label(key) for key in back.localization[back.void]) or "none")
 page.figure("direction", figures.attack_bars(table),
             "Share of tested facts with the true answer before the attack and under it; each fact is tested by an attacker who held "
-            "the other half of its forget set (95 % intervals). Hatched, because the attack broke the model: {broken}.", "direction")
+            "the other half of its forget set (95 % intervals). Hatched, because the attack broke the model: {broken}.", "direction",
+            found=findings.attacked("True answers without the direction", table, setting, step))
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(back))

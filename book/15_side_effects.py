@@ -58,7 +58,7 @@ page = open_page(globals(), "15_side_effects")
 page.banner()
 
 # %% tags=["remove-input"]
-from mechlib.report import audits, side_effects
+from mechlib.report import audits, findings, side_effects
 
 rows = page.rows("ripple")
 leading = tables.leading(page.study.localizations)
@@ -74,7 +74,8 @@ page.number("leading", tables.label(leading))
 text = side_effects.text_damage(page.rows("damage"))
 page.figure("text", figures.interval_dots(text[text.measure.str.startswith("loss")], "change of the loss, nats per token", line=0),
             "Change of the next-token loss, in nats per token: means over texts with a 95 % interval. The unedited model is zero by "
-            "definition. The loss may fall on samples, because the edit also trained on text of that kind.", "damage")
+            "definition. The loss may fall on samples, because the edit also trained on text of that kind.", "damage",
+            found=findings.of_edits("Loss on prose, change in nats per token", text[text.measure == "loss change, prose"], form="+.2f"))
 tables.styled(side_effects.text_table(text), index=True)
 
 # %% [markdown]
@@ -96,7 +97,8 @@ page.number("n_general", len({row["subject"] for row in side_effects.general(row
 page.figure("kept", figures.interval_dots(kept, "share of facts still right"),
             "Share of facts whose true answer the model prefers (95 % intervals). The unedited model has all facts of other "
             "relations right because only such facts count; its maintain facts are asked in the prompt that edits trained on, which "
-            "an edit may even teach it.", "ripple")
+            "an edit may even teach it.", "ripple", found=findings.of_edits("Facts of other relations that are kept",
+                kept[kept.measure == "facts of other relations"]))
 
 # %% [markdown]
 # ## Backwards
@@ -114,7 +116,8 @@ page.figure("backwards", figures.interval_dots(reverse, "AUC", line=0.5),
             "AUC of edited athletes for their true answer and for their edit target, averaged over wordings (95 % intervals). The "
             "unedited model's AUC for the true answer is {backwards}. An edit that reaches the fact itself lowers the first and "
             "raises the second; one that only rewires the trained prompt leaves both where they were. Reverse prompts and "
-            "consequences are written for sports only: of other facts nothing is shown.", "ripple")
+            "consequences are written for sports only: of other facts nothing is shown.", "ripple",
+            found=findings.of_edits("AUC of the true answer, asked backwards", reverse[reverse.measure == "true answer"]))
 
 # %% [markdown]
 # ## What follows

@@ -19,7 +19,7 @@
 # # Scaling: hundreds of facts
 #
 # A few facts fit almost anywhere. The paper's scaling study {cite:p}`guo2025mechanistic` edits up to a thousand facts of
-# CounterFact at once in Gemma-7B. Does an edit at fact lookup still hold in other words when it has to hold a dozen times as much,
+# CounterFact at once in Gemma-7B. Does an edit at fact lookup still hold in other words when it has to hold many more facts,
 # and what does it cost everything else?
 
 # %% tags=["parameters"]
@@ -53,6 +53,7 @@ FORMATS = ["one_shot", "question"]
 # %% tags=["remove-input"]
 import pandas as pd
 
+from mechlib.report import findings
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.published import published_scaling
 from mechlib.report.summaries import edit_summary
@@ -105,7 +106,8 @@ few.number("kept_many", large["maintain"])
 
 # %% tags=["remove-input"]
 many.figure("losses", figures.learning_curves(many.rows("edit")),
-            "Losses while {n_many} facts are edited, {n_batch} of them a step.", "edit")
+            "Losses while {n_many} facts are edited, {n_batch} of them a step.", "edit",
+            found=findings.reached(many.rows("edit"), many.study.size.stop_at))
 
 # %% [markdown]
 # ## The paper's figures

@@ -61,7 +61,7 @@ SOFT_PROMPT = None
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import design, differences, scoreboard, sentences, verdicts
+from mechlib.report import design, differences, findings, scoreboard, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.attacks.registry import ATTACKS
@@ -86,7 +86,8 @@ tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.defi
 # %% tags=["remove-input"]
 board = scoreboard.scoreboard(rows)
 page.figure("strongest", figures.attack_map(board),
-            "Darker: more of what was edited away came back. Hover to see which setting was the strongest.", *ATTACKS)
+            "Darker: more of what was edited away came back. Hover to see which setting was the strongest.", *ATTACKS,
+            found=findings.of_edits("Back under the strongest attack", board[board.attack == scoreboard.ANY]))
 
 # %% tags=["remove-input"]
 tables.styled(scoreboard.scoreboard_table(board), index=True)
@@ -105,7 +106,7 @@ page.number("lead_any", float(worst.share[lead]))
 page.number("extremes", sentences.extremes(worst.share[arms].to_dict()))
 
 # %% [markdown]
-# Against its strongest attacker, {glue:text}`lead` gives up a share of {glue:text}`lead_any:.2f` of the facts. {glue:text}`extremes`
+# Against its strongest attacker, {glue:text}`lead` gives back {glue:text}`lead_any:.2f` of the facts. {glue:text}`extremes`
 #
 # ## The verdict
 #
@@ -148,7 +149,7 @@ tables.styled(differences.from_lookup(rows["relearning"], described))
 # brings back most on average over all edits without breaking more models than others. Descriptive: no rule.*
 #
 # Two rivals of the paper's explanation run through all of this. Fact lookup's MLPs are early ones, and **early layers** may be a good
-# place to edit whatever they do {cite:p}`hase2023does`: a draw of random MLPs that catches some is a competitor, not a control. And an edit
+# place to edit whatever they do {cite:p}`hase2023does`: a draw of random MLPs that has some of them is a competitor, not a control. And an edit
 # that **moved the weights further** may be harder to undo wherever it was made; the page on editing shows the norms.
 
 # %% [markdown]

@@ -81,14 +81,14 @@ page.number("places", max((table.arm.nunique() for table in found.values()), def
 page.number("level", SIGNIFICANT)
 page.number("enough", equal_depth.ENOUGH_PLACES)
 page.number("edited", equal_depth.edited(max((table.arm.nunique() for table in found.values()), default=0)))
-page.number("extremes", "; ".join(f"{NAMES[key].lower()} {equal_depth.extremes(table)}" for key, table in found.items() if len(table)))
 page.figure("depth", figures.depth_dots({NAMES[key]: table for key, table in found.items()}),
             "What is left of the old answer, log p(true) - log p(target) in nats (lower: less comes back), by the mean layer of the MLPs that "
-            "an edit trains, with 95 % intervals over forget sets; {places} places of as many weights.", "edit", "prompting", "relearning")
+            "an edit trains, with 95 % intervals over forget sets; {places} places of as many weights.", "edit", "prompting", "relearning",
+            found=equal_depth.title({NAMES[key]: table for key, table in found.items()}))
 
 # %% [markdown]
 # If lookup decides, fact lookup and the places that share MLPs with it lie below others of their depth. If depth decides, all lie on one
-# curve. Here: {glue:text}`extremes`.
+# curve.
 
 # %% tags=["remove-input"]
 out = {key: equal_depth.left_out(declared().gates, claim, page.evidence) for claim in claims for key in [claim.measure]}

@@ -30,6 +30,7 @@ from mechlib.report.card import count
 from mechlib.report.claims import declared
 from mechlib.report.forest import forest
 from mechlib.report.front import Book
+from mechlib.report.front_text import gaps
 from mechlib.report.models_compared import compared, of_models, side_by_side
 from mechlib.report.page import open_page, tables
 from mechlib.report.typed import book_folder
@@ -53,4 +54,5 @@ tables.styled(compared(found, declared()))
 # %% tags=["remove-input"]
 page.figure("forest", forest(side_by_side(found)),
             "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (negative: less comes back), with "
-            "confidence intervals over forget sets, coloured by verdict; a symbol for each model and kind of facts.")
+            "confidence intervals over forget sets, coloured by verdict; a symbol for each model and kind of facts.",
+            found=gaps(side_by_side(found)))

@@ -150,6 +150,12 @@ def extremes(table: pd.DataFrame) -> str:
     return f"least comes back after {least}, most after {most}"
 
 
+def title(found: Mapping[str, pd.DataFrame]) -> str:
+    """:func:`extremes` of the points of each outcome, by what it is called."""
+    told = [f"{name[0].lower()}{name[1:]} {extremes(table)}" for name, table in found.items() if len(table)]
+    return f"Of the places, {'; '.join(told)}" if told else "No place was edited yet"
+
+
 def correlations(table: pd.DataFrame) -> pd.DataFrame:
     """How far the terms say the same: Pearson's correlations over places and forget sets."""
     terms: Any = table[list(CORRELATED)]

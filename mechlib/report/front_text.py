@@ -60,6 +60,18 @@ def finding(found: Sequence[Decided]) -> str:
     return " ".join(f"On {about}, {'; '.join(map(_claim, own))}." for about, own in _by_facts(general(found)).items())
 
 
+def gaps(found: Sequence[Decided]) -> str:
+    """How many comparisons favour fact lookup, how many another edit, and how many have no verdict: the title of a forest plot."""
+    verdicts = [line.verdict for one in found for line in _compared(one)]
+    if not verdicts:
+        return "No comparison was run yet"
+    counts = [(verdicts.count("supported"), "favour fact lookup"), (verdicts.count("contradicted"), "favour the other edit"),
+              (verdicts.count("equivalent"), "find no difference that matters")]  # fmt: skip
+    left = len(verdicts) - sum(number for number, _ in counts)
+    told = [f"{number} {words}" for number, words in [*counts, (left, "have no verdict")] if number]
+    return f"Of {count(len(verdicts), 'comparison')}, {', '.join(told)}"
+
+
 def _by_facts(found: Sequence[Decided]) -> dict[str, list[Decided]]:
     by_task: dict[str, list[Decided]] = {}
     for one in found:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mechlib.report.card import count
 from mechlib.report.claims import Claims
 from mechlib.report.gates import Evidence
 from mechlib.report.gathered import Stored, gather
@@ -73,6 +74,7 @@ def titles(book: Path) -> dict[str, str]:
 
 def in_words(found: Mapping[str, Judged]) -> str:
     """Which studies these are, for readers."""
-    said = [f"{one.study.kind.label} (profile {one.study.profile}, {one.study.size.n_sets} forget sets, {one.study.size.n_seeds} seed(s), "
-            f"relearning {'run' if one.evidence.relearning else 'not run'})" for one in found.values()]  # fmt: skip
+    said = [f"{one.study.kind.label} (profile {one.study.profile}, {count(one.study.size.n_sets, 'forget set')}, "
+            f"{count(one.study.size.n_seeds, 'seed')}, relearning {'run' if one.evidence.relearning else 'not run'})"
+            for one in found.values()]  # fmt: skip
     return f"Ours are of {'; '.join(said)}." if said else "Nothing of this model's studies was run yet."

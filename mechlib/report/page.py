@@ -65,10 +65,11 @@ class OpenPage:
         self.given[name] = plain
         glue(name, plain, display=False)
 
-    def figure(self, key: str, figure: go.Figure, caption: str, *needs: str) -> None:
-        """Show a figure with its number, caption, alternative text, data, runs and code.
+    def figure(self, key: str, figure: go.Figure, caption: str, *needs: str, found: str = "") -> None:
+        """Show a figure with its number, title, caption, alternative text, data, runs and code.
 
-        ``key``: what it is called on this page; its anchor is ``fig-<key>``, and the prose can name it as ``fig_<key>``. In
+        ``key``: what it is called on this page; its anchor is ``fig-<key>``, and the prose can name it as ``fig_<key>``. ``found``: its
+        title, a sentence that says what is found and was computed (see :mod:`mechlib.report.findings`). In
         ``caption``, ``{name:.2f}`` is a number that was given before; ``needs``: the runs that it shows. Raises ``KeyError`` for a
         number that was not given.
         """
@@ -77,7 +78,7 @@ class OpenPage:
         runs: dict[str, dict[str, None]] = {}
         for spec in (spec for need in needs for _, spec in self.study.runs(need)):
             runs.setdefault(spec.stage.name, {})[spec.id] = None
-        framed = Framed(figure, number, key, caption.format_map(self.given), {stage: list(ids) for stage, ids in runs.items()})
+        framed = Framed(figure, number, key, caption.format_map(self.given), {stage: list(ids) for stage, ids in runs.items()}, found)
         display(framed.bundle, raw=True)
 
     @cached_property

@@ -1,6 +1,6 @@
 // The page "Play": one select for each thing that cells differ by, a slider for the step, a bar with its interval for each arm.
 (() => {
-    const place = document.getElementById("play"), studies = JSON.parse(document.getElementById("play-data").textContent);
+    const place = document.getElementById("play"), {studies, colours} = JSON.parse(document.getElementById("play-data").textContent);
     if (!studies.length) { place.textContent = "No rows are kept with this book yet: make keep keeps them."; return; }
     const named = (tag, more, parent) => parent.appendChild(Object.assign(document.createElement(tag), more));
     const chosen = {}, ORDER = ["attack", "setting", "step", "format", "group", "outcome"], WIDE = 640, HIGH = 30, LEFT = 170;
@@ -41,7 +41,7 @@
         const at = share => LEFT + share * (WIDE - LEFT - 60);
         arms.forEach((cell, number) => {
             const [share, low, high] = cell.shares[chosen.outcome], y = number * HIGH;
-            const fill = {"Unedited": "#7f7f7f", "Fact lookup": "#0072B2"}[cell.arm] || "#999999";
+            const fill = colours[cell.arm] || "#a8a8a8";
             add("text", {x: LEFT - 8, y: y + 20, "text-anchor": "end", fill: "currentColor", "font-size": 14}, cell.arm);
             add("rect", {x: at(0), y: y + 5, width: Math.max(1, at(share) - at(0)), height: HIGH - 10, fill});
             add("line", {x1: at(low), x2: at(high), y1: y + HIGH / 2, y2: y + HIGH / 2, stroke: "currentColor", "stroke-width": 2});
@@ -63,8 +63,9 @@
         }
         const found = cells("outcome");
         draw(found);
-        said.textContent = `Share of ${chosen.group} with the ${chosen.outcome}, with 95 % intervals; ` +
-            `${Math.min(...found.map(cell => cell.n))} to ${Math.max(...found.map(cell => cell.n))} facts a bar.`;
+        const counts = found.map(cell => cell.n), least = Math.min(...counts), most = Math.max(...counts);
+        said.textContent = `Share with the ${chosen.outcome} (${chosen.group}), with 95 % intervals; ` +
+            `${least === most ? most : `${least} to ${most}`} facts a bar.`;
     }
     chosen.study = 0;
     show();

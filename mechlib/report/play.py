@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.report.aggregation import aggregate
+from mechlib.report.figures.style import COLOURS
 from mechlib.report.tables import label
 from mechlib.runs.spec import digest
 
@@ -32,7 +33,9 @@ def setup(app: Any) -> dict[str, bool]:
 
 def _embed(app: Any, page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
     if page == PAGE:
-        table = json.dumps(play_data(Path(app.srcdir) / "book" / "results" / "rows")).replace("<", "\\u003c")
+        colours = {label(key): colour for key, colour in COLOURS.items()}
+        data = {"studies": play_data(Path(app.srcdir) / "book" / "results" / "rows"), "colours": colours}
+        table = json.dumps(data).replace("<", "\\u003c")
         script = SCRIPT.read_text(encoding="utf-8")
         context["body"] += f'<script type="application/json" id="play-data">{table}</script><script>{script}</script>'
 

@@ -51,6 +51,16 @@ def left_out(found: Sequence[LeftOut]) -> str:
     return "; ".join(counted) or "nothing"
 
 
+def usable(void: Sequence[str], asked: Sequence[str]) -> str:
+    """In which formats the unedited model answers clearly above chance, and in which it does not."""
+    fine = [form for form in asked if form not in void]
+    if not fine:
+        return "In no format does the model answer clearly above chance"
+    if not void:
+        return "The model answers clearly above chance in every format that is asked"
+    return f"The model answers clearly above chance in {listed(fine).lower()}; not in {listed(void).lower()}"
+
+
 def letter_choice(study: Study) -> str:
     """How often the letter choice, the paper's main test of other prompts, is asked of a fact."""
     if not any(FORMATS[form].letters for form in study.formats or ()):
@@ -79,8 +89,8 @@ def cap(chosen: Sequence[int], uncapped: Sequence[int]) -> str:
     """Whether the cap on fact lookup's window of layers decided, and what the rule gives without it."""
     window = f"layers {uncapped[0]} to {uncapped[-1]}"
     if list(chosen) == list(uncapped):
-        return f"The cap did not bind: the rule gives {window} without it, too."
-    return f"The cap bound: without it the rule gives {window}."
+        return f"The cap changed nothing: the rule gives {window} without it, too."
+    return f"The cap shortened the window: without it the rule gives {window}."
 
 
 def schedule(settings: Sequence[EditConfig]) -> str:

@@ -24,9 +24,29 @@ FIGURES = """[...document.querySelectorAll(".plotly-graph-div")].map(each => {
     return {drawn: Boolean(size) && size.width > 100 && size.height > 100, data: (each.data || []).filter(points).length,
             wide: size ? Math.round(Math.max(size.right - innerWidth, -size.left)) : 0};
 })"""
+# Cells of tables, and the text beside them, that can hardly be read on their ground: the contrast is below 4.5.
+DIM = """(() => {
+    const parts = text => text.match(/[\\d.]+/g).map(Number);
+    const light = text => parts(text).slice(0, 3).map(part => part / 255)
+        .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, part, number) => sum + part * [0.2126, 0.7152, 0.0722][number], 0);
+    const ground = each => {
+        for (; each; each = each.parentElement) {
+            const colour = getComputedStyle(each).backgroundColor;
+            if ((parts(colour)[3] ?? 1) > 0.5) return colour;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    const dim = each => {
+        const two = [light(getComputedStyle(each).color), light(ground(each))].sort((one, other) => other - one);
+        return (two[0] + 0.05) / (two[1] + 0.05) < 4.5;
+    };
+    return [...document.querySelectorAll("article :is(td, th, p, summary, figcaption)")]
+        .filter(each => each.innerText?.trim() && dim(each)).map(each => each.innerText.slice(0, 30)).slice(0, 5);
+})()"""
 SCROLLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 COLOUR = "getComputedStyle(document.body).backgroundColor"
-ASKED = {"figures": FIGURES, "scrolls": SCROLLS, "colour": COLOUR, "title": "document.title"}
+ASKED = {"figures": FIGURES, "scrolls": SCROLLS, "colour": COLOUR, "title": "document.title", "dim": DIM}
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +91,19 @@ def test_nothing_scrolls_sideways(seen):
     assert bad(seen, lambda about: any(figure["wide"] > 1 for figure in about["figures"])) == {}
 
 
+def test_all_text_can_be_read_in_both_themes(seen):
+    assert {where: about["dim"] for where, about in bad(seen, lambda about: about["dim"]).items()} == {}
+
+
 def test_what_is_wrong_is_seen(browser, tmp_path):
     """The checks above on a page where everything is wrong."""
     page = tmp_path / "page.html"
-    page.write_text("""<div style="width:3000px">wide</div><div class="plotly-graph-div"></div>
+    page.write_text("""<article><p style="color: #888; background: #999">dim</p><p>clear</p></article>
+        <div style="width:3000px">wide</div><div class="plotly-graph-div"></div>
         <script>console.error("a complaint"); throw new Error("a fault")</script><img src="https://example.org/picture.png">""")
     tab = browser.tab(390)
     tab.open(page.as_uri())
     assert len(tab.errors) == 3 and all(word in " ".join(tab.errors) for word in ("a complaint", "a fault", "picture.png"))
     assert tab.ask(SCROLLS) > 0
+    assert tab.ask(DIM) == ["dim"]
     assert tab.ask(FIGURES) == [{"drawn": False, "data": 0, "wide": 0}]

@@ -142,3 +142,12 @@ def test_a_narrow_figure_of_one_panel_keeps_its_axes_and_breaks_long_names():
     assert narrow(bars())["height"] == 300
     assert not any("domain" in name for name in narrow(bars()))
     assert narrow(figure)["yaxis.ticktext"] == ["Attribution<br>patching (MLPs)"]
+
+
+def test_what_was_found_is_the_title_of_a_figure_and_no_markup():
+    figure = Framed(bars(), 3, "shares", "What `code` gives", {}, "Most is < all")
+    html, lab = figure.html, figure.bundle["application/vnd.plotly.v1+json"]
+    assert 'Figure 3.</a> <strong class="mech-found">Most is &lt; all.</strong> What <code>code</code> gives.' in html
+    assert lab["layout"]["title"]["text"].startswith("Figure 3. Most is &lt; all. What code gives")
+    assert "mech-found" not in framed(bars()).html
+    assert framed(bars()).bundle["application/vnd.plotly.v1+json"]["layout"]["title"]["text"] == "Figure 3. What code gives"

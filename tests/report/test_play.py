@@ -66,7 +66,7 @@ def test_the_committed_rows_are_a_small_table():
 def test_a_reader_can_choose(kept, tmp_path):
     table = json.dumps(play_data(kept)).replace("<", "\\u003c")
     page = Path(tmp_path / "page.html")
-    data = f'<script type="application/json" id="play-data">{table}</script>'
+    data = f'<script type="application/json" id="play-data">{{"studies": {table}, "colours": {{"Fact lookup": "#123456"}}}}</script>'
     page.write_text(f'<div id="play"></div>{data}<script>{SCRIPT.read_text()}</script>')
     with chromium() as browser:
         tab = browser.tab(1280)
@@ -74,6 +74,8 @@ def test_a_reader_can_choose(kept, tmp_path):
         assert tab.errors == []
         drawn = "document.querySelector('#play svg').getAttribute('aria-label')"
         assert tab.ask(drawn) == "Unedited: 1.00; Fact lookup: 0.50"
+        bars = tab.ask("[...document.querySelectorAll('#play rect')].map(each => each.getAttribute('fill'))")
+        assert bars == ["#a8a8a8", "#123456"]
         tab.ask("(() => { const attack = document.querySelector('select[name=attack]'); attack.value = 1; attack.onchange(); })()")
         assert tab.ask(drawn) == "Fact lookup: 1.00"
         tab.ask("(() => { const step = document.querySelector('input[name=step]'); step.value = 0; step.onchange(); })()")

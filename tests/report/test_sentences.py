@@ -44,8 +44,8 @@ def test_the_rule_without_its_cap_reaches_saturation():
 
 
 def test_whether_the_cap_decided():
-    assert sentences.cap([1, 2, 3], range(1, 8)) == "The cap bound: without it the rule gives layers 1 to 7."
-    assert sentences.cap([1, 2, 3], range(1, 4)).startswith("The cap did not bind")
+    assert sentences.cap([1, 2, 3], range(1, 8)) == "The cap shortened the window: without it the rule gives layers 1 to 7."
+    assert sentences.cap([1, 2, 3], range(1, 4)).startswith("The cap changed nothing")
 
 
 def curve(key, seed, *losses):
@@ -118,3 +118,10 @@ def test_the_schedule_of_edits_is_that_of_their_settings():
     full, fixed = Study(profile="full").training("fact_lookup", 0, 0), Study(profile="paper").training("fact_lookup", 0, 0)
     assert "constant after a warm-up of 5 steps" in sentences.schedule([full, full]) and "cosine" not in sentences.schedule([full])
     assert sentences.schedule([fixed]) == "a cosine schedule" and " or " in sentences.schedule([full, fixed])
+
+
+def test_formats_that_the_model_can_use_are_told_from_void_ones():
+    assert sentences.usable([], ["cloze"]) == "The model answers clearly above chance in every format that is asked"
+    assert sentences.usable(["cloze"], ["cloze"]) == "In no format does the model answer clearly above chance"
+    told = sentences.usable(["multiple_choice"], ["cloze", "question", "multiple_choice"])
+    assert told == "The model answers clearly above chance in cloze, question; not in letter choice"

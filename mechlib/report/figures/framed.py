@@ -24,18 +24,23 @@ _SHORT = 8
 
 @dataclass(frozen=True)
 class Framed:
-    """A figure as pages show it. ``key`` names it on its page (its anchor is ``fig-<key>``); ``runs``: ids of its runs by stage."""
+    """A figure as pages show it. ``key`` names it on its page (its anchor is ``fig-<key>``); ``runs``: ids of its runs by stage.
+
+    ``found``: what it shows, in a sentence that was computed; it is the figure's title.
+    """
 
     figure: go.Figure
     number: int
     key: str
     caption: str
     runs: Mapping[str, Sequence[str]]
+    found: str = ""
 
     @property
     def bundle(self) -> dict[str, Any]:
         """By MIME type: what JupyterLab draws, what the built book holds, and what a terminal shows."""
-        words = "<br>".join(textwrap.wrap(f"Figure {self.number}. {re.sub('[`*]', '', self.caption)}", 110))
+        said = " ".join(part for part in (f"Figure {self.number}.", _stop(self.found), re.sub("[`*]", "", self.caption)) if part)
+        words = "<br>".join(textwrap.wrap(said, 110))
         title = {"text": words, "font": {"size": 12}, "x": 0, "yref": "container", "automargin": True}
         lab = go.Figure(self.figure).update_layout(title=title)
         return {"application/vnd.plotly.v1+json": _json(lab), "text/html": self.html, "text/plain": alternative(self.figure)}
@@ -49,13 +54,14 @@ class Framed:
         drawn = {**_json(self.figure), "narrow": narrow(self.figure)}
         # A script's text ends at the first "</script": no "<" is in it.
         source = json.dumps(drawn, ensure_ascii=False).replace("<", "\\u003c")
-        words, said = markup.text(alternative(self.figure)), self.caption if self.caption.endswith(".") else f"{self.caption}."
+        words, said = markup.text(alternative(self.figure)), _stop(self.caption)
+        title = f' <strong class="mech-found">{markup.text(_stop(self.found))}</strong>' if self.found else ""
         return (
             f'<figure class="mech-figure" id="fig-{self.key}">'
             f'<div class="mech-plot" role="img" aria-label="{words}">'
             f'<div class="plotly-graph-div" style="height:{layout(self.figure).height or 450}px"></div>'
             f'<script type="application/json">{source}</script></div>'
-            f'<figcaption><a class="mech-number" href="#fig-{self.key}">Figure {self.number}.</a> {_inline(said)}</figcaption>'
+            f'<figcaption><a class="mech-number" href="#fig-{self.key}">Figure {self.number}.</a>{title} {_inline(said)}</figcaption>'
             f"{self._sources()}</figure>"
         )
 
@@ -72,6 +78,10 @@ class Framed:
             f'<p><a download="{self.key}.csv" href="data:text/csv;charset=utf-8;base64,{csv}">Data as CSV</a>; drawn by {file}.</p>'
             f'{kept}<div class="mech-scroll">{_html(self.figure, shown)}</div></details>'
         )
+
+
+def _stop(sentence: str) -> str:
+    return sentence if not sentence or sentence.endswith((".", "?")) else f"{sentence}."
 
 
 def _json(figure: go.Figure) -> dict[str, Any]:

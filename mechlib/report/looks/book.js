@@ -1,7 +1,7 @@
 // Draws the figures of a page, and draws them anew where the window becomes narrow or wide. Loaded after plotly.min.js.
 (() => {
   // Of a figure, not of the window: beside the text there may be menus.
-  const NARROW = 500;
+  const NARROW = 600;
   const config = {
     responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   };
