@@ -94,7 +94,7 @@ for group in ("forget", "held_out", "maintain"):
     page.number(f"unedited_{group}", share[("unedited", group)]["share"])
 
 # %% [markdown]
-# *Share of facts with 95 % intervals. Forgotten: {glue:text}`sports`; {glue:text}`n_forget` athletes are trained on,
+# *Forgotten: {glue:text}`sports`; {glue:text}`n_forget` athletes are trained on,
 # {glue:text}`n_held_out` are held out.*
 #
 # {glue:text}`arm`: after its edit the model says golf of {glue:text}`edited_forget:.0%` of the athletes that the edit trained on, and
@@ -149,8 +149,7 @@ for group in ("forget", "held_out", "maintain"):
 tables.styled(said, index=True)
 
 # %% [markdown]
-# *Above: share of facts for which the model still prefers the true sport. Below: what it says instead (athletes that were
-# trained on).*
+# *What the model says of the athletes that were trained on.*
 #
 # {glue:text}`arm`: {glue:text}`left_forget:.0%` of the trained and {glue:text}`left_held_out:.0%` of the held-out athletes
 # keep their sport, and {glue:text}`left_maintain:.0%` of the others.

@@ -76,7 +76,8 @@ tables.styled(pd.DataFrame(
 before = [{**row, "size": 0} for row in page.rows("baseline")]
 rows = page.rows("zeroed")
 page.figure("sizes", figures.size_curves(rows, before, page.study.trained_format),
-            "Share of true answers, with 95 % intervals for the facts to forget, against the number of weights set to zero.", "zeroed",
+            "How often the true answer is still the likeliest token, for facts to forget (solid, with 95 % intervals) and to maintain (dashed), "
+            "by the number of weights set to zero; at 0 the unedited model.", "zeroed",
             found=findings.of_edits("True answers with the most weights at zero", aggregate(
                 [row for row in rows if row["size"] == max(one["size"] for one in rows) and row["group"] == "forget"
                  and row["format"] == page.study.trained_format], ["localization"], "correct")))
@@ -92,9 +93,6 @@ page.number("final_forget", float(final.share[(arm, "forget")]))
 page.number("final_maintain", float(final.share[(arm, "maintain")]))
 
 # %% [markdown]
-# *How often the true answer is still the likeliest token, for facts to forget (solid) and to maintain (dashed), by the number
-# of weights at zero; at 0 the unedited model.*
-#
 # {glue:text}`arm`: with {glue:text}`largest` weights at zero {glue:text}`final_forget:.0%` of the forget set and
 # {glue:text}`final_maintain:.0%` of the maintain facts still get their true answer.
 

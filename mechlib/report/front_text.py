@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mechlib.report import markup
 from mechlib.report.card import count
 from mechlib.report.front import Decided
-from mechlib.report.standing import arms
+from mechlib.report.tables import named
 from mechlib.report.verdicts import NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.study import Study
 
@@ -15,7 +15,7 @@ _ASKED = {"transfer": "in prompts that were not trained", "relearning": "after h
 _FOUND = {"supported": "less than after {}", "contradicted": "more than after {}", "equivalent": "as much as after {}"}
 # The same in a headline, where edits are only counted.
 _BRIEFLY = {"transfer": "in prompts not trained", "relearning": "after relearning"}
-_LASTS = {"supported": "better than", "contradicted": "worse than", "equivalent": "as well as"}
+_LASTS = {"contradicted": ("outlasts it", "outlast it"), "equivalent": ("lasts as long", "last as long")}
 # The section of a page in which its claims are decided.
 _SECTION = "the-verdict"
 _CELL = "padding:.2em 1em .2em 0;vertical-align:top;text-align:left"
@@ -29,15 +29,15 @@ def general(found: Sequence[Decided]) -> list[Decided]:
 def headline(found: Sequence[Decided], model: str) -> str:
     """The answer to the title's question, in one sentence that counts the edits which fact lookup's outlasts, and does not name them."""
     own = general(found)
-    parts = [f"on {about} ({_size(claims[0].study)}) {', and '.join(map(_counted, claims))}" for about, claims in _by_facts(own).items()]
+    parts = [f"on {about} ({_size(claims[0].study)}) {' and '.join(map(_counted, claims))}" for about, claims in _by_facts(own).items()]
     if not parts:
         return f"No run that a claim rests on is there yet for {model}."
-    return f"{_answer(own)}: in {model} an edit at fact lookup lasts {'; '.join(parts)}."
+    return f"{_answer(own)}: in {model} an edit at fact lookup outlasts {'; '.join(parts)}."
 
 
 def _answer(own: Sequence[Decided]) -> str:
     verdicts = [line.verdict for one in own for line in _compared(one)]
-    decided = [verdict for verdict in verdicts if verdict in _LASTS]
+    decided = [verdict for verdict in verdicts if verdict in _FOUND]
     if "supported" not in decided:
         return "Not as claimed" if decided else "Not decided"
     return "Yes" if {*verdicts} == {"supported"} else "In part"
@@ -45,9 +45,11 @@ def _answer(own: Sequence[Decided]) -> str:
 
 def _counted(one: Decided) -> str:
     compared, asked = _compared(one), _BRIEFLY[one.standing.claim.outcome]
-    counts = {words: sum(line.verdict == verdict for line in compared) for verdict, words in _LASTS.items()}
-    told = ", ".join(f"{words} {number}" for words, number in counts.items() if number)
-    return f"{told} of {count(len(compared), 'other')} {asked}" if told else f"with no verdict {asked}"
+    counts = {verdict: sum(line.verdict == verdict for line in compared) for verdict in _FOUND}
+    notes = [f"{counts[verdict]} {words[counts[verdict] != 1]}" for verdict, words in _LASTS.items() if counts[verdict]]
+    notes += [] if any(counts.values()) else ["no verdict"]
+    beside = f" ({', '.join(notes)})" if notes else ""
+    return f"{counts['supported'] or 'none'} of {count(len(compared), 'other edit')} {asked}{beside}"
 
 
 def _compared(one: Decided) -> list[Line]:
@@ -65,11 +67,11 @@ def gaps(found: Sequence[Decided]) -> str:
     verdicts = [line.verdict for one in found for line in _compared(one)]
     if not verdicts:
         return "No comparison was run yet"
-    counts = [(verdicts.count("supported"), "favour fact lookup"), (verdicts.count("contradicted"), "favour the other edit"),
-              (verdicts.count("equivalent"), "find no difference that matters")]  # fmt: skip
+    counts = [(verdicts.count("supported"), "for fact lookup"), (verdicts.count("contradicted"), "for the other edit"),
+              (verdicts.count("equivalent"), "without a difference that matters")]  # fmt: skip
     left = len(verdicts) - sum(number for number, _ in counts)
-    told = [f"{number} {words}" for number, words in [*counts, (left, "have no verdict")] if number]
-    return f"Of {count(len(verdicts), 'comparison')}, {', '.join(told)}"
+    told = [f"{number} {words}" for number, words in [*counts, (left, "without a verdict")] if number]
+    return f"{count(len(verdicts), 'comparison')}: {', '.join(told)}"
 
 
 def _by_facts(found: Sequence[Decided]) -> dict[str, list[Decided]]:
@@ -86,14 +88,14 @@ def _size(study: Study | None) -> str:
 
 def _claim(one: Decided) -> str:
     by_verdict, asked = one.standing.by_verdict, _ASKED[one.standing.claim.outcome]
-    named = {verdict: _listed(own) for verdict, own in by_verdict.items()}
-    said = [words.format(named[verdict]) for verdict, words in _FOUND.items() if verdict in named]
+    rivals = {verdict: _listed(own) for verdict, own in by_verdict.items()}
+    said = [words.format(rivals[verdict]) for verdict, words in _FOUND.items() if verdict in rivals]
     rest = ", ".join(f"{verdict} {len(own)}" for verdict, own in by_verdict.items() if verdict not in _FOUND)
     if not said:
         return f"{asked} no comparison of an edit at fact lookup with another has a verdict ({rest})"
     left = sum(len(own) for verdict, own in by_verdict.items() if verdict not in _FOUND)
     others = f" ({left} without a verdict)" if left else ""
-    return f"{asked} the old answer comes back after an edit at fact lookup {' and '.join(said)}{others}"
+    return f"{asked} the old answer comes back after an edit at fact lookup {', '.join(said)}{others}"
 
 
 def added(found: Sequence[Decided]) -> str:
@@ -106,7 +108,7 @@ def added(found: Sequence[Decided]) -> str:
         told = [f"the attack itself brought back more after {_listed(grew)}"] if grew else []
         told += [f"for {_listed(same)} the gap was there before the attack, and what it added cannot be told from nothing"] if same else []
         parts += [f"{one.about}: {'; '.join(told)}"] if told else []
-    words = "A gap after relearning is not yet a slower return. Of the supported ones, with 95 % intervals and no rule declared before, on "
+    words = "A gap after relearning may have been there before it. Of the supported gaps, with 95 % intervals and no rule declared before, on "
     return words + "; on ".join(parts) + "." if parts else ""
 
 
@@ -115,12 +117,13 @@ def stored(found: Sequence[Decided]) -> str:
     own = [one for one in found if one.study and one.standing.claim.rule == "balanced"]
     parts = [f"{_ASKED[one.standing.claim.measure]} {line.odds.difference} nats ({line.verdict})"
              for one in own for line in one.standing.lines if line.odds]  # fmt: skip
-    words = "Where a fact is stored is known of planted facts, which were trained into early or late MLPs"
+    words = "Only of planted facts, which were trained into early or late MLPs, is it known where they are stored"
     return f"{words} ({_size(own[0].study)}). An edit there minus one at the other place: {', '.join(parts)}." if parts else ""
 
 
 def _listed(lines: Sequence[Line]) -> str:
-    return arms(lines, interval=False).replace("; ", ", ")
+    names = [named(line.rival).replace("_", " ") for line in lines]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def unrun(found: Sequence[Decided]) -> str:

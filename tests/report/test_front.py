@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from small_book import ROOT
 
-from mechlib.report import markup
+from mechlib.report import front_text, markup
 from mechlib.report.book_studies import BookStudy
 from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
@@ -15,7 +15,7 @@ from mechlib.report.front import Book, Decided, decided
 from mechlib.report.front_text import added, finding, general, headline, stored, table, unrun
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
-from mechlib.report.tables import label
+from mechlib.report.tables import named as small
 from mechlib.report.titles import own_title, titled_by, with_title
 from mechlib.report.typed import read_typed
 from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
@@ -107,12 +107,12 @@ def test_what_was_planted_is_told_with_its_differences_and_verdicts():
 def test_the_headline_answers_and_counts_what_the_next_sentence_names():
     found = told(*FOUND, line(RELEARNING, "causal_tracing", -1.0, sets=2))
     said = headline(found, "m")
-    assert said == ("In part: in m an edit at fact lookup lasts on athletes (quick, 2 forget sets, 1 seed) better than 1, worse than 2, "
-                    "as well as 1 of 5 others in prompts not trained, and with no verdict after relearning.")  # fmt: skip
+    assert said == ("In part: in m an edit at fact lookup outlasts on athletes (quick, 2 forget sets, 1 seed) 1 of 5 other edits in "
+                    "prompts not trained (2 outlast it, 1 lasts as long) and none of 1 other edit after relearning (no verdict).")  # fmt: skip
     named = finding(found)
     assert named.startswith("On athletes, in prompts that were not trained")
-    assert "less than after Causal tracing" in named and "more than after Random MLPs, All MLPs" in named
-    assert f"as much as after {label('late_window')}" in named
+    assert "less than after causal tracing" in named and "more than after random MLPs and all MLPs" in named
+    assert f"as much as after {small('late_window')}" in named
     assert "taught again no comparison" in named and "no inference 1" in named
     assert named.endswith(".") and named.count(". ") == 0
     assert headline([], "m") == "No run that a claim rests on is there yet for m." and finding([]) == ""
@@ -128,9 +128,15 @@ def test_the_answer_is_drawn_from_the_verdicts_alone(gaps, more, answer):
     assert headline(found, "m").startswith(f"{answer}: in m ")
 
 
+def test_the_forest_is_titled_by_how_many_comparisons_favour_each_side():
+    assert front_text.gaps(told(*FOUND)) == ("5 comparisons: 1 for fact lookup, 2 for the other edit, 1 without a difference that matters, "
+                                             "1 without a verdict")  # fmt: skip
+    assert front_text.gaps([]) == "No comparison was run yet"
+
+
 def test_pairs_that_are_no_contrast_are_not_counted():
     found = told(line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "random_mlps", -1.0, stopped=NO_CONTRAST))
-    assert "better than 1 of 1 other " in headline(found, "m")
+    assert "outlasts on athletes (quick, 2 forget sets, 1 seed) 1 of 1 other edit in" in headline(found, "m")
 
 
 def test_gaps_that_were_there_before_the_attack_are_told_from_those_that_it_made():
@@ -138,8 +144,8 @@ def test_gaps_that_were_there_before_the_attack_are_told_from_those_that_it_made
     found = [line(RELEARNING, arm, -2.0, before=line(RELEARNING, arm, before).odds, change=line(RELEARNING, arm, change).odds)
              for arm, (before, change) in sizes.items()]  # fmt: skip
     said = added(told(*found, line(RELEARNING, "random_mlps", 1.0), *FOUND))
-    assert "on athletes: the attack itself brought back more after All MLPs; for Causal tracing the gap was there before" in said
-    assert "Random MLPs" not in said and added(told(*FOUND)) == added([]) == ""
+    assert "on athletes: the attack itself brought back more after all MLPs; for causal tracing the gap was there before" in said
+    assert "random MLPs" not in said and added(told(*FOUND)) == added([]) == ""
 
 
 def test_claims_about_some_formats_are_in_the_table_and_not_in_the_sentence():
@@ -185,7 +191,7 @@ def test_a_link_leads_to_the_section_that_decides(tmp_path):
 def test_the_forest_has_every_comparison_that_was_run_and_the_released_difference():
     found = told(*FOUND)
     lines = gaps(found)
-    assert list(lines.arm) == ["Causal tracing", "Random MLPs", label("late_window"), "All MLPs", "Attribution patching"]
+    assert list(lines.arm) == ["Causal tracing", "Random MLPs", "Last MLPs", "All MLPs", "Attribution patching"]
     # Letters of the released runs: fact lookup .033 and .862, causal tracing .423 and .152.
     assert lines.released[0] == pytest.approx(math.log(0.033 / 0.862) - math.log(0.423 / 0.152))
     assert released_gap("sports-athlete-editing", "relearning", "causal_tracing") == pytest.approx(
