@@ -157,9 +157,9 @@ tables.styled(differences.from_lookup(rows, differences.in_formats(rows, transfe
 # *Fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by itself.
 # Descriptive, in the formats {glue:text}`transfer`.*
 #
-# Three cautions before anyone quotes this table. A localization with a weaker edit (see the page on editing) has an
-# easier time keeping old answers, so compare edits that succeeded equally. Random MLPs are drawn from all layers, and
-# a draw that catches early layers is not a control *against* early layers. And depth itself is a rival explanation:
+# Three cautions before anyone quotes this table. A weaker edit (see the page on editing) leaves more of the old
+# answers whatever its place, so compare edits that succeeded equally. Random MLPs are drawn from all layers, and
+# a draw with early layers in it is not a control *against* early layers. And depth itself is a rival explanation:
 # early layers may be a good place to edit whether or not they look the fact up {cite:p}`hase2023does`; the page *Depth or lookup?*
 # takes that up.
 

@@ -154,8 +154,8 @@ tables.styled(audits.comparisons(side_effects.carried_through(rows), leading, ot
 #
 # ## Benchmarks
 #
-# The paper reports MMLU. An edit cannot lower what is at chance, so the first question about a benchmark is whether this
-# model has anything to lose on it: ten points above guessing, where a thousand questions have a standard error of 1.6.
+# The paper reports MMLU. An edit cannot lower a score that is at chance. So a benchmark is worth running only where the unedited
+# model is well above guessing: by ten points, where a thousand questions have a standard error of 1.6.
 
 # %% tags=["remove-input"]
 benchmarks = side_effects.signal(page.study.model)

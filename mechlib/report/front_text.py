@@ -108,7 +108,7 @@ def added(found: Sequence[Decided]) -> str:
         told = [f"the attack itself brought back more after {_listed(grew)}"] if grew else []
         told += [f"for {_listed(same)} the gap was there before the attack, and what it added cannot be told from nothing"] if same else []
         parts += [f"{one.about}: {'; '.join(told)}"] if told else []
-    words = "A gap after relearning may have been there before it. Of the supported gaps, with 95 % intervals and no rule declared before, on "
+    words = "A gap after relearning may have been there before it. Of the supported gaps (95 % intervals, no rule declared before), on "
     return words + "; on ".join(parts) + "." if parts else ""
 
 

@@ -108,7 +108,8 @@ def test_the_headline_answers_and_counts_what_the_next_sentence_names():
     found = told(*FOUND, line(RELEARNING, "causal_tracing", -1.0, sets=2))
     said = headline(found, "m")
     assert said == ("In part: in m an edit at fact lookup outlasts on athletes (quick, 2 forget sets, 1 seed) 1 of 5 other edits in "
-                    "prompts not trained (2 outlast it, 1 lasts as long) and none of 1 other edit after relearning (no verdict).")  # fmt: skip
+                    "prompts not trained (2 outlast it, 1 lasts as long) and none of 1 other edit after relearning "
+                    "(no verdict).")  # fmt: skip
     named = finding(found)
     assert named.startswith("On athletes, in prompts that were not trained")
     assert "less than after causal tracing" in named and "more than after random MLPs and all MLPs" in named
