@@ -19,16 +19,16 @@
 #
 # Rows of long runs are kept with the book, so that its pages can be drawn again without computing them. A run is found by
 # what was asked: model, facts, settings, and the declared version of each stage. On which machine, in which precision and with
-# which libraries it was computed is written beside it and decides nothing. Two guards keep that honest. Small runs of every
-# stage on a tiny model have their rows in the test suite: a change of the code that changes them fails there. And kept runs
-# are computed again from time to time, by the code and on the machine of the day; this page shows how far they were off.
+# which libraries it was computed is written beside it and decides nothing. So two checks see to it that kept rows
+# are what the code gives. Small runs of every stage on a tiny model have their rows in the test suite: a change of the code that changes
+# them fails there. And an audit computes a sample of the kept runs again, with the code and the machine of its day.
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
 PROFILE = "quick"
 
 # %% tags=["remove-cell"]
-from mechlib.report.evidence import audit_summary, audit_table, audits, kept_rows
+from mechlib.report.evidence import audit_columns, audit_summary, audit_table, audits, kept_rows
 from mechlib.report.page import open_page, tables
 
 page = open_page(globals(), "18_evidence")
@@ -42,8 +42,8 @@ page.number("n_kept", int(kept.runs.sum()) if len(kept) else 0)
 tables.styled(kept)
 
 # %% [markdown]
-# *{glue:text}`n_kept` runs. What a run did not record is said to be so. Runs of before this way of finding them recorded neither: for
-# them the commit is the one that kept their rows, and machine and precision are from the notes of whoever computed them.*
+# *{glue:text}`n_kept` runs. "Not recorded" is what a run did not write down. Runs that were made before commit, machine and precision were
+# recorded have the commit that kept their rows, and the machine and precision that were noted when they were computed.*
 
 # %% [markdown]
 # ## Computed again
@@ -51,12 +51,12 @@ tables.styled(kept)
 # %% tags=["remove-input"]
 done = audits()
 page.number("audits", audit_summary(done))
+page.number("columns", audit_columns(done))
 audit_table(done)
 
 # %% [markdown]
 # {glue:text}`audits`
 #
-# *The largest and the mean difference of the measured numbers (probabilities, and losses in nats), the column that the largest is of,
-# and the share of answers that came out right in one computation and wrong in the other. Edits, and what follows from them, amplify
-# rounding: each step starts from the last one's weights, and an edit that stops at a success may stop a step earlier or later. Repeat it
-# with `make audit N=24 SEED=1`; `MECHLIB_PRECISION=float32 make audit` computes in the precision of most kept runs.*
+# *{glue:text}`columns` Edits, and what follows from them, amplify rounding: each step starts from the last one's weights, and an edit that
+# stops at a success may stop a step earlier or later. `make audit N=24 SEED=1` draws another sample; `MECHLIB_PRECISION=float32 make audit`
+# computes it without bfloat16.*

@@ -131,6 +131,14 @@ def audit_summary(done: Sequence[Audit]) -> str:
     return " ".join(one.sentence for one in done) or "No audit is kept with the book: make audit makes one."
 
 
+def audit_columns(done: Sequence[Audit]) -> str:
+    """What the columns of :func:`audit_table` say; "" where it has no lines."""
+    if not done:
+        return ""
+    return ("The table gives the largest and the mean difference of the measured numbers (probabilities, and losses in nats), the column "
+            "that the largest is of, and the share of answers that came out right in one computation and wrong in the other.")  # fmt: skip
+
+
 def audit_table(done: Sequence[Audit]) -> Any:
     """The stages of all audits under one another, for readers; nothing without an audit."""
     formats: dict[str, Any] = {"largest difference": "{:.2g}", "mean difference": "{:.2g}", "answers changed": _percent}

@@ -10,7 +10,7 @@ from small_book import HEADER, ROOT, tree
 
 from mechlib.models.convert import converted_folder
 from mechlib.report import evidence
-from mechlib.report.evidence import audit, audits, prune, referred, stored
+from mechlib.report.evidence import audit, audit_columns, audits, prune, referred, stored
 from mechlib.report.notebooks import PageError
 from mechlib.report.parameters import read_page
 from mechlib.runs.store import Store
@@ -188,6 +188,7 @@ def test_an_audit_says_what_differs_and_is_kept_with_the_book(root, store, study
     kept = tree(store.kept)
     shown = audit(root, 5, 0, lambda _line: None)
     (outcome,) = (done.outcome for done in audits(root / "book" / "results"))
+    assert "share of answers" in audit_columns(audits(root / "book" / "results"))
     (line,) = outcome["stages"]
     assert (line["stage"], line["runs"], line["other number of rows"]) == ("edit", len(edits), shape * len(edits))
     assert (line["largest difference"], line["answers changed"]) == (pytest.approx(largest), answers)
@@ -196,6 +197,6 @@ def test_an_audit_says_what_differs_and_is_kept_with_the_book(root, store, study
 
 
 def test_without_kept_rows_there_is_nothing_to_audit(root, store):
-    assert not audits(root / "book" / "results")
+    assert not audits(root / "book" / "results") and audit_columns([]) == ""
     with pytest.raises(PageError, match="make keep"):
         audit(root, 5, 0, lambda _line: None)
