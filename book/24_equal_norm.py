@@ -51,7 +51,7 @@ FORMATS = None
 RELEARNING = None  # None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import design, equal_norm, gate_table, verdicts
+from mechlib.report import design, equal_norm, findings, gate_table, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.stats import SIGNIFICANT
@@ -82,7 +82,7 @@ found = equal_norm.gaps(page.verdicts)
 page.figure("norms", figures.norm_dots(found),
             "What relearning of one half brings back of the other, log p(true) - log p(target) in nats: an edit at fact lookup minus another (left "
             "of zero: less comes back after fact lookup), with 95 % intervals over forget sets; as the edits were trained, and at equal norm.",
-            "edit", "prompting", "relearning")
+            "edit", "prompting", "relearning", found=findings.sides(found, "norms"))
 
 # %% tags=["remove-input"]
 tables.styled(equal_norm.gaps_table(found))

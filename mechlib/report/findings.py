@@ -67,6 +67,15 @@ def reached(curves: Rows, stop_at: float, stops: bool = True) -> str:
     return f"{told} reached the success at which training stops"
 
 
+def sides(table: pd.DataFrame, by: str) -> str:
+    """In each part of a table of differences, how many intervals (``low``, ``high``) lie below zero, and how many above."""
+    told: list[str] = []
+    for name, part in table.groupby(by, sort=False) if len(table) else ():
+        below, above = int((part.high < 0).sum()), int((part.low > 0).sum())
+        told.append(f"{name}, {below} of {len(part)} intervals below zero and {above} above")
+    return f"Differences: {'; '.join(told)}" if told else "No difference was measured"
+
+
 def strongest(scores: Sequence[Scores], called: Sequence[str]) -> str:
     """The component with the strongest effect by each method."""
     told = [f"{max(one.values, key=lambda part: abs(one.values[part]))} by {name}" for one, name in zip(scores, called, strict=True)]

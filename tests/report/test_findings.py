@@ -71,6 +71,13 @@ def test_edits_that_reach_their_success_are_counted():
     assert findings.reached(rows, 0.98, stops=False) == findings.reached(rows, 1.0)
 
 
+def test_intervals_are_counted_by_the_side_of_zero_on_which_they_lie():
+    table = pd.DataFrame({"norms": ["as edited"] * 3 + ["equal"], "low": [-2.0, -1.0, 0.5, -1.0], "high": [-1.0, 1.0, 1.0, 0.5]})
+    told = "Differences: as edited, 1 of 3 intervals below zero and 1 above; equal, 0 of 1 intervals below zero and 0 above"
+    assert findings.sides(table, "norms") == told
+    assert findings.sides(table[:0], "norms") == "No difference was measured"
+
+
 def test_the_strongest_component_and_the_strongest_position_are_named():
     values = {Component(0, "mlp"): 0.2, Component(1, "head", 3): -0.9, Component(2, "mlp"): 0.4}
     at = {Component(0, "mlp"): {"subject last": 0.5, "prompt end": 0.1}, Component(2, "mlp"): {"subject last": 0.1, "prompt end": 0.6},
