@@ -102,7 +102,8 @@ NAMES = {"transfer": "in prompts that were not trained", "relearning": "after re
 cells = {NAMES[claim.measure]: planted.cells(claim, page.evidence) for claim in claims}
 page.figure("planted", figures.planted_dots(cells),
             "What is left of planted facts, log p(true) - log p(target) in nats (lower: less comes back), by the place of the edit, with 95 % "
-            "intervals over forget sets; a colour each place where they were planted.", "edit", "prompting", "relearning")
+            "intervals over forget sets; a colour each place where they were planted.", "edit", "prompting", "relearning",
+            found=planted.title(cells))
 
 # %% tags=["remove-input"]
 shown = equal_depth.stacked([planted.cells_table(table, name) for name, table in cells.items()])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mechlib.components import Component, Localization, read_architecture
 from mechlib.localize.localizer import Measured
-from mechlib.localize.registry import localize
+from mechlib.localize.registry import PLANTED, localize
 from mechlib.report.aggregation import FACT, Rows, aggregate, grouped
 from mechlib.report.arm_outcome import arm_outcome
 from mechlib.report.claims import Claim
@@ -89,6 +89,18 @@ def cells_table(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
     lines = [(outcome, label(row["planted"]), label(row["edited"]), row["sets"], str(Interval(row["estimate"], row["low"], row["high"])),
               row["share"]) for row in table.to_dict("records")]  # fmt: skip
     return pd.DataFrame(lines, columns=["asked", "planted in", "edited at", "forget sets", "log odds", "true answers"])
+
+
+def title(tables: Mapping[str, pd.DataFrame]) -> str:
+    """In how many cells of :func:`cells` the edit at the planted site leaves less than the other, by what was asked."""
+    told: list[str] = []
+    for name, table in tables.items():
+        wide: Any = table.pivot(index="planted", columns="edited", values="estimate") if len(table) else table
+        if {*PLANTED} <= {*wide.columns}:
+            own, other = (wide[arm] for arm in PLANTED)
+            less = [named(str(site)) for site in wide.index[own < other]]
+            told.append(f"{name}, {' and '.join(less) or 'nowhere'}")
+    return f"Less is left after an edit at the planted site than at the other: {'; '.join(told)}" if told else "No planted fact was edited"
 
 
 def floor(evidence: Evidence) -> pd.DataFrame:

@@ -121,3 +121,15 @@ def test_what_was_planted_is_told_by_site():
     (line,) = table.to_dict("records")
     assert (line["planted in"], line["layers"], line["steps"], line["norm"]) == ("Early MLPs", "3 to 7", 9, 3.5)
     assert line["taught, known"].startswith("0.88 [") and line["never taught, known"].startswith("0.25 [")
+
+
+def test_the_title_says_where_an_edit_at_the_planted_site_leaves_less():
+    study = evidence(storage=2.0, depth=4.0)
+    tables = {name: planted.cells(claims(PLANTED[name]).claim[0], study) for name in PLANTED}
+    less = "Less is left after an edit at the planted site than at the other"
+    assert planted.title(tables) == f"{less}: transfer, early MLPs; relearning, early MLPs"
+    both = {"asked": planted.cells(claims(PLANTED["transfer"]).claim[0], evidence(storage=2.0, depth=0.5))}
+    assert planted.title(both) == f"{less}: asked, early MLPs and late MLPs"
+    none = {"asked": planted.cells(claims(PLANTED["transfer"]).claim[0], evidence(storage=-2.0, depth=0.5))}
+    assert planted.title(none) == f"{less}: asked, nowhere"
+    assert planted.title({"asked": both["asked"][:0]}) == "No planted fact was edited"
