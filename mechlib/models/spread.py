@@ -6,7 +6,8 @@ weights, and what is read inside it comes back to the first. Cards work one afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -64,6 +65,21 @@ def shares(layers: Sequence[int], size: int, count: int) -> list[int]:
 def weight_bytes(module: nn.Module) -> int:
     """Bytes of all weights of a network or of a part of it, tied ones once."""
     return sum(weight.nbytes for weight in module.parameters())
+
+
+@contextmanager
+def on_processor(model: LanguageModel) -> Generator[None]:
+    """Within the block all weights are in the computer's memory, and the cards free for others; then each is back where it was."""
+    places = {tensor: tensor.device for tensor in (*model.network.parameters(), *model.network.buffers())}
+    for tensor in places:
+        tensor.data = tensor.data.cpu()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+    try:
+        yield
+    finally:
+        for tensor, device in places.items():
+            tensor.data = tensor.data.to(device)
 
 
 def _bring(module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
