@@ -77,13 +77,11 @@ def edit_in_processes(
     default where the system has its temporary files) until the edit is done. A script that asks for this needs
     ``if __name__ == "__main__":``, as whatever starts processes.
 
-    Raises :class:`EditError` as :func:`edit` does, for an optimizer with 8-bit states, if there is no room for the file, and if a
-    process dies or waits for another longer than ``patience``: then all end.
+    Raises :class:`EditError` as :func:`edit` does, if there is no room for the file, and if a process dies or waits for another
+    longer than ``patience``: then all end.
     """
     check_asked(forget, retain, texts, config)
     trained_blocks(model, localization)
-    if config.optimizer != "adamw":
-        raise EditError(f"optimizer={config.optimizer!r} keeps no states in shares: set it to 'adamw' for an edit on several cards")
     with TemporaryDirectory(dir=folder) as place:
         lines = tuple(tuple(map(int, text)) for text in texts)
         task = _Task(Path(place), tuple(devices), localization, tuple(forget), tuple(retain), lines, config, patience)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from jaxtyping import Shaped
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
@@ -28,6 +29,23 @@ class Sharded(Trainable):
     """The weights that train are tensors of all processes of ``mesh``; originals stay whole in the computer's memory."""
 
     mesh: DeviceMesh = field(kw_only=True)
+
+    @cached_property
+    def own(self) -> list[nn.Parameter]:
+        """The rows of each matrix that are this process's; an optimizer need not know of the others."""
+        return [nn.Parameter(weight.detach().to_local()) for weight in self._shares]
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let an optimizer of ``own`` take one step."""
+        for own, weight in zip(self.own, self._shares, strict=True):
+            own.grad = weight.grad.to_local() if isinstance(weight.grad, DTensor) else None
+        optimizer.step()
+        for own in self.own:
+            own.grad = None
+
+    @property
+    def _shares(self) -> list[DTensor]:
+        return [weight for weight in self.weights.values() if isinstance(weight, DTensor)]
 
     def placed(self, whole: Shaped[Tensor, "row column"]) -> Shaped[Tensor, "row column"]:
         """The rows of a matrix that are this process's, as a tensor of all processes; each has the whole, so none is sent."""
@@ -81,7 +99,7 @@ def sharded(
     return Sharded(twin, original, blocks, first_layer(localization), Share(mesh.get_rank(), mesh.size()), mesh=mesh)
 
 
-def _share(layer: torch.nn.Module, mesh: DeviceMesh) -> None:
+def _share(layer: nn.Module, mesh: DeviceMesh) -> None:
     shared = fully_shard(layer, mesh=mesh)
     assert isinstance(shared, FSDPModule)
     # Losses are shares of a step's mean, so gradients add up.

@@ -85,7 +85,7 @@ def learn(
     prompts = prompt_batches(train, forget, retain, config)
     general = text_batches(train, texts, config, prompts)
     weights = list(train.weights.values())
-    optimizer = _optimizer(weights, config)
+    optimizer = _optimizer(train.own, config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, config))
     names = ("forget", "retain", "text", *(["kl"] if config.kl_coefficient else []))
     history: list[Step] = []
@@ -102,12 +102,12 @@ def learn(
             history.append(Step(step, **told))
             if step and config.stop_at and told["forget"] <= -math.log(config.stop_at):
                 break
-            optimizer.step()
+            train.step(optimizer)
             schedule.step()
-            optimizer.zero_grad()
+            train.clear_gradients()
             train.restore_outside()
             progress(step + 1, config.steps)
-        optimizer.zero_grad()
+        train.clear_gradients()
     return history
 
 

@@ -37,7 +37,7 @@ class Trainable:
     after each optimizer step, so it stays bit-identical whatever the optimizer does to it.
 
     Here one process has everything. Where several have a part of each matrix (:mod:`mechlib.edit.sharded`), these say how parts
-    and wholes become each other: ``placed``, ``whole`` and ``summed``.
+    and wholes become each other (``placed``, ``whole``, ``summed``) and what an optimizer sees (``own``).
     """
 
     model: LanguageModel
@@ -63,6 +63,20 @@ class Trainable:
         """The matrices that train, by name."""
         names = {block.parameter for block in self.blocks}
         return {name: parameter for name, parameter in self.model.parameters.items() if name in names}
+
+    @cached_property
+    def own(self) -> list[nn.Parameter]:
+        """What this process's optimizer changes: plain matrices, in the memory of those that train."""
+        return list(self.weights.values())
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let an optimizer of ``own`` take one step."""
+        optimizer.step()
+
+    def clear_gradients(self) -> None:
+        """Forget the gradients of all that trains."""
+        for weight in self.weights.values():
+            weight.grad = None
 
     @cached_property
     def _outside(self) -> dict[str, Tensor]:

@@ -38,6 +38,13 @@ def cards(first: torch.device, size: int) -> list[torch.device]:
     return [torch.device(first.type, number) for number in numbers[:count]] if count > 1 else [first]
 
 
+def cards_of(model: LanguageModel, least: int = 1) -> list[torch.device]:
+    """The devices that a model's weights are on, and other cards of this computer until there are ``least``, if it has so many."""
+    own = list(dict.fromkeys(weight.device for weight in model.network.parameters()))
+    others = [torch.device(own[0].type, number) for number in range(torch.accelerator.device_count())]
+    return [*own, *(card for card in others if card not in own)][: max(least, len(own))]
+
+
 def spread(model: LanguageModel, devices: Sequence[torch.device]) -> LanguageModel:
     """A copy whose weights are on these devices, each with whole layers and about as many bytes of them as any other."""
     twin, layer_of = model.shared_copy(), dict[int, int]()
