@@ -34,7 +34,7 @@ class EditConfig:
       ``WARM_UP`` steps: an edit that stops at ``stop_at`` takes as many steps as it needs, and is not slowed down on the way.
     - ``precision``: of the matrix products; ``None``: the one that is fast on the machine.
     - ``checkpointing``: layers compute again in the backward pass instead of keeping what they computed.
-    - ``cards``: the weights are shared among at least so many, if the computer has them, with a process for each.
+    - ``cards``: a run shares the weights among at least so many, if the computer has them, with a process for each.
 
     Raises :class:`mechlib.checks.ParameterError` for a value that is none of these: batches and steps are whole numbers of at least 1,
     coefficients finite numbers, and ``learning_rate``, ``weight_decay`` and ``clip`` none below 0.

@@ -6,6 +6,9 @@ It is the same edit as in one process but for rounding: sums over a step's promp
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -14,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import distributed, multiprocessing
+from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.multiprocessing.spawn import ProcessException, start_processes
 
@@ -128,6 +131,7 @@ def _listen(said: Any, progress: Callable[[int, int], None]) -> None:
 
 def _work(rank: int, task: _Task, said: Any) -> None:
     """One process: number ``rank`` of ``task.devices``."""
+    _end_with_parent()
     device = task.devices[rank]
     if device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // len(task.devices)))
@@ -145,12 +149,19 @@ def _work(rank: int, task: _Task, said: Any) -> None:
         distributed.destroy_process_group()
 
 
+def _end_with_parent() -> None:
+    """Who started this process may be killed: others would be waited for and computed with, for nothing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
 def _edit(task: _Task, device: torch.device, said: Any, first: bool) -> None:
-    # Read twice and held once: pages of the file are shared by all that read it, here and in the other processes.
-    original, model = (torch.load(task.model, map_location="cpu", mmap=True, weights_only=False) for _ in range(2))
+    # Held once in the computer's memory: all processes share the pages of the file.
+    model = torch.load(task.model, map_location="cpu", mmap=True, weights_only=False)
     mesh = init_device_mesh(device.type, (len(task.devices),))
     config = task.config
-    train = sharded(model, original, task.localization, config.arithmetic, mesh, device)
+    train = sharded(model, task.localization, config.arithmetic, mesh, device)
     progress: Callable[[int, int], None] = (lambda done, of: said.put((done, of))) if first else (lambda _done, _of: None)
     history = learn(train, task.forget, task.retain, task.texts, config, progress)
     if first:

@@ -33,7 +33,7 @@ class Sharded(Trainable):
     @cached_property
     def own(self) -> list[nn.Parameter]:
         """The rows of each matrix that are this process's; an optimizer need not know of the others."""
-        return [nn.Parameter(weight.detach().to_local()) for weight in self._shares]
+        return [nn.Parameter(weight.to_local().detach()) for weight in self._shares]
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Let an optimizer of ``own`` take one step."""
@@ -68,21 +68,14 @@ class Sharded(Trainable):
         yield
 
 
-def sharded(
-    model: LanguageModel,
-    original: LanguageModel,
-    localization: Localization,
-    precision: Precision,
-    mesh: DeviceMesh,
-    device: torch.device,
-) -> Sharded:
+def sharded(model: LanguageModel, localization: Localization, precision: Precision, mesh: DeviceMesh, device: torch.device) -> Sharded:
     """As :func:`mechlib.edit.trainable.trainable`, in shares: all processes of ``mesh`` have to ask, each for its own ``device``.
 
-    ``model`` is taken apart: only shares of it are left. ``original`` is another copy of it that stays, in the computer's memory.
-    Raises :class:`EditError` for an empty localization, or none.
+    ``model`` stays where it is, which should be the computer's memory. Raises :class:`EditError` for an empty localization, or none.
     """
-    blocks = trained_blocks(original, localization)
-    twin, originals = in_precision(model, precision), original.parameters
+    blocks, originals = trained_blocks(model, localization), model.parameters
+    twin = in_precision(model, precision)
+    _own_tensors(twin.network)
     names = {twin.module(block.parameter): block.parameter for block in blocks}
     for layer in twin.layers:
         # Layer by layer: no process ever holds the masters of more than one.
@@ -90,13 +83,22 @@ def sharded(
             if module in names:
                 make_master(module, originals[names[module]], precision)
         _share(layer, mesh)
-    for tensor in (*twin.network.parameters(), *twin.network.buffers()):
-        if not isinstance(tensor, DTensor):
-            tensor.data = tensor.data.to(device)
-    outside = {weight for weight in twin.network.parameters() if not isinstance(weight, DTensor)}
+    outside = [tensor for tensor in (*twin.network.parameters(), *twin.network.buffers()) if not isinstance(tensor, DTensor)]
+    for tensor in outside:
+        tensor.data = tensor.data.to(device)
     # It has no weights of its own, and so the layers know what comes before and after them.
-    fully_shard(twin.network.base_model, mesh=mesh, ignored_params=outside)
-    return Sharded(twin, original, blocks, first_layer(localization), Share(mesh.get_rank(), mesh.size()), mesh=mesh)
+    fully_shard(twin.network.base_model, mesh=mesh, ignored_params={tensor for tensor in outside if isinstance(tensor, nn.Parameter)})
+    return Sharded(twin, model, blocks, first_layer(localization), Share(mesh.get_rank(), mesh.size()), mesh=mesh)
+
+
+def _own_tensors(network: nn.Module) -> None:
+    """Let a network have tensors of its own around the memory that it shares: what is moved then leaves other networks alone."""
+    made: dict[int, Tensor] = {}  # an unembedding can be tied to the embedding
+    for module in network.modules():
+        for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            own = tensor.detach()
+            own = nn.Parameter(own, requires_grad=False) if isinstance(tensor, nn.Parameter) else own
+            setattr(module, name, made.setdefault(id(tensor), own))
 
 
 def _share(layer: nn.Module, mesh: DeviceMesh) -> None:

@@ -78,11 +78,11 @@ def weight_bytes(module: nn.Module) -> int:
 def on_processor(model: LanguageModel) -> Generator[None]:
     """Within the block all weights are in the computer's memory, and the cards free for others; then each is back where it was."""
     places = {tensor: tensor.device for tensor in (*model.network.parameters(), *model.network.buffers())}
-    for tensor in places:
-        tensor.data = tensor.data.cpu()
-    if torch.accelerator.is_available():
-        torch.accelerator.empty_cache()
     try:
+        for tensor in places:
+            tensor.data = tensor.data.cpu()
+        if torch.accelerator.is_available():
+            torch.accelerator.empty_cache()
         yield
     finally:
         for tensor, device in places.items():

@@ -10,7 +10,7 @@ from mechlib.edit.delta import Delta
 from mechlib.edit.train import Step, edit
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
-from mechlib.models.spread import cards_of
+from mechlib.models.spread import cards_of, on_processor
 from mechlib.runs.work import S, Work
 
 
@@ -29,4 +29,6 @@ def trained(
         return edit(model, localization, forget, retain, texts, config, work.context.progress)
     from mechlib.edit.processes import edit_in_processes  # what most machines never need takes its time
 
-    return edit_in_processes(model, localization, forget, retain, texts, config, cards, work.context.progress, work.folder)
+    # After other parts of an edit the model has matrices of its own beside those of the unedited one.
+    with on_processor(work.model):
+        return edit_in_processes(model, localization, forget, retain, texts, config, cards, work.context.progress, work.folder)
