@@ -34,8 +34,8 @@ from mechlib.models.spread import on_processor
 
 # How long processes wait for each other before they give up.
 PATIENCE = timedelta(minutes=10)
-# Seconds between two looks at what the processes say.
-_OFTEN = 0.1
+# Seconds between two looks at what the processes say, and that others have to end where one has died.
+_OFTEN, _TO_END = 0.1, 2.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _compute(task: _Task, progress: Callable[[int, int], None]) -> None:
     try:
         done = False
         while not done:
-            done = started.join(timeout=_OFTEN)
+            done = started.join(_OFTEN, _TO_END)
             _listen(said, progress)
     except ProcessException as error:
         _listen(said, progress)
