@@ -2,14 +2,14 @@
 beginning that prompts share only once a step.
 
 A batch can be a part of a step. Each of its losses is then a share of the mean over the whole step, so the
-losses of all parts, and their gradients, add up to that mean.
+losses of all parts, and their gradients, add up to that mean. Parts can be computed one after the other, or by several processes.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from mechlib import checks
 from mechlib.edit.config import EditConfig, Loss
 from mechlib.edit.losses import cross_entropy, divergence, unlearning
-from mechlib.edit.trainable import Trainable
+from mechlib.edit.trainable import Share, Trainable
 from mechlib.facts import Prompt
 from mechlib.models.forward import Entry, enter, hidden_at
 from mechlib.models.language_model import LanguageModel
@@ -28,11 +28,14 @@ from mechlib.models.packed import Packed, join, moved, pack
 from mechlib.models.tokens import check_texts, encode, trained_tokens
 
 _Item = TypeVar("_Item")
+# How many facts there are, to be forgotten or not, of prompts that do not count.
+_NOTHING = {True: math.inf, False: math.inf}
 
 
 @dataclass(frozen=True)
 class LossTokens:
-    """The tokens of one loss: the nodes before them, and the number ``of`` facts, or of tokens of texts, that its mean over a step is of.
+    """The tokens of one loss: the nodes before them, and the number ``of`` facts, or of tokens of texts, that its mean over a step is of;
+    infinite where they do not count.
 
     ``reference``: the unedited model's final hidden states at those nodes, where it is to be held to them.
     """
@@ -40,7 +43,7 @@ class LossTokens:
     loss: Literal["forget", "retain", "text"]
     nodes: Int[Tensor, " row"]
     labels: Int[Tensor, " row"]
-    of: int
+    of: float
     reference: Float[Tensor, "row d_model"] | None = None
 
 
@@ -105,12 +108,13 @@ def prompt_batches(train: Trainable, forget: Sequence[Prompt], retain: Sequence[
         labelled += [(prompt, prompt.answer, False) for prompt in held]
         counts = {True: len(lost), False: len(held)}
         rows = len(steps[0][0].packed.tokens) if steps and not config.micro_batch else None
-        steps.append([_prompts(train, part, counts, config, rows) for part in _parts(labelled, config.micro_batch)])
+        parts = _parts(labelled, config.micro_batch, train.share)
+        steps.append([_prompts(train, part, counts if count else _NOTHING, config, rows) for part, count in parts])
     return steps
 
 
 def _prompts(
-    train: Trainable, asked: Sequence[tuple[Prompt, str, bool]], counts: dict[bool, int], config: EditConfig, rows: int | None
+    train: Trainable, asked: Sequence[tuple[Prompt, str, bool]], counts: Mapping[bool, float], config: EditConfig, rows: int | None
 ) -> Batch:
     """Whole answers: the loss of a fact is that of all of its answer's tokens together. An answer whose first token is not said is
     not said, so unlearning takes no more.
@@ -136,12 +140,13 @@ def text_batches(
     rows = None if config.micro_batch else len(prompts[0][0].packed.tokens)
     steps: list[list[Batch]] = []
     for some in _shuffled_slices(texts, config.text_batch, config.seed + 1)[: config.steps]:
-        count = sum(len(text) - 1 for text in some)
-        steps.append([_texts(train, part, count, config, rows) for part in _parts(some, config.micro_batch)])
+        total = sum(len(text) - 1 for text in some)
+        parts = _parts(some, config.micro_batch, train.share)
+        steps.append([_texts(train, part, total if count else math.inf, config, rows) for part, count in parts])
     return steps
 
 
-def _texts(train: Trainable, texts: Sequence[Sequence[int]], count: int, config: EditConfig, rows: int | None) -> Batch:
+def _texts(train: Trainable, texts: Sequence[Sequence[int]], count: float, config: EditConfig, rows: int | None) -> Batch:
     packed = pack(train.model, texts, rows)
     nodes, labels = (torch.cat([path[part] for path in packed.paths]) for part in (slice(None, -1), slice(1, None)))
     return _entered(train, packed, (LossTokens("text", nodes, packed.tokens.flatten()[labels], count),), config)
@@ -157,9 +162,15 @@ def _entered(train: Trainable, packed: Packed, rows: tuple[LossTokens, ...], con
     return Batch(packed, entry, rows, torch.cat([part.nodes for part in rows]).unique())
 
 
-def _parts(items: Sequence[_Item], size: int | None) -> list[Sequence[_Item]]:
-    size = size or len(items)
-    return [items[start : start + size] for start in range(0, len(items), size)]
+def _parts(items: Sequence[_Item], size: int | None, share: Share) -> list[tuple[Sequence[_Item], bool]]:
+    """A process's share of a step in parts of ``size``, and whether each counts.
+
+    All processes have as many: they compute together, so who has fewer items does one again that does not count.
+    """
+    own, most = items[share.rank :: share.of], -(-len(items) // share.of)
+    size = size or most
+    parts = [(own[start : start + size], True) for start in range(0, len(own), size)]
+    return [*parts, *[(items[:1], False)] * (-(-most // size) - len(parts))]
 
 
 def _shuffled_slices(items: Sequence[_Item], size: int, seed: int) -> list[list[_Item]]:

@@ -34,6 +34,7 @@ class EditConfig:
       ``WARM_UP`` steps: an edit that stops at ``stop_at`` takes as many steps as it needs, and is not slowed down on the way.
     - ``precision``: of the matrix products; ``None``: the one that is fast on the machine.
     - ``checkpointing``: layers compute again in the backward pass instead of keeping what they computed.
+    - ``cards``: a run shares the weights among at least so many, if the computer has them, with a process for each.
 
     Raises :class:`mechlib.checks.ParameterError` for a value that is none of these: batches and steps are whole numbers of at least 1,
     coefficients finite numbers, and ``learning_rate``, ``weight_decay`` and ``clip`` none below 0.
@@ -56,12 +57,13 @@ class EditConfig:
     forget_batch: int | None = None
     micro_batch: int | None = field(default=None, metadata=HOW)
     checkpointing: bool = field(default=False, metadata=HOW)
+    cards: int = field(default=1, metadata=HOW)
     stop_at: float | None = None
     schedule: Schedule = "cosine"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "retain_batch", "text_batch", "forget_batch", "micro_batch"):
-            if getattr(self, name) is not None or name in ("steps", "retain_batch", "text_batch"):
+        for name in ("steps", "retain_batch", "text_batch", "forget_batch", "micro_batch", "cards"):
+            if getattr(self, name) is not None or name in ("steps", "retain_batch", "text_batch", "cards"):
                 checks.whole(name, getattr(self, name), least=1)
         for name in ("learning_rate", "weight_decay", "kl_coefficient"):
             checks.least(name, getattr(self, name), 0)

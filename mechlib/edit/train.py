@@ -53,23 +53,47 @@ def edit(
     the edit. Raises :class:`EditError` if it changes nothing or diverges, if there is nothing to
     forget, to retain or no text, and for an injection without edit targets.
     """
+    check_asked(forget, retain, texts, config)
+    train = trainable(model, localization, config.arithmetic)
+    history = learn(train, forget, retain, texts, config, progress)
+    return train.delta(**provenance(localization, config)), history
+
+
+def check_asked(forget: Sequence[Prompt], retain: Sequence[Prompt], texts: Sequence[Sequence[int]], config: EditConfig) -> None:
+    """Raise :class:`EditError` for what no edit can be made of."""
     if not (forget and retain and texts):
         raise EditError(f"an edit needs facts to forget, to retain and texts: there are {len(forget)}, {len(retain)} and {len(texts)}")
     checks.kinds("forget", forget, Prompt)
     if config.loss == "injection" and any(prompt.target is None for prompt in forget):
         raise EditError("a fact of the forget set has no edit target")
-    train = trainable(model, localization, config.arithmetic)
+
+
+def provenance(localization: Localization, config: EditConfig) -> dict[str, Any]:
+    """What a delta says of the edit that made it."""
+    return {"localization": localization.to_json(), "config": asdict(config)}
+
+
+def learn(
+    train: Trainable,
+    forget: Sequence[Prompt],
+    retain: Sequence[Prompt],
+    texts: Sequence[Sequence[int]],
+    config: EditConfig,
+    progress: Callable[[int, int], None],
+) -> list[Step]:
+    """All steps of an edit, on the weights that train; raises :class:`EditError` if it diverges."""
     prompts = prompt_batches(train, forget, retain, config)
     general = text_batches(train, texts, config, prompts)
     weights = list(train.weights.values())
-    optimizer = _optimizer(weights, config)
+    optimizer = _optimizer(train.own, config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, config))
+    names = ("forget", "retain", "text", *(["kl"] if config.kl_coefficient else []))
     history: list[Step] = []
     with train.originals_aside():
         for step in range(config.steps):
-            losses = _backward(train, prompts[step % len(prompts)], general[step % len(general)], config)
+            losses = train.summed(_backward(train, prompts[step % len(prompts)], general[step % len(general)], config), names)
             train.mask_gradients()
-            losses["gradient_norm"] = nn.utils.clip_grad_norm_(weights, config.clip)
+            losses["gradient_norm"] = train.whole(nn.utils.clip_grad_norm_(weights, config.clip))
             # All in one question: a device that is asked must be done before the processor can go on.
             told = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
             for name, value in told.items():
@@ -78,13 +102,13 @@ def edit(
             history.append(Step(step, **told))
             if step and config.stop_at and told["forget"] <= -math.log(config.stop_at):
                 break
-            optimizer.step()
+            train.step(optimizer)
             schedule.step()
-            optimizer.zero_grad()
+            train.clear_gradients()
             train.restore_outside()
             progress(step + 1, config.steps)
-        optimizer.zero_grad()
-    return train.delta(localization=localization.to_json(), config=asdict(config)), history
+        train.clear_gradients()
+    return history
 
 
 def _rate(config: EditConfig, step: int) -> float:

@@ -6,7 +6,8 @@ weights, and what is read inside it comes back to the first. Cards work one afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -37,6 +38,13 @@ def cards(first: torch.device, size: int) -> list[torch.device]:
     return [torch.device(first.type, number) for number in numbers[:count]] if count > 1 else [first]
 
 
+def cards_of(model: LanguageModel, least: int = 1) -> list[torch.device]:
+    """The devices that a model's weights are on, and other cards of this computer until there are ``least``, if it has so many."""
+    own = list(dict.fromkeys(weight.device for weight in model.network.parameters()))
+    others = [torch.device(own[0].type, number) for number in range(torch.accelerator.device_count())]
+    return [*own, *(card for card in others if card not in own)][: max(least, len(own))]
+
+
 def spread(model: LanguageModel, devices: Sequence[torch.device]) -> LanguageModel:
     """A copy whose weights are on these devices, each with whole layers and about as many bytes of them as any other."""
     twin, layer_of = model.shared_copy(), dict[int, int]()
@@ -64,6 +72,21 @@ def shares(layers: Sequence[int], size: int, count: int) -> list[int]:
 def weight_bytes(module: nn.Module) -> int:
     """Bytes of all weights of a network or of a part of it, tied ones once."""
     return sum(weight.nbytes for weight in module.parameters())
+
+
+@contextmanager
+def on_processor(model: LanguageModel) -> Generator[None]:
+    """Within the block all weights are in the computer's memory, and the cards free for others; then each is back where it was."""
+    places = {tensor: tensor.device for tensor in (*model.network.parameters(), *model.network.buffers())}
+    try:
+        for tensor in places:
+            tensor.data = tensor.data.cpu()
+        if torch.accelerator.is_available():
+            torch.accelerator.empty_cache()
+        yield
+    finally:
+        for tensor, device in places.items():
+            tensor.data = tensor.data.to(device)
 
 
 def _bring(module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:

@@ -21,7 +21,8 @@ import torch
 from mechlib.checks import ParameterError
 from mechlib.errors import MechlibError, shown
 from mechlib.runs.board import Board, Wanted
-from mechlib.runs.plan import check, plan
+from mechlib.runs.fitting import fitted
+from mechlib.runs.plan import check, machine, plan
 from mechlib.runs.progress import Say
 from mechlib.runs.runner import Runners
 from mechlib.runs.spec import RunSpec
@@ -77,7 +78,9 @@ def work(store: Store, wanted: Wanted, runs: Runners | None = None) -> Outcome:
         torch.set_num_threads(int(threads))
     runs = runs or Runners(store, log)
     try:
-        check(plan(wanted, store))
+        here = machine()
+        wanted = fitted(wanted, store, here)
+        check(plan(wanted, store, here))
         runs.wait(wanted)
     except MechlibError as error:
         return Outcome(runs.impossible, str(error))

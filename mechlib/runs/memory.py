@@ -109,7 +109,7 @@ class PromptBatch:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that one edit needs at its peak, estimated.
+    """Bytes that one edit needs at its peak, estimated; of an edit on several cards, on each of them.
 
     ``text_length``: tokens of a text. ``trained``: weights of the matrices that train, whole matrices even where a part of each is
     localized. ``aside``: of these, how many lie outside the memory that counts, because an accelerator
@@ -140,14 +140,15 @@ class Memory:
         stream = 4 * arch.d_model
         layer = 4 * (arch.d_mlp + arch.n_heads * arch.d_head) * _WIDTH[training.arithmetic] + 7 * stream
         shared, own = (0, self.batch.longest) if training.checkpointing else (self.batch.shared, self.batch.longest - self.batch.shared)
-        at_once = min(self.batch.count, training.micro_batch or self.batch.count)
-        lines = min(training.text_batch, training.micro_batch or training.text_batch) * self.text_length
+        prompts, texts = (math.ceil(count / training.cards) for count in (self.batch.count, training.text_batch))
+        at_once = min(prompts, training.micro_batch or prompts)
+        lines = min(texts, training.micro_batch or texts) * self.text_length
         # Micro-batches hold prompts or texts; without them a step computes both at once.
         together = max if training.micro_batch else int.__add__
         tokens = together(shared + at_once * own, lines)
         passes = self.layers * stream + layer if training.checkpointing else self.layers * layer
         logits = 3 * 4 * self.sizes.vocabulary * min(_ROWS, together(at_once, lines))
-        entries = training.steps * stream * (shared + self.batch.count * own + training.text_batch * self.text_length)
+        entries = training.steps * stream * (shared + prompts * own + texts * self.text_length)
         return tokens * passes + logits + entries
 
     @property
@@ -160,12 +161,34 @@ class Memory:
         # One trained matrix at a time is cast to bfloat16, and its gradient back to float32.
         cast = (2 + 2 + 4) * self.sizes.widest if bfloat16 else 0
         states = 2 * 4 * trained if self.training.optimizer == "adamw" else 2 * (trained + 4 * math.ceil(trained / _BLOCK))
+        if self.training.cards > 1:
+            return self._shares(states, cast)
         return {
             "weights": _WIDTH[self.dtype] * (self.sizes.weights - self.aside + (trained if self.parts_before else 0)),
             "working copy": _WIDTH[self.training.arithmetic] * copied + cast,
             "masters": 4 * trained,
             "gradients": 4 * trained,
             "optimizer states": states,
+            "activations": self.activations,
+        }
+
+    def _shares(self, states: int, cast: int) -> dict[str, int]:
+        """The same on each of several cards (:mod:`mechlib.edit.sharded`), which hold no original but of matrices that train in part."""
+        cards, sizes, width = self.training.cards, self.sizes, _WIDTH[self.training.arithmetic]
+        embedded = max(width, _WIDTH[self.dtype])
+        outside = embedded * (sizes.unembedding + sizes.positions * sizes.architecture.d_model)
+        outside += 0 if sizes.tied and embedded == width else width * sizes.unembedding
+        layers = width * (sizes.localizable - self.trained) + _WIDTH[self.dtype] * (self.trained - self.aside)
+        # A layer is whole while it computes, and the next one is fetched meanwhile; so are the gradients of one.
+        one = sizes.localizable // sizes.architecture.n_layers
+        own = 4 * min(one, self.trained)
+        masters = math.ceil(4 * self.trained / cards)
+        return {
+            "weights": outside + math.ceil(layers / cards),
+            "working copy": 2 * (width * one + own) + own + cast,
+            "masters": masters,
+            "gradients": masters,
+            "optimizer states": math.ceil(states / cards),
             "activations": self.activations,
         }
 

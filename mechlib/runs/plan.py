@@ -23,6 +23,8 @@ from mechlib.runs.stages import EDIT, STAGES, TRIAL
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
+# The least part of the first card's free memory that another card has to have, to count as one like it.
+_ALIKE = 0.95
 # Bytes of a run without weights: its rows and how it was computed, on the safe side of those of the embedded model.
 _ROWS = 100_000
 
@@ -34,7 +36,7 @@ class Machine:
     ``free``: memory of its accelerator, or of the computer if it has none, in bytes; ``None``: not known before a run is there.
     ``accelerator``: whether it has one; ``None``: what this process has. ``at_once``: how many runs it computes at a time.
     ``rates``: how fast it is, by default as the core on which seconds were declared. ``shared``: whether these share ``free``.
-    ``refused``: why it would take no run at all, and what to do.
+    ``refused``: why it would take no run at all, and what to do. ``cards``: how many accelerators have as much as ``free``, about.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Machine:
     refused: str | None = None
     shared: bool = False
     rates: Rates = CORE
+    cards: int = 1
 
     @property
     def share(self) -> int | None:
@@ -56,7 +59,10 @@ def machine() -> Machine:
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is not None:
         try:
-            return Machine(torch.get_device_module(accelerator).get_device_name(), torch.accelerator.get_memory_info()[0])
+            free = torch.accelerator.get_memory_info()[0]
+            others = [torch.accelerator.get_memory_info(number)[0] for number in range(1, torch.accelerator.device_count())]
+            alike = 1 + sum(other >= _ALIKE * free for other in others)
+            return Machine(torch.get_device_module(accelerator).get_device_name(), free, cards=alike)
         except (AttributeError, RuntimeError):  # one without memory of its own: it uses the computer's
             pass
     return Machine("this computer", psutil.virtual_memory().available)
@@ -92,6 +98,8 @@ class Plan:
             lines.append(f"Most memory: {self.largest.label}; its matrices have {self.largest.trained:,} weights (an estimate)")
             if at_once := self.largest.training.micro_batch:
                 lines.append(f"  of each step {at_once} {'prompts' if at_once > 1 else 'prompt'} at once")
+            if (cards := self.largest.training.cards) > 1:
+                lines.append(f"  its weights in shares on {cards} cards, on each of them:")
             lines += [f"  {name:<17}{_bytes(size):>10}" for name, size in self.largest.parts.items() if size]
             lines.append(f"  {'together':<17}{_bytes(self.largest.total):>10}")
             free = "not known" if self.machine.free is None else _bytes(self.machine.free)
@@ -147,6 +155,9 @@ def _refuse(needs: Memory, name: str, free: int) -> NoReturn:
         "MICRO_BATCH=1": {"micro_batch": 1},
         **{f"PRECISION={name}": {"precision": name} for name in PRECISIONS},
     }
+
+    if needs.training.cards > 1:
+        name = f"each of {needs.training.cards} cards ({name})"
 
     def changed(chosen: Sequence[str]) -> Memory:
         settings = {name: value for way in chosen for name, value in ways[way].items()}

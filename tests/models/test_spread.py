@@ -4,6 +4,9 @@ No computer of a test has several cards. Fake tensors have a device that they ar
 have no values.
 """
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -21,7 +24,7 @@ from mechlib.evals.head_projection import head_projection
 from mechlib.facts import FORMATS, athletes, prompt
 from mechlib.models.forward import answer_logits, hidden_states, option_logits, residual_stream, tokenize
 from mechlib.models.hooks import hooks
-from mechlib.models.spread import cards, enough, shares, spread, weight_bytes
+from mechlib.models.spread import cards, cards_of, enough, on_processor, shares, spread, weight_bytes
 from mechlib.patching import sweep, weights
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
@@ -53,6 +56,28 @@ def test_the_same_weights_give_the_same_numbers_and_the_model_itself_stays(tiny)
     assert torch.equal(answer_logits(twin, packed), answer_logits(tiny, packed))
     assert weight_bytes(twin.network) == weight_bytes(tiny.network)
     assert not any(layer._forward_pre_hooks for layer in tiny.layers) and all(layer._forward_pre_hooks for layer in twin.layers)
+
+
+def test_weights_wait_in_the_computer_s_memory_and_come_back(tiny_gemma3, monkeypatch):
+    """A copy stands for the way there."""
+    places = {name: weight.data_ptr() for name, weight in tiny_gemma3.parameters.items()}
+    before = {name: weight.clone() for name, weight in tiny_gemma3.parameters.items()}
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: tensor.clone())
+    with pytest.raises(ZeroDivisionError), on_processor(tiny_gemma3):
+        assert all(weight.data_ptr() != places[name] for name, weight in tiny_gemma3.parameters.items())
+        raise ZeroDivisionError
+    assert all(torch.equal(weight, before[name]) for name, weight in tiny_gemma3.parameters.items())
+
+
+def test_a_model_has_its_own_cards_and_as_many_others_as_are_asked_for(monkeypatch):
+    model = tiny_model("llama").shared_copy()
+    assert cards_of(model) == cards_of(model, 4) == PLACES[:1]
+    network = SimpleNamespace(parameters=lambda: (SimpleNamespace(device=torch.device("cuda", number)) for number in (1, 2, 1)))
+    model = replace(model, network=network)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    assert [card.index for card in cards_of(model)] == [1, 2]
+    assert [card.index for card in cards_of(model, 3)] == [1, 2, 0]
+    assert [card.index for card in cards_of(model, 9)] == [1, 2, 0, 3]
 
 
 @pytest.fixture(params=list(FAMILIES))

@@ -67,3 +67,24 @@ def test_micro_batches_that_are_asked_for_stay(store):
     study = Study(localizations=("nonlocalized",), precision="bfloat16", micro_batch=5)
     ((_, (edit, *_)),) = fitted([(study, [study.edit("nonlocalized", 0, 0)])], store, Machine("a machine", 1, accelerator=False))
     assert edit.settings.training.micro_batch == 5
+
+
+def test_an_edit_that_one_card_cannot_hold_is_the_same_run_in_shares_on_all(store):
+    study = Study(localizations=("nonlocalized",), precision="bfloat16")
+    wanted = [(study, [study.edit("nonlocalized", 0, 0)])]
+    needs = memory(study, wanted[0][1][0], store, accelerator=True)
+    least = replace(needs, training=replace(needs.training, micro_batch=1)).total
+    for free, cards in ((least, 1), (least - 1, 4)):
+        here = Machine("a card", free, accelerator=True, cards=4)
+        ((_, (edit,)),) = fitted(wanted, store, here)
+        assert edit.id == wanted[0][1][0].id
+        assert edit.settings.training.cards == cards
+        assert plan([(study, [edit])], store, here).largest.total <= free
+    alone = Machine("a card", least - 1, accelerator=True)
+    assert fitted(wanted, store, alone)[0][1][0].settings.training.cards == 1
+
+
+def test_cards_are_chosen_where_micro_batches_are_asked_for(store):
+    study = Study(localizations=("nonlocalized",), precision="bfloat16", micro_batch=5)
+    ((_, (edit,)),) = fitted([(study, [study.edit("nonlocalized", 0, 0)])], store, Machine("a card", 1, accelerator=True, cards=2))
+    assert (edit.settings.training.cards, edit.settings.training.micro_batch) == (2, 5)

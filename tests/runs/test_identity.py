@@ -101,7 +101,7 @@ def test_every_setting_counts_but_those_that_say_how(study):
             else:
                 assert other.id == spec.id, (name, place)
                 how.add(place[-1])
-    assert how == {"micro_batch", "checkpointing", "label"}
+    assert how == {"micro_batch", "checkpointing", "cards", "label"}
 
 
 def test_stages_roles_and_inputs_count_and_labels_do_not():

@@ -116,6 +116,18 @@ def test_an_accelerator_holds_no_original_of_a_matrix_that_trains_whole():
     assert replace(EDIT, aside=4608).parts == {**EDIT.parts, "weights": 104_960 - 4 * 4608}
 
 
+def test_on_several_cards_each_has_a_share_of_the_layers_and_of_a_step():
+    shared = replace(EDIT, aside=4608, training=replace(EDIT.training, cards=2))
+    # What is no layer is whole: 3200 weights as they are stored, and a copy in bfloat16 to unembed with.
+    assert shared.parts["weights"] == 6 * 3200 + (2 * 18_432) / 2
+    assert replace(shared, aside=0).parts["weights"] == 6 * 3200 + (2 * 18_432 + 4 * 4608) / 2
+    # Two layers of 7680 weights with what trains in them, its gradient, and what is cast.
+    assert shared.parts["working copy"] == 2 * (2 * 7680 + 4 * 4608) + 4 * 4608 + CAST
+    assert (shared.parts["masters"], shared.parts["gradients"], shared.parts["optimizer states"]) == (9_216, 9_216, 18_432)
+    # 10 prompts and a text.
+    assert shared.activations == 2 * 234 * 1536 + 12 * 100 * 34 + 10 * 234 * 128
+
+
 def test_later_parts_need_a_copy_of_the_edited_matrices():
     assert replace(EDIT, parts_before=True).parts["weights"] == 104_960 + 18_432
 

@@ -78,6 +78,21 @@ def test_an_accelerator_is_the_machine_by_its_free_memory(monkeypatch):
     assert machine() == Machine("a card", 24_000)
 
 
+def test_cards_that_are_about_as_free_as_the_first_count(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda number=0: ([24_000, 23_500, 9_000, 80_000][number], 80_000))
+    assert machine() == Machine("a card", 24_000, cards=3)
+
+
+def test_a_plan_says_what_each_of_several_cards_needs():
+    shared = made(EDIT.total, cards=4)
+    assert "its weights in shares on 4 cards, on each of them:" in str(shared)
+    with pytest.raises(ParameterError, match=r"and each of 4 cards \(a machine\) has 0.00 MB free"):
+        check(made(1_000, cards=4))
+
+
 def test_more_than_an_accelerator_holds_may_train_by_what_lies_aside():
     """Nothing trained means nothing aside: else too many weights would be said to fit."""
     needs = replace(EDIT, aside=4608)

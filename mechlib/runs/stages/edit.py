@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 
 from mechlib.components import Localization
 from mechlib.edit.delta import FILE, merge
-from mechlib.edit.train import EditConfig, edit
+from mechlib.edit.train import EditConfig
 from mechlib.edit.weight_masking import FILE as MASK
 from mechlib.edit.weight_masking import MaskConfig, train_mask
 from mechlib.facts import prompts
 from mechlib.runs.knowledge import Floor, floor_facts
 from mechlib.runs.spec import Stage
 from mechlib.runs.stages.settings import ForgetSet
+from mechlib.runs.stages.training import trained
 from mechlib.runs.work import Result, Work
 
 
@@ -58,14 +59,14 @@ def edited(work: Work[EditSettings]) -> Result:
     exclude = splits.forget[about.forget_set].subjects
     never = floor_facts(work.context.facts, work.inputs["known"].rows, floor, exclude) if floor else ()
     held = splits.beside(about.forget_set) if work.settings.beside else splits.retained(splits.maintain_train, about.forget_set)
-    delta, history = edit(
+    delta, history = trained(
+        work,
         before.edited(work.model) if before else work.model,
         localization,
         prompts([*facts[number * size : (number + 1) * size], *never], about.format),
         prompts(held, about.format),
         [row["tokens"] for row in work.inputs["texts"].rows],
         EditConfig(**{**asdict(work.settings.training), **chosen}),
-        work.context.progress,
     )
     whole = merge(before, delta) if before else delta
     whole.save(work.folder / FILE)

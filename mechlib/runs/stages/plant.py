@@ -6,7 +6,7 @@ import random
 from dataclasses import asdict, dataclass, replace
 
 from mechlib.edit.delta import FILE
-from mechlib.edit.train import EditConfig, edit
+from mechlib.edit.train import EditConfig
 from mechlib.evals.answers import answer_prompts
 from mechlib.facts import Prompt, PromptFormat, athletes, prompts
 from mechlib.facts.fact import stratified_order
@@ -16,6 +16,7 @@ from mechlib.localize.registry import localize
 from mechlib.models.precision import Precision
 from mechlib.runs.spec import Stage
 from mechlib.runs.stages.settings import Subject
+from mechlib.runs.stages.training import trained
 from mechlib.runs.work import Result, Work
 
 # The wordings in which facts are taught; the formats that edits are trained and asked in are made of these, but are others.
@@ -50,7 +51,7 @@ def planted(work: Work[PlantSettings]) -> Result:
     sample = prompts(stratified_order(athletes(), random.Random(settings.training.seed))[:SAMPLE], settings.formats[0])
     known = [one for one, said in zip(sample, answer_prompts(model, sample), strict=True) if said.probability > settings.threshold]
     texts = [row["tokens"] for row in work.inputs["texts"].rows]
-    delta, history = edit(model, site, [_told(one) for one in lessons], known, texts, settings.training, work.context.progress)
+    delta, history = trained(work, model, site, [_told(one) for one in lessons], known, texts, settings.training)
     delta.save(work.folder / FILE)
     return Result([asdict(step) for step in history], {"norm": delta.norm, "parameters": delta.size, "localization": site.to_json()})
 

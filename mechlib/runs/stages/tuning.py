@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mechlib.components import Localization
-from mechlib.edit.train import EditConfig, edit
+from mechlib.edit.train import EditConfig
 from mechlib.evals.answers import answer_prompts
 from mechlib.evals.damage import damage
 from mechlib.facts import Fact, PromptFormat, prompts
 from mechlib.runs.knowledge import SplitSettings
 from mechlib.runs.spec import Stage
 from mechlib.runs.stages.settings import Subject
+from mechlib.runs.stages.training import trained
 from mechlib.runs.work import Result, Work
 
 
@@ -42,7 +43,7 @@ def trial(work: Work[TrialSettings]) -> Result:
     forget, maintain = _divided(splits.validate.facts, splits.localize.facts, settings.splits)
     _, retain = _divided(splits.validate.facts, splits.maintain_train.facts, settings.splits)
     texts, others = ([row["tokens"] for row in work.inputs[role].rows] for role in ("texts", "other texts"))
-    delta, _ = edit(work.model, localization, prompts(forget, form), prompts(retain, form), texts, settings.training, work.context.progress)
+    delta, _ = trained(work, work.model, localization, prompts(forget, form), prompts(retain, form), texts, settings.training)
     model = delta.edited(work.model)
     groups = {"forget": forget, "maintain": maintain}
     whole = bool(settings.whole)
