@@ -120,7 +120,7 @@ def localizer(key: str) -> Localizer:
 
 def at_norm(key: str) -> tuple[str, str] | None:
     """The localizations of the edit that is rescaled and of the one whose norm it gets; ``None`` for a key that rescales nothing."""
-    pair = key.split(AT_NORM)
+    pair = key.split(AT_NORM) if checks.is_a(key, str) else []
     named = len(pair) == 2 and pair[0] != pair[1] and all(one in LOCALIZERS or _is_named(one) for one in pair)
     return (pair[0], pair[1]) if named else None
 

@@ -51,11 +51,11 @@ def test_they_are_edited_with_the_set(model, monkeypatch):
     class Stop(Exception):
         pass
 
-    def caught(_model, _localization, forget, retain, *_rest):
+    def caught(_work, _model, _localization, forget, retain, *_rest):
         seen.update(forget=[one.fact for one in forget], retain=[one.fact for one in retain])
         raise Stop
 
-    monkeypatch.setattr(editing, "edit", caught)
+    monkeypatch.setattr(editing, "trained", caught)
     where = Localization.of("x", [Component(1, "mlp")], model.architecture)
     inputs = {"localize": Result(value=where.to_json()), "texts": Result([{"tokens": [1, 2, 3]}])}
     for floor in (FLOOR, None):
