@@ -78,7 +78,7 @@ tables.styled(equal_norm.norms_table(page.values("edit")),
 # ## What relearning brings back
 
 # %% tags=["remove-input"]
-found = equal_norm.gaps(page.verdicts)
+found = equal_norm.gaps(page.evidence)
 page.figure("norms", figures.norm_dots(found),
             "What relearning of one half brings back of the other, log p(true) - log p(target) in nats: an edit at fact lookup minus another (left "
             "of zero: less comes back after fact lookup), with 95 % intervals over forget sets; as the edits were trained, and at equal norm.",

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.multiprocessing.spawn import ProcessException, start_processes
@@ -31,6 +32,7 @@ from mechlib.errors import MechlibError
 from mechlib.facts import Prompt
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.spread import on_processor
+from mechlib.models.tensors import read_tensors, write_tensors
 
 # How long processes wait for each other before they give up.
 PATIENCE = timedelta(minutes=10)
@@ -40,8 +42,11 @@ _OFTEN, _TO_END = 0.1, 2.0
 
 @dataclass(frozen=True)
 class _Task:
-    """What each process is told. In ``folder`` are the model and where they meet; the first one leaves delta and learning curve there."""
+    """What each process is told. In ``folder`` are the tensors of the model (which has no values of its own here) and where they meet;
+    the first one leaves delta and learning curve there.
+    """
 
+    model: LanguageModel
     folder: Path
     devices: tuple[torch.device, ...]
     localization: Localization
@@ -52,9 +57,9 @@ class _Task:
     patience: timedelta
 
     @property
-    def model(self) -> Path:
-        """The file of the model."""
-        return self.folder / "model.pt"
+    def tensors(self) -> Path:
+        """The file of the model's tensors."""
+        return _tensors(self.folder)
 
     @property
     def curve(self) -> Path:
@@ -87,19 +92,23 @@ def edit_in_processes(
     trained_blocks(model, localization)
     with TemporaryDirectory(dir=folder) as place:
         lines = tuple(tuple(map(int, text)) for text in texts)
-        task = _Task(Path(place), tuple(devices), localization, tuple(forget), tuple(retain), lines, config, patience)
-        _write(model, task.model)
         with on_processor(model):
+            bare = _written(model, Path(place))
+            task = _Task(bare, Path(place), tuple(devices), localization, tuple(forget), tuple(retain), lines, config, patience)
             _compute(task, progress)
         history = [Step(**step) for step in json.loads(task.curve.read_text(encoding="utf-8"))]
         return Delta.load(task.folder / FILE), history
 
 
-def _write(model: LanguageModel, path: Path) -> None:
+def _written(model: LanguageModel, folder: Path) -> LanguageModel:
     try:
-        torch.save(model, path)
-    except (OSError, RuntimeError) as error:
-        raise EditError(f"the model cannot be written to {path.parent} for the processes of an edit: {error}: make room there") from None
+        return write_tensors(model, _tensors(folder))
+    except (OSError, SafetensorError) as error:
+        raise EditError(f"the model cannot be written to {folder} for the processes of an edit: {error}: make room there") from None
+
+
+def _tensors(folder: Path) -> Path:
+    return folder / "model.safetensors"
 
 
 def _compute(task: _Task, progress: Callable[[int, int], None]) -> None:
@@ -157,8 +166,7 @@ def _end_with_parent() -> None:
 
 
 def _edit(task: _Task, device: torch.device, said: Any, first: bool) -> None:
-    # Held once in the computer's memory: all processes share the pages of the file.
-    model = torch.load(task.model, map_location="cpu", mmap=True, weights_only=False)
+    model = read_tensors(task.model, task.tensors)
     mesh = init_device_mesh(device.type, (len(task.devices),))
     config = task.config
     train = sharded(model, task.localization, config.arithmetic, mesh, device)

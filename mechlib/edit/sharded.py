@@ -22,6 +22,7 @@ from mechlib.components import Localization
 from mechlib.edit.trainable import Share, Trainable, first_layer, make_master, trained_blocks
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, in_precision
+from mechlib.models.tensors import replace_tensors
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def sharded(model: LanguageModel, localization: Localization, precision: Precisi
     """
     blocks, originals = trained_blocks(model, localization), model.parameters
     twin = in_precision(model, precision)
-    _own_tensors(twin.network)
+    # Tensors of its own around the memory that it shares: what is moved then leaves other networks alone.
+    replace_tensors(twin.network, Tensor.detach)
     names = {twin.module(block.parameter): block.parameter for block in blocks}
     for layer in twin.layers:
         # Layer by layer: no process ever holds the masters of more than one.
@@ -89,16 +91,6 @@ def sharded(model: LanguageModel, localization: Localization, precision: Precisi
     # It has no weights of its own, and so the layers know what comes before and after them.
     fully_shard(twin.network.base_model, mesh=mesh, ignored_params={tensor for tensor in outside if isinstance(tensor, nn.Parameter)})
     return Sharded(twin, model, blocks, first_layer(localization), Share(mesh.get_rank(), mesh.size()), mesh=mesh)
-
-
-def _own_tensors(network: nn.Module) -> None:
-    """Let a network have tensors of its own around the memory that it shares: what is moved then leaves other networks alone."""
-    made: dict[int, Tensor] = {}  # an unembedding can be tied to the embedding
-    for module in network.modules():
-        for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            own = tensor.detach()
-            own = nn.Parameter(own, requires_grad=False) if isinstance(tensor, nn.Parameter) else own
-            setattr(module, name, made.setdefault(id(tensor), own))
 
 
 def _share(layer: nn.Module, mesh: DeviceMesh) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from mechlib.models.language_model import LanguageModel
+from mechlib.models.tensors import replace_tensors
 
 # The part of a card's free memory that weights may take: the rest is for what is computed with them.
 _FOR_WEIGHTS = 0.8
@@ -51,13 +52,7 @@ def spread(model: LanguageModel, devices: Sequence[torch.device]) -> LanguageMod
     for number, layer in enumerate(model.layers):
         layer_of.update({id(tensor): number for tensor in (*layer.parameters(), *layer.buffers())})
     where = [devices[share] for share in shares([weight_bytes(layer) for layer in model.layers], weight_bytes(model.network), len(devices))]
-    placed: dict[int, torch.Tensor] = {}  # an unembedding can be tied to the embedding
-    for module in twin.network.modules():
-        for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            device = where[layer_of[id(tensor)]] if id(tensor) in layer_of else devices[0]
-            moved = tensor.detach().to(device)
-            moved = nn.Parameter(moved, requires_grad=False) if isinstance(tensor, nn.Parameter) else moved
-            setattr(module, name, placed.setdefault(id(tensor), moved))
+    replace_tensors(twin.network, lambda tensor: tensor.to(where[layer_of[id(tensor)]] if id(tensor) in layer_of else devices[0]))
     for module in (*twin.layers, twin.final_norm):
         module.register_forward_pre_hook(_bring, with_kwargs=True)
     return twin

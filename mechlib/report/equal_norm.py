@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from mechlib.localize.registry import AT_NORM, at_norm
-from mechlib.report.tables import label, named
-from mechlib.report.verdicts import Line
-from mechlib.stats import Interval
+from mechlib.report.arm_outcome import relearned
+from mechlib.report.gates import Evidence
+from mechlib.report.tables import label, leading, named
+from mechlib.stats import Interval, compare
 
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 OUTCOME = "relearning at equal norm"
@@ -30,17 +31,31 @@ def norms_table(values: Values) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["localization", "norm", "least", "most", "rescaled by"])
 
 
-def gaps(lines: Sequence[Line]) -> pd.DataFrame:
-    """What relearning brings back after an edit at fact lookup minus after each other, as they were edited and at equal norm.
+def gaps(evidence: Evidence) -> pd.DataFrame:
+    """What relearning brings back after the leading edit minus after each other, as they were edited and at equal norm.
 
-    Columns: ``rival``, ``norms`` ("as edited" or "at equal norm"), ``estimate``, ``low`` and ``high`` (nats), of what was run.
+    Columns: ``rival``, ``norms`` ("as edited" or "at equal norm"), ``estimate``, ``low`` and ``high`` (nats), of the pairs of which an edit
+    was rescaled to the norm of the other, which stands beside it as it was edited.
     """
-    rivals = [one.rival for one in lines if one.claim.outcome == OUTCOME]
-    asked = {"as edited": "relearning", "at equal norm": OUTCOME}
-    run = [(norms, one.rival, one.odds.difference) for norms, outcome in asked.items() for one in lines
-           if one.claim.outcome == outcome and one.odds and one.rival in rivals]  # fmt: skip
-    records = [(rival, norms, gap.estimate, gap.low, gap.high) for norms, rival, gap in run]
+    records: list[tuple[str, str, float, float, float]] = []
+    for rival, (as_edited, at_equal_norm) in (_pairs(evidence.arms) if evidence.relearning else {}).items():
+        for norms, pair in (("as edited", as_edited), ("at equal norm", at_equal_norm)):
+            mine, theirs = (relearned(evidence, arm, evidence.last).odds for arm in pair)
+            gap = compare(mine, theirs, "lower").difference
+            records.append((rival, norms, gap.estimate, gap.low, gap.high))
     return pd.DataFrame(records, columns=["rival", "norms", "estimate", "low", "high"])
+
+
+def _pairs(arms: Sequence[str]) -> dict[str, tuple[tuple[str, str], tuple[str, str]]]:
+    """By rival of the leading edit: the two as they were edited, and the two of which one was rescaled."""
+    found: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {}
+    for arm in arms:
+        pair = at_norm(arm)
+        if pair and leading(arms) in pair and {*pair} <= {*arms}:
+            lead = leading(arms)
+            rival = pair[0] if pair[1] == lead else pair[1]
+            found[rival] = (lead, rival), (arm if pair[0] == lead else lead, arm if pair[0] == rival else rival)
+    return found
 
 
 def gaps_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from mechlib.report.judged import Judged
 from mechlib.report.published import published, published_probes, published_relearning
 from mechlib.report.tables import label
 from mechlib.report.typed import Typed, book_folder, read_typed
-from mechlib.report.verdicts import NOT_RUN, Line
+from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN, Line
 
 # Of which localizations numbers are shown side by side, where there are some.
 SHOWN = ("fact_lookup", "causal_tracing", "random_mlps", "all_mlps", "nonlocalized")
@@ -129,7 +129,8 @@ def _ours(item: Item, claims: Claims, ours: Mapping[str, Judged], titles: Mappin
     said: list[str] = []
     for claim in (one for one in claims.claim if one.key in item.claims):
         lines = [one for one in ours[claim.task].lines if one.claim.key == claim.key] if claim.task in ours else []
-        said += [_verdict(one) for one in lines if one.verdict != NOT_RUN] or [NOT_RUN]
+        drawn = [_verdict(one) for one in lines if one.verdict not in (NOT_RUN, DESCRIPTIVE)]
+        said += drawn or [lines[0].verdict if lines else NOT_RUN]
     own = ours[item.task].evidence if item.task and item.task in ours else None
     if item.asked:
         said += (own and _means(item.asked, own)) or [NOT_RUN]

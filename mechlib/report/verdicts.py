@@ -46,9 +46,9 @@ class Line:
     @property
     def verdict(self) -> str:
         """A verdict, or why there is none."""
-        if self.odds is None:
-            return self.stopped or NOT_RUN
-        return DESCRIPTIVE if self.claim.rule == "none" else self.stopped or self.odds.verdict
+        if self.claim.rule == "none":
+            return DESCRIPTIVE
+        return self.stopped or (NOT_RUN if self.odds is None else self.odds.verdict)
 
 
 def lines(claims: Claims, evidence: Evidence) -> list[Line]:

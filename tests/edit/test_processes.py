@@ -18,6 +18,7 @@ from mechlib.edit.delta import EditError
 from mechlib.edit.general_text import sample
 from mechlib.edit.processes import edit_in_processes
 from mechlib.edit.train import edit
+from mechlib.models import tensors
 from mechlib.models.spread import spread
 
 TWO = [torch.device("cpu")] * 2
@@ -97,6 +98,6 @@ def test_a_full_disk_is_one_line(model, monkeypatch):
     def full(*_given):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     with pytest.raises(EditError, match="No space left on device: make room there"):
         edit_in_processes(*asked(model), TWO)

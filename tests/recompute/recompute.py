@@ -39,10 +39,10 @@ def lines(claims, study):
 
 
 def _verdict(one):
-    if "gaps" not in one and "effect" not in one:
-        return one.get("stopped") or "not run yet"
     if one["rule"] == "none":
         return "descriptive: no rule"
+    if "gaps" not in one and "effect" not in one:
+        return one.get("stopped") or "not run yet"
     if one["stopped"]:
         return one["stopped"]
     if "adjusted" not in one:

@@ -17,7 +17,8 @@ BOOK = {page.name: page for page in read_pages(ROOT / "book")}
 # On a random model few MLPs raise the logit difference, and a quick study sees few facts.
 MORE = dict.fromkeys(("04_world_facts", "09_world_editing", "10_weight_masking"), "LOOKUP_RULE=released")
 # Pages about world facts that can be asked about athletes, too.
-MORE |= dict.fromkeys(("19_depth_or_lookup", "24_equal_norm"), "TASK=sports-athlete-editing")
+MORE["19_depth_or_lookup"] = "TASK=sports-athlete-editing"
+MORE["24_equal_norm"] = "TASK=sports-athlete-editing LOCALIZATIONS=fact_lookup,random_mlps,fact_lookup@random_mlps"
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,8 @@ def test_a_page_shows_figures_and_gives_all_numbers_of_its_prose(run, name, monk
     monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], compared=("probe", "paths")))
     figures, numbers = run(name)
     assert len(figures) == sum(cell.source.count(".figure(") for cell in BOOK[name].notebook.cells if cell.cell_type == "code")
-    # Nothing was run as the studies of the book ask for it, and no claim is about athletes at equal norm: these figures say so.
-    without = ("00_finding", "24_equal_norm")
-    assert all(figure.layout.annotations if name in without else figure.data for figure in figures)
+    # Nothing was run as the studies of the book ask for it, and the figure of the front page says so.
+    assert all(figure.layout.annotations if name == "00_finding" else figure.data for figure in figures)
     assert named(name) - set(numbers) == set()
     assert [key for key, value in numbers.items() if isinstance(value, float) and value != value] == []
 

@@ -1,5 +1,7 @@
 """Equal norm: a gap that comes from the size of a change is told from one that stays when the sizes are equal."""
 
+from dataclasses import replace
+
 import pytest
 from attack_rows import BEFORE, HARD
 from test_verdicts import ARCH, answered, claim, claims
@@ -64,15 +66,19 @@ def test_a_rescaled_edit_that_loses_its_targets_is_not_edited_alike():
 
 def test_gaps_by_rival_and_norm():
     lines = list(drawn().values())
-    table = equal_norm.gaps(lines)
-    expected = [(rival, norms) for norms in ("as edited", "at equal norm") for rival in RIVALS]
+    table = equal_norm.gaps(evidence())
+    expected = [(rival, norms) for rival in RIVALS for norms in ("as edited", "at equal norm")]
     assert list(zip(table.rival, table.norms, strict=True)) == expected
-    assert table.estimate.tolist() == [one.odds.difference.estimate for one in lines]
+    found = [next(one for one in lines if (one.claim.key, one.rival) == (key, rival)).odds.difference
+             for rival in RIVALS for key in ("as", "equal")]  # fmt: skip
+    assert table[["estimate", "low", "high"]].values.tolist() == [[one.estimate, one.low, one.high] for one in found]
     shown = equal_norm.gaps_table(table)
     assert shown["minus"].tolist() == ["Last MLPs", "All MLPs"] and shown.iloc[1, 2] == str(lines[3].odds.difference)
     assert len(equal_norm.gaps_table(table[:0])) == 0
-    partly = equal_norm.gaps_table(table[:3])
-    assert partly.iloc[1, 2] == "-"
+    assert equal_norm.gaps_table(table[:3]).iloc[1, 2] == "-"
+    # Without the other edit as it was, or without an attack, there is nothing to compare.
+    assert len(equal_norm.gaps(evidence({arm: odds for arm, odds in ARMS.items() if arm != "late_window"}))) == 2
+    assert len(equal_norm.gaps(replace(evidence(), relearning=[]))) == 0
 
 
 def test_norms_by_arm():

@@ -138,6 +138,9 @@ def test_descriptive_claims_have_no_rule():
     del own["margin"]
     found = verdicts.lines(claims(own), evidence())
     assert {one.verdict for one in found} == {verdicts.DESCRIPTIVE}
+    # Also where no rows of pairs are what describes it.
+    found = verdicts.lines(claims({**own, "outcome": "latent knowledge"}), evidence())
+    assert {(one.odds, one.verdict) for one in found} == {(None, verdicts.DESCRIPTIVE)}
 
 
 def test_a_gap_after_relearning_is_what_was_there_and_what_the_attack_added():
