@@ -62,7 +62,8 @@ page.banner()
 # %% [markdown]
 # Edits that reach the same success need not change the weights as much. An edit that pushes further may last longer, wherever it is made, and
 # then the place would get the credit for the size. Here the size is made equal: after training, the change of one edit is multiplied by a
-# number that gives it the norm of the other's. The smaller one grows, so that no edit is weaker than it was trained to be.
+# number that gives it the norm of the other's. What is rescaled is the change that is smaller over all forget sets: it grows, but for sets in
+# which it is the larger one by chance.
 #
 # ## How large the changes are
 

@@ -65,6 +65,11 @@ def test_what_would_change_a_verdict_is_said_for_each_that_there_is():
     described = next(one for one in CLAIMS.claim if one.rule == "none")
     assert "rule" in would_change(standing(line(described, "random_mlps")), CLAIMS.gates)
     assert len(set(TOLD)) == len(TOLD)
+    # Training longer gives nothing back that was lost when a trained change was rescaled.
+    assert "not edited alike: more steps: " in text
+    norm = next(one for one in CLAIMS.claim if one.outcome.endswith(" at equal norm"))
+    rescaled = would_change(standing(line(norm, "all_mlps", -1.0, stopped="not edited alike")), CLAIMS.gates)
+    assert "rescaled less" in rescaled and "more steps" not in rescaled
 
 
 def test_what_could_have_been_seen_is_the_longer_half_of_the_interval_where_nothing_was_found():
