@@ -121,7 +121,7 @@ def would_change(standing: Standing, gates: Gates) -> str:
         "undecided": lambda: "more places, edited alike" if claim.rule == "mixed model" else _more_sets(standing),
         "undecidable": lambda: f"more forget sets than the {standing.n_sets} that were run, or fewer comparisons",
         "no inference": lambda: f"at least {ENOUGH_SETS} forget sets (the claim aims at {claim.sets})",
-        "not edited alike": lambda: f"{_alike(claim)}: {gates.edited:.0%} of both arms' edits must reach a probability of {gates.success:g}",
+        "not edited alike": lambda: f"{_alike(claim)}: {gates.edited:.0%} of both arms' edits must have a probability of {gates.success:g}",
         "model broken": lambda: f"gentler edits or attacks, which keep {gates.kept:.0%} of the facts to maintain",
         "attack failed": lambda: f"a longer attack, which teaches {gates.taught:.0%} of its own half",
         "void": lambda: "a format for training in which the unedited model can answer",
