@@ -13,7 +13,7 @@ import torch
 
 from mechlib import checks
 from mechlib.facts import FactError, Prompt
-from mechlib.models.forward import residual_stream, tokenize
+from mechlib.models.forward import hidden_at, residual_stream, tokenize
 from mechlib.models.language_model import LanguageModel
 from mechlib.models.tokens import subject_positions
 
@@ -52,7 +52,9 @@ def probe(model: LanguageModel, prompts: Sequence[Prompt], seed: int, folds: int
     return cross_validate(answer_streams(model, prompts, batch_size), [prompt.fact.answer for prompt in prompts], seed, folds)
 
 
-def cross_validate(streams: Mapping[ReadAt, Sequence[np.ndarray]], answers: Sequence[str], seed: int, folds: int = 5) -> list[ProbeRow]:
+def cross_validate(
+    streams: Mapping[ReadAt, Sequence[np.ndarray]], answers: Sequence[str], seed: int, folds: int = 5, kind: Classifier = USED
+) -> list[ProbeRow]:
     """:func:`probe` on residual streams [layer][fact, d_model] that were computed before."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict  # a second, which only probes have to pay
 
@@ -72,7 +74,7 @@ def cross_validate(streams: Mapping[ReadAt, Sequence[np.ndarray]], answers: Sequ
             for position in READ_AT:
                 features = without_rounding(streams[position][layer])
                 correct, control = (
-                    int(np.sum(cross_val_predict(classifier(), features, truth, cv=splits) == truth)) for truth in (labels, shuffled)
+                    int(np.sum(cross_val_predict(classifier(kind), features, truth, cv=splits) == truth)) for truth in (labels, shuffled)
                 )
                 rows.append(ProbeRow(layer, position, correct, len(labels), control))
     return rows
@@ -100,9 +102,12 @@ def without_rounding(features: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def answer_streams(model: LanguageModel, prompts: Sequence[Prompt], batch_size: int = 64) -> dict[ReadAt, list[np.ndarray]]:
+def answer_streams(
+    model: LanguageModel, prompts: Sequence[Prompt], batch_size: int = 64, final: bool = False
+) -> dict[ReadAt, list[np.ndarray]]:
     """Residual streams [layer][fact, d_model] at the two positions, entering each layer, in float32.
 
+    ``final``: with what the unembedding reads, the stream after the last layer and the last norm, as one layer more.
     Raises :class:`mechlib.facts.FactError` if there are no prompts.
     """
     if not checks.kinds("prompts", prompts, Prompt):
@@ -114,6 +119,9 @@ def answer_streams(model: LanguageModel, prompts: Sequence[Prompt], batch_size: 
         subject = torch.stack([path[last] for path, (_, last) in zip(packed.paths, spans, strict=True)])
         entries = residual_stream(model, packed, range(model.architecture.n_layers))
         nodes: dict[ReadAt, torch.Tensor] = {"subject": subject, "prompt": packed.ends}
+        ends = hidden_at(model, packed, torch.cat([subject, packed.ends])).split(len(part)) if final else ()
+        read_last = dict(zip(READ_AT, ends, strict=False))
         for position, read in nodes.items():
-            kept[position].append([entry.at(read).float().cpu().numpy() for entry in entries])
+            streams = [entry.at(read) for entry in entries] + ([read_last[position]] if final else [])
+            kept[position].append([stream.float().cpu().numpy() for stream in streams])
     return {where: [np.concatenate(layer) for layer in zip(*parts, strict=True)] for where, parts in kept.items()}

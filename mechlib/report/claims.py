@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from mechlib.report.typed import Typed, book_folder, read_typed
 
-Family = Literal["primary", "secondary", "descriptive"]
+Family = Literal["primary", "secondary", "inside", "descriptive"]
 
 
 class Gates(Typed):

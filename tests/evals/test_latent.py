@@ -9,7 +9,7 @@ import torch
 from editing import bits, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from mechlib.checks import ParameterError
@@ -40,7 +40,7 @@ def said(rows):
 
 def test_one_row_a_layer_position_and_fact_in_order(tiny):
     rows = latent(tiny, TRAIN, TEST, seed=0)
-    places = [(layer, position, asked.fact.subject) for layer in range(tiny.architecture.n_layers)
+    places = [(layer, position, asked.fact.subject) for layer in range(tiny.architecture.n_layers + 1)
               for position in ("subject", "prompt") for asked in TEST]  # fmt: skip
     assert [(row.layer, row.position, row.subject) for row in rows] == places
     assert {row.said for row in rows} <= set(SPORTS.values())
@@ -63,25 +63,26 @@ def test_a_probe_is_worth_what_its_control_leaves(tiny):
     assert blind[0] <= 0.4 * len(TRAIN)
 
 
-def test_what_is_said_is_what_a_ridge_on_hidden_states_says(tiny):
+def test_what_is_said_is_what_a_logistic_regression_on_hidden_states_says(tiny):
     def states(asked, layer, position):
         encoded = tiny.tokenizer(asked.text, return_tensors="pt")
         with torch.no_grad():
             hidden = tiny.network(**encoded, output_hidden_states=True).hidden_states[layer]
         return hidden[0, encoded.char_to_token(asked.subject_end - 1) if position == "subject" else -1].numpy()
 
-    rows = latent(tiny, TRAIN, TEST, seed=0)
-    for layer, position in ((0, "subject"), (1, "subject"), (2, "prompt")):
+    rows, last = latent(tiny, TRAIN, TEST, seed=0), tiny.architecture.n_layers
+    for layer, position in ((0, "subject"), (1, "subject"), (2, "prompt"), (last, "subject"), (last, "prompt")):
         learned, asked = (np.stack([states(one, layer, position) for one in part]) for part in (TRAIN, TEST))
         scale = StandardScaler().fit(learned)
         # The embedding of one word at the last prompt token has no spread to divide by: layer 0 there is left out.
-        ridge = RidgeClassifier(alpha=1000.0).fit(scale.transform(learned), [one.fact.answer for one in TRAIN])
-        scores = np.sort(ridge.decision_function(scale.transform(asked)), 1)
-        clear = scores[:, -1] - scores[:, -2] > 1e-4
-        expected = ridge.predict(scale.transform(asked))
+        fitted = LogisticRegression(max_iter=1000).fit(scale.transform(learned), [one.fact.answer for one in TRAIN])
+        given = fitted.predict_proba(scale.transform(asked))
+        ordered, own = np.sort(given, 1), at(rows, layer, position)
+        clear = ordered[:, -1] - ordered[:, -2] > 1e-3
         assert clear.sum() > len(TEST) / 2
-        got = np.array([row.said for row in at(rows, layer, position)])
-        np.testing.assert_array_equal(got[clear], expected[clear])
+        np.testing.assert_array_equal(np.array([row.said for row in own])[clear], fitted.classes_[given.argmax(1)][clear])
+        true = np.array([probabilities[list(fitted.classes_).index(one.fact.answer)] for probabilities, one in zip(given, TEST, strict=True)])
+        np.testing.assert_allclose([row.log_odds for row in own], np.log(true / (1 - true)), atol=0.02)
 
 
 def test_a_planted_direction_is_found_where_it_is_and_nowhere_else():
