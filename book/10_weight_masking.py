@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, localize, masks, zeroed, baseline]
+#     needs: [know, able, unedited, localize, edit, prompting, relearning, masks, zeroed, baseline]
 #     own: [LOCALIZATIONS, FORGET_SETS]
 #     fixed: [TASK, KNOWN_FORMAT, EDIT_FORMAT, FORMATS]
 # ---
@@ -30,10 +30,12 @@ WORLD_FACTS = None  # a CounterFact file or hub data set; None: the shipped tabl
 TASK = "counterfact-editing"
 TEXTS = None
 SEED = 0
+SEEDS = None
 KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = 1
+DIVIDED_SETS = None  # the facts are divided into so many forget sets, of which FORGET_SETS are edited; None: into no more
 EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATIONS = ["fact_lookup", "random_mlps"]
@@ -43,11 +45,12 @@ FORMATS = ["one_shot", "paraphrase_1"]
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import findings
+from mechlib.report import design, findings, verdicts
 from mechlib.report.aggregation import aggregate
+from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals(), "10_weight_masking")
+page = open_page(globals(), "10_weight_masking", decides=["zeroed"])
 page.banner()
 
 # %% [markdown]
@@ -113,6 +116,24 @@ tables.styled(pd.DataFrame([
 # covers 60 % of the extraction MLPs and 9.1 % of fact lookup, causal tracing 30 % and 36.4 %, fact lookup 0 % and 100 %.*
 
 # %% [markdown]
+# ## The verdict
+#
+# What is claimed, as the claims file declared it before the runs that decide it:
+
+# %% tags=["remove-input"]
+page.number("rule", verdicts.rule(declared(), page.study.task, "weights masked"))
+design.stated(declared(), page.study.task, "weights masked")
+
+# %% [markdown]
+# **Rule.** {glue:text}`rule`
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.table(page.verdicts, "weights masked"))
+
+# %% [markdown]
+# *Fact lookup minus the other: below zero, as many zeroed weights take more of the forget set and less of what is to be kept. "True answers": the same of shares.
+# "Not run yet" is what the rows say.*
+#
 # ## Runs behind this page
 #
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, edit, latent, direction]
+#     needs: [know, able, unedited, edit, prompting, relearning, latent, direction]
 # ---
 
 # %% [markdown]
@@ -55,12 +55,13 @@ DIRECTION = None  # None: as the profile says; else a dictionary of layers: "all
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals(), "14_latent_knowledge")
+page = open_page(globals(), "14_latent_knowledge", decides=["latent"])
 page.banner()
 
 # %% tags=["remove-input"]
-from mechlib.report import audits, differences, findings, robustness, sentences
+from mechlib.report import audits, design, differences, findings, robustness, sentences, verdicts
 from mechlib.report.aggregation import aggregate
+from mechlib.report.claims import declared
 
 rows = page.rows("latent")
 leading = tables.leading(page.study.localizations)
@@ -81,7 +82,7 @@ page.number("leading", tables.label(leading))
 # %% tags=["remove-input"]
 prompt, subject = (audits.audit(rows, "probe", position) for position in ("prompt", "subject"))
 page.figure("probes_prompt", figures.layer_curves(audits.probe_panels(prompt), "share of facts"),
-            "At the last token of the prompt, where the paper probes. Left: accuracy on unedited athletes, cross-validated, and the "
+            "At the last token of the prompt, where the paper probes; the last layer is what the unembedding reads. Left: accuracy on unedited athletes, cross-validated, and the "
             "control. Middle and right: what the probes say about the edited athletes.", "latent",
             found=findings.by_layer("Probes at the end of the prompt say the true answer", audits.probe_panels(prompt)["says the true answer"]))
 
@@ -172,7 +173,25 @@ tables.styled(tables.interval_table(audits.measured({"erased": aggregate(scores,
 # erased below: patching at the last token cannot see what stays at the subject.
 
 # %% [markdown]
-# ## Less inside?
+# ## The verdict
+#
+# What is claimed, as the claims file declared it before the runs that decide it:
+
+# %% tags=["remove-input"]
+page.number("rule", verdicts.rule(declared(), page.study.task, "latent knowledge"))
+design.stated(declared(), page.study.task, "latent knowledge")
+
+# %% [markdown]
+# **Rule.** {glue:text}`rule`
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.table(page.verdicts, "latent knowledge"))
+
+# %% [markdown]
+# *Fact lookup minus the other; "true answers": the share that the probes say, over the same layers. What the unembedding reads counts as one layer more, and is the
+# only one above edits that reach the last layer. "Not run yet" is what the rows say.*
+#
+# ### Other measures
 
 # %% tags=["remove-input"]
 others = [key for key in page.study.localizations if key != leading]
@@ -181,7 +200,7 @@ tables.styled(audits.comparisons(audits.left_inside(rows), leading, others))
 # %% [markdown]
 # *{glue:text}`leading` minus the other: what the probes say at the last token of the prompt, over the layers that are readable in every
 # model here; the success of head projection (left out if void); the depth of erasure. Intervals (95 %) and exact p over forget sets, of each
-# line by itself. Descriptive: no rule. Two of these measures favour early edits by construction: layers below an edit count as
+# line by itself. No rule decides by them. Two of these measures favour early edits by construction: layers below an edit count as
 # intact, and the depth of erasure is the depth of the edit.*
 #
 # ## Removing a direction

@@ -11,7 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: []
-#     reads: [claims.toml, measures.toml, paper.toml, results/rows]
+#     reads: [claims.toml, measures.toml, paper.toml, studies.toml, results/rows]
 # ---
 
 # %% [markdown]
@@ -27,20 +27,21 @@ PROFILE = "quick"
 
 # %% tags=["remove-cell"]
 from mechlib.report import glossary, judged, paper, reproducibility
-from mechlib.report.claims import declared
+from mechlib.report.front import open_book
 from mechlib.report.page import open_page, tables
 from mechlib.report.typed import book_folder
 
 page = open_page(globals(), "20_paper")
 book = book_folder()
-ours = judged.widest(book, page.study.model_spec.name, page.runner.store, declared())
+ours = judged.widest(book, page.study.model_spec.name, page.runner.store)
+drawn = {one.standing.claim.key: one.standing.lines for one in open_book(page.study.model)}
 
 # %% [markdown]
 # ## A map of the paper
 
 # %% tags=["remove-input"]
 page.number("studies", judged.in_words(ours))
-tables.styled(paper.paper_map(paper.mapped(), declared(), ours, judged.titles(book)))
+tables.styled(paper.paper_map(paper.mapped(), drawn, ours, judged.titles(book)))
 
 # %% [markdown]
 # *{glue:text}`studies` Differences are fact lookup minus the other, in log p(true) - log p(target), with 95 % intervals over forget

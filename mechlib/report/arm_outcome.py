@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mechlib.report.aggregation import FACT, Rows, fact_values
+from mechlib.report.aggregation import FACT, SUBJECT, Rows, fact_values
 from mechlib.report.claims import Claim
 from mechlib.report.gates import Evidence
+from mechlib.report.inside import above_both, selective
 from mechlib.report.robustness import BEFORE, Setting
 from mechlib.stats import Values
 
@@ -21,13 +22,20 @@ class ArmOutcome:
     shares: Values
 
 
-def arm_outcome(claim: Claim, evidence: Evidence, arm: str) -> ArmOutcome | None:
-    """What an arm did by the outcome of a claim; ``None`` where the rows are not there, or the outcome is none of rows."""
+def arm_outcome(claim: Claim, evidence: Evidence, arm: str, beside: str = "") -> ArmOutcome | None:
+    """What an arm did by the outcome of a claim; ``None`` where the rows are not there, or the outcome is none of rows.
+
+    ``beside``: the arm that it is compared with, on which depends what counts of outcomes that are no answers.
+    """
     found = None
     if claim.measure == "relearning" and evidence.relearning:
         found = relearned(evidence, arm, evidence.last)
     elif claim.measure == "transfer" and (formats := _formats(claim, evidence)):
         found = _outcome(evidence.asked(arm, "forget", formats), ["format"])
+    elif claim.measure == "latent knowledge":
+        found = _averaged(above_both(evidence, arm, beside), SUBJECT, ["layer"])
+    elif claim.measure == "weights masked":
+        found = _averaged(selective(evidence, arm, beside), FACT, ["size"])
     return found if found and found.odds else None
 
 
@@ -37,8 +45,11 @@ def relearned(evidence: Evidence, arm: str, setting: Setting = (BEFORE, 0)) -> A
 
 
 def _outcome(rows: Rows, within: Sequence[str] = ()) -> ArmOutcome:
-    asked = with_odds(rows)
-    return ArmOutcome(fact_values(asked, "odds", FACT, within), fact_values(asked, "correct", FACT, within))
+    return _averaged(with_odds(rows), FACT, within)
+
+
+def _averaged(rows: Rows, fact: Sequence[str], within: Sequence[str]) -> ArmOutcome:
+    return ArmOutcome(fact_values(rows, "odds", fact, within), fact_values(rows, "correct", fact, within))
 
 
 def with_odds(rows: Rows) -> list[Mapping[str, Any]]:

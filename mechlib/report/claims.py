@@ -62,6 +62,11 @@ class Claim(Typed):
         """What is measured: the outcome without the condition that some compare it at."""
         return re.split(" at equal | of planted ", self.outcome)[0]
 
+    @property
+    def edited(self) -> bool:
+        """Whether its arms are edits, whose success and harm have gates; masks are none."""
+        return self.measure != "weights masked"
+
     @model_validator(mode="after")
     def _has_a_rule(self) -> Claim:
         if (self.family == "descriptive") != (self.rule == "none") or (self.rule == "none") != (self.margin is None):

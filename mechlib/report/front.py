@@ -12,7 +12,7 @@ from mechlib.report import verdicts
 from mechlib.report.book_contents import folders_of, results_folder
 from mechlib.report.book_studies import BookStudy, declared_studies
 from mechlib.report.claims import Claim, Claims, declared
-from mechlib.report.gathered import Stored, gather
+from mechlib.report.gathered import INSIDE, Stored, gather
 from mechlib.report.notebooks import PageError, page_parameters
 from mechlib.report.parameters import study as study_of
 from mechlib.report.standing import DECIDED_ON, Standing, standings
@@ -24,8 +24,8 @@ from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
 # The runs that verdicts rest on, and those that may be missing.
-_NEEDED, _BESIDE = ("edit", "unedited", "prompting"), ("relearning", "able")
-_RUNS_OF = {"transfer": "prompting", "relearning": "relearning"}
+_NEEDED, _BESIDE = ("edit", "unedited", "prompting"), ("relearning", "able", *INSIDE)
+_RUNS_OF = {"transfer": "prompting", "relearning": "relearning", "latent knowledge": "latent", "weights masked": "zeroed"}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ class Evidence:
     chance; ``trains``: what each arm trains, by forget set;
     ``sites``: where a set's facts were planted, if they were; ``void``: the unedited model cannot answer in the format ``trained``;
     ``beyond``: formats that count for those claims alone which ask for them, and ``able``: what share of the facts that it knows the
-    unedited model gives in them, where it was asked.
+    unedited model gives in them, where it was asked; ``inside``: what probes read, and ``zeroed``: answers of models with weights at
+    zero, of claims about these (see :mod:`mechlib.report.inside`).
     """
 
     task: str
@@ -37,6 +38,8 @@ class Evidence:
     sites: Mapping[int, str] = field(default_factory=dict)
     beyond: tuple[str, ...] = ()
     able: Mapping[str, Interval] = field(default_factory=dict)
+    inside: Rows = ()
+    zeroed: Rows = ()
 
     @cached_property
     def arms(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,19 +10,29 @@ from mechlib.components import Localization
 from mechlib.report.able import able
 from mechlib.report.aggregation import Rows
 from mechlib.report.gates import Evidence
+from mechlib.report.inside import probed, zeroed
 from mechlib.report.tables import void_formats
 from mechlib.runs.impossible import ImpossibleError
 from mechlib.runs.store import DamagedRun, Store
 from mechlib.runs.study import Study
 from mechlib.runs.work import Result
 
+# Needs that only some claims rest on, which are asked for where these are decided.
+INSIDE = ("latent", "zeroed")
+
 
 @runtime_checkable
 class Source(Protocol):
-    """Where the runs of a study come from; one that cannot be had raises :class:`ImpossibleError`."""
+    """Where the runs of a study come from; one that cannot be had raises :class:`ImpossibleError`.
+
+    ``decides``: those of ``INSIDE`` that are to be asked for.
+    """
 
     @property
     def study(self) -> Study: ...
+
+    @property
+    def decides(self) -> Collection[str]: ...
 
     def rows(self, need: str) -> list[dict[str, Any]]: ...
 
@@ -35,6 +45,7 @@ class Stored:
 
     study: Study
     store: Store
+    decides: Collection[str] = INSIDE
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs, with the columns that say which run they are from."""
@@ -69,7 +80,10 @@ def gather(source: Source) -> Evidence:
     sites = {number: site for number in range(study.size.n_sets) if (site := study.site(number))}
     unedited = _possible(source, "able")
     given = able(_possible(source, "know"), unedited, study.known_threshold) if unedited else {}
-    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites, study.kind.beyond, given)
+    read, zero = (_possible(source, need) if need in source.decides else [] for need in INSIDE)
+    masked = zeroed(zero, source.values("zeroed")) if zero else []
+    beyond = study.kind.beyond
+    return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites, beyond, given, probed(read), masked)
 
 
 def _possible(source: Source, need: str) -> Rows:

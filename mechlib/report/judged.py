@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mechlib.report.card import count
-from mechlib.report.claims import Claims
 from mechlib.report.gates import Evidence
 from mechlib.report.gathered import Stored, gather
 from mechlib.report.notebooks import page_parameters
 from mechlib.report.parameters import read_pages, studies
-from mechlib.report.verdicts import Line, lines
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
@@ -25,15 +23,14 @@ _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Judged:
-    """A study whose runs are there: what verdicts are drawn from, the verdicts, and how its runs were computed."""
+    """A study whose runs are there: what verdicts are drawn from, and how its runs were computed."""
 
     study: Study
     evidence: Evidence
-    lines: list[Line]
     manifests: list[Mapping[str, Any]]
 
 
-def widest(book: Path, model: str, store: Store, claims: Claims) -> dict[str, Judged]:
+def widest(book: Path, model: str, store: Store) -> dict[str, Judged]:
     """By task, the study of a model's executed pages with the most forget sets, then seeds, whose runs are all there; nothing is computed.
 
     Without all runs of relearning it has none of them.
@@ -44,7 +41,7 @@ def widest(book: Path, model: str, store: Store, claims: Claims) -> dict[str, Ju
         for study in studies(pages[path.stem], page_parameters(path)) if path.stem in pages else ():
             if _there(study, NEEDED, store) and (study.task not in found or _width(study, store) > _width(found[study.task], store)):
                 found[study.task] = study
-    return {task: _judged(study, store, claims) for task, study in found.items()}
+    return {task: _judged(study, store) for task, study in found.items()}
 
 
 def _width(study: Study, store: Store) -> tuple[int, int, bool]:
@@ -55,13 +52,11 @@ def _there(study: Study, needs: Iterable[str], store: Store) -> bool:
     return all(store.has(spec) for need in needs for _, spec in study.runs(need))
 
 
-def _judged(study: Study, store: Store, claims: Claims) -> Judged:
+def _judged(study: Study, store: Store) -> Judged:
     needs = (*NEEDED, BESIDE) if _there(study, (BESIDE,), store) else NEEDED
     runs = {need: [store.read(spec) for _, spec in study.runs(need)] for need in needs}
-    from_rows = gather(Stored(study, store))
     manifests = [result.manifest for own in runs.values() for result in own]
-    return Judged(study, from_rows, lines(claims, from_rows), manifests)
-
+    return Judged(study, gather(Stored(study, store)), manifests)
 
 
 def titles(book: Path) -> dict[str, str]:

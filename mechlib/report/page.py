@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -45,10 +45,12 @@ class OpenPage:
     name: str = ""
     given: dict[str, float | int | str] = field(default_factory=dict)
     drawn: dict[str, int] = field(default_factory=dict)
+    decides: tuple[str, ...] = ()
 
     def of(self, task: str, **changed: Any) -> OpenPage:
         """The same page for another task, and with other parameters, named as in :class:`Study`."""
-        other = open_page({**self.parameters, "IMPOSSIBLE": self.runner.impossible}, self.name, **{**self.changed, "task": task, **changed})
+        asked = {**self.parameters, "IMPOSSIBLE": self.runner.impossible}
+        other = open_page(asked, self.name, self.decides, **{**self.changed, "task": task, **changed})
         return replace(other, given=self.given, drawn=self.drawn)
 
     def rows(self, need: str) -> list[dict[str, Any]]:
@@ -165,10 +167,11 @@ class OpenPage:
         return self.runner.context.splits(self.runner.result(self.study.known), self.study.splits)
 
 
-def open_page(page: Mapping[str, Any], name: str = "", **changed: Any) -> OpenPage:
+def open_page(page: Mapping[str, Any], name: str = "", decides: Sequence[str] = (), **changed: Any) -> OpenPage:
     """Open a page by the names of its parameter cell (``globals()``) and the ``name`` of its file.
 
-    ``changed``: other values in their place, named as in :class:`Study`.
+    ``decides``: needs that its claims rest on besides answers and relearning (see :mod:`mechlib.report.gathered`). ``changed``: other
+    values in place of parameters, named as in :class:`Study`.
 
     Missing runs are computed on the way, with a line each on stderr; for those in ``IMPOSSIBLE`` (by id, with why)
     :class:`mechlib.runs.impossible.ImpossibleError` is raised when they are asked for.
@@ -179,4 +182,4 @@ def open_page(page: Mapping[str, Any], name: str = "", **changed: Any) -> OpenPa
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
-    return OpenPage(study, Runner(study, say=say, impossible=page.get("IMPOSSIBLE")), parameters, changed, name)
+    return OpenPage(study, Runner(study, say=say, impossible=page.get("IMPOSSIBLE")), parameters, changed, name, decides=tuple(decides))

@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 
 from mechlib.components import Localization
 from mechlib.report.aggregation import FACT, fact_values, mean_over_sets
-from mechlib.report.claims import Claims
 from mechlib.report.gates import Evidence
 from mechlib.report.judged import Judged
 from mechlib.report.published import published, published_probes, published_relearning
@@ -96,11 +95,16 @@ def mapped() -> Paper:
     return read_typed(book_folder() / "paper.toml", Paper)
 
 
-def paper_map(found: Paper, claims: Claims, ours: Mapping[str, Judged], titles: Mapping[str, str]) -> pd.DataFrame:
-    """One line an item, for readers. ``ours``: by task, what was run; ``titles``: the pages' names in words."""
+def paper_map(
+    found: Paper, drawn: Mapping[str, Sequence[Line]], ours: Mapping[str, Judged], titles: Mapping[str, str]
+) -> pd.DataFrame:
+    """One line an item, for readers.
+
+    ``drawn``: by claim, its comparisons; ``ours``: by task, what was run; ``titles``: the pages' names in words.
+    """
     return pd.DataFrame([
         {"section": one.section, "where": one.place, "what": one.shows, "the paper": one.paper, "released runs": _released(one),
-         "here": _ours(one, claims, ours, titles), "why they differ": one.why}
+         "here": _ours(one, drawn, ours, titles), "why they differ": one.why}
         for one in found.item
     ])  # fmt: skip
 
@@ -123,14 +127,13 @@ def _released(item: Item) -> str:
     return "\n".join(f"{label(key)} {_plain(values[label(key)])}" for key in SHOWN)
 
 
-def _ours(item: Item, claims: Claims, ours: Mapping[str, Judged], titles: Mapping[str, str]) -> str:
+def _ours(item: Item, drawn: Mapping[str, Sequence[Line]], ours: Mapping[str, Judged], titles: Mapping[str, str]) -> str:
     if item.not_testable:
         return f"not testable here, because {item.not_testable}"
     said: list[str] = []
-    for claim in (one for one in claims.claim if one.key in item.claims):
-        lines = [one for one in ours[claim.task].lines if one.claim.key == claim.key] if claim.task in ours else []
-        drawn = [_verdict(one) for one in lines if one.verdict not in (NOT_RUN, DESCRIPTIVE)]
-        said += drawn or [lines[0].verdict if lines else NOT_RUN]
+    for lines in (own for key, own in drawn.items() if key in item.claims):
+        told = [_verdict(one) for one in lines if one.verdict not in (NOT_RUN, DESCRIPTIVE)]
+        said += told or [lines[0].verdict]
     own = ours[item.task].evidence if item.task and item.task in ours else None
     if item.asked:
         said += (own and _means(item.asked, own)) or [NOT_RUN]

@@ -15,6 +15,7 @@ from mechlib.report.claims import Claim, Claims, Gates
 from mechlib.report.differences import in_words
 from mechlib.report.equal_depth import at_equal_depth
 from mechlib.report.gates import STOPS, Evidence, arm_gates, overlap, reached
+from mechlib.report.inside import IN_WORDS
 from mechlib.report.tables import label
 from mechlib.stats import ENOUGH_SETS, MARGIN, SIGNIFICANT, Comparison, compare, holm_adjusted
 
@@ -83,12 +84,12 @@ def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
     if (pair := _pair(claim, rival, evidence)) is None:
         return Line(claim, rival)
     first, second = pair
-    mine, theirs = (arm_outcome(claim, evidence, arm) for arm in pair)
+    mine, theirs = (arm_outcome(claim, evidence, arm, beside) for arm, beside in (pair, pair[::-1]))
     if mine is None or theirs is None:
         return Line(claim, rival)
     shared = overlap(evidence.trains.get(first, {}), evidence.trains.get(second, {}))
     done = [reached(evidence, arm, gates.success) for arm in pair]
-    alike = [number for number in mine.odds if all(one.get(number) == 1 for one in done)]
+    alike = [number for number in mine.odds if all(one.get(number) == 1 for one in done)] if claim.edited else []
     matched = None
     if len(alike) >= ENOUGH_SETS:
         own, others = ({number: one.odds[number] for number in alike} for one in (mine, theirs))
@@ -119,13 +120,15 @@ def _under_attack(evidence: Evidence, first: str, second: str, kinds: Mapping[in
 
 def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str], shared: float) -> tuple[str, str]:
     """What the gates say of two arms, and the first that forbids a verdict, if one does."""
+    reasons = {"void": evidence.void, NO_CONTRAST: shared > gates.overlap}
+    stopped = next((reason for reason, holds in reasons.items() if holds), "")
+    if not claim.edited:
+        return "no edit", stopped
     first, second = (arm_gates(evidence, arm, gates, claim.measure == "relearning") for arm in arms)
     said = [f"edited {first.edited:.0%} and {second.edited:.0%}"]
     both = zip(("edit", "attack"), first.kept, second.kept, strict=False)
     said += [f"kept by the {what} {mine} and {theirs}" for what, mine, theirs in both]
     said += [f"taught {first.taught} and {second.taught}"] if first.taught else []
-    reasons = {"void": evidence.void, NO_CONTRAST: shared > gates.overlap}
-    stopped = next((reason for reason, holds in reasons.items() if holds), "")
     stops = filter(None, (one.stops(gates) for one in (first, second)))
     return "\n".join(said), stopped or min(stops, key=STOPS.index, default="")
 
@@ -173,10 +176,11 @@ def counted(found: Sequence[Line]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none is declared"
 
 
-def rule(claims: Claims, task: str) -> str:
-    """The rule of all claims about a task, in words, and what must hold for it."""
+def rule(claims: Claims, task: str, outcome: str = "") -> str:
+    """The rule of all claims about a task, or of those about an ``outcome`` that is no answer, in words, and what must hold for it."""
     gates = claims.gates
-    margins = sorted({one.margin for one in claims.of_task(task) if one.margin is not None})
+    own = [one for one in claims.of_task(task) if outcome in ("", one.outcome)]
+    margins = sorted({one.margin for one in own if one.margin is not None})
     if not margins:
         return "No claim of the claims file is about this task, so no verdict is drawn: what is below is described."
     within = " or ".join(f"{one:g}" for one in margins)
@@ -184,17 +188,20 @@ def rule(claims: Claims, task: str) -> str:
         f" A claim about formats of its own is not testable, and of no family, where the unedited model gives less than {gates.able:.0%} "
         "of the facts that it knows in one of them."
     )
+    edited = (
+        f", where fewer than {gates.edited:.0%} of an arm's edits reached a probability of {gates.success:g} (not edited alike), where the "
+        f"95 % interval over sets of the maintain accuracy that a model keeps lies below {gates.kept:.0%} (model broken), or where "
+        f"relearning taught less than {gates.taught:.0%} of its own half (attack failed)"
+    )
     return (
-        "Of log p(true) - log p(target), in nats, the paired difference, fact lookup minus the other, averaged within forget sets. "
+        f"{IN_WORDS.get(outcome, 'Of log p(true) - log p(target), in nats,')} the paired difference, fact lookup minus the other, averaged "
+        "within forget sets. "
         f"Supported if it is below zero and the exact sign-flip test over forget sets has p at most {SIGNIFICANT:g} after Holm's "
         "correction over all comparisons of the family that were run; contradicted if above zero; else equivalent if the 90 % interval "
         f"lies within {within} nats of zero. With fewer than {ENOUGH_SETS} sets there is no inference, and where not even sets that all "
         "agree could have p so small, the line is undecidable. No verdict where the two arms train the same weights (weighted Jaccard "
-        f"above {gates.overlap:g}: not a contrast, and not of the family), where fewer than {gates.edited:.0%} of an arm's edits reached "
-        f"a probability of {gates.success:g} (not edited alike), where the 95 % interval over sets of the maintain accuracy that a model "
-        f"keeps lies below {gates.kept:.0%} (model broken), or where relearning taught less than {gates.taught:.0%} of its own half "
-        "(attack failed)."
-    ) + unable * any(one.formats for one in claims.of_task(task))
+        f"above {gates.overlap:g}: not a contrast, and not of the family)" + edited * all(one.edited for one in own) + "."
+    ) + unable * any(one.formats for one in own)
 
 
 def _name(rival: str) -> str:

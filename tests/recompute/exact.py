@@ -118,6 +118,11 @@ def share_low(values):
         variance = float(np.var(means, ddof=1)) / len(means)
         worth = min(worth, p * (1 - p) / variance) if variance > 0 else worth
         worth *= (student(0.975, max(1, count - 1)) / student(0.975, len(means) - 1)) ** 2
+    return wilson_low(p, worth)
+
+
+def wilson_low(p, worth):
+    """Lower end of Wilson's 95 % interval of a share of so many."""
     z = 1.959963984540054
     centre, half = p + z * z / (2 * worth), z * math.sqrt(p * (1 - p) / worth + z * z / (4 * worth * worth))
     return max(0.0, (centre - half) / (1 + z * z / worth))

@@ -47,7 +47,10 @@ def studies(runs):
             if stage(run) == "attack" and settings(run)["attack"] == "relearning" and "labels" not in settings(run)["settings"]:
                 attacks[json.dumps(settings(run)["settings"], sort_keys=True)][key] = run
         for attack in attacks.values() or [{}]:
-            yield {**_study(edits, answers, attack), **_unedited(runs, edits)}
+            found = _study(edits, answers, attack)
+            inside, zeroed = _inside(runs, edits, first)
+            yield {**found, **_unedited(runs, edits), "inside": _probes(inside, edits), "zeroed": _zeroed(zeroed, runs),
+                   "ids": found["ids"] | inside.keys() | zeroed.keys()}
 
 
 def _unedited(runs, edits):
@@ -61,6 +64,31 @@ def _unedited(runs, edits):
             beyond[form] = max(beyond.get(form, []), run["rows"], key=len)
     rows = [row for key in sorted(known) for row in runs[key]["rows"]]
     return {"known": rows, "threshold": about["splits"]["threshold"], "beyond": beyond}
+
+
+def _inside(runs, edits, first):
+    """Runs that looked inside the edits or the unedited model, and those that set weights to zero of the same facts at the same places."""
+    inside = {key: run for key, run in runs.items() if stage(run) == "latent" and _belongs(run, first, edits)}
+    places = {(json.dumps(settings(one)["about"], sort_keys=True), arm(one, {key: one})[0]) for key, one in edits.items()}
+    zeroed = {key: run for key, run in runs.items() if stage(run) == "zeroed" and _place(run, runs) in places}
+    return inside, zeroed
+
+
+def _place(run, runs):
+    chosen = runs.get(_inputs(run)["localize"])
+    return json.dumps(settings(run)["about"], sort_keys=True), chosen and chosen["about"]["value"]["name"]
+
+
+def _probes(inside, edits):
+    """Probes at the end of the prompt. Rows of earlier versions have no log odds."""
+    return [row for run in inside.values() for row in _rows(run, edits)
+            if (row["audit"], row.get("position")) == ("probe", "prompt") and "log_odds" in row]  # fmt: skip
+
+
+def _zeroed(zeroed, runs):
+    """Answers with weights at zero, of as many as the mask reaches."""
+    return [{"localization": _place(run, runs)[1], "forget_set": settings(run)["about"]["forget_set"], **row}
+            for run in zeroed.values() for row in run["rows"] if row["size"] <= run["about"]["value"]["masked"]]  # fmt: skip
 
 
 def _whole(edits):

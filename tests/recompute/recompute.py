@@ -11,7 +11,21 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from exact import ENOUGH, LEVEL, balanced, beyond, equivalent, first_effect, holm, least, share_low, sign_flip, student, upper_end
+from exact import (
+    ENOUGH,
+    LEVEL,
+    balanced,
+    beyond,
+    equivalent,
+    first_effect,
+    holm,
+    least,
+    share_low,
+    sign_flip,
+    student,
+    upper_end,
+    wilson_low,
+)
 from kept import UNEDITED, average, by_set, read, shared_weights, studies
 
 ROOT = Path(__file__).parents[2]
@@ -149,11 +163,53 @@ def _values(claim, study, arms):
         rows = [row for row in rows if (row["setting"], row["step"]) == at]
     elif claim["outcome"] == "transfer" and (formats := _formats(claim, study)):
         rows, within = [row for row in study["answers"] if row["format"] in formats], "format"
+    elif claim["outcome"] == "latent knowledge":
+        found = [average([row for row in _above(study, arms) if row["localization"] == arm], _log_odds, "layer") for arm in arms]
+        return found if all(found) else None
+    elif claim["outcome"] == "weights masked":
+        found = [_selective(study, arm, arms) for arm in arms]
+        return found if all(found) else None
     else:
         return None
     asked = [row for row in rows if row["group"] == "forget" and row["target_log_probability"] is not None]
     found = [average([row for row in asked if row["localization"] == arm], _odds, within) for arm in arms]
     return found if all(found) else None
+
+
+def _log_odds(row):
+    return row["log_odds"]
+
+
+def _above(study, arms):
+    """Rows of probes in layers above the last that either arm edited, in which probes can be read in these arms and the unedited model."""
+    rows = [row for row in study["inside"] if row["localization"] in (UNEDITED, *arms)]
+    runs = defaultdict(dict)
+    for row in rows:
+        shares = [row[name] / row["held_out_total"] for name in ("held_out_correct", "control_correct")]
+        runs[row["localization"], row["layer"]][row["forget_set"], row.get("seed", 0)] = (*shares, row["held_out_total"])
+    told = set()
+    for place, own in runs.items():
+        share, control = (float(np.mean([one[n] for one in own.values()])) for n in (0, 1))
+        if wilson_low(share, min(one[2] for one in own.values())) >= control + ABOVE_CHANCE:
+            told.add(place)
+    layers = {row["layer"] for row in rows if all((arm, row["layer"]) in told for arm in (UNEDITED, *arms))}
+    last = {number: max(int(name[1:].partition(".")[0]) for arm in arms for name in study["trains"][arm][number]["components"])
+            for number in study["trains"][arms[0]].keys() & study["trains"][arms[1]].keys()}  # fmt: skip
+    return [row for row in rows if row["layer"] in layers and row["forget_set"] in last and row["layer"] > last[row["forget_set"]]]
+
+
+def _selective(study, arm, arms):
+    """Log odds of each fact to forget beyond the mean of those to maintain, over the numbers of zeroed weights that all arms reach."""
+    rows = defaultdict(lambda: defaultdict(list))
+    for row in study["zeroed"]:
+        if row["format"] == study["trained"] and row["target_log_probability"] is not None:
+            rows[row["forget_set"], row["size"]][row["localization"], row["group"]].append(row)
+    found = []
+    for own in rows.values():
+        if all((one, "maintain") in own for one in arms):
+            kept = sum(map(_odds, own[arm, "maintain"])) / len(own[arm, "maintain"])
+            found += [{**row, "log_odds": _odds(row) - kept} for row in own[arm, "forget"]]
+    return average(found, _log_odds, "size")
 
 
 def _formats(claim, study):
@@ -228,6 +284,8 @@ def _stopped(gates, claim, study, arms):
         return "void"
     if overlap > gates["overlap"]:
         return "not a contrast"
+    if claim["outcome"] == "weights masked":
+        return ""
     if min(_edited([row for row in asked if row["localization"] == arm], gates["success"]) for arm in arms) < gates["edited"]:
         return "not edited alike"
     if any(end < gates["kept"] for end in ends):

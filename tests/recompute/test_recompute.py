@@ -20,6 +20,8 @@ from mechlib.report import verdicts
 from mechlib.report.able import able
 from mechlib.report.claims import Claims, declared
 from mechlib.report.gates import Evidence
+from mechlib.report.gathered import INSIDE
+from mechlib.report.inside import probed
 from mechlib.report.notebooks import page_parameters
 from mechlib.report.page import OpenPage
 from mechlib.report.parameters import read_pages
@@ -64,7 +66,7 @@ def evidence(study):
     transfer = tuple(form for form in formats if form not in (*void, trained))
     given = able(study["known"], [row for rows in study["beyond"].values() for row in rows], study["threshold"])
     return Evidence(study["task"], trained, asked, study["relearning"], transfer, trains, trained in void, study["sites"],
-                    TASKS[study["task"]].beyond, given)  # fmt: skip
+                    TASKS[study["task"]].beyond, given, probed(study["inside"]), study["zeroed"])  # fmt: skip
 
 
 def same(found, drawn):
@@ -142,12 +144,13 @@ def test_pages_draw_the_verdicts_of_their_own_rows(path, runs, tmp_path):
     """A page asks for runs by their ids; the script is told these and reads the rest off the runs themselves."""
     parameters = page_parameters(path)
     for study in studies_of_page(JUDGED[path.stem], parameters):
-        wanted = {spec.id for need in ("edit", "prompting", "relearning") for _, spec in study.runs(need)}
-        unedited = {spec.id for need in ("know", "able") for _, spec in study.runs(need)}
+        decides = tuple(need for need in INSIDE if f'decides=["{need}"]' in JUDGED[path.stem].path.read_text())
+        wanted = {spec.id for need in ("edit", "prompting", "relearning", *decides) for _, spec in study.runs(need)}
+        unedited = {spec.id for need in ("know", "able", *(["localize"] if decides else [])) for _, spec in study.runs(need)}
         kept = {key: run for key, run in runs.items() if key in wanted | unedited}
         if kept.keys() != wanted | unedited:
             pytest.skip("not all rows of this page are kept")
-        page = OpenPage(study, Runner(study, Store(tmp_path, ROWS), say=lambda _: None), parameters)
+        page = OpenPage(study, Runner(study, Store(tmp_path, ROWS), say=lambda _: None), parameters, decides=decides)
         (found,) = studies(kept)
         assert found["ids"] == wanted
         same(lines(DECLARED, found), page.verdicts)

@@ -53,6 +53,7 @@ class Given:
     """A source that has these rows, and cannot have others."""
 
     has: dict
+    decides: tuple = ()
     study: Study = field(default_factory=lambda: Study(formats=("few_shot", "question")))
 
     def rows(self, need):

@@ -14,7 +14,7 @@ from mechlib.report.judged import Judged, in_words, titles, widest
 from mechlib.report.paper import Item, Paper, differences, mapped, paper_map
 from mechlib.report.reproducibility import card
 from mechlib.report.typed import TypedError, read_typed
-from mechlib.report.verdicts import lines
+from mechlib.report.verdicts import Line, lines
 from mechlib.runs.specs import localizing as module
 from mechlib.runs.store import Store, about_run, write_archive
 from mechlib.runs.study import Study
@@ -56,12 +56,21 @@ def ours(study):
     trains = {key: dict.fromkeys(range(8), trained(key, layers))
               for key, layers in {"fact_lookup": (1, 2, 3, 5), "random_mlps": (6, 7)}.items()}  # fmt: skip
     found = Evidence(TASK, "one_shot", asked, (), ("question",), trains)
-    return {TASK: Judged(study, found, lines(declared(), found), [HOW, HOW])}
+    return {TASK: Judged(study, found, [HOW, HOW])}
+
+
+def drawn(found):
+    """By claim, its comparisons, as the front page has them."""
+    told = {one.key: [Line(one, rival) for rival in one.rivals] for one in declared().claim}
+    for judged in found.values():
+        told |= {key: [one for one in lines(declared(), judged.evidence) if one.claim.key == key] for key in told
+                 if key in {one.key for one in declared().of_task(judged.study.task)}}  # fmt: skip
+    return told
 
 
 def here(item, found):
     paper = Paper(item=[item], difference=mapped().difference)
-    (line,) = paper_map(paper, declared(), found, titles(BOOK)).to_dict("records")
+    (line,) = paper_map(paper, drawn(found), found, titles(BOOK)).to_dict("records")
     return line["here"]
 
 
@@ -90,7 +99,7 @@ def test_what_was_not_run_is_not_run_yet(ours):
 def test_the_released_numbers_are_those_of_the_published_tables(ours):
     one = item(released=None, task=TASK, pages=["06_prompting"], numbers={"table": "answers", "column": "letter choice: edit"})
     paper = Paper(item=[one], difference=mapped().difference)
-    (line,) = paper_map(paper, declared(), ours, titles(BOOK)).to_dict("records")
+    (line,) = paper_map(paper, drawn(ours), ours, titles(BOOK)).to_dict("records")
     assert line["released runs"].splitlines()[:2] == ["Fact lookup 0.862", "Causal tracing 0.152"]
 
 
@@ -101,7 +110,7 @@ def test_the_map_is_whole():
     assert {number for number in re.findall(r"Table (\d)", places)} == {"1", "2", "3"} and "Figure 1" in places
     assert {name for one in found.item for name in one.pages} <= set(titles(BOOK))
     # Every item can be shown, whatever was run.
-    assert len(paper_map(found, declared(), {}, titles(BOOK))) == len(found.item)
+    assert len(paper_map(found, drawn({}), {}, titles(BOOK))) == len(found.item)
     assert len(differences(found)) == len(found.difference) > 20
 
 
@@ -155,11 +164,11 @@ def test_the_widest_study_whose_runs_are_all_there_is_found(tmp_path, study):
             rows = [] if edit else [answered(columns["localization"], number, columns["forget_set"], form) for number in range(4)]
             write_archive(store.kept / spec.stage.name / f"{spec.id}.json.gz", about_run(spec, rows, value, HOW, {}), rows)
 
-    assert widest(book, "gemma-3-270m", store, declared()) == {}
+    assert widest(book, "gemma-3-270m", store) == {}
     keep(narrow)
-    (found,) = widest(book, "gemma-3-270m", store, declared()).values()
+    (found,) = widest(book, "gemma-3-270m", store).values()
     assert found.study.size.n_sets == 2 and found.evidence.arms == ["fact_lookup"] and found.evidence.relearning == []
     assert "2 forget sets" in in_words({TASK: found}) and "relearning not run" in in_words({TASK: found})
     keep(wide)
-    (found,) = widest(book, "gemma-3-270m", store, declared()).values()
+    (found,) = widest(book, "gemma-3-270m", store).values()
     assert found.study.size.n_sets == 3

@@ -1,0 +1,111 @@
+"""Outcomes that are no answers: layers above both edits, and what zeroed weights take beyond what they take of facts to maintain."""
+
+from dataclasses import replace
+
+import pytest
+from test_audits import probe
+from test_verdicts import claim, claims, evidence
+
+from mechlib.report import verdicts
+from mechlib.report.inside import above_both, probed, selective, zeroed
+
+TWO = {"unedited": 4.0, "fact_lookup": -4.0, "random_mlps": -1.0}
+PROBES = claim("p", "latent knowledge", ["random_mlps"], family="inside")
+MASKS = claim("m", "weights masked", ["random_mlps"], family="inside")
+
+
+def read(key, layer, odds, forget_set=0, subject="A", **more):
+    return probe(key, "true" if odds > 0 else "other", layer=layer, forget_set=forget_set, subject=subject, log_odds=odds, **more)
+
+
+def inside(odds, n_sets=8, layers=9, **more):
+    """Probes in every layer: ``odds`` by arm above the last layer that it edits, and 5 below it."""
+    last = {"unedited": -1, "fact_lookup": 3, "random_mlps": 6}
+    return [read(key, layer, value if layer > last[key] else 5.0, number, subject, **more)
+            for key, value in odds.items() for layer in range(layers) for number in range(n_sets) for subject in "AB"]  # fmt: skip
+
+
+def with_probes(rows, **more):
+    return replace(evidence(TWO, **more), inside=probed(rows))
+
+
+def test_only_layers_above_both_edits_count():
+    """Layers 4 to 6 are above the edit at fact lookup and not above the other: there it is not compared."""
+    study = with_probes(inside({"unedited": 5.0, "fact_lookup": -2.0, "random_mlps": 1.0}))
+    assert {row["layer"] for row in above_both(study, "fact_lookup", "random_mlps")} == {7, 8}
+    (line,) = verdicts.lines(claims(PROBES), study)
+    assert line.odds.difference.estimate == pytest.approx(-3) and line.shares.difference.estimate == pytest.approx(-1)
+    assert (line.verdict, line.odds.n_sets, line.odds.p) == ("supported", 8, pytest.approx(2 / 2**8))
+
+
+def test_layers_in_which_a_probe_cannot_read_count_nowhere():
+    """Of one arm or of the unedited model alone is enough."""
+    odds = {"unedited": 5.0, "fact_lookup": -2.0, "random_mlps": 1.0}
+    for blind in odds:
+        rows = [{**row, "held_out_correct": 40} if (row["localization"], row["layer"]) == (blind, 8) else row for row in inside(odds)]
+        assert {row["layer"] for row in above_both(with_probes(rows), "random_mlps", "fact_lookup")} == {7}
+    none = [{**row, "held_out_correct": 40} for row in inside(odds)]
+    (line,) = verdicts.lines(claims(PROBES), with_probes(none))
+    assert line.verdict == verdicts.NOT_RUN
+
+
+def test_probes_elsewhere_and_other_audits_are_not_meant():
+    rows = [read("fact_lookup", 8, 1.0), read("fact_lookup", 8, 1.0, position="subject"), {"audit": "depth", "log_odds": 1.0}]
+    assert [row["odds"] for row in probed(rows)] == [1.0]
+
+
+@pytest.mark.parametrize(("more", "verdict"), [
+    ({"success": {"random_mlps": {0: 0.5}}}, "not edited alike"), ({"kept": {"random_mlps": 0.1}}, "supported"),
+])  # fmt: skip
+def test_probes_are_judged_by_the_gates_of_edits_and_not_by_those_of_an_attack(more, verdict):
+    study = with_probes(inside({"unedited": 5.0, "fact_lookup": -2.0, "random_mlps": 1.0}), **more)
+    (line,) = verdicts.lines(claims(PROBES), study)
+    assert line.verdict == verdict
+
+
+def answer(key, size, group, odds, forget_set=0, subject="A", form="one_shot"):
+    return {"localization": key, "forget_set": forget_set, "size": size, "group": group, "format": form, "subject": subject,
+            "relation": "r", "log_probability": odds - 1.0, "target_log_probability": -1.0, "correct": odds > 0}  # fmt: skip
+
+
+def masked(lost, n_sets=8, sizes=(10, 100)):
+    """By arm, the log odds of facts to forget and to maintain; at the larger size 2 less of either."""
+    return [answer(key, size, group, value - 2 * (size == 100), number, subject)
+            for key, own in lost.items() for group, value in zip(("forget", "maintain"), own, strict=True)
+            for size in sizes for number in range(n_sets) for subject in ("A", "B")]  # fmt: skip
+
+
+def test_what_is_lost_of_other_facts_counts_against_an_arm():
+    """Fact lookup takes less of the forget set, and so much less of the rest that it is the more selective."""
+    study = replace(evidence(TWO), zeroed=masked({"fact_lookup": (0, 3), "random_mlps": (-1, -1)}))
+    (line,) = verdicts.lines(claims(MASKS), study)
+    assert line.odds.difference.estimate == pytest.approx(-3) and line.verdict == "supported" and line.gates == "no edit"
+    # Edits that failed are no matter of masks.
+    failed = evidence(TWO, success={"random_mlps": dict.fromkeys(range(8), 0.5)})
+    (again,) = verdicts.lines(claims(MASKS), replace(failed, zeroed=study.zeroed))
+    assert again == line
+
+
+def test_only_sizes_that_both_masks_reach_and_the_trained_prompt_count():
+    rows = masked({"fact_lookup": (0, 3), "random_mlps": (-1, -1)}, 1)
+    reach = [({"localization": key, "forget_set": 0}, {"masked": most}) for key, most in (("fact_lookup", 500), ("random_mlps", 50))]
+    left = zeroed(rows, reach)
+    assert {(row["localization"], row["size"]) for row in left} == {("fact_lookup", 10), ("fact_lookup", 100), ("random_mlps", 10)}
+    odd = [answer("fact_lookup", 10, "forget", 9.0, form="question"),
+           {**answer("fact_lookup", 10, "forget", 9.0), "target_log_probability": None}]  # fmt: skip
+    study = replace(evidence(TWO, 1), zeroed=[*left, *odd])
+    assert [(row["size"], row["odds"]) for row in selective(study, "fact_lookup", "random_mlps")] == [(10, -3.0), (10, -3.0)]
+
+
+@pytest.mark.parametrize("own", [PROBES, MASKS], ids=["probes", "masks"])
+def test_without_rows_it_was_not_run(own):
+    (line,) = verdicts.lines(claims(own), evidence(TWO))
+    assert line.verdict == verdicts.NOT_RUN
+
+
+def test_the_rule_says_what_is_compared():
+    found = claims(claim(), PROBES, MASKS)
+    said = {outcome: verdicts.rule(found, "t", outcome) for outcome in ("", "latent knowledge", "weights masked")}
+    assert "probes" in said["latent knowledge"] and "model broken" in said["latent knowledge"]
+    assert "zeroed weights" in said["weights masked"] and "model broken" not in said["weights masked"]
+    assert said[""].startswith("Of log p(true)")
