@@ -45,7 +45,7 @@ FORMATS = ["one_shot", "paraphrase_1"]
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import design, findings, verdicts
+from mechlib.report import design, findings, inside, verdicts
 from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
@@ -128,11 +128,22 @@ design.stated(declared(), page.study.task, "weights masked")
 # **Rule.** {glue:text}`rule`
 
 # %% tags=["remove-input"]
+page.number("opposed", verdicts.opposed(page.verdicts, "weights masked"))
 tables.styled(verdicts.table(page.verdicts, "weights masked"))
 
 # %% [markdown]
 # *Fact lookup minus the other: below zero, as many zeroed weights take more of the forget set and less of what is to be kept. "True answers": the same of shares.
 # "Not run yet" is what the rows say.*
+#
+# Log odds and shares answer different questions. Log odds go on falling after the last true answer is gone, so that they reward whoever pushes an answer
+# further away; a share of zero cannot fall, and what is left to see is what is lost beside it. Where they point in opposite directions: {glue:text}`opposed`.
+# So here is what is left, number by number:
+
+# %% tags=["remove-input"]
+tables.styled(inside.by_size(page.evidence), {"weights at zero": "{:,}"})
+
+# %% [markdown]
+# *True answers (95 % intervals) and mean log odds, in the trained prompt, of facts to forget and to maintain. Sets whose mask reaches so many weights.*
 #
 # ## Runs behind this page
 #

@@ -185,11 +185,15 @@ design.stated(declared(), page.study.task, "latent knowledge")
 # **Rule.** {glue:text}`rule`
 
 # %% tags=["remove-input"]
+page.number("opposed", verdicts.opposed(page.verdicts, "latent knowledge"))
 tables.styled(verdicts.table(page.verdicts, "latent knowledge"))
 
 # %% [markdown]
 # *Fact lookup minus the other; "true answers": the share that the probes say, over the same layers. What the unembedding reads counts as one layer more, and is the
 # only one above edits that reach the last layer. "Not run yet" is what the rows say.*
+#
+# A gap in log odds beside shares that are alike says how far the true answer was pushed, and not of how many more facts it can be read: a probe that already
+# says something else can become surer of it. Log odds and shares point in opposite directions: {glue:text}`opposed`.
 #
 # ### Other measures
 

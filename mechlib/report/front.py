@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mechlib.checks import ParameterError
 from mechlib.errors import MechlibError
 from mechlib.report import verdicts
 from mechlib.report.book_contents import folders_of, results_folder
@@ -82,8 +83,11 @@ class Book:
         return next((one.title for one in self.studies if one.task == task), TASKS[task].label if task in TASKS else task)
 
     def has(self, study: Study, need: str) -> bool:
-        """Whether all of these runs are there."""
-        return all(self.store.has(spec) for _, spec in study.runs(need))
+        """Whether all of these runs are there; a study that cannot have such runs has none."""
+        try:
+            return all(self.store.has(spec) for _, spec in study.runs(need))
+        except ParameterError:
+            return False
 
     def page(self, claim: Claim, study: Study | None) -> Path | None:
         """The executed page that decides a claim: the one that shows these very runs, or, without a rule, the first about the task."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from mechlib.checks import ParameterError
 from mechlib.components import Localization
 from mechlib.report.able import able
 from mechlib.report.aggregation import Rows
@@ -56,7 +57,10 @@ class Stored:
         return [(columns, found.value) for columns, found in self._read(need)]
 
     def _read(self, need: str) -> list[tuple[Mapping[str, Any], Result]]:
-        wanted = self.study.runs(need)
+        try:
+            wanted = self.study.runs(need)
+        except ParameterError as error:  # this study has no such runs: no mask has the norm of an edit
+            raise ImpossibleError(str(error)) from None
         if all(self.store.has(spec) for _, spec in wanted):
             try:
                 return [(columns, self.store.read(spec)) for columns, spec in wanted]

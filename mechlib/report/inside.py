@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from mechlib.report.aggregation import Rows, grouped
+import pandas as pd
+
+from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped, mean_over_sets
 from mechlib.report.audits import audit, readable
 from mechlib.report.gates import Evidence
+from mechlib.report.tables import label
 
 # What is compared, in words.
 IN_WORDS = {
@@ -45,9 +48,7 @@ def selective(evidence: Evidence, arm: str, beside: str) -> Rows:
 
     ``odds``: log p(true) - log p(target); from it, and from whether the answer is true, the mean of the facts to maintain is taken.
     """
-    asked = [{**row, "odds": row["log_probability"] - row["target_log_probability"]} for row in evidence.zeroed
-             if row["format"] == evidence.trained and row["target_log_probability"] is not None]  # fmt: skip
-    own = grouped(asked, ["localization", "forget_set", "size", "group"])
+    own = grouped(_with_odds(evidence), ["localization", "forget_set", "size", "group"])
     found: list[Mapping[str, Any]] = []
     for (key, number, size, group), rows in own.items():
         kept = own.get((arm, number, size, "maintain"))
@@ -55,3 +56,24 @@ def selective(evidence: Evidence, arm: str, beside: str) -> Rows:
             odds, correct = (fmean(row[name] for row in kept) for name in ("odds", "correct"))
             found += [{**row, "odds": row["odds"] - odds, "correct": row["correct"] - correct} for row in rows]
     return found
+
+
+def by_size(evidence: Evidence) -> pd.DataFrame:
+    """What is left with more and more weights at zero, for readers, in the trained prompt: a line a localization and number of weights.
+
+    Of facts to forget and to maintain the share of true answers, with its interval, and the mean log odds (nats).
+    """
+    lines: list[tuple[Any, ...]] = []
+    for (key, size), rows in sorted(grouped(_with_odds(evidence), ["localization", "size"]).items(), key=lambda one: one[0][1]):
+        parts = [[row for row in rows if row["group"] == group] for group in ("forget", "maintain")]
+        shares = [str(average(part, "correct", fact=FACT)[0]) for part in parts]
+        odds = [mean_over_sets(fact_values(part, "odds", FACT)) for part in parts]
+        lines.append((label(key), size, len({row["forget_set"] for row in rows}), *shares, *odds))
+    columns = ["localization", "weights at zero", "forget sets", "forget", "maintain", "log odds, forget", "log odds, maintain"]
+    return pd.DataFrame(lines, columns=columns).sort_values("localization", kind="stable", ignore_index=True)
+
+
+def _with_odds(evidence: Evidence) -> Rows:
+    """Answers with weights at zero in the trained prompt, with their log odds."""
+    return [{**row, "odds": row["log_probability"] - row["target_log_probability"]} for row in evidence.zeroed
+            if row["format"] == evidence.trained and row["target_log_probability"] is not None]  # fmt: skip

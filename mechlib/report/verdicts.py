@@ -170,6 +170,13 @@ def under_attack(found: Sequence[Line]) -> pd.DataFrame:
     ], columns=columns)  # fmt: skip
 
 
+def opposed(found: Sequence[Line], outcome: str) -> str:
+    """The comparisons of an outcome whose log odds and shares of true answers point in opposite directions, in words."""
+    told = [f"minus {_name(one.rival)}" for one in found if one.claim.outcome == outcome and one.odds and one.shares
+            and one.odds.difference.estimate * one.shares.difference.estimate < 0]  # fmt: skip
+    return ", ".join(told) or "nowhere"
+
+
 def counted(found: Sequence[Line]) -> str:
     """How many comparisons have which verdict, in words."""
     counts = pd.Series([one.verdict for one in found], dtype=object).value_counts(sort=False)

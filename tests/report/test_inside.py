@@ -7,7 +7,11 @@ from test_audits import probe
 from test_verdicts import claim, claims, evidence
 
 from mechlib.report import verdicts
-from mechlib.report.inside import above_both, probed, selective, zeroed
+from mechlib.report.gathered import Stored
+from mechlib.report.inside import above_both, by_size, probed, selective, zeroed
+from mechlib.runs.impossible import ImpossibleError
+from mechlib.runs.store import Store
+from mechlib.runs.study import Study
 
 TWO = {"unedited": 4.0, "fact_lookup": -4.0, "random_mlps": -1.0}
 PROBES = claim("p", "latent knowledge", ["random_mlps"], family="inside")
@@ -97,6 +101,24 @@ def test_only_sizes_that_both_masks_reach_and_the_trained_prompt_count():
     assert [(row["size"], row["odds"]) for row in selective(study, "fact_lookup", "random_mlps")] == [(10, -3.0), (10, -3.0)]
 
 
+def test_what_is_left_by_size_is_a_line_a_localization_and_size():
+    study = replace(evidence(TWO), zeroed=masked({"random_mlps": (-1, -1), "fact_lookup": (1, 3)}))
+    table = by_size(study)
+    assert [tuple(line) for line in table[["localization", "weights at zero", "forget sets"]].to_numpy()] == [
+        ("Fact lookup", 10, 8), ("Fact lookup", 100, 8), ("Random MLPs", 10, 8), ("Random MLPs", 100, 8)]  # fmt: skip
+    assert table["log odds, forget"].tolist() == [1, -1, -1, -3] and table["log odds, maintain"].tolist() == [3, 1, -1, -3]
+    assert [cell[:4] for cell in table.forget] == ["1.00", "0.00", "0.00", "0.00"]
+
+
+def test_log_odds_and_shares_may_point_in_opposite_directions():
+    """Fact lookup pushes the forget set further away, and takes the true answers of other facts with it."""
+    against = masked({"fact_lookup": (-9, -1), "random_mlps": (-1, 3)}, sizes=(10,))
+    found = verdicts.lines(claims(MASKS), replace(evidence(TWO), zeroed=against))
+    assert verdicts.opposed(found, "weights masked") == "minus Random MLPs" and verdicts.opposed(found, "transfer") == "nowhere"
+    alike = masked({"fact_lookup": (-9, 3), "random_mlps": (1, 3)}, sizes=(10,))
+    assert verdicts.opposed(verdicts.lines(claims(MASKS), replace(evidence(TWO), zeroed=alike)), "weights masked") == "nowhere"
+
+
 @pytest.mark.parametrize("own", [PROBES, MASKS], ids=["probes", "masks"])
 def test_without_rows_it_was_not_run(own):
     (line,) = verdicts.lines(claims(own), evidence(TWO))
@@ -109,3 +131,9 @@ def test_the_rule_says_what_is_compared():
     assert "probes" in said["latent knowledge"] and "model broken" in said["latent knowledge"]
     assert "zeroed weights" in said["weights masked"] and "model broken" not in said["weights masked"]
     assert said[""].startswith("Of log p(true)")
+
+
+def test_a_study_with_a_rescaled_edit_has_no_masks(tmp_path):
+    study = Study(task="counterfact-editing", localizations=("fact_lookup", "all_mlps", "all_mlps@fact_lookup"))
+    with pytest.raises(ImpossibleError, match="only an edit can have another's norm"):
+        Stored(study, Store(tmp_path)).rows("zeroed")
