@@ -50,6 +50,8 @@ OPTIMIZER = None
 MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
+FORMATS = None  # its gates are those of the page on prompting; None: as there
+RELEARNING = None  # its verdicts are drawn with those of relearning; None: as the profile says
 DIRECTION = None  # None: as the profile says; else a dictionary of layers: "all", "early", "middle" or "late"
 
 # %% tags=["remove-input"]
