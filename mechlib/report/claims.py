@@ -26,8 +26,9 @@ class Gates(Typed):
 
 
 class Change(Typed):
-    """A decision about the design: when, and why."""
+    """A decision about the design: about which ``claims`` (by key), when, and why."""
 
+    claims: list[str] = Field(min_length=1)
     date: date
     reason: str = Field(min_length=20)
 
@@ -55,7 +56,6 @@ class Claim(Typed):
     rule: Literal["sign-flip", "mixed model", "balanced", "none"]
     margin: float | None = Field(default=None, gt=0)
     family: Family
-    changed: list[Change] = []
 
     @property
     def measure(self) -> str:
@@ -81,17 +81,24 @@ class Claims(Typed):
 
     gates: Gates
     claim: list[Claim] = Field(min_length=1)
+    changed: list[Change] = []
 
     @model_validator(mode="after")
     def _keys_differ(self) -> Claims:
         keys = [one.key for one in self.claim]
         if len(set(keys)) < len(keys):
             raise ValueError("two claims have one key")
+        if unknown := {key for one in self.changed for key in one.claims} - {*keys}:
+            raise ValueError(f"a change is about no claim: {min(unknown)}")
         return self
 
     def of_task(self, task: str) -> list[Claim]:
         """The claims about one task, in the order of the file."""
         return [one for one in self.claim if one.task == task]
+
+    def history(self, claim: Claim) -> list[Change]:
+        """What was decided about a claim, in the order of the file."""
+        return [one for one in self.changed if claim.key in one.claims]
 
 
 @cache

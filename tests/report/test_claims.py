@@ -73,6 +73,7 @@ def test_the_released_numbers_are_those_of_the_table(key, table, column, names):
     ('key = "relearning-world"', 'key = "transfer-world"', "two claims have one key"),
     ("date = 2026-11-27", 'date = "soon"', "date"),
     ('rivals = ["late_window", "random_mlps"]', 'rivals = ["fact_lookup"]', "named twice"),
+    ('claims = ["transfer-world"', 'claims = ["transfer-moon"', "a change is about no claim: transfer-moon"),
     ("[gates]", "[gates", "cannot be read"),
 ])  # fmt: skip
 def test_a_wrong_line_is_one_clear_error(tmp_path, line, instead, said):

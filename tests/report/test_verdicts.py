@@ -254,7 +254,8 @@ def test_every_task_has_its_claims_in_words():
         said = design.stated(declared(), task).data
         for one in declared().of_task(task):
             assert markup.text(one.sentence) in said and f"({one.key};" in said
-            assert all(markup.text(some.reason) in said for some in one.changed)
+            assert all(markup.text(some.reason) in said for some in declared().history(one))
+            assert said.count("<li>") == sum(len(declared().history(some)) for some in declared().of_task(task))
     assert "(relearning-world;" not in design.stated(declared(), "counterfact-editing", "transfer").data
     assert "none about this task" in design.stated(declared(), "sports-unlearning").data
     text = verdicts.rule(declared(), "sports-athlete-editing")
