@@ -43,6 +43,13 @@ def zeroed(rows: Rows, values: list[tuple[Mapping[str, Any], Mapping[str, Any]]]
     return [row for row in rows if row["size"] <= reached[row["localization"], row["forget_set"]]]
 
 
+def shared_sizes(rows: Rows) -> Rows:
+    """Of :func:`zeroed` the numbers of weights that the masks of all localizations and forget sets reach."""
+    runs = grouped(rows, ["localization", "forget_set"])
+    sizes = set[int].intersection(*({row["size"] for row in own} for own in runs.values())) if runs else set[int]()
+    return [row for row in rows if row["size"] in sizes]
+
+
 def selective(evidence: Evidence, arm: str, beside: str) -> Rows:
     """Each fact to forget at every number of zeroed weights that both arms reach: its ``odds`` and ``correct`` beyond facts to maintain.
 

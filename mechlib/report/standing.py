@@ -98,7 +98,8 @@ def _reach(difference: Interval) -> float:
 
 def would_contradict(claim: Claim) -> str:
     """The result that would speak against a claim, by its rule."""
-    worse = f"more of the old answer after edits at {named(claim.first)} than after another: a gap above zero"
+    more = "more of the old answer after edits" if claim.edited else "less of the forget set or more of other facts taken by zeroed weights"
+    worse = f"{more} at {named(claim.first)} than {'after' if claim.edited else 'by those of'} another: a gap above zero"
     rules = {
         "none": "nothing yet: no rule was declared for it before the runs",
         "sign-flip": f"{worse} whose p, of the sign-flip test and after Holm's correction, is at most {SIGNIFICANT:g}",

@@ -123,7 +123,7 @@ def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str]
     reasons = {"void": evidence.void, NO_CONTRAST: shared > gates.overlap}
     stopped = next((reason for reason, holds in reasons.items() if holds), "")
     if not claim.edited:
-        return "no edit", stopped
+        return "no edit, no gate", stopped
     first, second = (arm_gates(evidence, arm, gates, claim.measure == "relearning") for arm in arms)
     said = [f"edited {first.edited:.0%} and {second.edited:.0%}"]
     both = zip(("edit", "attack"), first.kept, second.kept, strict=False)

@@ -8,7 +8,7 @@ from test_verdicts import claim, claims, evidence
 
 from mechlib.report import verdicts
 from mechlib.report.gathered import Stored
-from mechlib.report.inside import above_both, by_size, probed, selective, zeroed
+from mechlib.report.inside import above_both, by_size, probed, selective, shared_sizes, zeroed
 from mechlib.runs.impossible import ImpossibleError
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -83,7 +83,7 @@ def test_what_is_lost_of_other_facts_counts_against_an_arm():
     """Fact lookup takes less of the forget set, and so much less of the rest that it is the more selective."""
     study = replace(evidence(TWO), zeroed=masked({"fact_lookup": (0, 3), "random_mlps": (-1, -1)}))
     (line,) = verdicts.lines(claims(MASKS), study)
-    assert line.odds.difference.estimate == pytest.approx(-3) and line.verdict == "supported" and line.gates == "no edit"
+    assert line.odds.difference.estimate == pytest.approx(-3) and line.verdict == "supported" and line.gates == "no edit, no gate"
     # Edits that failed are no matter of masks.
     failed = evidence(TWO, success={"random_mlps": dict.fromkeys(range(8), 0.5)})
     (again,) = verdicts.lines(claims(MASKS), replace(failed, zeroed=study.zeroed))
@@ -95,6 +95,7 @@ def test_only_sizes_that_both_masks_reach_and_the_trained_prompt_count():
     reach = [({"localization": key, "forget_set": 0}, {"masked": most}) for key, most in (("fact_lookup", 500), ("random_mlps", 50))]
     left = zeroed(rows, reach)
     assert {(row["localization"], row["size"]) for row in left} == {("fact_lookup", 10), ("fact_lookup", 100), ("random_mlps", 10)}
+    assert {row["size"] for row in shared_sizes(left)} == {10} and shared_sizes([]) == []
     odd = [answer("fact_lookup", 10, "forget", 9.0, form="question"),
            {**answer("fact_lookup", 10, "forget", 9.0), "target_log_probability": None}]  # fmt: skip
     study = replace(evidence(TWO, 1), zeroed=[*left, *odd])
