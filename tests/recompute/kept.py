@@ -203,7 +203,7 @@ def average(rows, outcome, within=None):
     """One number a fact by forget set: rows averaged, within each format first if ``within`` is its column."""
     cells = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for row in rows:
-        cells[row["forget_set"]][row["subject"], row["relation"]][row[within] if within else 0].append(float(outcome(row)))
+        cells[row["forget_set"]][row["subject"], row.get("relation")][row[within] if within else 0].append(float(outcome(row)))
     return {number: {fact: _mean(map(_mean, parts.values())) for fact, parts in facts.items()} for number, facts in cells.items()}
 
 
