@@ -10,7 +10,8 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, able, unedited, localize, edit, prompting, relearning, masks, zeroed, baseline]
+#     needs: [know, unedited, localize, edit, prompting, relearning, masks, zeroed, baseline]
+#     reads: [claims.toml]
 #     own: [LOCALIZATIONS, FORGET_SETS]
 #     fixed: [TASK, KNOWN_FORMAT, EDIT_FORMAT, FORMATS]
 # ---
@@ -41,6 +42,7 @@ LOOKUP_RULE = "paper"
 LOCALIZATIONS = ["fact_lookup", "random_mlps"]
 PRECISION = None
 FORMATS = ["one_shot", "paraphrase_1"]
+RELEARNING = None  # verdicts are drawn of a task's claims together; None: as the profile says
 
 # %% tags=["remove-input"]
 import pandas as pd

@@ -11,6 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [know, able, unedited, edit, prompting, relearning, latent, direction]
+#     reads: [claims.toml]
 # ---
 
 # %% [markdown]
