@@ -42,6 +42,7 @@ LOOKUP_RULE = "paper"
 LOCALIZATIONS = ["fact_lookup", "random_mlps"]
 PRECISION = None
 FORMATS = ["one_shot", "paraphrase_1"]
+STOP_AT = None
 RELEARNING = None  # verdicts are drawn of a task's claims together; None: as the profile says
 
 # %% tags=["remove-input"]
