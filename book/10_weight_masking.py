@@ -99,7 +99,7 @@ page.number("final_forget", float(final.share[(arm, "forget")]))
 page.number("final_maintain", float(final.share[(arm, "maintain")]))
 
 # %% [markdown]
-# The most that every mask reaches are {glue:text}`largest` weights: the others have masks of 1, which nothing asks to be zero. {glue:text}`arm`: with so many at zero {glue:text}`final_forget:.0%` of the forget set and
+# Of the numbers that were tried, {glue:text}`largest` is the largest that every mask reaches: beyond it some masks ask for no more zeros. {glue:text}`arm`: with so many at zero {glue:text}`final_forget:.0%` of the forget set and
 # {glue:text}`final_maintain:.0%` of the maintain facts still get their true answer.
 
 # %% [markdown]

@@ -38,7 +38,8 @@ class Claim(Typed):
 
     ``first`` is compared with each of ``rivals`` by ``outcome`` on ``sets`` forget sets of ``task``, and lower is better.
     ``formats``: those asked in, if the unedited model can answer so; empty: all others that were not trained. ``margin`` (nats, or a
-    share) is what counts as no difference. Holm's rule runs over all comparisons of a ``family``; descriptive claims have no rule.
+    share) is what counts as no difference. Holm's rule runs over those comparisons of a
+    ``family`` that one study runs; descriptive claims have no rule.
     """
 
     key: str = Field(pattern=r"^[a-z]+(-[a-z]+)*$")
