@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import TracebackType
+from typing import Any
 
 import psutil
 import torch
@@ -63,7 +64,7 @@ class Pool(Board):
         # A process starts with each of the first tasks: they import while whoever made this gets ready to enter it.
         with _no_interrupts():
             for _ in range(jobs):
-                self._workers.submit(int)
+                self._submit(int)
 
     def __enter__(self) -> Pool:
         with self.changed:
@@ -73,9 +74,8 @@ class Pool(Board):
     def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         with self.changed:
             self.waiting.clear()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            for process in multiprocessing.active_children():
-                process.kill()
+        if kind is not None and issubclass(kind, KeyboardInterrupt | PoolError):
+            _end_workers()
         self._workers.shutdown(cancel_futures=True)
         self.store.sweep()
 
@@ -88,16 +88,35 @@ class Pool(Board):
                 continue
             self.running[spec.id] = spec
             self.progress.begin(spec.label)
-            ended = self._workers.submit(_compute, self.studies[spec.id], spec)
+            ended = self._submit(_compute, self.studies[spec.id], spec)
             ended.add_done_callback(lambda future, spec=spec: self._ended(spec, future))
 
     def _ended(self, spec: RunSpec, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()
-        if isinstance(error, BrokenProcessPool):
-            error = PoolError("a process that computed runs has died (out of memory?): set JOBS=1; finished runs are kept")
         with self.changed:
-            self.ended(spec, error)
-            self._start()
+            self.ended(spec, _died() if isinstance(error, BrokenProcessPool) else error)
+            try:
+                self._start()
+            except Exception as raised:  # in a callback nobody hears of it, and whoever waits would wait for ever
+                self.fail(raised)
+
+    def _submit(self, task: Callable[..., object], *given: object) -> Future[Any]:
+        """Have a worker do it. Raises :class:`PoolError` if one has died just now."""
+        try:
+            return self._workers.submit(task, *given)
+        except BrokenProcessPool:
+            _end_workers()
+            raise _died() from None
+
+
+def _end_workers() -> None:
+    """End those that work and those that wait: one that was starting when another died is forgotten by the executor, and joined."""
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+def _died() -> PoolError:
+    return PoolError("a process that computed runs has died (out of memory?): set JOBS=1; finished runs are kept")
 
 
 @contextmanager

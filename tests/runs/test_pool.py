@@ -1,11 +1,13 @@
 """Several runs at once: the same runs as one after the other, inputs first; a run that fails stops the others and loses nothing."""
 
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,7 +19,7 @@ from mechlib.models import ModelError
 from mechlib.runs.engines import at_once, place
 from mechlib.runs.memory import memory
 from mechlib.runs.plan import Machine, Plan
-from mechlib.runs.pool import Pool, room
+from mechlib.runs.pool import Pool, PoolError, room
 from mechlib.runs.runner import Runner, Runners
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -63,6 +65,57 @@ def test_what_a_run_raises_comes_out_and_finished_runs_stay(study, tmp_path):
         pool.wait(wanted)
     assert store.has(study.known)
     assert not list(store.root.glob(".scratch*"))
+
+
+class Broken:
+    """Workers of which one dies before task number ``at`` is theirs."""
+
+    def __init__(self, workers, at):
+        self.workers, self.left = workers, at
+
+    def submit(self, *task):
+        self.left -= 1
+        if self.left < 0:
+            raise BrokenProcessPool("a child process terminated abruptly")
+        return self.workers.submit(*task)
+
+    def shutdown(self, **how):
+        self.workers.shutdown(**how)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_worker_that_dies_between_two_runs_is_told_and_nobody_waits_for_it(study, tmp_path, at):
+    """As the first run is given away, and as the next one is, which happens where nobody would hear of it."""
+    wanted = [(study, specs(study))]
+    pool = Pool(wanted, Store(tmp_path), 2, lambda _: None)
+    pool._workers = Broken(pool._workers, at)
+    # One that was starting at that moment, which the executor would join and never end.
+    starting = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    starting.start()
+    with pytest.raises(PoolError, match=r"^a process that computed runs has died"), pool:
+        pool.wait(wanted)
+    starting.join(60)
+    assert starting.exitcode == -signal.SIGKILL
+
+
+def test_whatever_else_goes_wrong_between_two_runs_is_told_too(study, tmp_path, monkeypatch):
+    wanted, looked = [(study, specs(study))], []
+
+    def gone(self, spec):
+        if looked:
+            raise OSError("the disk is gone")
+        looked.append(spec)
+        return False
+
+    monkeypatch.setattr(Pool, "settled", gone)
+    with Pool(wanted, Store(tmp_path), 2, lambda _: None) as pool, pytest.raises(OSError, match="the disk is gone"):
+        pool.wait(wanted)
+
+
+def test_workers_that_die_before_they_have_begun_are_one_line(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("mechlib.runs.pool.ProcessPoolExecutor", lambda *_: Broken(None, 0))
+    with pytest.raises(PoolError, match=r"^a process that computed runs has died"):
+        Pool([(study, specs(study))], Store(tmp_path), 2, lambda _: None)
 
 
 def test_a_run_that_cannot_be_had_is_noted_with_all_that_starts_from_it(study, tmp_path):

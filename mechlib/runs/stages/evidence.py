@@ -115,7 +115,7 @@ SCORED: Mapping[str, Method] = {
     "causal_tracing_positions": _method(activation_patching, corruption="noise", direction="denoise", by_position=True),
 }
 METHODS: Mapping[str, Method] = {
-    "probe": Method(1, 14.0, _probed), "probe_variants": Method(1, 20.0, _varied), "paths": Method(2, 11.0, _paths), **SCORED,
+    "probe": Method(1, 14.0, _probed), "probe_variants": Method(2, 20.0, _varied), "paths": Method(2, 11.0, _paths), **SCORED,
 }  # fmt: skip
 # They multiply nothing: their precision cannot be asked for.
 PROBES = ("probe", "probe_variants")

@@ -164,6 +164,6 @@ def _seconds_damage(settings: DamageSettings) -> float:
 
 
 DAMAGE = Stage("damage", 1, damaged, _seconds_damage)
-LATENT = Stage("latent", 3, read_inside, 12.0)
+LATENT = Stage("latent", 4, read_inside, 12.0)
 CONSEQUENCES = Stage("consequences", 1, consequences, 5.5)
 ZEROED = Stage("zeroed", 1, zeroed, _seconds_zeroed)
