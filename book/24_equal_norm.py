@@ -80,10 +80,10 @@ tables.styled(equal_norm.norms_table(page.values("edit")),
 
 # %% tags=["remove-input"]
 found = equal_norm.gaps(page.evidence)
-page.figure("norms", figures.norm_dots(found),
+page.figure("norms", figures.gap_dots(found, "No edit was rescaled and attacked."),
             "What relearning of one half brings back of the other, log p(true) - log p(target) in nats: an edit at fact lookup minus another (left "
             "of zero: less comes back after fact lookup), with 95 % intervals over forget sets; as the edits were trained, and at equal norm.",
-            "edit", "prompting", "relearning", found=findings.sides(found, "norms"))
+            "edit", "prompting", "relearning", found=findings.sides(found, "series"))
 
 # %% tags=["remove-input"]
 tables.styled(equal_norm.gaps_table(found))

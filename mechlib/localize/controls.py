@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
-from mechlib.components import Architecture, Component, modules
+from mechlib.components import Architecture, Component, ComponentError, modules
 from mechlib.localize.budget import fill_budget
 
 
@@ -28,6 +29,20 @@ def spaced_mlps(arch: Architecture, budget: int, number: int, of: int) -> tuple[
     width = len(fill_budget(mlps, budget, arch))
     first = round(number * (len(mlps) - width) / (of - 1))
     return mlps[first : first + width]
+
+
+def next_to(arch: Architecture, found: Sequence[Component], step: int) -> list[Component]:
+    """An MLP for each of those that were ``found``, and none of them: the nearest that is free before it (``step`` -1), or after it (1).
+
+    Raises :class:`ComponentError` where the model has no layer left on that side.
+    """
+    free, taken = {one.layer: one for one in modules(arch, ["mlp"]) if one not in found}, list[Component]()
+    for layer in sorted((one.layer for one in found), reverse=step > 0):
+        side = range(layer + step, -1 if step < 0 else arch.n_layers, step)
+        if (nearest := next((one for one in side if one in free), None)) is None:
+            raise ComponentError(f"no MLP is left {'before' if step < 0 else 'after'} layer {layer} that fact lookup does not have")
+        taken.append(free.pop(nearest))
+    return taken
 
 
 def site(arch: Architecture, start: float) -> tuple[Component, ...]:

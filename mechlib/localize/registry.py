@@ -11,7 +11,7 @@ from mechlib import checks
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules
 from mechlib.errors import meant, shown
 from mechlib.localize.budget import fill_budget
-from mechlib.localize.controls import shuffled_mlps, shuffled_modules, site, spaced_mlps
+from mechlib.localize.controls import next_to, shuffled_mlps, shuffled_modules, site, spaced_mlps
 from mechlib.localize.localizer import Choose, Localizer, Measured
 from mechlib.localize.output_tracing import ranked
 
@@ -75,6 +75,11 @@ _OF_SETS = {
     "other_site": Localizer("other_site", "Other site", "mlps", None, _of_a_forget_set, matched=False),
 }
 PLANTED = tuple(_OF_SETS)
+# Places next to fact lookup's, which not every model has.
+_NEXT = {
+    "mlps_before": Localizer("mlps_before", "MLPs right before", "mlps", None, lambda m, arch, *_: next_to(arch, m.lookup(arch), -1)),
+    "mlps_after": Localizer("mlps_after", "MLPs right after", "mlps", None, lambda m, arch, *_: next_to(arch, m.lookup(arch), 1)),
+}
 PAPER = tuple(method.key for method in _PAPER)
 LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND, *_SITES)}
 GIVEN = "given"
@@ -87,7 +92,8 @@ AT_NORM = "@"
 
 def localizer(key: str) -> Localizer:
     """A method by its key; besides the table: ``mlps_2_to_6``, these MLPs; ``window_0_of_9``, the first of nine windows of as many MLPs as
-    fact lookup has, at equal distances over all layers; ``random_mlps_3``, one draw for all forget sets; and
+    fact lookup has, at equal distances over all layers; ``random_mlps_3``, one draw for all forget sets; ``mlps_before`` and
+    ``mlps_after``, of which each is the nearest one before or after one of fact lookup's and none of these; and
     ``all_mlps@fact_lookup``, of which the change is rescaled to the norm of another's.
 
     Raises :class:`ComponentError` for any other key.
@@ -109,8 +115,8 @@ def localizer(key: str) -> Localizer:
         number = int(draw[1])
         return Localizer(key, f"Random MLPs, draw {number}", "mlps", None,
                          lambda _m, arch, budget, _: fill_budget(shuffled_mlps(arch, 1_000_000 + number), budget, arch))  # fmt: skip
-    if key in _OF_SETS:
-        return _OF_SETS[key]
+    if found := _OF_SETS.get(key) or _NEXT.get(key):
+        return found
     if key == GIVEN:
         return Localizer(GIVEN, "Given by file", "mixed", None, lambda measured, *_: measured.given, matched=False)
     if key not in LOCALIZERS:
@@ -126,14 +132,17 @@ def at_norm(key: str) -> tuple[str, str] | None:
 
 
 def valid_keys(keys: Any) -> tuple[str, ...]:
-    """All keys of the table, and those of ``keys`` (one or several) that name windows, draws, places of planted facts or norms."""
+    """All keys of the table, and those of ``keys`` (one or several) that it lacks: windows, draws, norms, places of planted facts, or
+    next to fact lookup's.
+    """
     listed: Iterable[Any] = keys if isinstance(keys, list | tuple) else (keys,)
     return (*LOCALIZERS, *(key for key in listed if isinstance(key, str) and _is_named(key)))
 
 
 def _is_named(key: str) -> bool:
     """Whether a key that the table lacks names a localization."""
-    return key in PLANTED or _is_window(key) or _is_spaced(key) or _DRAW.fullmatch(key) is not None or at_norm(key) is not None
+    named = key in PLANTED or key in _NEXT or _DRAW.fullmatch(key) is not None
+    return named or _is_window(key) or _is_spaced(key) or at_norm(key) is not None
 
 
 def _is_window(key: str) -> bool:

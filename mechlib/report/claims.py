@@ -61,7 +61,7 @@ class Claim(Typed):
     @property
     def measure(self) -> str:
         """What is measured: the outcome without the condition that some compare it at."""
-        return re.split(" at equal | of planted ", self.outcome)[0]
+        return re.split(" at equal | of planted | next to ", self.outcome)[0]
 
     @property
     def edited(self) -> bool:

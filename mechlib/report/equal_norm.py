@@ -34,8 +34,8 @@ def norms_table(values: Values) -> pd.DataFrame:
 def gaps(evidence: Evidence) -> pd.DataFrame:
     """What relearning brings back after the leading edit minus after each other, as they were edited and at equal norm.
 
-    Columns: ``rival``, ``norms`` ("as edited" or "at equal norm"), ``estimate``, ``low`` and ``high`` (nats), of the pairs of which an edit
-    was rescaled to the norm of the other, which stands beside it as it was edited.
+    Columns: ``rival``, ``series`` ("as edited" or "at equal norm"), ``estimate``, ``low`` and ``high`` (nats), of the pairs of which an
+    edit was rescaled to the norm of the other, which stands beside it as it was edited.
     """
     records: list[tuple[str, str, float, float, float]] = []
     for rival, (as_edited, at_equal_norm) in (_pairs(evidence.arms) if evidence.relearning else {}).items():
@@ -43,7 +43,7 @@ def gaps(evidence: Evidence) -> pd.DataFrame:
             mine, theirs = (relearned(evidence, arm, evidence.last).odds for arm in pair)
             gap = compare(mine, theirs, "lower").difference
             records.append((rival, norms, gap.estimate, gap.low, gap.high))
-    return pd.DataFrame(records, columns=["rival", "norms", "estimate", "low", "high"])
+    return pd.DataFrame(records, columns=["rival", "series", "estimate", "low", "high"])
 
 
 def _pairs(arms: Sequence[str]) -> dict[str, tuple[tuple[str, str], tuple[str, str]]]:
@@ -60,7 +60,7 @@ def _pairs(arms: Sequence[str]) -> dict[str, tuple[tuple[str, str], tuple[str, s
 
 def gaps_table(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`gaps` for readers, a line a rival."""
-    cells = {(row["rival"], row["norms"]): str(Interval(row["estimate"], row["low"], row["high"])) for row in table.to_dict("records")}
+    cells = {(row["rival"], row["series"]): str(Interval(row["estimate"], row["low"], row["high"])) for row in table.to_dict("records")}
     lines = [(label(rival), *(cells.get((rival, norms), "-") for norms in ("as edited", "at equal norm")))
              for rival in dict.fromkeys(table.rival)]  # fmt: skip
     return pd.DataFrame(lines, columns=["minus", "log odds, as edited", "log odds, at equal norm"])

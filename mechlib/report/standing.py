@@ -22,6 +22,7 @@ DECIDED_ON = {
     "latent knowledge": "14_latent_knowledge", "weights masked": "10_weight_masking",
     "transfer of planted facts": "23_planted_facts", "relearning of planted facts": "23_planted_facts",
     "precision and recall": "23_planted_facts",
+    "transfer next to fact lookup": "25_next_door", "relearning next to fact lookup": "25_next_door",
     "transfer at equal depth": "19_depth_or_lookup", "relearning at equal depth": "19_depth_or_lookup",
 }  # fmt: skip
 SHOWN_ON = {page: tuple(outcome for outcome, own in DECIDED_ON.items() if own == page) for page in DECIDED_ON.values()}

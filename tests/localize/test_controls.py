@@ -1,11 +1,12 @@
 """Controls are a shuffle of all candidates, and the seed decides which."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from mechlib.components import Architecture, Component, modules
-from mechlib.localize.controls import shuffled_mlps, shuffled_modules
+from mechlib.components import Architecture, Component, ComponentError, modules
+from mechlib.localize.controls import next_to, shuffled_mlps, shuffled_modules
 from mechlib.localize.localizer import Measured
 from mechlib.localize.registry import localize
 
@@ -30,3 +31,23 @@ def test_the_late_window_is_the_last_mlps_at_the_budget():
     found = localize("late_window", Measured([], {}, "paper", []), arch, 0, budget=2 * size)
     assert found.components == tuple(mlps[-2:])
     assert localize("late_window", Measured([], {}, "paper", []), arch, 1, budget=2 * size).components == found.components
+
+
+@pytest.mark.parametrize(("found", "before", "after"), [
+    ([3, 5], [2, 4], [4, 6]), ([3, 4, 5], [0, 1, 2], [6, 7, 8]), ([1], [0], [2]), ([1, 3], [0, 2], [2, 4]),
+    ([2, 3, 6], [0, 1, 5], [4, 5, 7]),
+])  # fmt: skip
+def test_next_to_what_was_found_is_as_much_and_none_of_it(found, before, after):
+    arch = replace(ARCH, n_layers=12)
+    mlps = modules(arch, ["mlp"])
+    for step, layers in ((-1, before), (1, after)):
+        assert sorted(one.layer for one in next_to(arch, [mlps[layer] for layer in found], step)) == layers
+
+
+@pytest.mark.parametrize(("found", "step", "said"), [
+    ([0, 4], -1, "before layer 0"), ([1, 2], -1, "before layer 2"), ([4, 11], 1, "after layer 11"),
+])  # fmt: skip
+def test_where_no_layer_is_left_next_to_it_there_is_no_such_place(found, step, said):
+    arch = replace(ARCH, n_layers=12)
+    with pytest.raises(ComponentError, match=f"no MLP is left {said}"):
+        next_to(arch, [modules(arch, ["mlp"])[layer] for layer in found], step)

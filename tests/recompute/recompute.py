@@ -5,6 +5,7 @@ It reads book/claims.toml and book/results/rows, and imports json, numpy and not
 
 import json
 import math
+import re
 import sys
 import tomllib
 from collections import defaultdict
@@ -82,7 +83,7 @@ def _line(gates, claim, rival, study):
         return {**line, "stopped": "not testable"}
     if claim["rule"] == "mixed model":
         return {**line, **_at_equal_depth(gates, claim, study, run)}
-    claim = {**claim, "outcome": claim["outcome"].removesuffix(" of planted facts").removesuffix(EQUAL)}
+    claim = {**claim, "outcome": re.split(" of planted | next to | at equal norm", claim["outcome"])[0]}
     values = _values(claim, study, arms) if run.issuperset(arms) else None
     if values is None:
         return line

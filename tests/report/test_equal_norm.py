@@ -68,7 +68,7 @@ def test_gaps_by_rival_and_norm():
     lines = list(drawn().values())
     table = equal_norm.gaps(evidence())
     expected = [(rival, norms) for rival in RIVALS for norms in ("as edited", "at equal norm")]
-    assert list(zip(table.rival, table.norms, strict=True)) == expected
+    assert list(zip(table.rival, table.series, strict=True)) == expected
     found = [next(one for one in lines if (one.claim.key, one.rival) == (key, rival)).odds.difference
              for rival in RIVALS for key in ("as", "equal")]  # fmt: skip
     assert table[["estimate", "low", "high"]].values.tolist() == [[one.estimate, one.low, one.high] for one in found]

@@ -208,17 +208,17 @@ def test_planted_dots():
     assert figures.planted_dots({"one": cells[:0]}).layout.annotations
 
 
-def test_norm_dots():
-    table = pd.DataFrame([{"rival": rival, "norms": norms, "estimate": at, "low": at - 1, "high": at + 2}
+def test_gap_dots():
+    table = pd.DataFrame([{"rival": rival, "series": norms, "estimate": at, "low": at - 1, "high": at + 2}
                           for rival, norms, at in (("all_mlps", "as edited", -3.0), ("late_window", "as edited", 1.0),
                                                    ("all_mlps", "at equal norm", -1.0))])  # fmt: skip
-    figure = drawn(figures.norm_dots(table), 2)
+    figure = drawn(figures.gap_dots(table, "nothing"), 2)
     names = figure.layout.yaxis.ticktext
     assert [(trace.name, list(trace.x), [names[round(at)] for at in trace.y]) for trace in figure.data] == [
         ("as edited", [-3.0, 1.0], ["All MLPs", "Last MLPs"]), ("at equal norm", [-1.0], ["All MLPs"])]  # fmt: skip
     assert list(figure.data[0].error_x.array) == [2, 2] and list(figure.data[0].error_x.arrayminus) == [1, 1]
     assert lines(figure) == [(0, 0, 0, 1)]
-    assert figures.norm_dots(table[:0]).layout.annotations
+    assert figures.gap_dots(table[:0], "nothing").layout.annotations[0].text == "nothing"
 
 
 def test_depth_dots():

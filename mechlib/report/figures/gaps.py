@@ -1,4 +1,4 @@
-"""What is left of a gap between two edits when their changes are of one size."""
+"""The gap between an edit at fact lookup and others, in two series side by side."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from mechlib.report.tables import label
 
 
 @drawing
-def norm_dots(table: pd.DataFrame) -> go.Figure:
-    """Gaps in log odds with intervals over forget sets, a line a rival: as edited, and at equal norm.
+def gap_dots(table: pd.DataFrame, nothing: str) -> go.Figure:
+    """Gaps in log odds with intervals over forget sets, a line a rival and a colour a series; ``nothing``: what an empty table means.
 
-    ``table``: :func:`mechlib.report.equal_norm.gaps`. Left of zero, less comes back after the edit at fact lookup.
+    ``table``: as of :func:`mechlib.report.equal_norm.gaps`. Left of zero, less comes back after the edit at fact lookup.
     """
     if not len(table):
-        return empty("No edit was rescaled and attacked.")
+        return empty(nothing)
     figure, rivals = go.Figure(), list(dict.fromkeys(table.rival))
-    for number, norms in enumerate(dict.fromkeys(table.norms)):
-        own: Any = table[table.norms == norms]
+    for number, series in enumerate(dict.fromkeys(table.series)):
+        own: Any = table[table.series == series]
         places = [len(rivals) - 1 - rivals.index(key) + 0.15 * (1 - 2 * number) for key in own.rival]
         figure.add_scatter(
-            x=own.estimate, y=places, name=norms, mode="markers", marker={"color": OUTCOMES[number], "size": 9},
+            x=own.estimate, y=places, name=series, mode="markers", marker={"color": OUTCOMES[number], "size": 9},
             error_x={"type": "data", "symmetric": False, "array": own.high - own.estimate, "arrayminus": own.estimate - own.low},
         )  # fmt: skip
     figure.add_vline(x=0, line_dash="dot")
