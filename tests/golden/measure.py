@@ -1,5 +1,6 @@
-"""Measure what processors differ by: ``python -m tests.golden.measure`` computes all cases as others would and writes spread.json.
+"""Measure what processors differ by: ``python -m tests.golden.measure [CASE ...]`` computes cases as others would and writes spread.json.
 
+Without names it is all cases; with names the entries of the others stay.
 A library that is told to leave instructions unused sums in the order of a processor that lacks them.
 """
 
@@ -10,9 +11,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +23,7 @@ from tests.golden.cases import CASES
 from tests.golden.kept import LOOSE, SPREAD, Kept, differences, read
 from tests.golden.write import outcome
 
-USUAL = "as it is"
+USUAL, COMPUTE = "as it is", "--compute"
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     USUAL: {},
     "no vectors": {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"},
@@ -36,19 +38,19 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
 BFLOAT16 = "bfloat16"
 
 
-def measured(changed: Mapping[str, str], precision: str) -> dict[str, Kept]:
-    """All cases in a process of its own with this environment."""
+def measured(changed: Mapping[str, str], precision: str, cases: Sequence[str]) -> dict[str, Kept]:
+    """These cases in a process of its own with this environment."""
     with tempfile.TemporaryDirectory() as folder:
         usual = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONWARNINGS": "ignore"}
-        subprocess.run([sys.executable, "-m", __spec__.name, folder, precision], env={**usual, **changed}, check=True)
+        subprocess.run([sys.executable, "-m", __spec__.name, COMPUTE, folder, precision, *cases], env={**usual, **changed}, check=True)
         return {name: Kept(**found) for name, found in json.loads((Path(folder) / "cases.json").read_text()).items()}
 
 
-def compute(folder: Path, precision: str) -> None:
+def compute(folder: Path, precision: str, cases: Sequence[str]) -> None:
     """What a process measures."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     bench = Bench(folder, changed={"precision": precision})
-    (folder / "cases.json").write_text(json.dumps({name: asdict(outcome(bench, case)) for name, case in CASES.items()}))
+    (folder / "cases.json").write_text(json.dumps({name: asdict(outcome(bench, CASES[name])) for name in cases}))
 
 
 def spread(reference: Kept, found: Kept) -> tuple[float, int]:
@@ -60,7 +62,7 @@ def spread(reference: Kept, found: Kept) -> tuple[float, int]:
     return max((by for by in far if by != float("inf")), default=0.0), sum(by == float("inf") for by in far)
 
 
-def table(outcomes: Mapping[str, Mapping[str, Kept]]) -> dict[str, object]:
+def table(outcomes: Mapping[str, Mapping[str, Kept]]) -> dict[str, Any]:
     """By case the largest difference from this processor, and how many choices turned; by stage the largest of its cases."""
     reference = outcomes[USUAL]
     far = {name: {where: spread(one, found[name]) for where, found in outcomes.items()} for name, one in reference.items()}
@@ -76,12 +78,31 @@ def table(outcomes: Mapping[str, Mapping[str, Kept]]) -> dict[str, object]:
     }
 
 
+def beside(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of some cases beside the entries that other cases had before."""
+    old, new = before["stages"], found["stages"]
+    cases = {name for own in new.values() for name in own}
+
+    def put(part: str) -> dict[str, Any]:
+        both = {**before[part], **found[part]}
+        return {case: by for case, by in both.items() if case in found[part] or case not in cases}
+
+    stages = {stage: {**old.get(stage, {}), **new.get(stage, {})} for stage in {**old, **new}}
+    return {"environments": before["environments"], "stages": stages, "turned": put("turned"), "bfloat16": put("bfloat16")}
+
+
+def main(given: Sequence[str]) -> None:
+    """Measure the cases that are named, or all."""
+    before, done = json.loads(SPREAD.read_text(encoding="utf-8")), dict[str, Mapping[str, Kept]]()
+    for name, changed in ENVIRONMENTS.items():
+        done[name] = measured(changed, BFLOAT16 if name == BFLOAT16 else "float32", given or list(CASES))
+        # After each, for they take minutes: what was measured counts although the rest is cut off.
+        found = table(done)
+        SPREAD.write_text(json.dumps(beside(before, found) if given else found, indent=1) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        compute(Path(sys.argv[1]), sys.argv[2])
+    if sys.argv[1:2] == [COMPUTE]:
+        compute(Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
     else:
-        done: dict[str, Mapping[str, Kept]] = {}
-        for name, changed in ENVIRONMENTS.items():
-            done[name] = measured(changed, BFLOAT16 if name == BFLOAT16 else "float32")
-            # After each, for they take minutes: what was measured counts although the rest is cut off.
-            SPREAD.write_text(json.dumps(table(done), indent=1) + "\n", encoding="utf-8")
+        main(sys.argv[1:])
