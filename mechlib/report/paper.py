@@ -103,7 +103,7 @@ def paper_map(
     ``drawn``: by claim, its comparisons; ``ours``: by task, what was run; ``titles``: the pages' names in words.
     """
     return pd.DataFrame([
-        {"section": one.section, "where": one.place, "what": one.shows, "the paper": one.paper, "released runs": _released(one),
+        {"where": f"{one.section}:\n{one.place}", "what": one.shows, "the paper": one.paper, "released runs": _released(one),
          "here": _ours(one, drawn, ours, titles), "why they differ": one.why}
         for one in found.item
     ])  # fmt: skip
