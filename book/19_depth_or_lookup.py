@@ -88,7 +88,7 @@ page.figure("depth", figures.depth_dots({NAMES[key]: table for key, table in fou
 
 # %% [markdown]
 # If lookup decides, fact lookup and the places that share MLPs with it lie below others of their depth. If depth decides, all lie on one
-# curve.
+# curve. *Next door* asks the same with one exchange, and without a model of depth.
 
 # %% tags=["remove-input"]
 out = {key: equal_depth.left_out(declared().gates, claim, page.evidence) for claim in claims for key in [claim.measure]}
