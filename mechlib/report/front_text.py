@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mechlib.report import markup
 from mechlib.report.card import count
 from mechlib.report.front import Decided
+from mechlib.report.next_door import OUTCOMES
 from mechlib.report.tables import named
 from mechlib.report.verdicts import NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.study import Study
@@ -115,10 +116,23 @@ def added(found: Sequence[Decided]) -> str:
 def stored(found: Sequence[Decided]) -> str:
     """What an edit does where facts are known to be, because they were planted there, in words; "" where that was not run."""
     own = [one for one in found if one.study and one.standing.claim.rule == "balanced"]
-    parts = [f"{_ASKED[one.standing.claim.measure]} {line.odds.difference} nats ({line.verdict})"
-             for one in own for line in one.standing.lines if line.odds]  # fmt: skip
     words = "Only of planted facts, which were trained into early or late MLPs, is it known where they are stored"
+    parts = _differences(own)
     return f"{words} ({_size(own[0].study)}). An edit there minus one at the other place: {', '.join(parts)}." if parts else ""
+
+
+def right_before(found: Sequence[Decided]) -> str:
+    """What an edit of the MLPs right before fact lookup's does, which tells lookup from depth, in words; "" where that was not run."""
+    own = [one for one in found if one.study and one.standing.claim.outcome in OUTCOMES]
+    words = "Lookup or depth? The MLPs right before those of fact lookup lie earlier, and it did not find them"
+    parts = _differences(own, "mlps_before")
+    return f"{words} ({_size(own[0].study)}). An edit at fact lookup minus one there: {', '.join(parts)}." if parts else ""
+
+
+def _differences(found: Sequence[Decided], rival: str = "") -> list[str]:
+    """Comparisons that were run, or those of them with one rival: where it was asked, the gap, and the verdict."""
+    return [f"{_ASKED[one.standing.claim.measure]} {line.odds.difference} nats ({line.verdict})"
+            for one in found for line in one.standing.lines if line.odds and rival in ("", line.rival)]  # fmt: skip
 
 
 def _listed(lines: Sequence[Line]) -> str:

@@ -12,11 +12,12 @@ from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
-from mechlib.report.front_text import added, finding, general, headline, stored, table, unrun
+from mechlib.report.front_text import added, finding, general, headline, right_before, stored, table, unrun
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
 from mechlib.report.tables import named as small
 from mechlib.report.titles import own_title, titled_by, with_title
+from mechlib.report.next_door import OUTCOMES
 from mechlib.report.typed import read_typed
 from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.store import Store
@@ -107,6 +108,17 @@ def test_what_was_planted_is_told_with_its_differences_and_verdicts():
     for one, asked in zip(found, ("in prompts that were not trained", "after half of the facts were taught again"), strict=True):
         assert f"{asked} {one.odds.difference} nats ({one.verdict})" in said
     assert stored(told(*FOUND)) == "" and stored([]) == ""
+
+
+def test_the_place_right_before_is_told_and_no_other():
+    own = [one for one in CLAIMS.claim if one.outcome in OUTCOMES]
+    assert [one.measure for one in own] == ["transfer", "relearning"]
+    found = [line(one, rival, gap) for one, gap in zip(own, (-2.0, 1.0), strict=True) for rival in ("mlps_before", "mlps_after")]
+    said = right_before(told(*found, *FOUND))
+    for one, asked in zip(found[::2], ("in prompts that were not trained", "after half of the facts were taught again"), strict=True):
+        assert f"{asked} {one.odds.difference} nats ({one.verdict})" in said
+    assert said.count("nats") == 2
+    assert right_before(told(*FOUND)) == "" and right_before(told(found[1])) == ""
 
 
 def test_the_headline_answers_and_counts_what_the_next_sentence_names():
