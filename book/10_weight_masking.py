@@ -53,7 +53,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals(), "10_weight_masking", decides=["zeroed"])
+page = open_page(globals(), "10_weight_masking")
 page.banner()
 
 # %% [markdown]

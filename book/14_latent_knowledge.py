@@ -58,7 +58,7 @@ DIRECTION = None  # None: as the profile says; else a dictionary of layers: "all
 # %% tags=["remove-input"]
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals(), "14_latent_knowledge", decides=["latent"])
+page = open_page(globals(), "14_latent_knowledge")
 page.banner()
 
 # %% tags=["remove-input"]

@@ -25,7 +25,7 @@ from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
 # The runs that verdicts rest on, and those that may be missing.
-_NEEDED, _BESIDE = ("edit", "unedited", "prompting"), ("relearning", "able", *INSIDE)
+_NEEDED, _BESIDE = ("edit", "unedited", "prompting"), ("relearning", "able", *INSIDE.values())
 _RUNS_OF = {"transfer": "prompting", "relearning": "relearning", "latent knowledge": "latent", "weights masked": "zeroed"}
 
 

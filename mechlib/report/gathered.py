@@ -18,15 +18,15 @@ from mechlib.runs.store import DamagedRun, Store
 from mechlib.runs.study import Study
 from mechlib.runs.work import Result
 
-# Needs that only some claims rest on, which are asked for where these are decided.
-INSIDE = ("latent", "zeroed")
+# Needs that only claims about some outcomes rest on, which are asked for where these are decided.
+INSIDE = {"latent knowledge": "latent", "weights masked": "zeroed"}
 
 
 @runtime_checkable
 class Source(Protocol):
     """Where the runs of a study come from; one that cannot be had raises :class:`ImpossibleError`.
 
-    ``decides``: those of ``INSIDE`` that are to be asked for.
+    ``decides``: the needs of ``INSIDE`` that are to be asked for.
     """
 
     @property
@@ -46,7 +46,7 @@ class Stored:
 
     study: Study
     store: Store
-    decides: Collection[str] = INSIDE
+    decides: Collection[str] = tuple(INSIDE.values())
 
     def rows(self, need: str) -> list[dict[str, Any]]:
         """All rows of the named runs, with the columns that say which run they are from."""
@@ -84,7 +84,7 @@ def gather(source: Source) -> Evidence:
     sites = {number: site for number in range(study.size.n_sets) if (site := study.site(number))}
     unedited = _possible(source, "able")
     given = able(_possible(source, "know"), unedited, study.known_threshold) if unedited else {}
-    read, zero = (_possible(source, need) if need in source.decides else [] for need in INSIDE)
+    read, zero = (_possible(source, need) if need in source.decides else [] for need in INSIDE.values())
     masked = zeroed(zero, source.values("zeroed")) if zero else []
     beyond = study.kind.beyond
     return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites, beyond, given, probed(read), masked)

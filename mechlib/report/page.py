@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,7 @@ from mechlib.report.card import card, parameters
 from mechlib.report.claims import declared
 from mechlib.report.figures.framed import Framed
 from mechlib.report.gates import Evidence
-from mechlib.report.gathered import gather
+from mechlib.report.gathered import INSIDE, gather
 from mechlib.report.provenance import provenance
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import SHOWN_ON, Standing, standings
@@ -45,12 +45,16 @@ class OpenPage:
     name: str = ""
     given: dict[str, float | int | str] = field(default_factory=dict)
     drawn: dict[str, int] = field(default_factory=dict)
-    decides: tuple[str, ...] = ()
+
+    @property
+    def decides(self) -> tuple[str, ...]:
+        """The needs that the claims which the page shows rest on besides answers and relearning."""
+        return tuple(INSIDE[outcome] for outcome in SHOWN_ON.get(self.name, ()) if outcome in INSIDE)
 
     def of(self, task: str, **changed: Any) -> OpenPage:
         """The same page for another task, and with other parameters, named as in :class:`Study`."""
         asked = {**self.parameters, "IMPOSSIBLE": self.runner.impossible}
-        other = open_page(asked, self.name, self.decides, **{**self.changed, "task": task, **changed})
+        other = open_page(asked, self.name, **{**self.changed, "task": task, **changed})
         return replace(other, given=self.given, drawn=self.drawn)
 
     def rows(self, need: str) -> list[dict[str, Any]]:
@@ -167,11 +171,10 @@ class OpenPage:
         return self.runner.context.splits(self.runner.result(self.study.known), self.study.splits)
 
 
-def open_page(page: Mapping[str, Any], name: str = "", decides: Sequence[str] = (), **changed: Any) -> OpenPage:
+def open_page(page: Mapping[str, Any], name: str = "", **changed: Any) -> OpenPage:
     """Open a page by the names of its parameter cell (``globals()``) and the ``name`` of its file.
 
-    ``decides``: needs that its claims rest on besides answers and relearning (see :mod:`mechlib.report.gathered`). ``changed``: other
-    values in place of parameters, named as in :class:`Study`.
+    ``changed``: other values in place of parameters, named as in :class:`Study`.
 
     Missing runs are computed on the way, with a line each on stderr; for those in ``IMPOSSIBLE`` (by id, with why)
     :class:`mechlib.runs.impossible.ImpossibleError` is raised when they are asked for.
@@ -182,4 +185,4 @@ def open_page(page: Mapping[str, Any], name: str = "", decides: Sequence[str] = 
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
 
-    return OpenPage(study, Runner(study, say=say, impossible=page.get("IMPOSSIBLE")), parameters, changed, name, decides=tuple(decides))
+    return OpenPage(study, Runner(study, say=say, impossible=page.get("IMPOSSIBLE")), parameters, changed, name)

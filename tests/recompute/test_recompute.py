@@ -20,7 +20,6 @@ from mechlib.report import verdicts
 from mechlib.report.able import able
 from mechlib.report.claims import Claims, declared
 from mechlib.report.gates import Evidence
-from mechlib.report.gathered import INSIDE
 from mechlib.report.inside import probed
 from mechlib.report.notebooks import page_parameters
 from mechlib.report.page import OpenPage
@@ -144,13 +143,13 @@ def test_pages_draw_the_verdicts_of_their_own_rows(path, runs, tmp_path):
     """A page asks for runs by their ids; the script is told these and reads the rest off the runs themselves."""
     parameters = page_parameters(path)
     for study in studies_of_page(JUDGED[path.stem], parameters):
-        decides = tuple(need for need in INSIDE if f'decides=["{need}"]' in JUDGED[path.stem].path.read_text())
-        wanted = {spec.id for need in ("edit", "prompting", "relearning", *decides) for _, spec in study.runs(need)}
-        unedited = {spec.id for need in ("know", "able", *(["localize"] if "zeroed" in decides else [])) for _, spec in study.runs(need)}
+        page = OpenPage(study, Runner(study, Store(tmp_path, ROWS), say=lambda _: None), parameters, name=path.stem)
+        wanted = {spec.id for need in ("edit", "prompting", "relearning", *page.decides) for _, spec in study.runs(need)}
+        masks = ["localize"] if "zeroed" in page.decides else []
+        unedited = {spec.id for need in ("know", "able", *masks) for _, spec in study.runs(need)}
         kept = {key: run for key, run in runs.items() if key in wanted | unedited}
         if kept.keys() != wanted | unedited:
             pytest.skip("not all rows of this page are kept")
-        page = OpenPage(study, Runner(study, Store(tmp_path, ROWS), say=lambda _: None), parameters, decides=decides)
         (found,) = studies(kept)
         assert found["ids"] == wanted
         same(lines(DECLARED, found), page.verdicts)

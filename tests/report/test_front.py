@@ -13,11 +13,11 @@ from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
 from mechlib.report.front_text import added, finding, general, headline, right_before, stored, table, unrun
+from mechlib.report.next_door import OUTCOMES
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
 from mechlib.report.tables import named as small
 from mechlib.report.titles import own_title, titled_by, with_title
-from mechlib.report.next_door import OUTCOMES
 from mechlib.report.typed import read_typed
 from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.store import Store
