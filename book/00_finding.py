@@ -36,7 +36,7 @@ found = open_book(MODEL)
 page.number("headline", front_text.headline(found, page.study.model))
 page.number("finding", front_text.finding(found))
 page.number("added", front_text.added(found))
-page.number("before", front_text.right_before(found))
+page.number("earlier", front_text.earlier(found))
 page.number("stored", front_text.stored(found))
 page.number("unrun", front_text.unrun(found))
 
@@ -54,7 +54,7 @@ page.figure("forest", forest.forest(front_text.general(found)),
 #
 # {glue:text}`added`
 #
-# {glue:text}`before`
+# {glue:text}`earlier`
 #
 # {glue:text}`stored`
 #

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mechlib.report import markup
 from mechlib.report.card import count
 from mechlib.report.front import Decided
-from mechlib.report.next_door import OUTCOMES
+from mechlib.report.next_door import EARLIER, OUTCOMES
 from mechlib.report.tables import named
 from mechlib.report.verdicts import NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.study import Study
@@ -121,12 +121,12 @@ def stored(found: Sequence[Decided]) -> str:
     return f"{words} ({_size(own[0].study)}). An edit there minus one at the other place: {', '.join(parts)}." if parts else ""
 
 
-def right_before(found: Sequence[Decided]) -> str:
-    """What an edit of the MLPs right before fact lookup's does, which tells lookup from depth, in words; "" where that was not run."""
+def earlier(found: Sequence[Decided]) -> str:
+    """What edits of earlier MLPs than fact lookup's do, which tells lookup from depth, in words; "" where that was not run."""
     own = [one for one in found if one.study and one.standing.claim.outcome in OUTCOMES]
-    words = "Lookup or depth? The MLPs right before those of fact lookup lie earlier, and it did not find them"
-    parts = _differences(own, "mlps_before")
-    return f"{words} ({_size(own[0].study)}). An edit at fact lookup minus one there: {', '.join(parts)}." if parts else ""
+    parts = [f"of {words}, {', '.join(told)}" for rival, words in EARLIER.items() if (told := _differences(own, rival))]
+    start = "Lookup or depth? If depth decides, MLPs that fact lookup did not find and that lie earlier do as well or better"
+    return f"{start} ({_size(own[0].study)}). An edit at fact lookup minus one {'; minus one '.join(parts)}." if parts else ""
 
 
 def _differences(found: Sequence[Decided], rival: str = "") -> list[str]:

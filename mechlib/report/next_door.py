@@ -14,6 +14,8 @@ from mechlib.stats import compare
 TRANSFER, RELEARNING = "transfer next to fact lookup", "relearning next to fact lookup"
 # Where it is compared, by the outcome of a claim.
 OUTCOMES = {TRANSFER: "in prompts that were not trained", RELEARNING: "after relearning of one half"}
+# The places that lie earlier than fact lookup's, in words.
+EARLIER = {"mlps_before": "those right before its own", "window_0_of_9": "the first ones of the model"}
 
 
 def gaps(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:

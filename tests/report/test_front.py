@@ -12,8 +12,8 @@ from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
-from mechlib.report.front_text import added, finding, general, headline, right_before, stored, table, unrun
-from mechlib.report.next_door import OUTCOMES
+from mechlib.report.front_text import added, earlier, finding, general, headline, stored, table, unrun
+from mechlib.report.next_door import EARLIER, OUTCOMES
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
 from mechlib.report.tables import named as small
@@ -110,15 +110,18 @@ def test_what_was_planted_is_told_with_its_differences_and_verdicts():
     assert stored(told(*FOUND)) == "" and stored([]) == ""
 
 
-def test_the_place_right_before_is_told_and_no_other():
+def test_places_that_lie_earlier_are_told_and_those_that_lie_later_are_not():
     own = [one for one in CLAIMS.claim if one.outcome in OUTCOMES]
-    assert [one.measure for one in own] == ["transfer", "relearning"]
-    found = [line(one, rival, gap) for one, gap in zip(own, (-2.0, 1.0), strict=True) for rival in ("mlps_before", "mlps_after")]
-    said = right_before(told(*found, *FOUND))
-    for one, asked in zip(found[::2], ("in prompts that were not trained", "after half of the facts were taught again"), strict=True):
-        assert f"{asked} {one.odds.difference} nats ({one.verdict})" in said
-    assert said.count("nats") == 2
-    assert right_before(told(*FOUND)) == "" and right_before(told(found[1])) == ""
+    assert [one.measure for one in own] == ["transfer", "relearning"] and all({*EARLIER} < {*one.rivals} for one in own)
+    found = [line(one, rival, gap + 3 * number) for number, one in enumerate(own)
+             for gap, rival in enumerate((*EARLIER, "mlps_after"), -2)]  # fmt: skip
+    said = earlier(told(*found, *FOUND))
+    for one in found:
+        asked = "in prompts that were not trained" if one.claim == own[0] else "after half of the facts were taught again"
+        assert (f"{asked} {one.odds.difference} nats ({one.verdict})" in said) == (one.rival in EARLIER)
+    assert said.index(EARLIER["mlps_before"]) < said.index(EARLIER["window_0_of_9"]) and said.count("nats") == 4
+    assert earlier(told(*FOUND)) == "" and earlier(told(found[2])) == ""
+    assert said.count("the first ones") == 1 and "the first ones" not in earlier(told(found[0]))
 
 
 def test_the_headline_answers_and_counts_what_the_next_sentence_names():
