@@ -68,21 +68,23 @@ def test_what_is_said_is_what_a_logistic_regression_on_hidden_states_says(tiny):
         encoded = tiny.tokenizer(asked.text, return_tensors="pt")
         with torch.no_grad():
             hidden = tiny.network(**encoded, output_hidden_states=True).hidden_states[layer]
-        return hidden[0, encoded.char_to_token(asked.subject_end - 1) if position == "subject" else -1].numpy()
+        return hidden[0, encoded.char_to_token(asked.subject_end - 1) if position == "subject" else -1].double().numpy()
 
     rows, last = latent(tiny, TRAIN, TEST, seed=0), tiny.architecture.n_layers
     for layer, position in ((0, "subject"), (1, "subject"), (2, "prompt"), (last, "subject"), (last, "prompt")):
         learned, asked = (np.stack([states(one, layer, position) for one in part]) for part in (TRAIN, TEST))
         scale = StandardScaler().fit(learned)
         # The embedding of one word at the last prompt token has no spread to divide by: layer 0 there is left out.
-        fitted = LogisticRegression(max_iter=1000).fit(scale.transform(learned), [one.fact.answer for one in TRAIN])
+        # Another solver, to its end: where it stops as usual, log odds are some hundredths off.
+        probe = LogisticRegression(solver="lbfgs", tol=1e-9, max_iter=10_000)
+        fitted = probe.fit(scale.transform(learned), [one.fact.answer for one in TRAIN])
         given = fitted.predict_proba(scale.transform(asked))
         ordered, own = np.sort(given, 1), at(rows, layer, position)
         clear = ordered[:, -1] - ordered[:, -2] > 1e-3
         assert clear.sum() > len(TEST) / 2
         np.testing.assert_array_equal(np.array([row.said for row in own])[clear], fitted.classes_[given.argmax(1)][clear])
         true = given[range(len(TEST)), [list(fitted.classes_).index(one.fact.answer) for one in TEST]]
-        np.testing.assert_allclose([row.log_odds for row in own], np.log(true / (1 - true)), atol=0.02)
+        np.testing.assert_allclose([row.log_odds for row in own], np.log(true / (1 - true)), atol=1e-3)
 
 
 def test_a_planted_direction_is_found_where_it_is_and_nowhere_else():
