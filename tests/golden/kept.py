@@ -124,10 +124,22 @@ def _number(leaf: Any) -> bool:
     return isinstance(leaf, int | float) and not isinstance(leaf, bool)
 
 
-def tolerance(case: str) -> float:
-    """What a case's numbers may differ by: ``FACTOR`` times the most that cases of its stage did between processors, at least ``FLOOR``."""
-    stages = json.loads(SPREAD.read_text(encoding="utf-8"))["stages"]
-    return max([FLOOR, *(FACTOR * max(cases.values()) for cases in stages.values() if case in cases)])
+def tolerance(case: str, column: str) -> float:
+    """What numbers may differ by: ``FACTOR`` times the most that cases of its stage did between processors, at least ``FLOOR``.
+
+    Of a stage whose cases were all measured column by column it is what this column differed by, so that none hides what another shows.
+    """
+    found = json.loads(SPREAD.read_text(encoding="utf-8"))
+    cases, columns = next((own for own in found["stages"].values() if case in own), {}), found["columns"]
+    by_column = [columns[one].get(column, 0.0) for one in cases if one in columns]
+    return max([FLOOR, *(FACTOR * far for far in (by_column if len(by_column) == len(cases) else cases.values()))])
+
+
+def beyond(kept: Kept, found: Kept) -> tuple[str, float, float] | None:
+    """Of the columns that differ by more than they may, the one that differs most: its name, by how much, and by what it may."""
+    far = {name: max(leaves, default=0.0) for name, leaves in differences(kept, found).items()}
+    more = [(name, by, most) for name, by in far.items() if by > (most := tolerance(kept.case, name))]
+    return max(more, key=lambda one: one[1], default=None)
 
 
 def path_of(case: str, rows: Path = ROWS) -> Path:

@@ -53,28 +53,38 @@ def compute(folder: Path, precision: str, cases: Sequence[str]) -> None:
     (folder / "cases.json").write_text(json.dumps({name: asdict(outcome(bench, CASES[name])) for name in cases}))
 
 
-def spread(reference: Kept, found: Kept) -> tuple[float, int]:
-    """The largest difference of two outcomes, loose leaves left out, and how many leaves are infinitely far: choices that turned."""
+def spread(reference: Kept, found: Kept) -> tuple[dict[str, float], int]:
+    """By column the largest difference of two outcomes, loose leaves left out; how many leaves are infinitely far: choices that turned."""
     kept = read(reference.case)
     loose = kept.columns() if kept else {}
-    far = [by for name, column in differences(reference, found).items()
-           for leaf, by in zip(loose.get(name, column), column, strict=True) if leaf != LOOSE]  # fmt: skip
-    return max((by for by in far if by != float("inf")), default=0.0), sum(by == float("inf") for by in far)
+    far = {name: [by for leaf, by in zip(loose.get(name, column), column, strict=True) if leaf != LOOSE]
+           for name, column in differences(reference, found).items()}  # fmt: skip
+    largest = {name: max((by for by in column if by != float("inf")), default=0.0) for name, column in far.items()}
+    return largest, sum(by == float("inf") for column in far.values() for by in column)
+
+
+def largest(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """By column the largest of several spreads, to two digits, without what never differed."""
+    names = dict.fromkeys(name for one in found for name in one)
+    most = {name: float(f"{max(one.get(name, 0.0) for one in found):.2g}") for name in names}
+    return {name: by for name, by in most.items() if by}
 
 
 def table(outcomes: Mapping[str, Mapping[str, Kept]]) -> dict[str, Any]:
-    """By case the largest difference from this processor, and how many choices turned; by stage the largest of its cases."""
+    """By stage and case the largest difference from this processor, the same by column, and how many choices turned."""
     reference = outcomes[USUAL]
     far = {name: {where: spread(one, found[name]) for where, found in outcomes.items()} for name, one in reference.items()}
     other = {name: found.pop(BFLOAT16) for name, found in far.items() if BFLOAT16 in found}
+    columns = {name: largest([by for by, _ in found.values()]) for name, found in far.items()}
     stages: dict[str, dict[str, float]] = {}
-    for name, found in far.items():
-        stages.setdefault(reference[name].stage, {})[name] = float(f"{max(by for by, _ in found.values()):.2g}")
+    for name, own in columns.items():
+        stages.setdefault(reference[name].stage, {})[name] = max(own.values(), default=0.0)
     return {
         "environments": {name: ENVIRONMENTS[name] for name in outcomes if name != BFLOAT16},
         "stages": stages,
+        "columns": columns,
         "turned": {name: turned for name, found in far.items() if (turned := max(count for _, count in found.values()))},
-        "bfloat16": {name: [float(f"{by:.2g}"), turned] for name, (by, turned) in other.items()},
+        "bfloat16": {name: [max(largest([by]).values(), default=0.0), turned] for name, (by, turned) in other.items()},
     }
 
 
@@ -88,7 +98,7 @@ def beside(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any
         return {case: by for case, by in both.items() if case in found[part] or case not in cases}
 
     stages = {stage: {**old.get(stage, {}), **new.get(stage, {})} for stage in {**old, **new}}
-    return {"environments": before["environments"], "stages": stages, "turned": put("turned"), "bfloat16": put("bfloat16")}
+    return {"environments": before["environments"], "stages": stages} | {part: put(part) for part in ("columns", "turned", "bfloat16")}
 
 
 def main(given: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """What is kept of a result, how two outcomes are compared, and when kept rows may be replaced."""
 
+import json
 import math
 
 import pytest
@@ -7,10 +8,10 @@ import pytest
 from mechlib.runs.spec import RunSpec
 from mechlib.runs.stages import KNOWN
 from mechlib.runs.work import Result
-from tests.golden import versions
+from tests.golden import measure, versions
 from tests.golden.bench import Bench
 from tests.golden.cases import CASES
-from tests.golden.kept import FLOOR, LOOSE, Kept, differences, kept, path_of, read, rounded, save, worst
+from tests.golden.kept import FLOOR, LOOSE, Kept, beyond, differences, kept, path_of, read, rounded, save, tolerance, worst
 from tests.golden.write import write
 
 NAME = "sports_text_to_damage"
@@ -50,6 +51,31 @@ def test_a_column_that_only_one_has_and_another_count_differ():
     assert worst(outcome(x=[1], y=[2]), outcome(x=[1])) == ("rows: y", math.inf)
     fewer = Kept("case", "stage", {}, 2, {}, {}, {})
     assert worst(outcome(), fewer) == ("count", math.inf)
+
+
+def test_what_one_column_differs_by_hides_no_other_where_columns_were_measured(tmp_path, monkeypatch):
+    """Two cases of a stage were measured by column, of another stage one was not."""
+    measured = {"stages": {"stage": {"case": 3e-5, "other": 2e-4}, "rest": {"old": 3e-5, "new": 2e-4}},
+                "columns": {"case": {"rows: x": 3e-5}, "other": {"rows: y": 2e-4}, "new": {"rows: y": 2e-4}}}  # fmt: skip
+    monkeypatch.setattr("tests.golden.kept.SPREAD", tmp_path / "spread.json")
+    (tmp_path / "spread.json").write_text(json.dumps(measured))
+    assert [tolerance("case", f"rows: {name}") for name in "xyz"] == pytest.approx([3e-4, 2e-3, FLOOR])
+    assert tolerance("old", "rows: x") == tolerance("new", "rows: z") == pytest.approx(2e-3)
+    assert tolerance("of no stage", "rows: x") == FLOOR
+    one = outcome(x=[1.0], y=[1.0], z=[1.0])
+    assert beyond(one, outcome(x=[1.0002], y=[1.001], z=[1.0])) is None
+    assert beyond(one, outcome(x=[1.0004], y=[1.001], z=[1.00002])) == ("rows: x", pytest.approx(4e-4), pytest.approx(3e-4))
+
+
+def test_the_spread_of_some_cases_stands_beside_what_others_had():
+    before = {"environments": {"here": {}}, "stages": {"a": {"one": 1.0, "two": 2.0}}, "columns": {"one": {"x": 1.0}},
+              "turned": {"one": 3, "two": 4}, "bfloat16": {"one": [1.0, 0]}}  # fmt: skip
+    found = {"environments": {}, "stages": {"a": {"one": 5.0}, "b": {"new": 6.0}}, "columns": {"one": {}, "new": {"y": 6.0}}, "turned": {},
+             "bfloat16": {"new": [7.0, 0]}}  # fmt: skip
+    assert measure.beside(before, found) == {
+        "environments": {"here": {}}, "stages": {"a": {"one": 5.0, "two": 2.0}, "b": {"new": 6.0}},
+        "columns": {"one": {}, "new": {"y": 6.0}}, "turned": {"two": 4}, "bfloat16": {"new": [7.0, 0]},
+    }  # fmt: skip
 
 
 def test_a_thinned_result_keeps_ends_means_and_value():

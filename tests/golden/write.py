@@ -19,7 +19,7 @@ import torch
 
 from tests.golden.bench import Bench
 from tests.golden.cases import CASES, Case
-from tests.golden.kept import ROWS, Kept, differences, kept, path_of, read, rounded, save, tolerance, worst
+from tests.golden.kept import ROWS, Kept, beyond, differences, kept, path_of, read, rounded, save, worst
 
 NUDGE, TURNED = 1e-6, 1e-3
 Say = Callable[[str], None]
@@ -36,7 +36,7 @@ def write(bench: Bench, nudged: Bench, say: Say, cases: Mapping[str, Case] = CAS
     refused = False
     for case in cases.values():
         now, before = outcome(bench, case), read(case.name, rows)
-        held = before is not None and worst(before, now)[1] <= tolerance(case.name)
+        held = before is not None and not beyond(before, now)
         if held and (before.stage, before.versions) != (now.stage, now.versions):
             save(replace(before, stage=now.stage, versions=now.versions), rows)
             say(f"relabelled: {case.name}, whose rows hold")

@@ -8,7 +8,9 @@ import pytest
 from mechlib.components import Architecture, Component, ComponentError, modules
 from mechlib.localize.controls import next_to, shuffled_mlps, shuffled_modules
 from mechlib.localize.localizer import Measured
-from mechlib.localize.registry import localize
+from mechlib.localize.registry import localize, valid_keys
+from mechlib.report.tables import label
+from mechlib.runs.study import Study
 
 ARCH = Architecture(n_layers=6, n_heads=2, n_key_value_heads=1, d_model=4, d_head=2, d_mlp=8)
 MLPS = [Component(layer, "mlp") for layer in range(6)]
@@ -51,3 +53,12 @@ def test_where_no_layer_is_left_next_to_it_there_is_no_such_place(found, step, s
     arch = replace(ARCH, n_layers=12)
     with pytest.raises(ComponentError, match=f"no MLP is left {said}"):
         next_to(arch, [modules(arch, ["mlp"])[layer] for layer in found], step)
+
+
+@pytest.mark.parametrize(("key", "layers"), [("mlps_before", (0, 2)), ("mlps_after", (2, 4))])
+def test_places_next_to_fact_lookup_are_named_like_any_other_and_as_large(monkeypatch, key, layers):
+    monkeypatch.setattr(Measured, "lookup", lambda _, arch: [MLPS[1], MLPS[3]])
+    found, lookup = (localize(name, Measured(), ARCH, 0) for name in (key, "fact_lookup"))
+    assert tuple(one.layer for one in found.components) == layers and found.parameters == lookup.parameters
+    assert key in valid_keys([key]) and label(key).startswith("MLPs right ")
+    assert Study(localizations=["fact_lookup", key]).localizations == ("fact_lookup", key)
