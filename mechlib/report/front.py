@@ -26,7 +26,7 @@ from mechlib.runs.tasks import TASKS
 
 # The runs that verdicts rest on, and those that may be missing.
 _NEEDED, _BESIDE = ("edit", "unedited", "prompting"), ("relearning", "able", *INSIDE.values())
-_RUNS_OF = {"transfer": "prompting", "relearning": "relearning", "latent knowledge": "latent", "weights masked": "zeroed"}
+_RUNS_OF = {"transfer": "prompting", "relearning": "relearning", **INSIDE}
 
 
 @dataclass(frozen=True)
