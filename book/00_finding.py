@@ -38,6 +38,8 @@ page.number("finding", front_text.finding(found))
 page.number("added", front_text.added(found))
 page.number("earlier", front_text.earlier(found))
 page.number("stored", front_text.stored(found))
+page.number("everywhere", front_text.everywhere(found))
+page.number("published", front_text.published(found))
 page.number("unrun", front_text.unrun(found))
 
 # %% [markdown]
@@ -56,7 +58,9 @@ page.figure("forest", forest.forest(front_text.general(found)),
 #
 # {glue:text}`earlier`
 #
-# {glue:text}`stored`
+# {glue:text}`stored` {glue:text}`everywhere`
+#
+# {glue:text}`published`
 #
 # Language models know things, and sometimes they should stop. *Mechanistic Unlearning* {cite:p}`guo2025mechanistic` claims that
 # **where** a fact is edited decides whether the edit lasts. Edit the MLPs in which the model *looks the fact up*, and the edit survives

@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, edit, quantization, benign]
+#     needs: [know, unedited, edit, quantization, crossing, benign]
 # ---
 
 # %% [markdown]
@@ -95,6 +95,19 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings
 # *Under {glue:text}`rounded`, the scheme that brings back most on average over the edits among those that break the
 # fewest models. The normalised recovery is 0 where the edited model does as well on the forget set as on facts that
 # nobody knew, and 1 where it does as well as the unedited model after the same rounding.*
+#
+# ### How much of a change crosses a step
+#
+# A weight whose change is smaller than half a step of the grid is mostly rounded to where it was. So a change could be lost, and its fact come back. But
+# weights near the middle between two steps cross with the smallest change, and then move by a whole step.
+
+# %% tags=["remove-input"]
+tables.styled(robustness.crossing_table(page.rows("crossing")), {"weights changed": "{:,.0f}", "crossed": "{:.1%}", "kept": "{:.2f}"})
+
+# %% [markdown]
+# *Of the weights that an edit changed, the share whose rounded value is another than without the edit, and the share of the change that rounding keeps: the
+# change of the rounded weights, projected on that of the weights. It is 1 where those that cross carry as much as was trained, and 0 where rounding undoes the
+# edit. Means over edits.*
 #
 # ## Retraining
 #

@@ -51,7 +51,7 @@ FORMATS = None
 RELEARNING = None  # None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import design, equal_depth, findings, gate_table, next_door, verdicts
+from mechlib.report import design, equal_depth, findings, gaps, gate_table, next_door, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.stats import SIGNIFICANT
@@ -85,10 +85,10 @@ tables.styled(equal_depth.places_table(table, equal_depth.left_out(declared().ga
 # ## What comes back
 
 # %% tags=["remove-input"]
-gaps = next_door.gaps(claims, page.evidence)
-page.figure("gaps", figures.gap_dots(gaps, "Fact lookup and another place were not both edited."),
+table = gaps.gaps(next_door.series(claims, page.evidence), claim.first)
+page.figure("gaps", figures.gap_dots(table, "Fact lookup and another place were not both edited."),
             "An edit at fact lookup minus one next to it, log p(true) - log p(target) in nats (left of zero: less of the old answer comes back after "
-            "fact lookup), with 95 % intervals over forget sets.", "edit", "prompting", "relearning", found=findings.sides(gaps, "series"))
+            "fact lookup), with 95 % intervals over forget sets.", "edit", "prompting", "relearning", found=findings.sides(table, "series"))
 
 # %% [markdown]
 # ## What the edits do to the model

@@ -82,6 +82,53 @@ def _quantized_copy(model: LanguageModel, scheme: str) -> LanguageModel:
     return twin
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """What rounding in one scheme does to a change of weights.
+
+    ``changed`` weights are others than before, and ``crossed`` of these have another code. ``kept``: the share of the change that is left,
+    the rounded change projected on it (1: all of it, on average; 0: rounding undoes it).
+    """
+
+    scheme: str
+    changed: int
+    crossed: int
+    kept: float
+
+
+def crossings(before: LanguageModel, after: LanguageModel, schemes: Sequence[str]) -> list[Crossing]:
+    """What each scheme leaves of the difference between two models, over all matrices that it rounds.
+
+    Raises :class:`SchemeError` for a scheme that is none of ``SCHEMES``. Where nothing was changed, ``kept`` is 1.
+    """
+    return [_crossing(before, after, scheme) for scheme in schemes]
+
+
+def _crossing(before: LanguageModel, after: LanguageModel, scheme: str) -> Crossing:
+    changed = crossed = 0
+    along = square = 0.0
+    for component in modules(before.architecture):
+        for block in component.weights(before.architecture):
+            old, new = (one.module(block.parameter).weight.detach() for one in (before, after))
+            moved = old != new
+            if not (count := int(moved.sum())):
+                continue
+            rounded = [quantized(one, scheme) for one in (old, new)]
+            codes = [_codes(one, near, scheme) for one, near in zip((old, new), rounded, strict=True)]
+            changed, crossed = changed + count, crossed + int((moved & (codes[0] != codes[1])).sum())
+            change = new.double() - old.double()
+            along += float(((rounded[1].double() - rounded[0].double()) * change).sum())
+            square += float(change.square().sum())
+    return Crossing(scheme, changed, crossed, along / square if square else 1.0)
+
+
+def _codes(weight: Tensor, rounded: Tensor, scheme: str) -> Tensor:
+    """The number of each weight's code; in bfloat16 what it is rounded to."""
+    if (chosen := _check(scheme)) is None:
+        return rounded
+    return _matrix(_nearest(_blocks(weight, chosen)[0], chosen), weight, chosen)
+
+
 def quantized(weight: Float[Tensor, "row column"], scheme: str) -> Float[Tensor, "row column"]:
     """A matrix, quantized and dequantized, in its own precision; raises :class:`SchemeError`."""
     if (chosen := _check(scheme)) is None:

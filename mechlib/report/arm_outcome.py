@@ -28,7 +28,7 @@ def arm_outcome(claim: Claim, evidence: Evidence, arm: str, beside: str = "") ->
     ``beside``: the arm that it is compared with, on which depends what counts of outcomes that are no answers.
     """
     found = None
-    if claim.measure == "relearning" and evidence.relearning:
+    if claim.measure == "relearning" and evidence.relearning and claim.attack in ("", evidence.last[0]):
         found = relearned(evidence, arm, evidence.last)
     elif claim.measure == "transfer" and (formats := _formats(claim, evidence)):
         found = _outcome(evidence.asked(arm, "forget", formats), ["format"])

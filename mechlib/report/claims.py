@@ -37,9 +37,9 @@ class Claim(Typed):
     """One claim: what the paper and the released runs say, and the comparison that decides it here.
 
     ``first`` is compared with each of ``rivals`` by ``outcome`` on ``sets`` forget sets of ``task``, and lower is better.
-    ``formats``: those asked in, if the unedited model can answer so; empty: all others that were not trained. ``margin`` (nats, or a
-    share) is what counts as no difference. Holm's rule runs over those comparisons of a
-    ``family`` that one study runs; descriptive claims have no rule.
+    ``formats``: those asked in, if the unedited model can answer so; empty: all others that were not trained. ``attack``: the setting of
+    relearning that counts, and no other does; empty: the study's own. ``margin`` (nats, or a share) is what counts as no difference.
+    Holm's rule runs over those comparisons of a ``family`` that one study runs; descriptive claims have no rule.
     """
 
     key: str = Field(pattern=r"^[a-z]+(-[a-z]+)*$")
@@ -51,6 +51,7 @@ class Claim(Typed):
     task: str = Field(min_length=1)
     outcome: str = Field(min_length=1)
     formats: list[str] = []
+    attack: str = ""
     first: str = Field(min_length=1)
     rivals: list[str] = Field(min_length=1)
     sets: int = Field(gt=0)
@@ -61,7 +62,7 @@ class Claim(Typed):
     @property
     def measure(self) -> str:
         """What is measured: the outcome without the condition that some compare it at."""
-        return re.split(" at equal | of planted | next to ", self.outcome)[0]
+        return re.split(" at equal | of planted | of facts planted | next to | by the paper", self.outcome)[0]
 
     @property
     def edited(self) -> bool:

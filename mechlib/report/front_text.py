@@ -121,6 +121,21 @@ def stored(found: Sequence[Decided]) -> str:
     return f"{words} ({_size(own[0].study)}). An edit there minus one at the other place: {', '.join(parts)}." if parts else ""
 
 
+def everywhere(found: Sequence[Decided]) -> str:
+    """What the depth of an edit does by itself, where facts were planted in all MLPs alike, in words; "" where that was not run."""
+    own = [one for one in found if one.study and one.standing.claim.outcome.endswith(" planted everywhere")]
+    parts = _differences(own)
+    start = "Where they were trained into all MLPs alike, no place holds them alone"
+    return f"{start} ({_size(own[0].study)}). An edit of early MLPs minus one of late ones: {', '.join(parts)}." if parts else ""
+
+
+def published(found: Sequence[Decided]) -> str:
+    """What the paper's own attack brings back, in words; "" where that was not run."""
+    lines = [line for one in found if one.study and one.standing.claim.attack for line in one.standing.lines]
+    told = [f"minus {named(line.rival).replace('_', ' ')} {line.odds.difference} nats ({line.verdict})" for line in lines if line.odds]
+    return f"Under the paper's own attack, an edit at fact lookup {', '.join(told)}." if told else ""
+
+
 def earlier(found: Sequence[Decided]) -> str:
     """What edits of earlier MLPs than fact lookup's do, which tells lookup from depth, in words; "" where that was not run."""
     own = [one for one in found if one.study and one.standing.claim.outcome in OUTCOMES]

@@ -103,6 +103,17 @@ def title(tables: Mapping[str, pd.DataFrame]) -> str:
     return f"Less is left after an edit at the planted site than at the other: {'; '.join(told)}" if told else "No planted fact was edited"
 
 
+def least(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The edit of :func:`cells` after which least is left, by what was asked."""
+    told: list[str] = []
+    for name, table in tables.items():
+        lines: list[dict[Any, Any]] = table.to_dict("records")
+        if len(lines) > 1:
+            best = min(lines, key=lambda row: row["estimate"])
+            told.append(f"{name}, {named(best['edited'])} ({best['estimate']:.2f} nats)")
+    return f"Least is left after an edit of: {'; '.join(told)}" if told else "No planted fact was edited at two places"
+
+
 def floor(evidence: Evidence) -> pd.DataFrame:
     """The share of true answers after relearning, about facts of each group: those that were taught by nobody are the floor."""
     groups = {"forget": "planted, edited, not taught again", "relearned": "taught again by the attack", "floor": "never planted, edited"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -200,6 +201,13 @@ def taught_table(rows: Rows) -> pd.DataFrame:
                         "taught half": str(average(halves["relearned"], "correct", fact=FACT)[0]),
                         "taught half, log odds": said["relearned"], "tested half, log odds": said["forget"]})  # fmt: skip
     return pd.DataFrame(records)
+
+
+def crossing_table(rows: Rows) -> pd.DataFrame:
+    """What rounding leaves of the change of an edit, a line a localization and scheme: means over edits."""
+    records = [(label(key), scheme, fmean(row["changed"] for row in own), fmean(row["crossed"] / row["changed"] for row in own),
+                fmean(row["kept"] for row in own)) for (key, scheme), own in grouped(rows, ["localization", "scheme"]).items()]  # fmt: skip
+    return pd.DataFrame(records, columns=["localization", "scheme", "weights changed", "crossed", "kept"])
 
 
 def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFrame:

@@ -22,6 +22,8 @@ DECIDED_ON = {
     "latent knowledge": "14_latent_knowledge", "weights masked": "10_weight_masking",
     "transfer of planted facts": "23_planted_facts", "relearning of planted facts": "23_planted_facts",
     "precision and recall": "23_planted_facts",
+    "relearning by the paper's attack": "26_published_attack",
+    "transfer of facts planted everywhere": "27_planted_everywhere", "relearning of facts planted everywhere": "27_planted_everywhere",
     "transfer next to fact lookup": "25_next_door", "relearning next to fact lookup": "25_next_door",
     "transfer at equal depth": "19_depth_or_lookup", "relearning at equal depth": "19_depth_or_lookup",
 }  # fmt: skip

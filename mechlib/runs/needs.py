@@ -21,6 +21,11 @@ def _arms(study: Specs) -> list[Arm]:
     return [({"localization": key, "forget_set": number, "seed": seed}, (key, number, seed)) for key, number, seed in study.arms()]
 
 
+def _unedited_and_edited(study: Specs) -> list[tuple[Mapping[str, Any], tuple[str | None, int, int]]]:
+    before = [({"localization": "unedited", "forget_set": number, "seed": 0}, (None, number, 0)) for number in range(study.size.n_sets)]
+    return [*before, *_arms(study)]
+
+
 def _unedited(study: Specs, formats: tuple[str, ...]) -> Needed:
     return [
         ({"localization": "unedited", "forget_set": number, "seed": 0}, study.answers(None, number, 0, form))
@@ -155,6 +160,9 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     "attacks": lambda study: [run for name in ATTACKS for run in _attacked(study, name)],
     **{name: partial(_attacked, name=name) for name in ATTACKS},
     **{f"{name}_nulls": partial(_nulls, name=name) for name, attack in ATTACKS.items() if attack.nulls},
+    # what rounding leaves of each edit's change; where methods find the facts before and after edits
+    "crossing": lambda study: [(arm, study.crossing(*where)) for arm, where in _arms(study)],
+    "relocalized": lambda study: [(arm, study.relocalized(*where)) for arm, where in _unedited_and_edited(study)],
     "latent": partial(_audited, run=Specs.latent),
     "ripple": partial(_audited, run=Specs.consequences),
 }

@@ -106,6 +106,7 @@ TASKS = {
         Task("sequential-counterfact-editing", "Sequential-CounterFact-Editing", COUNTERFACT, parts=4),
         # Hundreds of facts at once (the paper's scaling study): 12 x 16 = 192.
         Task("planted-facts", "Planted facts", INVENTED, planted=("early_mlps", "late_mlps")),
+        Task("planted-everywhere", "Facts planted everywhere", INVENTED, planted=("all_mlps",)),
         Task("sports-scaling", "Sports-Scaling", SPORTS, scale=12),
         Task("counterfact-scaling", "CounterFact-Scaling", COUNTERFACT, scale=12),
     )

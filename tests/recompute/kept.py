@@ -136,7 +136,7 @@ def arm(run, edits):
     if edit is None:
         return UNEDITED, about["forget_set"], 0
     name = edit["about"]["value"]["localization"]["name"]
-    if name in SITES and "site" in edit:
+    if name in SITES and edit.get("site") in SITES:
         name = "planted_site" if name == edit["site"] else "other_site"
     return name, about["forget_set"], settings(edit)["training"]["seed"]
 
@@ -152,8 +152,9 @@ def _study_of(edit):
     about = {name: value for name, value in asked["about"].items() if name != "forget_set"}
     free = ("learning_rate", "forget_coefficient", "seed")
     training = {name: value for name, value in asked["training"].items() if name not in free}
-    # Models with facts planted at several sites are of one study.
-    same = {role: _inputs(edit).get(role) for role in (("texts",) if "site" in edit else ("known", "texts"))} | {"planted": "site" in edit}
+    # Models with facts planted at one site or the other are of one study; those with facts planted everywhere are of another.
+    same = {role: _inputs(edit).get(role) for role in (("texts",) if "site" in edit else ("known", "texts"))}
+    same["planted"] = "site" in edit and ("somewhere" if edit["site"] in SITES else "everywhere")
     floor = {name: value for name, value in asked.get("floor", {}).items() if name != "seed"}
     return json.dumps([about, asked["part"], training, same, floor, "tune" in _inputs(edit)], sort_keys=True)
 
@@ -174,7 +175,7 @@ def _task(edit, rows):
     if split["forget"] != "sets" or asked["training"]["loss"] != "injection" or asked["part"][1] != 1 or split["set_size"] >= SCALED:
         return None
     if "site" in edit:
-        return "planted-facts"
+        return "planted-facts" if edit["site"] in SITES else "planted-everywhere"
     return "sports-athlete-editing" if relations == {"sport"} else "counterfact-editing"
 
 

@@ -83,7 +83,7 @@ def _line(gates, claim, rival, study):
         return {**line, "stopped": "not testable"}
     if claim["rule"] == "mixed model":
         return {**line, **_at_equal_depth(gates, claim, study, run)}
-    claim = {**claim, "outcome": re.split(" of planted | next to | at equal norm", claim["outcome"])[0]}
+    claim = {**claim, "outcome": re.split(" of planted | of facts planted | next to | at equal norm| by the paper", claim["outcome"])[0]}
     values = _values(claim, study, arms) if run.issuperset(arms) else None
     if values is None:
         return line
@@ -159,11 +159,11 @@ def _right(row):
 
 def _values(claim, study, arms):
     """Both arms' log odds of the true answer over the edit target, by set and fact."""
-    if claim["outcome"] == "relearning" and study["relearning"]:
-        at, rows, within = _last(study), study["relearning"], None
-        rows = [row for row in rows if (row["setting"], row["step"]) == at]
+    if claim["outcome"] == "relearning" and study["relearning"] and claim.get("attack", _last(study)[0]) == _last(study)[0]:
+        at, within = _last(study), None
+        rows = {arm: [row for row in _of_arm(study, "relearning", arm) if (row["setting"], row["step"]) == at] for arm in arms}
     elif claim["outcome"] == "transfer" and (formats := _formats(claim, study)):
-        rows, within = [row for row in study["answers"] if row["format"] in formats], "format"
+        rows, within = {arm: [row for row in _of_arm(study, "answers", arm) if row["format"] in formats] for arm in arms}, "format"
     elif claim["outcome"] == "latent knowledge":
         found = [average([row for row in _above(study, arms) if row["localization"] == arm], _log_odds, "layer") for arm in arms]
         return found if all(found) else None
@@ -172,9 +172,18 @@ def _values(claim, study, arms):
         return found if all(found) else None
     else:
         return None
-    asked = [row for row in rows if row["group"] == "forget" and row["target_log_probability"] is not None]
-    found = [average([row for row in asked if row["localization"] == arm], _odds, within) for arm in arms]
+    asked = [[row for row in rows[arm] if row["group"] == "forget" and row["target_log_probability"] is not None] for arm in arms]
+    found = [average(own, _odds, within) for own in asked]
     return found if all(found) else None
+
+
+def _of_arm(study, name, arm):
+    """The rows of one kind about one arm, sorted out once."""
+    if (name, "by arm") not in study:
+        own = study[name, "by arm"] = defaultdict(list)
+        for row in study[name]:
+            own[row["localization"]].append(row)
+    return study[name, "by arm"][arm]
 
 
 def _log_odds(row):
@@ -229,7 +238,7 @@ def _void(study, form):
 
 
 def _at_chance(study, form):
-    rows = [row for row in study["answers"] if (row["localization"], row["group"], row["format"]) == (UNEDITED, "forget", form)]
+    rows = [row for row in _of_arm(study, "answers", UNEDITED) if (row["group"], row["format"]) == ("forget", form)]
     closed = [OPTIONS[row["relation"]] for row in rows if not row["open"] and row["relation"] in OPTIONS]
     return share_low(average(rows, _right)) < 1 / min(closed, default=math.inf) + ABOVE_CHANCE
 
@@ -246,12 +255,13 @@ def last_setting(rows):
     last = defaultdict(int)
     for row in rows:
         last[row["setting"]] = max(last[row["setting"]], row["step"])
-    arms = list(dict.fromkeys(row["localization"] for row in rows))
+    arms, sorted_out = list(dict.fromkeys(row["localization"] for row in rows)), defaultdict(list)
+    for row in rows:
+        sorted_out[row["localization"], row["group"], row["setting"], row["step"]].append(row)
     closed = [OPTIONS[row["relation"]] for row in rows if not row["open"] and row["relation"] in OPTIONS]
 
     def mean(arm, group, at):
-        own = [row for row in rows if (row["localization"], row["group"], row["setting"], row["step"]) == (arm, group, *at)]
-        means = by_set(average(own, _right)).values()
+        means = by_set(average(sorted_out[arm, group, *at], _right)).values()
         return sum(means) / len(means)
 
     ranked = []
@@ -270,14 +280,13 @@ def _stopped(gates, claim, study, arms):
     trains = [study["trains"][arm] for arm in arms]
     both = trains[0].keys() & trains[-1].keys()
     overlap = sum(shared_weights(trains[0][number], trains[1][number]) for number in both) / len(both) if len(arms) > 1 else 0.0
-    asked = [row for row in study["answers"] if row["format"] == study["trained"]]
-    ends = [_kept([row for row in asked if row["localization"] == UNEDITED], [row for row in asked if row["localization"] == arm])
-            for arm in arms]  # fmt: skip
+    asked = {arm: [row for row in _of_arm(study, "answers", arm) if row["format"] == study["trained"]] for arm in (UNEDITED, *arms)}
+    ends = [_kept(asked[UNEDITED], asked[arm]) for arm in arms]
     learned = []
     if claim["outcome"] == "relearning":
         at = _last(study)
         for arm in arms:
-            own = [row for row in study["relearning"] if row["localization"] == arm]
+            own = _of_arm(study, "relearning", arm)
             before, after = ([row for row in own if (row["setting"], row["step"]) == when] for when in (("none", 0), at))
             ends.append(_kept(before, after))
             learned.append(_taught([row for row in after if row["group"] == "relearned"]))
@@ -287,7 +296,7 @@ def _stopped(gates, claim, study, arms):
         return "not a contrast"
     if claim["outcome"] == "weights masked":
         return ""
-    if min(_edited([row for row in asked if row["localization"] == arm], gates["success"]) for arm in arms) < gates["edited"]:
+    if min(_edited(asked[arm], gates["success"]) for arm in arms) < gates["edited"]:
         return "not edited alike"
     if any(end < gates["kept"] for end in ends):
         return "model broken"

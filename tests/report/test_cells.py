@@ -19,6 +19,7 @@ MORE = dict.fromkeys(("04_world_facts", "09_world_editing", "10_weight_masking")
 # Pages about world facts that can be asked about athletes, too.
 MORE["19_depth_or_lookup"] = "TASK=sports-athlete-editing"
 MORE["25_next_door"] = "TASK=sports-athlete-editing LOOKUP_RULE=released"
+MORE["26_published_attack"] = "TASK=sports-athlete-editing"
 MORE["24_equal_norm"] = "TASK=sports-athlete-editing LOCALIZATIONS=fact_lookup,random_mlps,fact_lookup@random_mlps"
 
 

@@ -12,7 +12,7 @@ from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
-from mechlib.report.front_text import added, earlier, finding, general, headline, stored, table, unrun
+from mechlib.report.front_text import added, earlier, everywhere, finding, general, headline, published, stored, table, unrun
 from mechlib.report.next_door import EARLIER, OUTCOMES
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
@@ -108,6 +108,19 @@ def test_what_was_planted_is_told_with_its_differences_and_verdicts():
     for one, asked in zip(found, ("in prompts that were not trained", "after half of the facts were taught again"), strict=True):
         assert f"{asked} {one.odds.difference} nats ({one.verdict})" in said
     assert stored(told(*FOUND)) == "" and stored([]) == ""
+
+
+def test_what_depth_does_by_itself_and_what_the_papers_attack_does_are_told_where_they_were_run():
+    own = [one for one in CLAIMS.claim if one.task == "planted-everywhere"]
+    assert [one.measure for one in own] == ["transfer", "relearning"]
+    found = [line(own[0], "late_mlps", -2.0), line(own[1], "late_mlps", 1.0)]
+    said = everywhere(told(*found, *FOUND))
+    assert f"in prompts that were not trained {found[0].odds.difference} nats (supported)" in said and "(contradicted)" in said
+    (claim,) = (one for one in CLAIMS.claim if one.attack)
+    attacked = [line(claim, "causal_tracing", -2.0), line(claim, "random_mlps")]
+    said = published(told(*attacked, *FOUND))
+    assert f"minus causal tracing {attacked[0].odds.difference} nats (supported)" in said and "random" not in said
+    assert everywhere(told(*FOUND)) == published(told(*FOUND)) == everywhere([]) == published([]) == ""
 
 
 def test_places_that_lie_earlier_are_told_and_those_that_lie_later_are_not():

@@ -8,6 +8,7 @@ from test_verdicts import ARCH, answered, claim, claims
 
 from mechlib.components import Architecture, Localization, modules
 from mechlib.report import next_door, verdicts
+from mechlib.report.gaps import around_attack, gaps
 from mechlib.report.gates import Evidence
 
 DEEP = Architecture(18, *list(vars(ARCH).values())[1:])
@@ -45,17 +46,31 @@ def test_the_place_right_before_decides(odds, verdict):
 
 
 def test_what_is_drawn_is_what_was_run_whatever_is_claimed_of_it():
-    table = next_door.gaps(CLAIMS.claim, evidence({**LOOKUP, "mlps_after": 0.0}))
+    table = gaps(next_door.series(CLAIMS.claim, evidence({**LOOKUP, "mlps_after": 0.0})), "fact_lookup")
     expected = [(rival, series) for series in next_door.OUTCOMES.values() for rival in RIVALS[:2]]
     assert list(zip(table.rival, table.series, strict=True)) == expected
     assert table.estimate.to_numpy() == pytest.approx([-3, -2, -3, -2], abs=0.15)
     assert (table.low <= table.estimate).all() and (table.estimate <= table.high).all()
     lines = {one.rival: one.odds.difference for one in verdicts.lines(CLAIMS, evidence(LOOKUP)) if one.claim.key == "back" and one.odds}
-    drawn = next_door.gaps(CLAIMS.claim, evidence(LOOKUP)).query("series == 'after relearning of one half'").set_index("rival")
+    table = gaps(next_door.series(CLAIMS.claim, evidence(LOOKUP)), "fact_lookup")
+    drawn = table.query("series == 'after relearning of one half'").set_index("rival")
     assert {rival: (gap.low, gap.high) for rival, gap in lines.items()} == {rival: tuple(drawn.loc[rival, ["low", "high"]])
                                                                             for rival in drawn.index}  # fmt: skip
 
 
 def test_without_fact_lookup_or_without_relearning_there_is_no_gap():
-    assert len(next_door.gaps(CLAIMS.claim, evidence({arm: odds for arm, odds in LOOKUP.items() if arm != "fact_lookup"}))) == 0
-    assert set(next_door.gaps(CLAIMS.claim, replace(evidence(LOOKUP), relearning=[])).series) == {next_door.OUTCOMES[next_door.TRANSFER]}
+    others = evidence({arm: odds for arm, odds in LOOKUP.items() if arm != "fact_lookup"})
+    assert len(gaps(next_door.series(CLAIMS.claim, others), "fact_lookup")) == 0
+    unattacked = replace(evidence(LOOKUP), relearning=[])
+    assert set(gaps(next_door.series(CLAIMS.claim, unattacked), "fact_lookup").series) == {next_door.OUTCOMES[next_door.TRANSFER]}
+    assert around_attack(unattacked) == {}
+
+
+def test_a_gap_is_drawn_before_the_attack_and_after_it():
+    found = evidence(LOOKUP)
+    # Before the attack every arm says what fact lookup's edit says.
+    alike = [row for row in found.relearning if (row["setting"], row["group"]) == (BEFORE[0], "forget")]
+    flat = [{**row, "log_probability": row["target_log_probability"] - 2.0} if row in alike else row for row in found.relearning]
+    table = gaps(around_attack(replace(found, relearning=flat)), "fact_lookup")
+    assert list(table.series) == ["before the attack"] * 2 + ["after it"] * 2
+    assert table.estimate.to_numpy() == pytest.approx([0, 0, -3, -3], abs=0.15)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from attack_rows import BEFORE, HARD
 from test_verdicts import ARCH, answered, claim, claims
@@ -40,6 +41,14 @@ def evidence(storage, depth, relearning=True, **more):
                 attacked += [answered(arm, "floor", n, 1.0 if n == 0 else -1.0, number, at) for n in range(4)]
     trains = {arm: {number: place(arm, number) for number in SITES} for arm in ("planted_site", "other_site")}
     return replace(Evidence("t", "one_shot", asked, attacked, ("question",), trains, sites=SITES), **more)
+
+
+def test_the_title_names_the_edit_after_which_least_is_left():
+    lines = {"edited": ["early_mlps", "late_mlps"], "estimate": [-3.0, 1.0]}
+    other = {"edited": ["early_mlps", "late_mlps"], "estimate": [2.0, 1.5]}
+    said = planted.least({"asked": pd.DataFrame(lines), "again": pd.DataFrame(other)})
+    assert said == "Least is left after an edit of: asked, early MLPs (-3.00 nats); again, late MLPs (1.50 nats)"
+    assert "two places" in planted.least({"asked": pd.DataFrame(lines).head(1)}) and "two places" in planted.least({})
 
 
 def verdict(name, *given, **more):

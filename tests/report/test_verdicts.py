@@ -92,6 +92,15 @@ def test_what_was_not_run_is_not_run_and_of_no_family():
     assert found[0].verdict == "supported" and found[0].odds.family == 1
 
 
+def test_a_claim_about_an_attack_counts_under_it_and_under_no_other():
+    attacks = {"own": HARD[0], "other": "LoRA 512, 0.0002"}
+    named = [claim(key, "relearning by the paper's attack", attack=attack) for key, attack in attacks.items()]
+    found = verdicts.lines(claims(*named), evidence())
+    assert drawn(found) == {("own", "random_mlps"): "supported", ("own", "all_mlps"): "contradicted",
+                            ("other", "random_mlps"): "not run yet", ("other", "all_mlps"): "not run yet"}  # fmt: skip
+    assert [one.odds.adjusted for one in found if one.odds] == [pytest.approx(2 * 2 / 2**8)] * 2
+
+
 WORDS = claim("d", formats=["spanish", "french"], family="secondary")
 AT_GATE, BELOW, ABOVE = wilson(60, 100), wilson(59, 100), wilson(90, 100)
 

@@ -15,10 +15,11 @@ from mechlib.runs.once import once
 from mechlib.runs.spec import RunSpec, digest
 from mechlib.runs.specs.editing import Editing, place
 from mechlib.runs.specs.localizing import format_of
-from mechlib.runs.stages import ANSWERS, ATTACK, CONSEQUENCES, DAMAGE, LATENT
+from mechlib.runs.stages import ANSWERS, ATTACK, CONSEQUENCES, CROSSING, DAMAGE, LATENT, RELOCALIZED
 from mechlib.runs.stages.answers import AnswerSettings
 from mechlib.runs.stages.attack import AttackSettings
-from mechlib.runs.stages.residual import AuditSettings, DamageSettings
+from mechlib.runs.stages.relocalized import RelocalizedSettings
+from mechlib.runs.stages.residual import AuditSettings, CrossingSettings, DamageSettings
 
 # Facts to maintain that attackers are tested on, at most.
 MAINTAINED = 32
@@ -62,6 +63,19 @@ class Specs(Editing):
         return AnswerSettings(self.about(forget_set), groups, n_maintain=min(self.size.n_test, MAINTAINED),
                               n_unknown=self.size.n_unknown, seed=self.drawn(forget_set, seed), whole=self.whole,
                               floor=self.floor(forget_set, seed), precision=self.precision)  # fmt: skip
+
+    def crossing(self, key: str, forget_set: int, seed: int) -> RunSpec:
+        """What rounding leaves of one edit's change."""
+        inputs = {**self.planted(self.site(forget_set)), "edit": self.edit(key, forget_set, seed)}
+        schemes = tuple(dict(self.quantization)["schemes"])
+        return RunSpec(CROSSING, f"rounded change: {place(key, forget_set, seed)}", CrossingSettings(schemes), inputs)
+
+    def relocalized(self, key: str | None, forget_set: int, seed: int) -> RunSpec:
+        """Where methods find one forget set's facts, or after an edit its targets."""
+        inputs = {**self._of(key, forget_set, seed), "lookup": self.localize("fact_lookup", forget_set, 0)}
+        paths = self.kind.domain.lookup == "paths"
+        settings = RelocalizedSettings(self.about(forget_set), paths, self.lookup_rule, self.seed, self.precision)
+        return RunSpec(RELOCALIZED, f"localize again: {place(key, forget_set, seed)}", settings, inputs)
 
     def latent(self, key: str | None, forget_set: int, seed: int) -> RunSpec:
         """What can still be read inside one edited or unedited model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from mechlib.components import heads_and_mlps
 from mechlib.facts import Fact, Prompt, PromptFormat, prompts
 from mechlib.localize.path_lookup import extraction_heads, receiver_layer
+from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision, fast_precision
 from mechlib.patching.activation import activation_patching
 from mechlib.patching.attribution import attribution_patching
@@ -45,6 +46,13 @@ class Method:
     version: int
     seconds: float
     measure: Callable[[Work[EvidenceSettings]], Result]
+
+
+@dataclass(frozen=True)
+class Scored(Method):
+    """A method that scores components: ``score(model, prompts, seed=..., precision=...)``."""
+
+    score: Callable[..., Scores]
 
 
 def localizing(work: Work[EvidenceSettings]) -> list[Prompt]:
@@ -83,25 +91,33 @@ def _varied(work: Work[EvidenceSettings]) -> Result:
 
 
 def _paths(work: Work[EvidenceSettings]) -> Result:
-    """``direct``: heads and MLPs on the answer; ``stream``: MLPs on the stream that the lowest extraction head reads."""
-    asked, settings = localizing(work), work.settings
-    how: dict[str, Any] = {"seed": settings.seed, "precision": settings.precision or fast_precision(), "progress": work.context.progress}
-    direct = direct_effects(work.model, asked, **how)
+    settings = work.settings
+    how = {"seed": settings.seed, "precision": settings.precision or fast_precision(), "progress": work.context.progress}
+    return Result(value=path_evidence(work.model, localizing(work), **how))
+
+
+def path_evidence(model: LanguageModel, asked: Sequence[Prompt], **how: Any) -> dict[str, Any]:
+    """What path patching measures: the scores ``direct`` and ``stream``, the extraction ``heads`` and the layer that receives.
+
+    ``direct``: heads and MLPs on the answer; ``stream``: MLPs on the stream that the lowest extraction head reads.
+    """
+    direct = direct_effects(model, asked, **how)
     heads = extraction_heads(direct)
-    stream = effects_on_stream(work.model, asked, receiver_layer(heads), **how)
+    stream = effects_on_stream(model, asked, receiver_layer(heads), **how)
     value = {"direct": direct.to_json(), "stream": stream.to_json(), "heads": [str(head) for head in heads]}
-    return Result(value={**value, "receiver": receiver_layer(heads)})
+    return {**value, "receiver": receiver_layer(heads)}
 
 
-def _method(score: Callable[..., Scores], **settings: Any) -> Method:
-    return Method(2, 7.0, partial(_scored, score=partial(score, **settings)))
+def _method(score: Callable[..., Scores], **settings: Any) -> Scored:
+    scoring = partial(score, **settings)
+    return Scored(2, 7.0, partial(_scored, score=scoring), scoring)
 
 
 # The paper's choices (section 3 and the released code): causal tracing restores clean outputs in a
 # run with a noised subject; attribution patching puts outputs of another subject into the clean run, and
 # the released code what components read as well, where we estimate what exact patching measures.
 # Exact patching in both directions is what the estimates are measured against.
-SCORED: Mapping[str, Method] = {
+SCORED: Mapping[str, Scored] = {
     "causal_tracing": _method(activation_patching, corruption="noise", direction="denoise"),
     "attribution_patching": _method(attribution_patching, corruption="tokens", direction="noise"),
     "activation_patching": _method(activation_patching, corruption="tokens", direction="denoise"),

@@ -1,4 +1,4 @@
-"""What no attacker does: damage to other text, what can still be read inside, what follows from the facts, and zeroed weights."""
+"""What no attacker does: damage to other text, what rounding leaves of a change, what can be read inside, consequences, zeroed weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mechlib.attacks.quantization import crossings
 from mechlib.components import Component, Localization
 from mechlib.edit.general_text import prose
 from mechlib.edit.weight_masking import FILE as MASK
@@ -51,6 +52,18 @@ def damaged(work: Work[DamageSettings]) -> Result:
     texts = {"samples": samples, "prose": prose(work.model, settings.count, settings.length)}
     model = multiplying(work.model, settings.precision)
     return Result([asdict(row) for row in damage(model, work.inputs["edit"].delta, texts)])
+
+
+@dataclass(frozen=True)
+class CrossingSettings:
+    """The schemes of quantization under which a change is looked at."""
+
+    schemes: tuple[str, ...]
+
+
+def crossed(work: Work[CrossingSettings]) -> Result:
+    """Rows are schemes: how many of the weights that an edit changed have another code when rounded, and what is left of the change."""
+    return Result([asdict(row) for row in crossings(work.model, work.edited, work.settings.schemes)])
 
 
 @dataclass(frozen=True)
@@ -163,6 +176,7 @@ def _seconds_damage(settings: DamageSettings) -> float:
     return float(settings.count)
 
 
+CROSSING = Stage("crossing", 1, crossed, 3.0)
 DAMAGE = Stage("damage", 1, damaged, _seconds_damage)
 LATENT = Stage("latent", 4, read_inside, 12.0)
 CONSEQUENCES = Stage("consequences", 1, consequences, 5.5)
