@@ -207,7 +207,7 @@ def rule(claims: Claims, task: str, outcome: str = "") -> str:
         "correction over all comparisons of the family that were run; contradicted if above zero; else equivalent if the 90 % interval "
         f"lies within {within} nats of zero. With fewer than {ENOUGH_SETS} sets there is no inference, and where not even sets that all "
         "agree could have p so small, the line is undecidable. No verdict where the two arms train the same weights (weighted Jaccard "
-        f"above {gates.overlap:g}: not a contrast, and not of the family)" + edited * all(one.edited for one in own) + "."
+        f"above {gates.overlap:g}: not a contrast, and not of the family)" + edited * any(one.edited for one in own) + "."
     ) + unable * any(one.formats for one in own)
 
 

@@ -117,9 +117,9 @@ def test_what_depth_does_by_itself_and_what_the_papers_attack_does_are_told_wher
     said = everywhere(told(*found, *FOUND))
     assert f"in prompts that were not trained {found[0].odds.difference} nats (supported)" in said and "(contradicted)" in said
     (claim,) = (one for one in CLAIMS.claim if one.attack)
-    attacked = [line(claim, "causal_tracing", -2.0), line(claim, "random_mlps")]
+    attacked = [line(claim, "causal_tracing", -2.0), line(claim, "late_window")]
     said = published(told(*attacked, *FOUND))
-    assert f"minus causal tracing {attacked[0].odds.difference} nats (supported)" in said and "random" not in said
+    assert f"minus causal tracing {attacked[0].odds.difference} nats (supported)" in said and "last" not in said
     assert everywhere(told(*FOUND)) == published(told(*FOUND)) == everywhere([]) == published([]) == ""
 
 
