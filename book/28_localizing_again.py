@@ -81,11 +81,11 @@ page.figure("profiles", figures.layer_profiles(profiles, layers),
 # ## What they name
 
 # %% tags=["remove-input"]
-tables.styled(localized_again.named_table(table), {name: "{:.0%}" for name in ("before", "after", "chance")})
+tables.styled(localized_again.named_table(table), dict.fromkeys(localized_again.SHARES, "{:.0%}"))
 
 # %% [markdown]
-# *Each method names as many weights as fact lookup does. Before and after: the share of them that the edit trained, in the unedited and in the edited model,
-# means over forget sets. Chance: the share of all weights that a method can name. Fact lookup is asked again where it follows paths; probes read what many
+# *Each method names as many weights as fact lookup does: the share of them that the edit trained, in the unedited and in the edited model, and the share
+# that was trained of all weights that the method can name, which is what naming at random gives; means over forget sets. Fact lookup is asked again where it follows paths; probes read what many
 # facts share, and cannot be asked about a few. The last column is of the first forget set. Descriptive: no claim of the claims file is about this.*
 #
 # ## Runs behind this page

@@ -75,11 +75,16 @@ def quantization(model: LanguageModel, knowledge: Knowledge, seed: int, *, schem
 def _quantized_copy(model: LanguageModel, scheme: str) -> LanguageModel:
     """A copy with quantized matrices of its own that shares everything else."""
     twin = model.shared_copy()
-    for component in modules(model.architecture):
-        for block in component.weights(model.architecture):
-            linear = twin.module(block.parameter)
-            linear.weight = nn.Parameter(quantized(linear.weight.detach(), scheme), requires_grad=False)
+    for name in _matrices(model):
+        linear = twin.module(name)
+        linear.weight = nn.Parameter(quantized(linear.weight.detach(), scheme), requires_grad=False)
     return twin
+
+
+def _matrices(model: LanguageModel) -> list[str]:
+    """All matrices of attention and MLPs, each once: some models pack several into one."""
+    arch = model.architecture
+    return list(dict.fromkeys(block.parameter for component in modules(arch) for block in component.weights(arch)))
 
 
 @dataclass(frozen=True)
@@ -101,24 +106,25 @@ def crossings(before: LanguageModel, after: LanguageModel, schemes: Sequence[str
 
     Raises :class:`SchemeError` for a scheme that is none of ``SCHEMES``. Where nothing was changed, ``kept`` is 1.
     """
+    for scheme in schemes:
+        _check(scheme)
     return [_crossing(before, after, scheme) for scheme in schemes]
 
 
 def _crossing(before: LanguageModel, after: LanguageModel, scheme: str) -> Crossing:
     changed = crossed = 0
     along = square = 0.0
-    for component in modules(before.architecture):
-        for block in component.weights(before.architecture):
-            old, new = (one.module(block.parameter).weight.detach() for one in (before, after))
-            moved = old != new
-            if not (count := int(moved.sum())):
-                continue
-            rounded = [quantized(one, scheme) for one in (old, new)]
-            codes = [_codes(one, near, scheme) for one, near in zip((old, new), rounded, strict=True)]
-            changed, crossed = changed + count, crossed + int((moved & (codes[0] != codes[1])).sum())
-            change = new.double() - old.double()
-            along += float(((rounded[1].double() - rounded[0].double()) * change).sum())
-            square += float(change.square().sum())
+    for name in _matrices(before):
+        old, new = (one.module(name).weight.detach() for one in (before, after))
+        moved = old != new
+        if not (count := int(moved.sum())):
+            continue
+        rounded = [quantized(one, scheme) for one in (old, new)]
+        codes = [_codes(one, near, scheme) for one, near in zip((old, new), rounded, strict=True)]
+        changed, crossed = changed + count, crossed + int((moved & (codes[0] != codes[1])).sum())
+        change = new.double() - old.double()
+        along += float(((rounded[1].double() - rounded[0].double()) * change).sum())
+        square += float(change.square().sum())
     return Crossing(scheme, changed, crossed, along / square if square else 1.0)
 
 

@@ -17,6 +17,7 @@ from mechlib.report.tables import label, named
 
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 Trained = Mapping[str, Mapping[int, Localization]]
+SHARES = ("trained of what is named, before", "trained of what is named, after", "trained of all")
 
 
 def named_again(values: Values, trained: Trained) -> pd.DataFrame:
@@ -46,7 +47,7 @@ def named_table(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`named_again` for readers."""
     lines = [(label(row["method"]), label(row["edited"]), row["sets"], row["before"], row["after"], row["chance"], row["names"])
              for row in table.to_dict("records")]  # fmt: skip
-    return pd.DataFrame(lines, columns=["method", "edited at", "forget sets", "before", "after", "chance", "names after the edit"])
+    return pd.DataFrame(lines, columns=["method", "edited at", "forget sets", *SHARES, "names after the edit"])
 
 
 def profile(rows: Rows, evidence: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechlib.attacks.attack import Knowledge
-from mechlib.attacks.quantization import NORMAL_FLOAT, SCHEMES, SchemeError, quantization, quantized
+from mechlib.attacks.quantization import NORMAL_FLOAT, SCHEMES, SchemeError, crossings, quantization, quantized
 from mechlib.components import Component, modules
 from mechlib.edit.delta import Delta
 from mechlib.evals.answers import answer_prompts
@@ -192,3 +192,50 @@ def test_an_edit_within_a_bucket_is_undone_and_a_larger_one_is_not(tiny_gemma3, 
 def test_an_unknown_scheme_is_named(tiny_gemma3, call):
     with pytest.raises(SchemeError, match="^there is no scheme 'int3' \\(there are: bfloat16, int8, int4_128, int4_64, nf4\\)$"):
         call(tiny_gemma3)
+
+
+def moved(model, name, index, value):
+    """The model with some weights of one matrix changed by a value."""
+    twin = model.shared_copy()
+    weight = twin.module(name).weight.detach().clone()
+    weight[index] += value
+    twin.module(name).weight = torch.nn.Parameter(weight, requires_grad=False)
+    return twin
+
+
+def test_what_crosses_a_step_by_hand(tiny):
+    """One row of codes -7 to 7 in steps of 1: changes of .2 cross where they pass a half, and carry a whole step each."""
+    name = Component(0, "mlp").weights(tiny.architecture)[0].parameter
+    weight = torch.zeros_like(tiny.module(name).weight)
+    weight[0, :5] = torch.tensor([7.0, 0.4, 1.4, 2.0, 3.1])
+    before = tiny.shared_copy()
+    before.module(name).weight = torch.nn.Parameter(weight, requires_grad=False)
+    after = moved(before, name, (0, slice(1, 5)), 0.2)
+    (row,) = crossings(before, after, ["int4_64"])
+    assert (row.scheme, row.changed, row.crossed) == ("int4_64", 4, 2)
+    assert row.kept == pytest.approx((0.2 * 1 + 0.2 * 1) / (4 * 0.2**2), rel=1e-4)
+
+
+@every
+def test_a_change_of_many_weights_is_kept_on_average_and_one_below_a_step_of_zeros_is_lost(tiny, scheme):
+    name = Component(1, "mlp").weights(tiny.architecture)[0].parameter
+    shape = tiny.module(name).weight.shape
+    before = tiny.shared_copy()
+    before.module(name).weight = torch.nn.Parameter(matrix(shape, 3), requires_grad=False)
+    after = moved(before, name, slice(None), matrix(shape, 4, 2e-3))
+    (row,) = crossings(before, after, [scheme])
+    assert row.changed == before.module(name).weight.numel() and 0 < row.crossed <= row.changed
+    assert row.kept == pytest.approx(1, abs=0.35)
+    assert crossings(before, before, [scheme])[0] == type(row)(scheme, 0, 0, 1.0)
+
+
+def test_a_change_within_a_step_is_lost(tiny):
+    name = Component(0, "mlp").weights(tiny.architecture)[0].parameter
+    weight = torch.zeros_like(tiny.module(name).weight)
+    weight[:, 0] = 7.0
+    before = tiny.shared_copy()
+    before.module(name).weight = torch.nn.Parameter(weight, requires_grad=False)
+    (row,) = crossings(before, moved(before, name, (0, slice(1, 9)), 0.4), ["int4_64"])
+    assert (row.changed, row.crossed, row.kept) == (8, 0, 0.0)
+    with pytest.raises(SchemeError, match="int3"):
+        crossings(before, before, ["int3"])

@@ -119,7 +119,9 @@ def _attack(attack: str, key: str | None, fold: int | None, null: str | None) ->
 def _audits() -> Iterator[Case]:
     for name in ("sports", "world"):
         yield Case(name, "damage", lambda study: study.damage("fact_lookup", 0, 0))
+        yield Case(name, "rounded change", lambda study: study.crossing("fact_lookup", 0, 0))
         for who, key in (("unedited", None), ("edited", "fact_lookup")):
+            yield Case(name, f"localize again {who}", lambda study, key=key: study.relocalized(key, 0, 0))
             yield Case(name, f"latent {who}", lambda study, key=key: study.latent(key, 0, 0))
             yield Case(name, f"consequences {who}", lambda study, key=key: study.consequences(key, 0, 0))
 

@@ -228,3 +228,13 @@ def test_depth_dots():
     figure = drawn(figures.depth_dots({"one": table, "two": table}), 6)
     assert [(list(trace.x), list(trace.y)) for trace in figure.data[:3]] == [([4.0], [5.0]), ([2.5], [3.5]), ([16.5], [17.5])]
     assert figures.depth_dots({"one": table[:0]}).layout.annotations
+
+
+def test_layer_profiles():
+    table = pd.DataFrame([(key, layer, layer / 10 + (key != "unedited")) for key in ("unedited", "fact_lookup") for layer in range(3)],
+                         columns=["localization", "layer", "score"])  # fmt: skip
+    figure = drawn(figures.layer_profiles({"one": table, "two": table}, {"fact_lookup": {1}}), 4)
+    before, after = figure.data[:2]
+    assert (before.name, before.line.dash, list(before.y)) == ("Unedited", "dash", [0.0, 0.1, 0.2])
+    assert (after.line.dash, list(after.y), list(after.marker.size)) == ("solid", [1.0, 1.1, 1.2], [3, 10, 3])
+    assert figures.layer_profiles({"one": table[:0]}, {}).layout.annotations

@@ -238,3 +238,10 @@ def test_the_taught_half_stands_beside_the_tested_one():
     assert line["taught half"].startswith("0.50 [") and line["tested half, log odds"].startswith("1.50 [")
     (line,) = robustness.taught_table([{**one, "target_log_probability": None} for one in rows]).to_dict("records")
     assert (line["taught half, log odds"], line["tested half, log odds"]) == ("-", "-")
+
+
+def test_what_rounding_leaves_is_the_mean_over_edits():
+    rows = [{"localization": "fact_lookup", "scheme": "nf4", "changed": changed, "crossed": crossed, "kept": kept}
+            for changed, crossed, kept in ((100, 10, 0.8), (300, 60, 1.0))]  # fmt: skip
+    (line_,) = robustness.crossing_table([*rows, *({**row, "scheme": "int8"} for row in rows[:0])]).to_dict("records")
+    assert line_ == {"localization": "Fact lookup", "scheme": "nf4", "weights changed": 200, "crossed": pytest.approx(0.15), "kept": 0.9}

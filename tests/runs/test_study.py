@@ -61,6 +61,9 @@ def chosen(study):
         **{f"{name} null": study.attack(name, "fact_lookup", 0, 0, 0, null) for name, plan in ATTACKS.items() for null in plan.nulls},
         "before": study.before("fact_lookup", 0, 0),
         "before unedited": study.before(None, 0, 0),
+        "crossing": study.crossing("fact_lookup", 0, 0),
+        "again": study.relocalized("fact_lookup", 0, 0),
+        "again unedited": study.relocalized(None, 0, 0),
         "latent": study.latent("fact_lookup", 0, 0),
         "ripple": study.consequences("fact_lookup", 0, 0),
         "latent unedited": study.latent(None, 0, 0),
@@ -68,18 +71,18 @@ def chosen(study):
     }
 
 
-ATTACKED = {*ATTACKS, "relearning null", "soft_prompt null", "latent", "ripple"}
+ATTACKED = {*ATTACKS, "relearning null", "soft_prompt null", "latent", "ripple", "crossing", "again"}
 ATTACKED_UNEDITED = {f"{name} unedited" for name in ATTACKS}
 AUDITED_UNEDITED = {"before unedited", "latent unedited", "ripple unedited"}
 EVERY = {
     "know", "text", "damage text", "lookup", "trace", "attribution", "circuits", "localize", "localize traced", "localize random",
     "trial", "tune", "mask", "zero", "edit", "edit all", "ask unedited", "ask", "letters unedited", "letters", "damage", "before",
-    *ATTACKED, *ATTACKED_UNEDITED, *AUDITED_UNEDITED,
+    "again unedited", *ATTACKED, *ATTACKED_UNEDITED, *AUDITED_UNEDITED,
 }  # fmt: skip
 TEXTS = {"text", "damage text"}
 EDITED = {"edit", "edit all", "ask", "letters", "damage", "before"} | ATTACKED
 PATCHED = {"trace", "attribution", "circuits"}
-LOCALIZED = {"localize", "localize traced", "localize random"}
+LOCALIZED = {"localize", "localize traced", "localize random", "again unedited"}
 EVIDENCE = {"lookup"} | PATCHED | LOCALIZED
 TRIED = {"trial", "tune"}
 MASKED = {"mask", "zero"}
@@ -120,7 +123,7 @@ CHANGES = [
     # An attack's settings are its own: those of another attack change nothing about it.
     ("relearning", {"steps": 7}, {"relearning", "relearning null", "relearning unedited"}),
     ("benign", {"steps": 7}, {"benign", "benign unedited"}),
-    ("quantization", {"schemes": ["int8"]}, {"quantization", "quantization unedited"}),
+    ("quantization", {"schemes": ["int8"]}, {"quantization", "quantization unedited", "crossing"}),
     ("direction", {"layers": "middle"}, {"direction", "direction unedited"}),
     ("in_context", {"shots": [1]}, {"in_context", "in_context unedited"}),
     ("soft_prompt", {"steps": 7}, {"soft_prompt", "soft_prompt null", "soft_prompt unedited"}),
