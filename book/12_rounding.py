@@ -10,17 +10,15 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [know, unedited, edit, quantization, crossing, benign]
+#     needs: [know, unedited, edit, quantization, crossing]
 # ---
 
 # %% [markdown]
-# # Rounding and retraining
+# # Rounding
 #
-# Nobody has to attack a model to undo an edit. People round weights to fit a model onto a phone, and fine-tune it on
-# their own text. Rounding to four bits has brought back most of what other methods had unlearned, because their changes
-# were smaller than a step of the grid {cite:p}`zhang2025catastrophic`; harmless fine-tuning has, too
-# {cite:p}`hu2024unlearning`. An edit with few weights has to change each of them more, so localized edits might do
-# better. Or fine-tuning may undo their few changes more easily. Here the edits are put to these tests.
+# Nobody has to attack a model to undo an edit. People round weights to fit a model onto a phone. Rounding to four bits has brought back most of what
+# other methods had unlearned, because their changes were smaller than a step of the grid {cite:p}`zhang2025catastrophic`. An edit with few weights has to
+# change each of them more, so localized edits might do better. Here the edits are put to this test.
 
 # %% tags=["parameters"]
 MODEL = "gemma-3-270m"
@@ -52,29 +50,25 @@ MICRO_BATCH = None
 CHECKPOINTING = False
 PRECISION = None
 QUANTIZATION = None  # None: as the profile says; else a dictionary of schemes
-BENIGN = None  # None: as the profile says; else a dictionary of kinds, sizes, steps, learning_rate, rank
 
 # %% tags=["remove-input"]
 from mechlib.report import differences, findings, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
-page = open_page(globals(), "12_rounding_and_retraining")
+page = open_page(globals(), "12_rounding")
 page.banner()
 
 # %% tags=["remove-input"]
-rounded, retrained = page.rows("quantization"), page.rows("benign")
-quantization, benign = robustness.outcomes(rounded), robustness.outcomes(retrained)
-settings = [robustness.shared_setting(table) for table in (quantization, benign)]
+rounded = page.rows("quantization")
+quantization = robustness.outcomes(rounded)
+setting = robustness.shared_setting(quantization)
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.number("rounding", sentences.definition("quantization"))
-page.number("retraining", sentences.definition("benign"))
 page.number("control", sentences.rounding_control(dict(page.study.quantization)["schemes"]))
-page.number("kinds", sentences.shared_with_facts(dict(page.study.benign)["kinds"]))
-page.number("rounded", robustness.setting_name(*settings[0]))
-page.number("retrained", robustness.setting_name(*settings[1]))
+page.number("rounded", robustness.setting_name(*setting))
 
 # %% [markdown]
-# ## Rounding
+# ## What comes back
 #
 # {glue:text}`rounding` A scheme of few bits gives every block of weights one scale (`int4_64`: blocks of 64
 # weights; `int8`: a whole row) and evenly spaced values; `nf4` spaces sixteen values as a normal distribution would
@@ -86,17 +80,17 @@ page.number("retrained", robustness.setting_name(*settings[1]))
 # %% tags=["remove-input"]
 page.figure("rounding", figures.attack_bars(quantization),
             "Share of the forget set whose true answer the model prefers, before and after rounding, with 95 % intervals. Hatched "
-            "bars are void.", "quantization", found=findings.attacked("True answers after rounding", quantization, *settings[0]))
+            "bars are void.", "quantization", found=findings.attacked("True answers after rounding", quantization, *setting))
 
 # %% tags=["remove-input"]
-tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *settings[0])))
+tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *setting)))
 
 # %% [markdown]
 # *Under {glue:text}`rounded`, the scheme that brings back most on average over the edits among those that break the
 # fewest models. The normalised recovery is 0 where the edited model does as well on the forget set as on facts that
 # nobody knew, and 1 where it does as well as the unedited model after the same rounding.*
 #
-# ### How much of a change crosses a step
+# ## How much of a change crosses a step
 #
 # A weight whose change is smaller than half a step of the grid is mostly rounded to where it was. So a change could be lost, and its fact come back. But
 # weights near the middle between two steps cross with the smallest change, and then move by a whole step.
@@ -109,48 +103,22 @@ tables.styled(robustness.crossing_table(page.rows("crossing")), {"weights change
 # change of the rounded weights, projected on that of the weights. It is 1 where those that cross carry as much as was trained, and 0 where rounding undoes the
 # edit. Means over edits.*
 #
-# ## Retraining
-#
-# {glue:text}`retraining`
-#
-# What the kinds share with the edited facts, in the order of the figure: {glue:text}`kinds`. Which of them brings facts back is disputed, and form may matter more than topic
-# {cite:p}`yoon2026rethinking`.
-
-# %% tags=["remove-input"]
-tables.styled(robustness.settings_table(page.study.benign))
-
-# %% tags=["remove-input"]
-page.figure("retraining", figures.attack_bars(benign),
-            "The same share before and after fine-tuning on examples of each kind (the number after the kind: how many). No example "
-            "is about a fact of the forget set. Hatched bars are void.", "benign",
-            found=findings.attacked("True answers after fine-tuning", benign, *settings[1]))
-
-# %% tags=["remove-input"]
-tables.styled(robustness.recovery_table(robustness.recoveries(retrained, *settings[1])))
-
-# %% [markdown]
-# *Under {glue:text}`retrained`, chosen by the same rule. Never-known facts matter here: examples in the prompts' own
-# form teach a model to answer in that form, which raises every share.*
-#
 # ## Where each edit is weakest
 
 # %% tags=["remove-input"]
 tables.styled(robustness.strongest_table(robustness.strongest(quantization)))
 
-# %% tags=["remove-input"]
-tables.styled(robustness.strongest_table(robustness.strongest(benign)))
-
 # %% [markdown]
-# *For each model the scheme, and the kind of fine-tuning, that brings back most without breaking it.*
+# *For each model the scheme that brings back most without breaking it.*
 #
 # ## How edits differ
 
 # %% tags=["remove-input"]
-tables.styled(differences.from_lookup([*rounded, *retrained], differences.after_attack([*rounded, *retrained], settings)))
+tables.styled(differences.from_lookup(rounded, differences.after_attack(rounded, [setting])))
 
 # %% [markdown]
-# *Fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by itself.
-# Descriptive: no claim of the claims file is about this, so there is no rule and no verdict.*
+# *Fact lookup minus the other under {glue:text}`rounded`, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by
+# itself. Descriptive: no claim of the claims file is about this, so there is no rule and no verdict.*
 
 # %% [markdown]
 # ## Runs behind this page
@@ -158,4 +126,4 @@ tables.styled(differences.from_lookup([*rounded, *retrained], differences.after_
 # Every table and figure was drawn from these stored runs; `runs/<stage>/<run>/run.json` holds their settings.
 
 # %% tags=["remove-input"]
-page.provenance("quantization", "benign")
+page.provenance("quantization", "crossing")
