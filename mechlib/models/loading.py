@@ -49,6 +49,15 @@ def fingerprint(spec: ModelSpec) -> str:
     return digest.hexdigest()
 
 
+def on_disk(spec: ModelSpec) -> bool:
+    """Whether a model's fingerprint can be had without asking the hub, which asks again and again where it cannot be reached."""
+    if spec.source != "hub":
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(spec.location, "config.json", revision=spec.revision), str)
+
+
 def _read_of(folder: Path) -> list[str]:
     """Files directly in a folder, and what the index of its weights names elsewhere."""
     found = {path.name for path in folder.iterdir() if _is_read(path)}

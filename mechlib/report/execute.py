@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mechlib.models import ModelError
+from mechlib.models import on_disk
 from mechlib.models.prepare import prepare
 from mechlib.report.asked import asked
 from mechlib.report.book import build
@@ -150,13 +150,11 @@ def planned(
         here = place(of, store, jobs, cluster)
         return plan(fitted(of, store, here), store, here)
 
-    try:
+    away = sorted({own.model for _, own in wanted if not on_disk(own.model_spec)})
+    if not away:
         return str(made([(own, _needed(page, own)) for page, own in wanted]))
-    except ModelError as error:
-        if any(own.model_spec.source != "hub" for _, own in wanted):
-            raise
-        there = made([(own.unreached(), _needed(page, own.unreached())) for page, own in wanted])
-        return f"{there}\n({error}; so nothing is counted as done)"
+    there = made([(own.unreached(), _needed(page, own.unreached())) for page, own in wanted])
+    return f"{there}\n({', '.join(away)} is not on this computer, so nothing is counted as done)"
 
 
 def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: Say, study: str = "") -> None:

@@ -50,9 +50,13 @@ def chance(rows: Rows) -> float:
 
 
 def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:
-    """A table for readers: air between the cells, text that keeps its lines, a dash for no number, no row numbers unless asked for."""
+    """A table for readers: air between the cells, text that keeps its lines, a dash for no number, no row numbers unless asked for.
+
+    Numbers have two decimals where ``formats`` says nothing else.
+    """
     # Tables that were put together have row numbers twice, which a style refuses; where they are not shown they may be any.
-    style: Any = (frame if index else frame.reset_index(drop=True)).style.format(dict(formats or {}), na_rep="-", escape="html")
+    style: Any = (frame if index else frame.reset_index(drop=True)).style
+    style = style.format(dict(formats or {}), precision=2, na_rep="-", escape="html")
     style = style.format_index(escape="html", axis=0).format_index(escape="html", axis=1)
     style = style if index else style.hide()
     look = {"white-space": "pre-wrap", "text-align": "left", "padding": "0.2em 1em 0.2em 0", "vertical-align": "top"}

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +101,17 @@ def identity(value: Any) -> Any:
         return int(value) if value.is_integer() else value
     if isinstance(value, list | tuple):
         return [identity(each) for each in value]
-    if is_dataclass(value):
-        own = {each.name: getattr(value, each.name) for each in fields(value) if each.metadata.get("identity", True)}
-        return identity(own)
+    if (names := _asked(type(value))) is not None:
+        return {name: identity(each) for name in names if (each := getattr(value, name)) is not None}
     if isinstance(value, Mapping):
         return {str(name): identity(each) for name, each in value.items() if each is not None}
     raise TypeError(f"a setting cannot be a {type(value).__name__}")
+
+
+@cache
+def _asked(kind: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass that say what is asked; ``None`` for any other type."""
+    return tuple(one.name for one in fields(kind) if one.metadata.get("identity", True)) if is_dataclass(kind) else None
 
 
 def digest(*values: Any) -> str:

@@ -4,8 +4,12 @@ import os
 import subprocess
 import sys
 
+import huggingface_hub
 import pytest
+from small_book import ROOT
 from tiny_models import tiny_model
+
+from mechlib.report.execute import planned
 
 FIRST, SECOND = "1" * 40, "2" * 40
 # Nothing answers at this address.
@@ -64,3 +68,22 @@ def test_what_is_neither_there_nor_to_be_had_is_one_line(cache, model):
     assert said.startswith(f"refused: {model.split('@')[0]}")
     assert "\n" not in said
     assert ("did you mean meta-llama/Meta-Llama-3-8B?" in said) == (model[0] == "m")
+
+
+def test_what_is_not_on_the_disk_is_known_without_asking_the_hub(cache):
+    """A plan asks this first: the hub's library tries again for half a minute where nothing answers."""
+    script = "import sys; from mechlib.models import on_disk, resolve; print([on_disk(resolve(name)) for name in sys.argv[1:]])"
+    names = ["somebody/tiny", "somebody/tiny@v1", f"somebody/tiny@{FIRST}", "somebody/tiny@v2", "somebody/other", "gemma-3-270m"]
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_", "HUGGING"))}
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script, *names], capture_output=True, text=True, check=True,
+                          env={**keep, "HF_HUB_CACHE": str(cache), "HF_ENDPOINT": NOWHERE})  # fmt: skip
+    assert done.stdout.strip() == "[True, True, True, False, False, True]" and "Retrying" not in done.stderr
+
+
+def test_a_plan_of_a_model_that_is_not_here_asks_no_hub(monkeypatch):
+    def asked(*_args, **_options):
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", asked)
+    said = planned(ROOT, {"MODEL": "llama-3-8b"}, "", "05")
+    assert "llama-3-8b is not on this computer, so nothing is counted as done" in said

@@ -86,3 +86,12 @@ def test_a_page_was_executed_for_the_model_and_profile_of_its_folder(name):
 def test_no_committed_page_ends_early(name):
     """The embedded model allows every page: one that says "not possible here" has met a fault of ours."""
     assert "impossible" not in json.loads(FILES[name].read_text())["metadata"]["mechlib"]
+
+
+def test_no_table_prints_a_number_with_all_its_digits(page):
+    cells = [text for cell in code(page) for output in cell["outputs"] for text in re.findall(r"<td[^>]*>([^<]*)</td>", _html(output))]
+    assert [cell for cell in cells if re.fullmatch(r"-?\d+\.\d{5,}", cell.strip())] == []
+
+
+def _html(output):
+    return "".join(output.get("data", {}).get("text/html", ""))

@@ -8,7 +8,6 @@ from typing import Any
 from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
 from mechlib.edit.general_text import PROSE
-from mechlib.facts import athletes, world_facts
 from mechlib.facts.reverse import CONSEQUENCES as FOLLOWING
 from mechlib.facts.reverse import REVERSE
 from mechlib.runs.once import once
@@ -20,6 +19,7 @@ from mechlib.runs.stages.answers import AnswerSettings
 from mechlib.runs.stages.attack import AttackSettings
 from mechlib.runs.stages.relocalized import RelocalizedSettings
 from mechlib.runs.stages.residual import AuditSettings, CrossingSettings, DamageSettings
+from mechlib.runs.tasks import COUNTERFACT, SPORTS
 
 # Facts to maintain that attackers are tested on, at most.
 MAINTAINED = 32
@@ -94,5 +94,5 @@ class Specs(Editing):
     @cached_property
     def _general(self) -> str:
         """Facts of other kinds and what follows from facts, by their hash."""
-        other = world_facts() if self.kind.domain.relation.key == "sport" else athletes()
-        return digest(other.fingerprint, REVERSE, FOLLOWING)
+        other = COUNTERFACT if self.kind.domain.relation is SPORTS.relation else SPORTS
+        return digest(other.table(None).fingerprint, REVERSE, FOLLOWING)
