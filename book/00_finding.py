@@ -35,6 +35,7 @@ page = open_page(globals(), "00_finding")
 found = open_book(MODEL)
 page.number("headline", front_text.headline(found, page.study.model))
 page.number("finding", front_text.finding(found))
+page.number("shares", front_text.shares(found))
 page.number("added", front_text.added(found))
 page.number("earlier", front_text.earlier(found))
 page.number("stored", front_text.stored(found))
@@ -48,11 +49,12 @@ page.number("unrun", front_text.unrun(found))
 # %% tags=["remove-input"]
 page.figure("forest", forest.forest(front_text.general(found)),
             "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (negative: less comes back), with "
-            "confidence intervals over forget sets, coloured by verdict. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
+            "confidence intervals over forget sets, coloured by verdict; crossed out: a gate or too much overlap forbids one. Intervals are of each comparison by itself, "
+            "verdicts are corrected for their number. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
             "where there are any.", found=front_text.gaps(front_text.general(found)))
 
 # %% [markdown]
-# **By name.** {glue:text}`finding`
+# **By name.** {glue:text}`finding` {glue:text}`shares`
 #
 # {glue:text}`added`
 #

@@ -98,12 +98,11 @@ tables.styled(found, {name: "{:.2f}" for name in ("precision", "recall", "chance
 
 # %% tags=["remove-input"]
 claims = [one for one in declared().of_task(page.study.task) if one.rule == "balanced"]
-NAMES = {"transfer": "in prompts that were not trained", "relearning": "after relearning of one half"}
-cells = {NAMES[claim.measure]: planted.cells(claim, page.evidence) for claim in claims}
+cells = {planted.ASKED[claim.measure]: planted.cells(claim, page.evidence) for claim in claims}
 page.figure("planted", figures.planted_dots(cells),
             "What is left of planted facts, log p(true) - log p(target) in nats (lower: less comes back), by the place of the edit, with 95 % "
             "intervals over forget sets; a colour each place where they were planted.", "edit", "prompting", "relearning",
-            found=planted.title(cells))
+            found=planted.title(page.verdicts))
 
 # %% tags=["remove-input"]
 shown = equal_depth.stacked([planted.cells_table(table, name) for name, table in cells.items()])

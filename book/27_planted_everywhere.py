@@ -88,11 +88,10 @@ tables.styled(found[["method", "layers found"]])
 
 # %% tags=["remove-input"]
 claims = declared().of_task(page.study.task)
-NAMES = {"transfer": "in prompts that were not trained", "relearning": "after relearning of one half"}
-cells = {NAMES[claim.measure]: planted.cells(claim, page.evidence) for claim in claims}
+cells = {planted.ASKED[claim.measure]: planted.cells(claim, page.evidence) for claim in claims}
 page.figure("everywhere", figures.planted_dots(cells),
             "What is left of facts that were planted in all MLPs, log p(true) - log p(target) in nats (lower: less comes back), by the place of the edit, "
-            "with 95 % intervals over forget sets.", "edit", "prompting", "relearning", found=planted.least(cells))
+            "with 95 % intervals over forget sets.", "edit", "prompting", "relearning", found=planted.title(page.verdicts))
 
 # %% tags=["remove-input"]
 shown = equal_depth.stacked([planted.cells_table(table, name) for name, table in cells.items()])

@@ -20,13 +20,15 @@ _CELL = "padding:.1em .8em .1em 0;vertical-align:top;text-align:left"
 
 
 def card(
-    study: Study, found: Sequence[Standing], gates: Gates | None = None, attack: tuple[str, int] | None = None, warning: str = ""
-) -> str:
+    study: Study, found: Sequence[Standing], gates: Gates | None = None, attack: tuple[str, int] | None = None, warning: str = "",
+    elsewhere: str = "",
+) -> str:  # fmt: skip
     """A page's card as HTML.
 
-    ``found``: the claims that the page shows, the first of them unfolded; ``attack``: setting and step that edits are compared under.
+    ``found``: the claims that the page shows, the first of them unfolded; ``attack``: setting and step that edits are compared under;
+    ``elsewhere``: the address of the same page of the study that decides its claims, told where this one does not.
     """
-    told = [_claim(one, study, gates, attack) for one in found if gates]
+    told = [_claim(one, study, gates, attack, elsewhere) for one in found if gates]
     first = told[0] if told else f"<div><b>{DESCRIPTIVE.capitalize()}.</b> No claim of the claims file is decided on this page.</div>"
     folded = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>"
     others = folded if told[1:] else ""
@@ -34,7 +36,7 @@ def card(
     return f'<div style="{_BOX}">{first}{others}<div>{made_with(study, by_place)}{warning}</div></div>'
 
 
-def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None) -> str:
+def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None, elsewhere: str) -> str:
     claim, size = standing.claim, study.size
     how = [count(standing.n_sets, "forget set"), count(size.n_seeds, "seed"), f"at most {size.steps} steps"]
     how += [f"attack: {setting_name(*attack)}"] if attack and claim.measure == "relearning" else []
@@ -50,15 +52,18 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
     elif standing.unable:
         lines["Here"] = f"of the facts that it knows, {standing.unable}; at least {gates.able:.0%} are asked for"
     else:
-        lines["Here"] = NOT_RUN
+        lines["Here"] = "none of these comparisons is of this page's study"
     if seen := could_see(standing):
         lines["Could have seen"] = seen
     lines["Would contradict it"] = would_contradict(claim)
     lines["Would change it"] = would_change(standing, gates)
+    verdict, link = markup.text(standing.verdict), ""
+    if standing.verdict == NOT_RUN and elsewhere:
+        verdict, link = "not run here", f' <a href="{markup.text(elsewhere)}">The page of the study that decides it</a>.'
     cells = "".join(f'<tr><th style="{_CELL}">{markup.text(name)}</th><td style="{_CELL}">{markup.text(value)}</td></tr>'
                     for name, value in lines.items())  # fmt: skip
-    return (f"<div><b>{markup.text(claim.sentence)}</b><br>Verdict: <b>{markup.text(standing.verdict)}</b> "
-            f"({markup.text(claim.key)}, {claim.family})</div><table>{cells}</table>")  # fmt: skip
+    return (f"<div><b>{markup.text(claim.sentence)}</b><br>Verdict: <b>{verdict}</b> "
+            f"({markup.text(claim.key)}, {claim.family}).{link}</div><table>{cells}</table>")  # fmt: skip
 
 
 def in_paper(claim: Claim) -> str:

@@ -38,7 +38,8 @@ class Claim(Typed):
 
     ``first`` is compared with each of ``rivals`` by ``outcome`` on ``sets`` forget sets of ``task``, and lower is better.
     ``formats``: those asked in, if the unedited model can answer so; empty: all others that were not trained. ``attack``: the setting of
-    relearning that counts, and no other does; empty: the study's own. ``margin`` (nats, or a share) is what counts as no difference.
+    relearning that counts, and no other does; empty: the study's own. ``counterparts``: the rivals that would be
+    worse whatever is true, so that their verdicts speak for nothing. ``margin`` (nats, or a share) is what counts as no difference.
     Holm's rule runs over those comparisons of a ``family`` that one study runs; descriptive claims have no rule.
     """
 
@@ -52,6 +53,7 @@ class Claim(Typed):
     outcome: str = Field(min_length=1)
     formats: list[str] = []
     attack: str = ""
+    counterparts: list[str] = []
     first: str = Field(min_length=1)
     rivals: list[str] = Field(min_length=1)
     sets: int = Field(gt=0)
@@ -75,6 +77,8 @@ class Claim(Typed):
             raise ValueError("a descriptive claim has neither rule nor margin, every other claim has both")
         if len(set(self.rivals)) < len(self.rivals) or self.first in self.rivals:
             raise ValueError("an arm is named twice")
+        if not {*self.counterparts} < {*self.rivals}:
+            raise ValueError("a counterpart is no rival, or all rivals are")
         return self
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mechlib.report.aggregation import FACT, Rows, fact_values
 from mechlib.report.robustness import UNEDITED, Setting, arm_values, before_and_after, outcomes_of_attack, setting_name
-from mechlib.report.tables import label, leading
+from mechlib.report.tables import label, leading, p_value
 from mechlib.stats import Comparison, Values, compare
 
 # Columns of :func:`in_words`; a description has no p of a family.
@@ -29,7 +29,7 @@ class Duel:
 
 def in_words(found: Comparison) -> tuple[str | int, ...]:
     """A comparison for readers: difference with its interval, forget sets, the least p possible, p, Holm's p; "none" with too few sets."""
-    return str(found.difference), found.n_sets, *("none" if p is None else f"{p:.3f}" for p in (found.least, found.p, found.adjusted))
+    return str(found.difference), found.n_sets, *map(p_value, (found.least, found.p, found.adjusted))
 
 
 def described(duels: Sequence[Duel], first: str) -> pd.DataFrame:

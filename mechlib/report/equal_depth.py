@@ -18,7 +18,7 @@ from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.arm_outcome import arm_outcome
 from mechlib.report.claims import Claim, Gates
 from mechlib.report.gates import Evidence, arm_gates, overlap
-from mechlib.report.tables import label
+from mechlib.report.tables import label, p_value
 from mechlib.stats import MARGIN, Comparison, mixed
 
 # What decides: overlap, at equal depth; an effect of depth may have a best place in the middle.
@@ -138,7 +138,7 @@ def _told(table: pd.DataFrame, outcome: str, terms: Sequence[str], term: str) ->
         found = mixed(table, outcome, terms)[term]
     except ValueError:
         return "-", "-"
-    return str(found.interval), f"{found.p:.3f}"
+    return str(found.interval), p_value(found.p)
 
 
 def extremes(table: pd.DataFrame) -> str:

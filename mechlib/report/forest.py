@@ -18,7 +18,10 @@ from mechlib.report.tables import label
 PANELS = {"transfer": "In prompts that were not trained", "relearning": "After relearning of one half"}
 # Blue and orange are told apart by everybody; hollow: no verdict.
 COLOURS = {"supported": "#2166AC", "contradicted": "#D6604D", "equivalent": "#762A83"}
-_NONE, _GREY, _RELEARNT = "no verdict", "#7f7f7f", "sports-athlete-editing"
+_NONE, _STOPPED, _GREY, _RELEARNT = "undecided", "no verdict: a gate", "#7f7f7f", "sports-athlete-editing"
+# Nothing forbade a verdict, and there is none.
+_OPEN = ("undecided", "undecidable", "no inference")
+_LOOKS = {_NONE: "-open", _STOPPED: "-x-open"}
 _SYMBOLS = ("circle", "square", "diamond")
 
 
@@ -79,13 +82,13 @@ def forest(found: Sequence[Decided]) -> go.Figure:
 
 
 def _draw(figure: go.Figure, line: Any, place: float, symbol: str, several: bool, column: int, named: set[str]) -> None:
-    verdict = line["verdict"] if line["verdict"] in COLOURS else _NONE
+    verdict = line["verdict"] if line["verdict"] in COLOURS else _NONE if line["verdict"] in _OPEN else _STOPPED
     colour, what = COLOURS.get(verdict, _GREY), line["about"]
     name = f"{verdict}, {what}" if several else verdict
     about = f"{line['arm']}, {what}<br>%{{x:.2f}} [{line['low']:.2f}, {line['high']:.2f}] nats<br>{line['verdict']}<extra></extra>"
     figure.add_scatter(
         x=[line["gap"]], y=[place], name=name, legendgroup=name, showlegend=name not in named, mode="markers",
-        marker={"symbol": symbol + ("-open" if verdict == _NONE else ""), "color": colour, "size": 10, "line": {"width": 2}},
+        marker={"symbol": symbol + _LOOKS.get(verdict, ""), "color": colour, "size": 10, "line": {"width": 2}},
         error_x={"type": "data", "symmetric": False, "array": [line["high"] - line["gap"]], "arrayminus": [line["gap"] - line["low"]],
                  "color": colour, "thickness": 1.5, "width": 4}, hovertemplate=about, row=1, col=column,
     )  # fmt: skip

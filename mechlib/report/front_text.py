@@ -49,6 +49,9 @@ def _counted(one: Decided) -> str:
     counts = {verdict: sum(line.verdict == verdict for line in compared) for verdict in _FOUND}
     notes = [f"{counts[verdict]} {words[counts[verdict] != 1]}" for verdict, words in _LASTS.items() if counts[verdict]]
     notes += [] if any(counts.values()) else ["no verdict"]
+    grown = [line for line in compared if line.verdict == "supported" and line.change and line.change.difference.high < 0]
+    if counts["supported"] and any(line.change for line in compared):
+        notes.append(f"the attack itself widened {len(grown) or 'none'} of these gaps")
     beside = f" ({', '.join(notes)})" if notes else ""
     return f"{counts['supported'] or 'none'} of {count(len(compared), 'other edit')} {asked}{beside}"
 
@@ -63,6 +66,20 @@ def finding(found: Sequence[Decided]) -> str:
     return " ".join(f"On {about}, {'; '.join(map(_claim, own))}." for about, own in _by_facts(general(found)).items())
 
 
+def shares(found: Sequence[Decided]) -> str:
+    """How many edits fact lookup's outlasts by the share of true answers, which stands beside what decides; "" where nothing was run."""
+    parts: list[str] = []
+    for about, own in _by_facts(general(found)).items():
+        told: list[str] = []
+        for one in own:
+            compared = [line.shares.difference for line in _compared(one) if line.shares]
+            less = sum(gap.high < 0 for gap in compared) or "none"
+            told += [f"{_BRIEFLY[one.standing.claim.outcome]} less than after {less} of {len(compared)} others"] if compared else []
+        parts += [f"on {about} {' and '.join(told)}"] if told else []
+    words = "Log odds decide. In shares of true answers, which are coarser, an edit at fact lookup leaves (95 % intervals below zero) "
+    return f"{words}{'; '.join(parts)}." if parts else ""
+
+
 def gaps(found: Sequence[Decided]) -> str:
     """How many comparisons favour fact lookup, how many another edit, and how many have no verdict: the title of a forest plot."""
     verdicts = [line.verdict for one in found for line in _compared(one)]
@@ -72,7 +89,9 @@ def gaps(found: Sequence[Decided]) -> str:
               (verdicts.count("equivalent"), "without a difference that matters")]  # fmt: skip
     left = len(verdicts) - sum(number for number, _ in counts)
     told = [f"{number} {words}" for number, words in [*counts, (left, "without a verdict")] if number]
-    return f"{count(len(verdicts), 'comparison')}: {', '.join(told)}"
+    same = sum(bool(line.odds) for one in found for line in one.standing.lines) - len(verdicts)
+    beside = f" ({same} more train what fact lookup's edit trains)" if same else ""
+    return f"{count(len(verdicts), 'comparison')}: {', '.join(told)}{beside}"
 
 
 def _by_facts(found: Sequence[Decided]) -> dict[str, list[Decided]]:

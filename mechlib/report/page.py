@@ -20,6 +20,7 @@ from mechlib.report import markup, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
 from mechlib.report.asking import ask
+from mechlib.report.book_contents import results_folder
 from mechlib.report.book_studies import declared_studies
 from mechlib.report.card import card, parameters
 from mechlib.report.claims import declared
@@ -29,6 +30,7 @@ from mechlib.report.gathered import INSIDE, gather
 from mechlib.report.provenance import provenance
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import SHOWN_ON, Standing, standings
+from mechlib.runs.places import checkout
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
 from mechlib.runs.usual import as_usual
@@ -121,8 +123,18 @@ class OpenPage:
         found = self.claims
         attack = self.evidence.last if any(one.run and one.claim.measure == "relearning" for one in found) else None
         names = [name for name in self.parameters if name not in ("MODEL", "PROFILE")]
-        told = card(self.study, found, declared().gates if found else None, attack, warning)
+        told = card(self.study, found, declared().gates if found else None, attack, warning, self._elsewhere)
         return HTML(told + parameters(self.study, names, self.other_than_usual))
+
+    @property
+    def _elsewhere(self) -> str:
+        """The address of this page as executed for another study of the book, about the same task; "" where there is none."""
+        root, shown = checkout(), tuple(self.parameters)
+        others = [one for one in declared_studies() if one.task == self.study.task and self.name in one.pages
+                  and one.of(self.study.model, shown) != self.study]  # fmt: skip
+        there = [one.folder for one in others
+                 if root and (results_folder(root, self.study.model_spec.name) / one.folder / f"{self.name}.ipynb").is_file()]  # fmt: skip
+        return f"../{there[0]}/{self.name}.html" if there else ""
 
     @property
     def other_than_usual(self) -> dict[str, Any]:

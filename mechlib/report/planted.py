@@ -11,15 +11,18 @@ import pandas as pd
 
 from mechlib.components import Component, Localization, read_architecture
 from mechlib.localize.localizer import Measured
-from mechlib.localize.registry import PLANTED, localize
+from mechlib.localize.registry import localize
 from mechlib.report.aggregation import FACT, Rows, aggregate, grouped
 from mechlib.report.arm_outcome import arm_outcome
 from mechlib.report.claims import Claim
 from mechlib.report.gates import Evidence
 from mechlib.report.tables import label, named
+from mechlib.report.verdicts import Line
 from mechlib.runs.stages.plant import LESSONS
 from mechlib.stats import Interval, clustered, wilson
 
+# Where planted facts are asked for, by what a claim measures.
+ASKED = {"transfer": "in prompts that were not trained", "relearning": "after relearning of one half"}
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
@@ -91,27 +94,11 @@ def cells_table(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["asked", "planted in", "edited at", "forget sets", "log odds", "true answers"])
 
 
-def title(tables: Mapping[str, pd.DataFrame]) -> str:
-    """In how many cells of :func:`cells` the edit at the planted site leaves less than the other, by what was asked."""
-    told: list[str] = []
-    for name, table in tables.items():
-        wide: Any = table.pivot(index="planted", columns="edited", values="estimate") if len(table) else table
-        if {*PLANTED} <= {*wide.columns}:
-            own, other = (wide[arm] for arm in PLANTED)
-            less = [named(str(site)) for site in wide.index[own < other]]
-            told.append(f"{name}, {' and '.join(less) or 'nowhere'}")
-    return f"Less is left after an edit at the planted site than at the other: {'; '.join(told)}" if told else "No planted fact was edited"
-
-
-def least(tables: Mapping[str, pd.DataFrame]) -> str:
-    """The edit of :func:`cells` after which least is left, by what was asked."""
-    told: list[str] = []
-    for name, table in tables.items():
-        lines: list[dict[Any, Any]] = table.to_dict("records")
-        if len(lines) > 1:
-            best = min(lines, key=lambda row: row["estimate"])
-            told.append(f"{name}, {named(best['edited'])} ({best['estimate']:.2f} nats)")
-    return f"Least is left after an edit of: {'; '.join(told)}" if told else "No planted fact was edited at two places"
+def title(found: Sequence[Line]) -> str:
+    """The gap of each comparison that was run, where it was asked, and its verdict."""
+    told = [f"{ASKED[one.claim.measure]} {one.odds.difference} nats ({one.verdict})" for one in found if one.odds]
+    names = next((f"{named(one.claim.first)} minus {named(one.rival)}" for one in found if one.odds), "")
+    return f"{names[:1].upper()}{names[1:]}: {', '.join(told)}" if told else "No planted fact was edited at two places"
 
 
 def floor(evidence: Evidence) -> pd.DataFrame:

@@ -66,8 +66,11 @@ class Standing:
         """All verdicts with how many comparisons have each; one word where they agree."""
         if self.claim.rule == "none":
             return DESCRIPTIVE
-        found = self.by_verdict
-        return next(iter(found)) if len(found) == 1 else ", ".join(f"{name} {len(own)}" for name, own in found.items())
+        counted = {name: [one for one in own if one.rival not in self.claim.counterparts] for name, own in self.by_verdict.items()}
+        found = {name: own for name, own in counted.items() if own}
+        beside = [one.verdict for one in self.lines if one.rival in self.claim.counterparts and one.odds]
+        said = next(iter(found)) if len(found) == 1 else ", ".join(f"{name} {len(own)}" for name, own in found.items())
+        return said + (f" (expected either way: {', '.join(beside)})" if beside else "")
 
 
 def standings(lines: Sequence[Line]) -> list[Standing]:
@@ -92,7 +95,8 @@ def could_see(standing: Standing) -> str:
     left = [(line.rival, _reach(line.odds.difference)) for line in standing.lines if line.odds and line.verdict in _LEFT_OPEN]
     told = [f"{reach:.2f} nats ({label(rival).replace('_', ' ')})" for rival, reach in left if isfinite(reach)]
     sets = f"at {standing.n_sets} forget sets a difference of at least"
-    return f"{sets} {', '.join(told)} would have been told from zero by itself (95 %)" if told else ""
+    corrected = "; with Holm's correction only a larger one" if len(standing.lines) > 1 else ""
+    return f"{sets} {', '.join(told)} would have been told from zero by itself (95 %){corrected}" if told else ""
 
 
 def _reach(difference: Interval) -> float:

@@ -13,6 +13,9 @@ from mechlib.localize.registry import GIVEN, localizer, valid_keys
 from mechlib.report.aggregation import Rows, aggregate
 from mechlib.stats import Interval, at_chance
 
+# Below it a p-value is only said to be.
+LEAST_SHOWN = 0.001
+
 
 def label(key: str) -> str:
     """How a localization or a format is called in a figure."""
@@ -61,6 +64,11 @@ def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index:
     style = style if index else style.hide()
     look = {"white-space": "pre-wrap", "text-align": "left", "padding": "0.2em 1em 0.2em 0", "vertical-align": "top"}
     return style.set_properties(**look)
+
+
+def p_value(p: float | None) -> str:
+    """A p-value for readers; ``None``: there is none."""
+    return "none" if p is None else f"{p:.3f}" if p >= LEAST_SHOWN else f"<{LEAST_SHOWN:g}"
 
 
 def interval_table(table: pd.DataFrame, rows: Sequence[str], column: str, void: Sequence[str] = ()) -> pd.DataFrame:

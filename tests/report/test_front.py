@@ -12,7 +12,7 @@ from mechlib.report.card import card, effective, parameters
 from mechlib.report.claims import Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
-from mechlib.report.front_text import added, earlier, everywhere, finding, general, headline, published, stored, table, unrun
+from mechlib.report.front_text import added, earlier, everywhere, finding, general, headline, published, shares, stored, table, unrun
 from mechlib.report.next_door import EARLIER, OUTCOMES
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
@@ -81,9 +81,9 @@ def test_what_could_have_been_seen_is_the_longer_half_of_the_interval_where_noth
     assert found.verdict in ("undecided", "undecidable") and reach > 1
     said = could_see(standing(open_one, stopped, line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "nonlocalized")))
     assert said == (f"at 8 forget sets a difference of at least {reach:.2f} nats (Random MLPs) would have been told from zero "
-                    "by itself (95 %)")  # fmt: skip
+                    "by itself (95 %); with Holm's correction only a larger one")  # fmt: skip
     assert could_see(standing(stopped, line(TRANSFER, "causal_tracing", -2.0))) == ""
-    assert said in card(Study(), [standing(open_one, line(TRANSFER, "causal_tracing", -2.0))], CLAIMS.gates)
+    assert markup.text(said) in card(Study(), [standing(open_one, line(TRANSFER, "causal_tracing", -2.0))], CLAIMS.gates)
 
 
 @pytest.mark.parametrize("claim", CLAIMS.claim, ids=lambda claim: claim.key)
@@ -150,6 +150,19 @@ def test_the_headline_answers_and_counts_what_the_next_sentence_names():
     assert "taught again no comparison" in named and "no inference 1" in named
     assert named.endswith(".") and named.count(". ") == 0
     assert headline([], "m") == "No run that a claim rests on is there yet for m." and finding([]) == ""
+
+
+def test_the_headline_says_which_gaps_the_attack_widened_and_shares_stand_beside_log_odds():
+    def attacked(rival, change, share):
+        sets = {number: [0.0] for number in range(8)}
+        own = {number: [change + 0.01 * number] for number in range(8)}
+        beside = compare({number: [share + 0.001 * number] for number in range(8)}, sets, "lower")
+        return line(RELEARNING, rival, -2.0, before=compare(sets, sets, "lower"), change=compare(own, sets, "lower"), shares=beside)
+
+    found = told(attacked("causal_tracing", -1.0, -0.2), attacked("random_mlps", 0.0, 0.1))
+    assert "2 of 2 other edits after relearning (the attack itself widened 1 of these gaps)" in headline(found, "m")
+    assert shares(found).endswith("on athletes after relearning less than after 1 of 2 others.")
+    assert shares(told(*FOUND)) == shares([]) == ""
 
 
 @pytest.mark.parametrize(("gaps", "more", "answer"), [
@@ -234,7 +247,8 @@ def test_the_forest_has_every_comparison_that_was_run_and_the_released_differenc
     assert released_gap("counterfact-editing", "relearning", "causal_tracing") is None
     assert released_gap("sports-athlete-editing", "transfer", "late_window") is None
     names = [trace.name for trace in forest(found).data]
-    assert names.count("released runs (three larger models)") == 4 and "supported" in names and "no verdict" in names
+    assert names.count("released runs (three larger models)") == 4 and "supported" in names
+    assert "no verdict: a gate" in names and "undecided" not in names and "x-open" in forest(found).data[-2].marker.symbol
 
 
 def test_every_page_that_shows_claims_is_there_and_is_opened_by_its_own_name():

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 from attack_rows import BEFORE, HARD
 from test_verdicts import ARCH, answered, claim, claims
@@ -41,14 +40,6 @@ def evidence(storage, depth, relearning=True, **more):
                 attacked += [answered(arm, "floor", n, 1.0 if n == 0 else -1.0, number, at) for n in range(4)]
     trains = {arm: {number: place(arm, number) for number in SITES} for arm in ("planted_site", "other_site")}
     return replace(Evidence("t", "one_shot", asked, attacked, ("question",), trains, sites=SITES), **more)
-
-
-def test_the_title_names_the_edit_after_which_least_is_left():
-    lines = {"edited": ["early_mlps", "late_mlps"], "estimate": [-3.0, 1.0]}
-    other = {"edited": ["early_mlps", "late_mlps"], "estimate": [2.0, 1.5]}
-    said = planted.least({"asked": pd.DataFrame(lines), "again": pd.DataFrame(other)})
-    assert said == "Least is left after an edit of: asked, early MLPs (-3.00 nats); again, late MLPs (1.50 nats)"
-    assert "two places" in planted.least({"asked": pd.DataFrame(lines).head(1)}) and "two places" in planted.least({})
 
 
 def verdict(name, *given, **more):
@@ -132,13 +123,10 @@ def test_what_was_planted_is_told_by_site():
     assert line["taught, known"].startswith("0.88 [") and line["never taught, known"].startswith("0.25 [")
 
 
-def test_the_title_says_where_an_edit_at_the_planted_site_leaves_less():
-    study = evidence(storage=2.0, depth=4.0)
-    tables = {name: planted.cells(claims(PLANTED[name]).claim[0], study) for name in PLANTED}
-    less = "Less is left after an edit at the planted site than at the other"
-    assert planted.title(tables) == f"{less}: transfer, early MLPs; relearning, early MLPs"
-    both = {"asked": planted.cells(claims(PLANTED["transfer"]).claim[0], evidence(storage=2.0, depth=0.5))}
-    assert planted.title(both) == f"{less}: asked, early MLPs and late MLPs"
-    none = {"asked": planted.cells(claims(PLANTED["transfer"]).claim[0], evidence(storage=-2.0, depth=0.5))}
-    assert planted.title(none) == f"{less}: asked, nowhere"
-    assert planted.title({"asked": both["asked"][:0]}) == "No planted fact was edited"
+def test_the_title_tells_gaps_with_their_verdicts():
+    lines = [verdict(name, storage=2.0, depth=4.0) for name in PLANTED]
+    said = [f"{one.odds.difference} nats (supported)" for one in lines]
+    asked = ("in prompts that were not trained", "after relearning of one half")
+    expected = ", ".join(f"{where} {gap}" for where, gap in zip(asked, said, strict=True))
+    assert planted.title(lines) == f"Planted site minus other site: {expected}"
+    assert planted.title([replace(lines[0], odds=None)]) == planted.title([]) == "No planted fact was edited at two places"
