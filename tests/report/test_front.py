@@ -297,3 +297,23 @@ def test_a_title_says_what_a_page_was_made_with():
     assert page.cells[0].source == "# Editing · m, full, world facts\n\nText.\n\n# Another"
     assert own_title("Editing · m, full, world facts") == "Editing" and own_title("Editing") == "Editing"
     assert titled_by("m", "quick", "FACTS=a_b") == r"m, quick, FACTS=a\_b" and len(titled_by("m", "quick", "x" * 500)) < 100
+
+
+def test_a_counterpart_stands_beside_the_verdicts_and_is_not_counted():
+    (claim, _) = (one for one in CLAIMS.claim if one.counterparts)
+    found = [line(claim, "mlps_before", -0.0175), line(claim, "mlps_after", -4.0), line(claim, "window_0_of_9", 2.0)]
+    assert standing(*found).verdict == f"contradicted 1, {found[0].verdict} 1 (expected either way: supported)"
+    assert standing(*found[:2]).verdict == f"{found[0].verdict} (expected either way: supported)"
+    assert standing(*(line(claim, rival) for rival in claim.rivals)).verdict == NOT_RUN
+    for wrong in (["late_window"], list(claim.rivals)):
+        with pytest.raises(ValueError, match="a counterpart is no rival, or all rivals are"):
+            type(claim).model_validate({**claim.model_dump(), "counterparts": wrong})
+
+
+def test_a_card_of_a_claim_that_was_not_run_names_the_page_that_decides_it():
+    (claim, _) = (one for one in CLAIMS.claim if one.counterparts)
+    unrun_, where = standing(*(line(claim, rival) for rival in claim.rivals)), "../full-next/25_next_door.html"
+    told_ = card(Study(), [unrun_], CLAIMS.gates, elsewhere=where)
+    assert "Verdict: <b>not run here</b>" in told_ and f'<a href="{where}">' in told_
+    assert f"Verdict: <b>{NOT_RUN}</b>" in card(Study(), [unrun_], CLAIMS.gates)
+    assert where not in card(Study(), [standing(*(line(claim, rival, -1.0) for rival in claim.rivals))], CLAIMS.gates, elsewhere=where)
