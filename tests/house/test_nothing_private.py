@@ -12,7 +12,7 @@ ROOT = Path(mechlib.__file__).parents[1]
 PRIVATE = {
     "token": r"\b(?:hf_|gh[pousr]_|sk-|pypi-)[A-Za-z0-9_-]{20,}|\bAKIA[0-9A-Z]{16}\b",
     "key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
-    "password in an address": r"\w+://[^\s/:@\"'`{}<>$]+:[^\s/@\"'`{}<>$]+@",
+    "password in an address": r"://[^\s/:@\"'`{}<>$]+:[^\s/@\"'`{}<>$]+@",
     "home folder": r"(?<![\w.])/(?:home|Users)/[a-z][\w.-]*/|(?<![\w.])/root/|[A-Z]:\\\\?Users\\",
     "folder of a workplace": r"(?<![\w./])/work/",
     "index of packages": r"--(?:extra-)?index-url|--find-links|--trusted-host|simple/ ",
