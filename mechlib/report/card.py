@@ -83,13 +83,11 @@ def made_with(study: Study, by_place: bool = False) -> str:
 
 
 def parameters(study: Study, names: Sequence[str], changed: Mapping[str, Any]) -> str:
-    """The parameters of a page as they came out, folded; those that are other than usual stand first, and in the summary."""
+    """The parameters of a page as they came out, folded: those that are other than usual stand first, and the summary counts them."""
     shown = [name for name in names if name in changed] + [name for name in names if name not in changed]
     cells = "".join(_parameter(name, effective(study, name), name in changed) for name in shown)
-    said = " ".join(f"{name}={written(value)}" for name, value in changed.items())
-    # A long list may be broken after its commas.
-    said = f"; other than usual: {markup.text(said).replace(',', ',<wbr>')}" if said else ", all as usual"
-    return f'<details><summary style="overflow-wrap:anywhere">Parameters{said}</summary><table>{cells}</table></details>'
+    said = f"{len(changed)} other than usual" if changed else "all as usual"
+    return f"<details><summary>Parameters ({said})</summary><table>{cells}</table></details>"
 
 
 def _parameter(name: str, value: str, other: bool) -> str:
