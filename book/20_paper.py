@@ -36,6 +36,9 @@ book = book_folder()
 ours = judged.widest(book, page.study.model_spec.name, page.runner.store)
 drawn = {one.standing.claim.key: one.standing.lines for one in open_book(page.study.model)}
 
+# %% tags=["remove-input"]
+page.banner()
+
 # %% [markdown]
 # ## A map of the paper
 
