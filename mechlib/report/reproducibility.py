@@ -66,7 +66,7 @@ def _splits(study: Study) -> str:
     found = study.splits
     sets = f"{count(found.n_sets, 'forget set')} of {found.set_size}"
     sets = sets if found.set_size else f"{count(found.n_sets, 'answer')} with all facts that have it"
-    known = f"of the facts known ({named(study.known_format)}, above {found.threshold:g})"
+    known = f"of the facts known ({named(study.known_format or study.kind.domain.known_format)}, above {found.threshold:g})"
     return (f"{study.kind.label}: {known}: {sets}, {found.n_localize} to localize, {found.n_validate} to choose hyperparameters on, "
             f"{found.n_test} to maintain and test")  # fmt: skip
 
