@@ -53,6 +53,9 @@ page.figure("forest", forest.forest(front_text.general(found)),
             "verdicts are corrected for their number. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
             "where there are any.", found=front_text.gaps(front_text.general(found)))
 
+# %% tags=["remove-input"]
+page.banner()
+
 # %% [markdown]
 # **By name.** {glue:text}`finding` {glue:text}`shares`
 #

@@ -33,6 +33,9 @@ from mechlib.report.page import open_page, tables
 
 page = open_page(globals(), "18_evidence")
 
+# %% tags=["remove-input"]
+page.banner()
+
 # %% [markdown]
 # ## What is kept
 

@@ -26,7 +26,9 @@ MODEL = "gemma-3-270m"
 PROFILE = "quick"
 
 # %% tags=["remove-cell"]
-from mechlib.report import glossary, judged, paper, reproducibility
+from IPython.display import HTML
+
+from mechlib.report import glossary, judged, paper, paper_table, reproducibility
 from mechlib.report.front import open_book
 from mechlib.report.page import open_page, tables
 from mechlib.report.typed import book_folder
@@ -34,18 +36,21 @@ from mechlib.report.typed import book_folder
 page = open_page(globals(), "20_paper")
 book = book_folder()
 ours = judged.widest(book, page.study.model_spec.name, page.runner.store)
-drawn = {one.standing.claim.key: one.standing.lines for one in open_book(page.study.model)}
+drawn = {one.standing.claim.key: one for one in open_book(page.study.model)}
+
+# %% tags=["remove-input"]
+page.banner()
 
 # %% [markdown]
 # ## A map of the paper
 
 # %% tags=["remove-input"]
 page.number("studies", judged.in_words(ours))
-tables.styled(paper.paper_map(paper.mapped(), drawn, ours, judged.titles(book)))
+HTML(paper_table.table(paper.paper_map(paper.mapped(), drawn, ours, judged.titles(book))))
 
 # %% [markdown]
 # *{glue:text}`studies` Differences are fact lookup minus the other, in log p(true) - log p(target), with 95 % intervals over forget
-# sets and the verdict of the claims file; other numbers are means over forget sets. The paper's and the released runs' accuracies are
+# sets and the verdict of the claims file, folded where there are many; other numbers are means over forget sets. The paper's and the released runs' accuracies are
 # mean probabilities, of three models and one run each: with 7 to 9 billion weights and by another rule, they say where to look, not
 # what must come out.*
 #
@@ -64,7 +69,8 @@ tables.styled(paper.differences(paper.mapped()))
 tables.styled(reproducibility.card(page.study, ours))
 
 # %% [markdown]
-# *Read from what each kept run recorded about itself, and from the parameters of the studies.*
+# *Read from what each kept run recorded about itself, and from the parameters of the studies. Parameters that are other than usual stand
+# on the card of the page that shows a study.*
 #
 # ## Glossary
 

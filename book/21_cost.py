@@ -41,6 +41,7 @@ page.number("rate", f"{CARD.bfloat16 / 1e12:.0f}")
 page.number("most", max(CARDS))
 for table in found:
     table.insert(0, "facts", table.pop("study"))
+page.banner()
 
 # %% [markdown]
 # ## Hours and cards

@@ -38,6 +38,7 @@ from mechlib.report.typed import book_folder
 page = open_page(globals(), "22_models")
 found = of_models(Book(book_folder().parent, page.runner.store, MODEL, declared_studies()), declared())
 page.number("models", count(len(found), "model"))
+page.banner()
 
 # %% [markdown]
 # ## Every claim, every model

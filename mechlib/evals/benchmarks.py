@@ -14,9 +14,13 @@ ROOM = 10.0
 
 @dataclass(frozen=True)
 class Signal:
-    """A benchmark for one unedited model: published score and what guessing gets (percent), with so many ``shots``."""
+    """A benchmark (its ``task`` and its ``name`` for readers) for one unedited model: published score and what guessing gets (percent).
+
+    It was asked with so many ``shots``.
+    """
 
     task: str
+    name: str
     score: float
     guessing: float
     shots: int
@@ -32,13 +36,13 @@ _CARD = "Gemma 3 model card, ai.google.dev/gemma/docs/core/model_card_3 (pre-tra
 # Guessing BoolQ is saying its commoner answer.
 SIGNAL: Mapping[str, tuple[Signal, ...]] = {
     "gemma-3-270m": (
-        Signal("arc_easy", 57.7, 25.0, 0, _CARD),
-        Signal("piqa", 67.7, 50.0, 0, _CARD),
-        Signal("hellaswag", 40.9, 25.0, 10, _CARD),
-        Signal("triviaqa", 15.4, 0.0, 5, _CARD),
-        Signal("arc_challenge", 29.0, 25.0, 25, _CARD),
-        Signal("winogrande", 52.0, 50.0, 5, _CARD),
-        Signal("boolq", 61.4, 62.2, 0, _CARD),
-        Signal("mmlu", 24.9, 25.0, 0, "not on the model card: a third party's harness run on five subjects, shots not stated"),
+        Signal("arc_easy", "ARC (easy)", 57.7, 25.0, 0, _CARD),
+        Signal("piqa", "PIQA", 67.7, 50.0, 0, _CARD),
+        Signal("hellaswag", "HellaSwag", 40.9, 25.0, 10, _CARD),
+        Signal("triviaqa", "TriviaQA", 15.4, 0.0, 5, _CARD),
+        Signal("arc_challenge", "ARC (challenge)", 29.0, 25.0, 25, _CARD),
+        Signal("winogrande", "WinoGrande", 52.0, 50.0, 5, _CARD),
+        Signal("boolq", "BoolQ", 61.4, 62.2, 0, _CARD),
+        Signal("mmlu", "MMLU", 24.9, 25.0, 0, "not on the model card: a third party's harness run on five subjects, shots not stated"),
     ),
 }

@@ -103,6 +103,20 @@ def study_called(key: str, known: Sequence[BookStudy]) -> BookStudy:
     return found
 
 
+def study_behind(study: Study, known: Sequence[BookStudy]) -> BookStudy | None:
+    """The study of the book that a page's study is of: it edits the same, and what else it says is so or as usual.
+
+    A page gives only those parameters that it has; the others of the book's study are for other pages.
+    """
+    usual = Study(model=study.model, profile=study.profile, task=study.task)
+    for one in (one for one in known if (one.task, one.profile) == (study.task, study.profile)):
+        own = one.of(study.model)
+        alike = all(getattr(study, name) in (getattr(own, name), getattr(usual, name)) for name in map(str.lower, Study.names()))
+        if alike and (study.size, study.localizations) == (own.size, own.localizations):
+            return one
+    return None
+
+
 def shown_by(page: Page, values: Mapping[str, Any], known: Sequence[BookStudy]) -> BookStudy | None:
     """The study that a page of these values shows, if it is one of the book's."""
     return next((one for one in known if one.asks(page, values)), None)

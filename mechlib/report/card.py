@@ -17,6 +17,7 @@ from mechlib.stats import ENOUGH_SETS
 
 _BOX = "border-left:4px solid #0072B2;padding:.4em .8em;margin:.5em 0"
 _CELL = "padding:.1em .8em .1em 0;vertical-align:top;text-align:left"
+_NO_RULE = f"<b>{DESCRIPTIVE.capitalize()}.</b> No claim of the claims file is decided on this page."
 
 
 def card(
@@ -29,11 +30,20 @@ def card(
     ``elsewhere``: the address of the same page of the study that decides its claims, told where this one does not.
     """
     told = [_claim(one, study, gates, attack, elsewhere) for one in found if gates]
-    first = told[0] if told else f"<div><b>{DESCRIPTIVE.capitalize()}.</b> No claim of the claims file is decided on this page.</div>"
+    first = told[0] if told else f"<div>{_NO_RULE}</div>"
     folded = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>"
     others = folded if told[1:] else ""
     by_place = any(one.claim.rule == "mixed model" for one in found)
     return f'<div style="{_BOX}">{first}{others}<div>{made_with(study, by_place)}{warning}</div></div>'
+
+
+def card_of_no_study(study: Study) -> str:
+    """The card of a page that shows other pages' runs and verdicts, and has no forget sets of its own."""
+    return f'<div style="{_BOX}">{_NO_RULE} {_model_and_profile(study)}.</div>'
+
+
+def _model_and_profile(study: Study) -> str:
+    return f"Model <b>{markup.text(study.model)}</b>, profile <b>{study.profile}</b>"
 
 
 def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None, elsewhere: str) -> str:
@@ -84,17 +94,15 @@ def made_with(study: Study, by_place: bool = False) -> str:
     unit = sentences.unit(size.n_sets, size.n_attacked_sets)
     if by_place:
         unit, quick = "The unit of the verdict is the edited place.", ""
-    return f"Model <b>{markup.text(study.model)}</b>, profile <b>{study.profile}</b>: {sets}. {unit}{quick}"
+    return f"{_model_and_profile(study)}: {sets}. {unit}{quick}"
 
 
 def parameters(study: Study, names: Sequence[str], changed: Mapping[str, Any]) -> str:
-    """The parameters of a page as they came out, folded; those that are other than usual stand first, and in the summary."""
+    """The parameters of a page as they came out, folded: those that are other than usual stand first, and the summary counts them."""
     shown = [name for name in names if name in changed] + [name for name in names if name not in changed]
     cells = "".join(_parameter(name, effective(study, name), name in changed) for name in shown)
-    said = " ".join(f"{name}={written(value)}" for name, value in changed.items())
-    # A long list may be broken after its commas.
-    said = f"; other than usual: {markup.text(said).replace(',', ',<wbr>')}" if said else ", all as usual"
-    return f'<details><summary style="overflow-wrap:anywhere">Parameters{said}</summary><table>{cells}</table></details>'
+    said = f"{len(changed)} other than usual" if changed else "all as usual"
+    return f"<details><summary>Parameters ({said})</summary><table>{cells}</table></details>"
 
 
 def _parameter(name: str, value: str, other: bool) -> str:

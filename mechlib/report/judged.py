@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mechlib.localize.registry import AT_NORM
 from mechlib.report.card import count
 from mechlib.report.gates import Evidence
 from mechlib.report.gathered import Stored, gather
@@ -33,7 +34,8 @@ class Judged:
 def widest(book: Path, model: str, store: Store) -> dict[str, Judged]:
     """By task, the study of a model's executed pages with the most forget sets, then seeds, whose runs are all there; nothing is computed.
 
-    Without all runs of relearning it has none of them.
+    Of studies alike in that, the one with relearning, then with the most localizations (edits of rescaled norm aside). Without all runs
+    of relearning it has none of them.
     """
     pages = {page.name: page for page in read_pages(book) if {"edit", "prompting"} <= set(page.needs)}
     found: dict[str, Study] = {}
@@ -44,8 +46,9 @@ def widest(book: Path, model: str, store: Store) -> dict[str, Judged]:
     return {task: _judged(study, store) for task, study in found.items()}
 
 
-def _width(study: Study, store: Store) -> tuple[int, int, bool]:
-    return study.size.n_sets, study.size.n_seeds, _there(study, (BESIDE,), store)
+def _width(study: Study, store: Store) -> tuple[int, int, bool, int]:
+    plain = [key for key in study.localizations or () if AT_NORM not in key]
+    return study.size.n_sets, study.size.n_seeds, _there(study, (BESIDE,), store), len(plain)
 
 
 def _there(study: Study, needs: Iterable[str], store: Store) -> bool:

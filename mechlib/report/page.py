@@ -22,7 +22,7 @@ from mechlib.report.aggregation import Rows
 from mechlib.report.asking import ask
 from mechlib.report.book_contents import results_folder
 from mechlib.report.book_studies import declared_studies
-from mechlib.report.card import card, parameters
+from mechlib.report.card import card, card_of_no_study, parameters
 from mechlib.report.claims import declared
 from mechlib.report.figures.framed import Framed
 from mechlib.report.gates import Evidence
@@ -116,13 +116,16 @@ class OpenPage:
     def banner(self, trainable: Rows = ()) -> HTML:
         """The page's card: its claims with their verdicts, what it was made with, and its parameters, folded.
 
-        ``trainable``: the unedited model's answers in formats that edits could be trained on, if the page is to name those that work.
+        A page without parameters but model and profile has no study of its own, and a line. ``trainable``: the unedited model's answers
+        in formats that edits could be trained on, if the page is to name those that work.
         """
+        names = [name for name in self.parameters if name not in ("MODEL", "PROFILE")]
+        if not names:
+            return HTML(card_of_no_study(self.study))
         void = "EDIT_FORMAT" in self.parameters and self.void
         warning = f"<br><b>Void.</b> {markup.text(sentences.void_training(self.rows('unedited'), trainable))}" if void else ""
         found = self.claims
         attack = self.evidence.last if any(one.run and one.claim.measure == "relearning" for one in found) else None
-        names = [name for name in self.parameters if name not in ("MODEL", "PROFILE")]
         told = card(self.study, found, declared().gates if found else None, attack, warning, self._elsewhere)
         return HTML(told + parameters(self.study, names, self.other_than_usual))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -11,15 +12,30 @@ from pydantic import Field, model_validator
 
 from mechlib.components import Localization
 from mechlib.report.aggregation import FACT, fact_values, mean_over_sets
+from mechlib.report.card import count
+from mechlib.report.front import Decided
 from mechlib.report.gates import Evidence
 from mechlib.report.judged import Judged
 from mechlib.report.published import published, published_probes, published_relearning
-from mechlib.report.tables import label
+from mechlib.report.tables import label, named
 from mechlib.report.typed import Typed, book_folder, read_typed
-from mechlib.report.verdicts import DESCRIPTIVE, NOT_RUN, Line
+from mechlib.report.verdicts import NOT_RUN, Line
+from mechlib.runs.study import Study
 
 # Of which localizations numbers are shown side by side, where there are some.
 SHOWN = ("fact_lookup", "causal_tracing", "random_mlps", "all_mlps", "nonlocalized")
+# What the columns of the published tables are, and ours. Nearly all of the authors' numbers are mean probabilities.
+_COLUMNS = {"probability": "mean probability of the true answer", "target_probability": "mean probability of the edit target",
+            "correct": "share of true answers", "edited": "share of edit targets"}  # fmt: skip
+_TRUE, _TARGET = _COLUMNS["probability"], _COLUMNS["target_probability"]
+RELEASED = {
+    ("answers", "forget"): f"{_TRUE}, trained prompt", ("answers", "maintain"): f"facts to maintain: {_TRUE}, trained prompt",
+    ("answers", "edit"): _TARGET, ("answers", "letter choice: edit"): f"{_TARGET}, by letters",
+    ("answers", "letter choice: true"): f"{_TRUE}, by letters",
+    ("relearning", "forget relearned"): f"half that was not taught: {_TRUE}, after relearning",
+    ("relearning", "forget soft prompt"): f"half that was not taught: {_TRUE}, behind a soft prompt",
+    ("probes", "true answer"): "probes: true answer, mean over layers",
+}  # fmt: skip
 
 
 class Asked(Typed):
@@ -70,6 +86,8 @@ class Item(Typed):
             raise ValueError(f"'{self.shows}': numbers need their task")
         if (self.released is None) == (self.numbers is None):
             raise ValueError(f"'{self.shows}': the released runs' number is typed, or a column of the published tables")
+        if self.numbers and (self.numbers.table, self.numbers.column) not in RELEASED:
+            raise ValueError(f"'{self.shows}': say in RELEASED what column {self.numbers.column} is a measure of")
         return self
 
 
@@ -95,18 +113,30 @@ def mapped() -> Paper:
     return read_typed(book_folder() / "paper.toml", Paper)
 
 
-def paper_map(
-    found: Paper, drawn: Mapping[str, Sequence[Line]], ours: Mapping[str, Judged], titles: Mapping[str, str]
-) -> pd.DataFrame:
-    """One line an item, for readers.
+@dataclass(frozen=True)
+class Told:
+    """A part of a cell: ``lines``, and what they are (``about``); ``long``: they may be folded away behind it."""
 
-    ``drawn``: by claim, its comparisons; ``ours``: by task, what was run; ``titles``: the pages' names in words.
+    about: str
+    lines: tuple[str, ...] = ()
+    long: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item for readers, with the released runs' numbers and what this book has for it."""
+
+    item: Item
+    released: Told
+    here: tuple[Told, ...]
+
+
+def paper_map(found: Paper, drawn: Mapping[str, Decided], ours: Mapping[str, Judged], titles: Mapping[str, str]) -> list[Row]:
+    """One row an item.
+
+    ``drawn``: by claim, how it stands; ``ours``: by task, what was run; ``titles``: the pages' names in words.
     """
-    return pd.DataFrame([
-        {"where": f"{one.section}:\n{one.place}", "what": one.shows, "the paper": one.paper, "released runs": _released(one),
-         "here": _ours(one, drawn, ours, titles), "why they differ": one.why}
-        for one in found.item
-    ])  # fmt: skip
+    return [Row(one, _released(one), tuple(dict.fromkeys(_ours(one, drawn, ours, titles)))) for one in found.item]
 
 
 def differences(found: Paper) -> pd.DataFrame:
@@ -116,39 +146,56 @@ def differences(found: Paper) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def _released(item: Item) -> str:
+def _released(item: Item) -> Told:
     if item.numbers is None or item.task is None:
-        return item.released or ""
+        return Told(item.released or "")
     if item.numbers.table == "probes":
         table = published_probes(SHOWN)
     else:
         table = published(item.task, SHOWN) if item.numbers.table == "answers" else published_relearning(item.task)
     values: dict[str, float] = dict(zip(table["localization"], table[item.numbers.column], strict=True))
-    return "\n".join(f"{label(key)} {_plain(values[label(key)])}" for key in SHOWN)
+    lines = tuple(f"{label(key)} {_plain(values[label(key)])}" for key in SHOWN)
+    return Told(RELEASED[item.numbers.table, item.numbers.column], lines)
 
 
-def _ours(item: Item, drawn: Mapping[str, Sequence[Line]], ours: Mapping[str, Judged], titles: Mapping[str, str]) -> str:
+def _ours(item: Item, drawn: Mapping[str, Decided], ours: Mapping[str, Judged], titles: Mapping[str, str]) -> Iterator[Told]:
     if item.not_testable:
-        return f"not testable here, because {item.not_testable}"
-    said: list[str] = []
-    for lines in (own for key, own in drawn.items() if key in item.claims):
-        told = [_verdict(one) for one in lines if one.verdict not in (NOT_RUN, DESCRIPTIVE)]
-        said += told or [lines[0].verdict]
-    own = ours[item.task].evidence if item.task and item.task in ours else None
+        yield Told(f"not testable here, because {item.not_testable}")
+    yield from (_claim(drawn[key]) for key in item.claims if key in drawn)
+    own = ours.get(item.task or "")
     if item.asked:
-        said += (own and _means(item.asked, own)) or [NOT_RUN]
+        means = _means(item.asked, own.evidence) if own else ()
+        yield Told(f"{_measure(item.asked)} ({_made_with(own.study)})", means) if own and means else Told(NOT_RUN)
     if item.layers_of:
-        said += (own and _layers(item.layers_of, own)) or [NOT_RUN]
-    said += [f"page {titles[name]}" for name in item.pages]
-    return "\n".join(dict.fromkeys(said))
+        layers = _layers(item.layers_of, own.evidence) if own else ()
+        yield Told(f"trained ({_made_with(own.study)})", layers) if own and layers else Told(NOT_RUN)
+    yield from (Told(f"page {titles[name]}") for name in item.pages)
+
+
+def _claim(one: Decided) -> Told:
+    """A claim by its sentence, how it stands and by which study; then each of its comparisons that was run."""
+    by = f" ({_made_with(one.study)})" if one.study else ""
+    lines = tuple(_verdict(line) for line in one.standing.lines if line.odds)
+    return Told(f"{one.standing.claim.sentence.rstrip('.')}: {one.verdict}{by}", lines, long=True)
+
+
+def _made_with(study: Study) -> str:
+    return f"{study.profile}, {count(study.size.n_sets, 'forget set')}"
 
 
 def _verdict(one: Line) -> str:
-    gap = f" {one.odds.difference} nats, {one.odds.n_sets} sets" if one.odds else ""
-    return f"minus {label(one.rival)}{gap}: {one.verdict}"
+    gap = f" {one.odds.difference} nats, {count(one.odds.n_sets, 'set')}" if one.odds else ""
+    return f"minus {named(one.rival)}{gap}: {one.verdict}"
 
 
-def _means(asked: Asked, found: Evidence) -> list[str]:
+def _measure(asked: Asked) -> str:
+    """What the means of an item are of, in words."""
+    facts = "facts to maintain: " if asked.group == "maintain" else ""
+    form = "after relearning" if asked.relearned else "trained prompt" if asked.format == "trained" else named(asked.format)
+    return f"{facts}{_COLUMNS[asked.column]}, {form}"
+
+
+def _means(asked: Asked, found: Evidence) -> tuple[str, ...]:
     means: list[str] = []
     for key in [key for key in SHOWN if key in found.arms]:
         if asked.relearned:
@@ -158,13 +205,12 @@ def _means(asked: Asked, found: Evidence) -> list[str]:
             own = found.asked(key, asked.group, [form])
         values = fact_values([row for row in own if row[asked.column] is not None], asked.column, FACT)
         means += [f"{label(key)} {_plain(mean_over_sets(values))}"] if values else []
-    return means
+    return tuple(means)
 
 
-def _layers(key: str, found: Evidence) -> list[str]:
+def _layers(key: str, found: Evidence) -> tuple[str, ...]:
     """What a localization trains, once for each choice that forget sets made."""
-    chosen = dict.fromkeys(_in_words(one) for one in found.trains.get(key, {}).values())
-    return list(chosen)
+    return tuple(dict.fromkeys(_in_words(one) for one in found.trains.get(key, {}).values()))
 
 
 def _in_words(found: Localization) -> str:

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mechlib.facts.relations import SPORT
 from mechlib.report.aggregation import aggregate
+from mechlib.report.book_studies import BookStudy, read_studies
 from mechlib.report.figures.style import COLOURS
 from mechlib.report.tables import label
+from mechlib.runs.profiles import PROFILES
 from mechlib.runs.spec import digest
+from mechlib.runs.study import Study
+from mechlib.runs.tasks import TASKS
 
 PAGE = "book/play"
 SCRIPT = Path(__file__).with_name("play.js")
 _BY = ("arm", "attack", "setting", "step", "format", "group")
+_SITES = (label("planted_site"), label("other_site"))
+# What a page may be given besides model and profile: the study is called the same, and its steps are said.
+_GIVEN = ("n_sets", "seed", "steps")
 _OUTCOMES = {"correct": "true answer", "edited": "new answer"}
 _GROUPS = {"forget": "edited facts, not taught", "relearned": "edited facts, taught", "maintain": "facts to keep",
            "held_out": "facts of no set", "unknown": "never-known facts", "neighbourhood": "neighbouring facts"}  # fmt: skip
@@ -34,21 +42,24 @@ def setup(app: Any) -> dict[str, bool]:
 def _embed(app: Any, page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
     if page == PAGE:
         colours = {label(key): colour for key, colour in COLOURS.items()}
-        data = {"studies": play_data(Path(app.srcdir) / "book" / "results" / "rows"), "colours": colours}
+        book = Path(app.srcdir) / "book"
+        data = {"studies": play_data(book / "results" / "rows", read_studies(book / "studies.toml")), "colours": colours}
         table = json.dumps(data).replace("<", "\\u003c")
         script = SCRIPT.read_text(encoding="utf-8")
         context["body"] += f'<script type="application/json" id="play-data">{table}</script><script>{script}</script>'
 
 
-def play_data(kept: Path) -> list[dict[str, Any]]:
+def play_data(kept: Path, declared: Sequence[BookStudy] = ()) -> list[dict[str, Any]]:
     """The studies among kept rows, each with its name and its cells: the share of an outcome with a 95 % interval, and how many facts.
 
     Rows of a study share model, facts, sets and the edits' most steps; the unedited model's belong to all studies of these facts.
+    Studies of the book (``declared``) have its names and come first, in its order.
     """
+    known = _Known(declared)
     edits = {about["id"]: about for about, _ in _archives(kept, "edit")}
     edited: dict[str, list[dict[str, Any]]] = {}
     unedited: dict[str, list[dict[str, Any]]] = {}
-    names: dict[str, tuple[str, str]] = {}
+    names: dict[str, tuple[str, int, str]] = {}
     for stage in ("answers", "attack"):
         for about, rows in _archives(kept, stage):
             found = _shown(about, rows, edits)
@@ -56,23 +67,27 @@ def play_data(kept: Path) -> list[dict[str, Any]]:
                 continue
             (edited if found.study else unedited).setdefault(found.study or found.facts, []).extend(found.rows)
             if found.study:
-                names[found.study] = found.facts, found.name
-    ordered = sorted(names.items(), key=lambda each: each[1][1])
+                names[found.study] = found.facts, *known.named(found)
+    ordered = sorted(names.items(), key=lambda each: each[1][1:])
     sets = {study: len({row["forget_set"] for row in rows}) for study, rows in edited.items()}
     return [
         {"name": f"{name}, forget sets: {sets[study]}", "cells": _cells([*unedited.get(facts, ()), *edited[study]])}
-        for study, (facts, name) in ordered
+        for study, (facts, _, name) in ordered
     ]
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """What one run brings: its rows with what they can be chosen by, and of which facts and study they are ("": the unedited model's)."""
+    """What one run brings: its rows with what they can be chosen by, and of which facts and study they are ("": the unedited model's).
+
+    ``asked``: what tells studies apart: facts, sets, most steps and loss.
+    """
 
     facts: str
-    study: str
-    name: str
     rows: list[dict[str, Any]]
+    study: str = ""
+    model: str = ""
+    asked: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def _shown(about: Mapping[str, Any], rows: list[dict[str, Any]], edits: Mapping[str, Mapping[str, Any]]) -> _Shown | None:
@@ -83,19 +98,58 @@ def _shown(about: Mapping[str, Any], rows: list[dict[str, Any]], edits: Mapping[
     if (edit is not None and edit not in edits) or (not attacked and "unknown" in asked["groups"]):
         return None
     whose, about_set = edits.get(edit or "", {}), asked["about"]
-    arm = label(whose["value"]["localization"]["name"]) if whose else "Unedited"
+    arm = _arm(whose) if whose else "Unedited"
     more = {"arm": arm, "attack": about["label"].partition(":")[0] if attacked else "Prompting", "forget_set": about_set["forget_set"]}
     plain = {} if attacked else {"setting": "none", "step": 0}
     shown = [{**row, **more, **plain, "format": label(row["format"])} for row in rows]
-    sets, facts = about_set["splits"], digest(about_set["subject"], about_set["splits"])
+    facts = digest(about_set["subject"], about_set["splits"])
     if not whose:
-        return _Shown(facts, "", "", shown)
+        return _Shown(facts, shown)
     training = whose["asked"]["settings"]["training"]
+    # Facts planted early or late and facts planted everywhere are of one table: what is edited tells them apart.
+    told = {"facts": about_set["subject"]["facts"], "splits": about_set["splits"], "steps": training["steps"],
+            "loss": training.get("loss", "injection"), "sites": arm in _SITES}  # fmt: skip
     model = whose["value"]["localization"]["provenance"].get("model", "a model")
-    size = f" of {sets['set_size']}" if sets.get("set_size") else " of all"
-    name = f"{model}, {rows[0]['relation'] if len({row['relation'] for row in rows}) == 1 else 'world facts'}, " \
-           f"sets{size} facts, at most {training['steps']} steps"  # fmt: skip
-    return _Shown(facts, digest(facts, training["steps"], training.get("stop_at")), name, shown)
+    return _Shown(facts, shown, digest(facts, training.get("stop_at"), told), model, told)
+
+
+def _arm(edit: Mapping[str, Any]) -> str:
+    """What a study calls an edit: its components may have another name of their own, as those into which facts were planted have."""
+    name = str(edit["label"]).removeprefix("edit: ").rpartition(", forget set")[0]
+    return name or label(edit["value"]["localization"]["name"])
+
+
+class _Known:
+    """The studies that rows may be of: the book's in their order, then those of every profile and task as usual."""
+
+    def __init__(self, declared: Sequence[BookStudy]) -> None:
+        titles = {one.task: one.title for one in reversed(declared)}
+        self._of: list[tuple[str, str, Mapping[str, Any]]] = [(one.title, one.profile, _told(one.of(Study.model))) for one in declared]
+        for profile in PROFILES if declared else ():
+            for task, kind in TASKS.items():
+                self._of.append((titles.get(task, kind.label), profile, _told(Study(profile=profile, task=task))))
+
+    def named(self, found: _Shown) -> tuple[int, str]:
+        """The place of a study among those that are known, and its name; one that is not known is named by what was asked."""
+        for given in ((), _GIVEN):
+            for place, (title, profile, told) in enumerate(self._of):
+                if _without(given, told) == _without(given, found.asked):
+                    steps = f", at most {found.asked['steps']} steps" if given else ""
+                    return place, f"{found.model}, {title}, profile {profile}{steps}"
+        size = found.asked["splits"].get("set_size") or "all"
+        facts = "athletes" if {row["relation"] for row in found.rows} == {SPORT.key} else "world facts"
+        return len(self._of), f"{found.model}, {facts}, sets of {size} facts, at most {found.asked['steps']} steps"
+
+
+def _without(names: Sequence[str], told: Mapping[str, Any]) -> Mapping[str, Any]:
+    splits = {name: value for name, value in told.get("splits", {}).items() if name not in names}
+    return {**{name: value for name, value in told.items() if name not in names}, "splits": splits}
+
+
+def _told(study: Study) -> Mapping[str, Any]:
+    splits = {name: value for name, value in asdict(study.splits).items() if value is not None}
+    return {"facts": study.table.fingerprint, "splits": splits, "steps": study.size.steps, "loss": study.kind.loss,
+            "sites": len(study.kind.planted) > 1}  # fmt: skip
 
 
 def _cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
 import mechlib
 from mechlib.attacks.registry import ATTACKS
+from mechlib.report.book_studies import declared_studies, study_behind
+from mechlib.report.card import count
 from mechlib.report.judged import Judged
+from mechlib.report.reproduce import command
+from mechlib.report.tables import named
 from mechlib.runs.manifest import manifest
 from mechlib.runs.study import Study
 
@@ -27,23 +31,24 @@ def card(study: Study, ours: Mapping[str, Judged]) -> pd.DataFrame:
         "code": f"mechlib {mechlib.__version__}; computed at commits {_each(_commit(how) for how in manifests)} ({where})",
         "model": f"{study.model_spec.name} ({study.model_spec.location}, {study.model_spec.licence or 'licence: see its page'}), "
                  f"weights in {study.model_spec.dtype}",
-        "data": "; ".join(_table(one) for one in _studies(study, ours)),
-        "general text": "; ".join(dict.fromkeys(_texts(one) for one in _studies(study, ours))),
-        "splits": "; ".join(_splits(one) for one in _studies(study, ours)),
-        "seeds": "; ".join(dict.fromkeys(_seeds(one) for one in _studies(study, ours))),
-        "hardware": _each(f"{how.get('machine') or _UNKNOWN}, {how.get('threads') or _UNKNOWN} threads a run" for how in manifests),
+        "data": _lines(_table, study, ours),
+        "general text": _lines(_texts, study, ours),
+        "splits": _lines(_splits, study, ours),
+        "seeds": _lines(_seeds, study, ours),
+        "hardware": _each(f"{how.get('machine') or _UNKNOWN}, {_threads(how)} a run" for how in manifests),
         "precision": _each(str(how.get("precision") or _UNKNOWN) for how in manifests),
         "software": _each(_software(how) for how in manifests),
         "time": f"{sum(how.get('seconds', 0.0) for how in manifests) / 3600:.1f} hours of one process",
-        "setup": "make execute installs what requirements.lock pins, computes what is missing, executes every page and builds the book; "
-                 f"these rows: {'; '.join(_command(one.study) for one in ours.values()) or _command(study)}",
-        "attack": "; ".join(dict.fromkeys(_attack(one) for one in _studies(study, ours))),
+        "setup": "make execute installs what requirements.lock pins, computes what is missing, executes pages and builds the book. "
+                 f"These rows:\n{_lines(_command, study, ours)}",
+        "attack": _lines(_attack, study, ours),
     }  # fmt: skip
     return pd.DataFrame([{"field": name, "value": value} for name, value in fields.items()])
 
 
-def _studies(study: Study, ours: Mapping[str, Judged]) -> Sequence[Study]:
-    return [one.study for one in ours.values()] or [study]
+def _lines(say: Callable[[Study], str], study: Study, ours: Mapping[str, Judged]) -> str:
+    """What is said of each study, a line each; studies of which the same is said share it."""
+    return "\n".join(dict.fromkeys(map(say, [one.study for one in ours.values()] or [study])))
 
 
 def _table(study: Study) -> str:
@@ -59,22 +64,35 @@ def _texts(study: Study) -> str:
 
 def _splits(study: Study) -> str:
     found = study.splits
-    sets = f"{found.n_sets} forget sets of {found.set_size}" if found.set_size else f"{found.n_sets} answers, each with all its facts"
-    return (f"{study.kind.label}: of the facts known in {study.known_format} (above {found.threshold:g}): {sets}, {found.n_localize} to "
-            f"localize, {found.n_validate} to choose hyperparameters on, {found.n_test} to maintain and test")  # fmt: skip
+    sets = f"{count(found.n_sets, 'forget set')} of {found.set_size}"
+    sets = sets if found.set_size else f"{count(found.n_sets, 'answer')} with all facts that have it"
+    known = f"of the facts known ({named(study.known_format or study.kind.domain.known_format)}, above {found.threshold:g})"
+    return (f"{study.kind.label}: {known}: {sets}, {found.n_localize} to localize, {found.n_validate} to choose hyperparameters on, "
+            f"{found.n_test} to maintain and test")  # fmt: skip
 
 
 def _seeds(study: Study) -> str:
-    return f"seed {study.seed}, {study.size.n_seeds} repetition(s) an edit; each forget set draws its own order of training and adapters"
+    repeated = f"{count(study.size.n_seeds, 'repetition')} of an edit"
+    return f"seed {study.seed}, {repeated}; each forget set draws its own order of training and adapters"
 
 
 def _attack(study: Study) -> str:
-    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in study.relearning)
-    return f"{ATTACKS['relearning'].label}: {settings}; {study.size.n_folds} half (halves) held in turn"
+    settings = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in study.relearning)
+    halves = "each half is taught in turn" if study.size.n_folds > 1 else "one half is taught"
+    return f"{ATTACKS['relearning'].label}: {settings}; {halves}, the other is held back"
+
+
+def _plain(value: Any) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _command(study: Study) -> str:
-    return f"make execute MODEL={study.model} PROFILE={study.profile} (each page's banner says what else was changed)"
+    own = study_behind(study, declared_studies())
+    return command("", own.key if own else "", study.model, study.profile, {})
+
+
+def _threads(how: Mapping[str, Any]) -> str:
+    return count(how["threads"], "thread") if how.get("threads") else f"{_UNKNOWN} how many threads"
 
 
 def _commit(how: Mapping[str, Any]) -> str:

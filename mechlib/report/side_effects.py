@@ -108,5 +108,5 @@ def carried_through(rows: Rows) -> dict[str, Measure]:
 def signal(model: str) -> pd.DataFrame:
     """Benchmarks with published scores of a model by its key, and whether an edit could lower them; no lines for other models."""
     columns = ["benchmark", "score", "guessing", "shots", "signal", "source"]
-    lines = [(one.task, one.score, one.guessing, one.shots, "yes" if one.usable else "no", one.source) for one in SIGNAL.get(model, ())]
+    lines = [(one.name, one.score, one.guessing, one.shots, "yes" if one.usable else "no", one.source) for one in SIGNAL.get(model, ())]
     return pd.DataFrame(lines, columns=columns)

@@ -43,6 +43,12 @@ def test_every_internal_link_leads_somewhere(files):
     assert dangling(files) == []
 
 
+def test_every_address_is_of_the_book_or_of_the_web(files):
+    """A scheme that no browser knows is one that a page was to replace."""
+    known = {"", "http", "https", "data", "mailto"}
+    assert [(page.name, one) for page in files for one in names(page)[0] if urlsplit(one).scheme not in known] == []
+
+
 def test_nothing_is_loaded_from_elsewhere(files):
     for page in files:
         soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")

@@ -14,4 +14,4 @@ def test_benchmarks_at_chance_have_no_signal():
 
 @pytest.mark.parametrize(("above", "good"), [(ROOM, True), (ROOM - 0.1, False), (-5.0, False)])
 def test_signal_is_room_above_guessing(above, good):
-    assert Signal("any", 25.0 + above, 25.0, 0, "made up").usable == good
+    assert Signal("any", "Any", 25.0 + above, 25.0, 0, "made up").usable == good

@@ -144,6 +144,25 @@ def test_a_narrow_figure_of_one_panel_keeps_its_axes_and_breaks_long_names():
     assert narrow(figure)["yaxis.ticktext"] == ["Attribution<br>patching (MLPs)"]
 
 
+NAMES = ["Attribution patching (MLPs)", "Causal tracing (MLPs)", *(f"MLPs, window {number} of 9" for number in range(1, 8))]
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_names_of_two_lines_do_not_touch_on_a_narrow_screen(columns):
+    """Nine names of two lines of 15 pixels: their panel is 270 high, or as high as it was if that is more."""
+    figure = make_subplots(1, columns, shared_yaxes=True)
+    for column in range(1, columns + 1):
+        figure.add_scatter(x=[0] * 9, y=list(range(9)), row=1, col=column)
+    figure.update_yaxes(tickvals=list(range(9)), ticktext=NAMES).update_layout(height=200, margin={"t": 30, "b": 50}, showlegend=False)
+    changes = narrow(figure)
+    assert {name.count("<br>") for name in changes["yaxis.ticktext"]} == {1}
+    if columns == 1:
+        assert changes["height"] == 9 * 2 * 15 + 80 and narrow(figure.update_layout(height=600))["height"] == 600
+    else:
+        low, high = changes["yaxis.domain"]
+        assert (high - low) * (2 * 270 + 95) == pytest.approx(270) and changes["height"] == 80 + 2 * 270 + 95
+
+
 def test_what_was_found_is_the_title_of_a_figure_and_no_markup():
     figure = Framed(bars(), 3, "shares", "What `code` gives", {}, "Most is < all")
     html, lab = figure.html, figure.bundle["application/vnd.plotly.v1+json"]

@@ -14,6 +14,7 @@ from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
 from mechlib.report.front_text import added, earlier, everywhere, finding, general, headline, published, shares, stored, table, unrun
 from mechlib.report.next_door import EARLIER, OUTCOMES
+from mechlib.report.page import open_page
 from mechlib.report.reproduce import command, reproduce
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, Standing, could_see, standings, would_change, would_contradict
 from mechlib.report.tables import named as small
@@ -270,6 +271,15 @@ def test_a_card_has_the_claim_both_papers_numbers_ours_and_what_would_change_it(
     assert "<details>" in card(Study(), [standing(*FOUND), Standing(RELEARNING, (line(RELEARNING, "all_mlps"),))], CLAIMS.gates)
 
 
+def test_every_page_has_a_card_and_one_without_a_study_has_a_line():
+    for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
+        assert ".banner(" in path.read_text(), path.stem
+    html = open_page({"MODEL": "gemma-3-270m", "PROFILE": "quick"}, "20_paper").banner().data
+    assert html.count(DESCRIPTIVE.capitalize()) == 1 and "Model <b>gemma-3-270m</b>, profile <b>quick</b>.</div>" in html
+    # It has no forget sets of its own, and shows those of full studies.
+    assert "forget set" not in html and "<details>" not in html and "forget sets" in card(Study(), [])
+
+
 def test_parameters_are_what_they_come_to():
     study = Study(seeds=5)
     assert effective(study, "SEEDS") == "5" and effective(study, "FORGET_SETS") == str(study.size.n_sets)
@@ -278,8 +288,12 @@ def test_parameters_are_what_they_come_to():
     assert all("None" not in effective(study, name) for name in Study.names())
     assert {name for name in Study.names() if effective(study, name) == "as shipped"} <= {"FACTS", "WORLD_FACTS"}
     html = parameters(study, ["SEED", "SEEDS"], {"SEEDS": 5})
-    assert html.index("SEEDS=5") < html.index(">SEEDS<") < html.index(">SEED<") and "all as usual" not in html
-    assert "LOCALIZATIONS=a,<wbr>b" in parameters(study, ["SEED"], {"LOCALIZATIONS": ("a", "b")})
+    assert html.index(">SEEDS<") < html.index(">SEED<")
+    # What is seen before the list is unfolded holds no key of a parameter and no key of a value.
+    summary = "<summary>Parameters ({})</summary>"
+    many = {"SEEDS": 5, "LOCALIZATIONS": ("fact_lookup", "causal_tracing"), "RELEARNING": {"steps": 16}}
+    assert summary.format("1 other than usual") in html and summary.format("all as usual") in parameters(study, ["SEED"], {})
+    assert summary.format("3 other than usual") in parameters(study, list(many), many)
 
 
 def test_the_command_of_a_page_says_all_that_is_not_as_usual():

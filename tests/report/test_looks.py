@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs_version
 from pybtex.database import Entry, Person
 
 from mechlib.report.figures.style import COLOURS, OUTCOMES
-from mechlib.report.looks import PLOTLY, lighter, roomy
+from mechlib.report.looks import PLOTLY, lighter, linked, roomy
 from mechlib.report.looks.citations import Labels, label
 from mechlib.report.looks.formulas import mathml
 
@@ -47,6 +47,12 @@ def test_an_interval_in_a_cell_is_not_broken_and_what_stands_elsewhere_is_left_a
 def test_a_cell_of_short_lines_keeps_them():
     assert roomy("<td>edited 100% and 90%\nkept 0.9 and 0.8</td>").startswith('<td data-long="lines">')
     assert roomy(f"<td>{'word ' * 20}\nshort</td>").startswith('<td data-long="">')
+
+
+@pytest.mark.parametrize("module", ["forest", "figures.facts"])
+def test_a_figure_leads_to_the_code_that_draws_it_wherever_that_is(module):
+    page = f'<a href="code:mechlib.report.{module}"><code>it</code></a> <a href="a.html">a</a>'
+    assert linked(page, "../{}".format) == f'<a href="../_static/code/{module}.txt"><code>it</code></a> <a href="a.html">a</a>'
 
 
 def test_the_part_of_plotly_is_of_the_version_that_draws():

@@ -8,11 +8,15 @@ from attack_rows import row
 from small_book import ROOT
 
 from mechlib.components import Architecture, Component, Localization
+from mechlib.report.book_studies import declared_studies
 from mechlib.report.claims import declared
+from mechlib.report.front import Decided
 from mechlib.report.gates import Evidence
 from mechlib.report.judged import Judged, in_words, titles, widest
-from mechlib.report.paper import Item, Paper, differences, mapped, paper_map
+from mechlib.report.paper import Item, Paper, Row, Told, differences, mapped, paper_map
+from mechlib.report.paper_table import table
 from mechlib.report.reproducibility import card
+from mechlib.report.standing import standings
 from mechlib.report.typed import TypedError, read_typed
 from mechlib.report.verdicts import Line, lines
 from mechlib.runs.specs import localizing as module
@@ -60,18 +64,24 @@ def ours(study):
 
 
 def drawn(found):
-    """By claim, its comparisons, as the front page has them."""
+    """By claim, how it stands, as the front page has it."""
     told = {one.key: [Line(one, rival) for rival in one.rivals] for one in declared().claim}
     for judged in found.values():
         told |= {key: [one for one in lines(declared(), judged.evidence) if one.claim.key == key] for key in told
                  if key in {one.key for one in declared().of_task(judged.study.task)}}  # fmt: skip
-    return told
+    standing = {key: standings(own)[0] for key, own in told.items()}
+    studies = {task: judged.study for task, judged in found.items()}
+    return {key: Decided(one, studies.get(one.claim.task) if one.run else None, None) for key, one in standing.items()}
+
+
+def row_of(item, found):
+    paper = Paper(item=[item], difference=mapped().difference)
+    (row,) = paper_map(paper, drawn(found), found, titles(BOOK))
+    return row
 
 
 def here(item, found):
-    paper = Paper(item=[item], difference=mapped().difference)
-    (line,) = paper_map(paper, drawn(found), found, titles(BOOK)).to_dict("records")
-    return line["here"]
+    return [(one.about, *one.lines) for one in row_of(item, found).here]
 
 
 def item(**more):
@@ -79,28 +89,51 @@ def item(**more):
     return Item(**{**texts, "released": "2", **more})
 
 
-def test_ours_is_looked_up(ours):
-    said = here(item(claims=["transfer-athletes"]), ours)
-    assert said == "minus Random MLPs -2.00 [-2.00, -2.00] nats, 8 sets: supported"
+SENTENCE = next(one.sentence for one in declared().claim if one.key == "transfer-athletes").rstrip(".")
+
+
+def test_ours_is_looked_up_and_says_what_it_is_and_of_which_runs(ours):
+    ((about, *said),) = here(item(claims=["transfer-athletes"]), ours)
+    assert about.startswith(f"{SENTENCE}: supported 1, ") and about.endswith(" (quick, 8 forget sets)")
+    assert said == ["minus random MLPs -2.00 [-2.00, -2.00] nats, 8 sets: supported"]
     asked = {"group": "forget", "column": "target_probability", "format": "question"}
-    assert here(item(task=TASK, asked=asked), ours) == "Fact lookup 0.900\nRandom MLPs 0.900"
+    means = ("Fact lookup 0.900", "Random MLPs 0.900")
+    assert here(item(task=TASK, asked=asked), ours) == [("mean probability of the edit target, question (quick, 8 forget sets)", *means)]
     said = here(item(task=TASK, layers_of="fact_lookup", pages=["06_prompting"]), ours)
-    assert said == "MLPs 1-3, 5\npage Robustness across prompt formats"
+    assert said == [("trained (quick, 8 forget sets)", "MLPs 1-3, 5"), ("page Robustness across prompt formats",)]
 
 
 def test_what_was_not_run_is_not_run_yet(ours):
-    for one in (item(claims=["relearning-athletes"]), item(claims=["transfer-world"]), item(task=TASK, layers_of="causal_tracing"),
-                item(task="counterfact-editing", layers_of="fact_lookup"),
+    for one in (item(task=TASK, layers_of="causal_tracing"), item(task="counterfact-editing", layers_of="fact_lookup"),
                 item(task=TASK, asked={"group": "forget", "column": "probability", "relearned": True})):  # fmt: skip
-        assert here(one, ours) == here(one, {}) == "not run yet"
-    assert here(item(not_testable="it needs what nobody has here."), ours) == "not testable here, because it needs what nobody has here."
+        assert here(one, ours) == here(one, {}) == [("not run yet",)]
+    # Each of several claims is called by its sentence.
+    for found in (ours, {}):
+        claims = here(item(claims=["relearning-athletes", "transfer-world"]), found)
+        assert [len(one) for one in claims] == [1, 1] and all(about.endswith(": not run yet") for about, in claims)
+        assert [about.partition(":")[0] for about, in claims] == ["Athletes", "World facts"]
+    assert here(item(not_testable="it needs what nobody has here."), ours) == [
+        ("not testable here, because it needs what nobody has here.",),
+    ]  # fmt: skip
 
 
-def test_the_released_numbers_are_those_of_the_published_tables(ours):
-    one = item(released=None, task=TASK, pages=["06_prompting"], numbers={"table": "answers", "column": "letter choice: edit"})
-    paper = Paper(item=[one], difference=mapped().difference)
-    (line,) = paper_map(paper, drawn(ours), ours, titles(BOOK)).to_dict("records")
-    assert line["released runs"].splitlines()[:2] == ["Fact lookup 0.862", "Causal tracing 0.152"]
+def test_the_released_numbers_are_those_of_the_published_tables_with_their_measure(ours):
+    for column, first, second in (("letter choice: edit", "0.862", "0.152"), ("letter choice: true", "0.033", "0.423")):
+        one = item(released=None, task=TASK, pages=["06_prompting"], numbers={"table": "answers", "column": column})
+        found = row_of(one, ours).released
+        assert found.lines[:2] == (f"Fact lookup {first}", f"Causal tracing {second}")
+        assert ("edit target" in found.about) == (column == "letter choice: edit") and found.about.endswith("by letters")
+    with pytest.raises(ValueError, match="say in RELEASED what column nobody's"):
+        item(released=None, task=TASK, pages=["06_prompting"], numbers={"table": "answers", "column": "nobody's"})
+
+
+def test_the_map_has_a_name_three_cells_and_why_of_each_item_and_folds_many_lines():
+    few, many = Told("a claim", ("1", "2", "3"), long=True), Told("another <b>", ("1", "2", "3", "<i>"), long=True)
+    rows = [Row(item(section=section, pages=["06_prompting"]), Told("released"), (few, many)) for section in ("s", "s", "t")]
+    html = table(rows)
+    assert html.count('class="mech-section"') == 2 and html.count('class="mech-why"') == 3 and html.count("<td data-name=") == 9
+    assert html.count("<summary>another &lt;b&gt;</summary>1<br>2<br>3<br>&lt;i&gt;</details>") == 3 == html.count("<details>")
+    assert "<div>a claim:<br>1<br>2<br>3</div>" in html and "<b>what is shown</b> (p)" in html
 
 
 def test_the_map_is_whole():
@@ -129,6 +162,25 @@ def test_a_wrong_line_is_one_clear_error(tmp_path, line, instead, said):
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_card_counts_in_words_and_names_each_command_once():
+    def judged(task, **more):
+        return Judged(Study(task=task, **more), Evidence(TASK, "one_shot", (), (), ()), [HOW])
+
+    world = next(one for one in declared_studies() if one.key == "world").of("gemma-3-270m", ["FORGET_SETS", "SEEDS", "LOCALIZATIONS"])
+    ours = {"a": judged("counterfact-editing", forget_sets=1, seeds=1), "b": judged("full-sports-editing", forget_sets=1, seeds=1),
+            "c": Judged(world, Evidence("counterfact-editing", "one_shot", (), (), ()), [HOW])}  # fmt: skip
+    found = dict(card(Study(), ours).itertuples(index=False))
+    assert found["setup"].splitlines()[1:] == [
+        "make execute MODEL=gemma-3-270m PROFILE=quick", "make execute STUDY=world MODEL=gemma-3-270m",
+    ]  # fmt: skip
+    assert "1 forget set of 16" in found["splits"] and "1 answer with" in found["splits"] and "12 forget sets of 16" in found["splits"]
+    assert "_" not in found["splits"] and "(one-shot statement, above 0.5)" in found["splits"]
+    assert "1 thread a run" in found["hardware"] and "1 repetition of an edit" in found["seeds"]
+    assert "checkpoints 3 and 6, learning rates 0.0005" in found["attack"] and "each half is taught in turn" in found["attack"]
+    for wrong in ("(s)", "(halves)", "banner", ",)", "1 forget sets", "1 threads"):
+        assert all(wrong not in value for value in found.values()), wrong
+
+
 FIELDS = {"code", "data", "splits", "seeds", "hardware", "software", "setup", "general text", "model", "precision", "time", "attack"}
 
 
@@ -145,11 +197,12 @@ def test_every_field_of_the_card_is_filled(study, ours, run):
 
 
 def test_the_widest_study_whose_runs_are_all_there_is_found(tmp_path, study):
-    """Two pages of a model; of the wider study one run is missing."""
+    """Pages of a model: of the wider study one run is missing; of two that are as wide, the one with more localizations counts."""
     book, store = tmp_path / "book", Store(tmp_path / "runs", tmp_path / "rows")
     narrow = {"TASK": TASK, "FORGET_SETS": 2, "LOCALIZATIONS": ["fact_lookup"], "FORMATS": ["one_shot", "question"], "SEEDS": 1}
     wide = {**narrow, "FORGET_SETS": 3}
-    for folder, parameters in (("quick", narrow), ("full", wide)):
+    more = {**wide, "LOCALIZATIONS": ["fact_lookup", "random_mlps"]}
+    for folder, parameters in (("quick", narrow), ("full", wide), ("later", more)):
         path = book / "results" / "gemma-3-270m" / folder / "06_prompting.ipynb"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({"metadata": {"mechlib": {"parameters": parameters}}}))
@@ -172,3 +225,7 @@ def test_the_widest_study_whose_runs_are_all_there_is_found(tmp_path, study):
     keep(wide)
     (found,) = widest(book, "gemma-3-270m", store).values()
     assert found.study.size.n_sets == 3
+    assert found.study.localizations == ("fact_lookup",)
+    keep(more)
+    (found,) = widest(book, "gemma-3-270m", store).values()
+    assert found.study.localizations == ("fact_lookup", "random_mlps")

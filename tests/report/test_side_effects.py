@@ -118,7 +118,7 @@ def test_without_rows_there_are_tables_without_lines():
 
 def test_signal_says_which_benchmarks_have_something_to_lose():
     table = side_effects.signal("gemma-3-270m").set_index("benchmark")
-    assert list(table.index) == [one.task for one in SIGNAL["gemma-3-270m"]]
-    assert table.signal[["arc_easy", "mmlu", "boolq"]].tolist() == ["yes", "no", "no"]
+    assert list(table.index) == [one.name for one in SIGNAL["gemma-3-270m"]]
+    assert table.signal[["ARC (easy)", "MMLU", "BoolQ"]].tolist() == ["yes", "no", "no"]
     assert list(side_effects.signal("another").columns) == ["benchmark", *table.columns]
     assert len(side_effects.signal("another")) == 0

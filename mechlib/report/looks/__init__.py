@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from mechlib.report.looks import citations, formulas
 
 _HERE = Path(__file__).parent
-_FIGURES = _HERE.parent / "figures"
+_REPORT = _HERE.parent
 # What figures need of plotly.js: the project's own build of traces with two axes, a third of the whole.
 PLOTLY = _HERE / "plotly-cartesian.min.js"
 # Icons are drawn from fonts; the theme also loads a script that draws all of them. Nobody's code can be run in the built book, for
@@ -27,7 +28,8 @@ _LONG, _LONGER = 40, 300
 # Lines of a cell that are no longer than this are kept whole, and so is an interval.
 _LINE = 60
 _INTERVAL = re.compile(r"\[(-?[\d.]+), (-?[\d.]+)\](?![^<]*>)")
-_CODE = re.compile(r'href="code:mechlib\.report\.figures\.(\w+)"')
+# The module that draws a figure, as figures name it, and as a built page does.
+_CODE, _LINKED = re.compile(r'href="code:mechlib\.report\.([\w.]+)"'), re.compile(r'href="[^"]*_static/code/([\w.]+)\.txt"')
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -55,6 +57,11 @@ def roomy(html: str) -> str:
     return _CELL.sub(marked, html)
 
 
+def linked(html: str, address: Callable[[str], str]) -> str:
+    """A page whose figures name the file with the code that draws them; ``address``: where a path from the book's root is from it."""
+    return _CODE.sub(lambda found: f'href="{address(f"_static/code/{found[1]}.txt")}"', html)
+
+
 def _long(text: str) -> str | None:
     """Whether a cell's text is long, very long, or made of short lines; ``None`` for none of these."""
     if "\n" in text and max(map(len, text.splitlines())) <= _LINE:
@@ -66,7 +73,7 @@ def _page(app: Any, _page: str, _template: str, context: dict[str, Any], _doctre
     body = context.get("body", "")
     if "mech-figure" in body:
         app.add_js_file("plotly.min.js", loading_method="defer", priority=100)
-        context["body"] = _CODE.sub(lambda found: f'href="{context["pathto"](f"_static/code/{found[1]}.txt", 1)}"', body)
+        context["body"] = linked(body, lambda path: context["pathto"](path, 1))
     app.add_js_file("book.js", loading_method="defer", priority=900)
 
 
@@ -78,11 +85,14 @@ def _finish(app: Any, error: Exception | None) -> None:
     for file, name in ((PLOTLY, "plotly.min.js"), (_HERE / "book.js", "book.js"), (_HERE / "book.css", "book.css")):
         (static / name).write_bytes(file.read_bytes())
     (static / "code").mkdir(exist_ok=True)
-    for source in _FIGURES.glob("*.py"):
-        (static / "code" / f"{source.stem}.txt").write_bytes(source.read_bytes())
     for folder in icons.glob("*/js"):
         rmtree(folder)
     for font in {*icons.glob("*/webfonts/*.ttf"), *icons.glob("*/webfonts/fa-v4*")}:
         font.unlink()
+    drawn_by: set[str] = set()
     for page in out.rglob("*.html"):
-        page.write_text(roomy(lighter(page.read_text(encoding="utf-8"))), encoding="utf-8")
+        html = page.read_text(encoding="utf-8")
+        drawn_by |= {*_LINKED.findall(html)}
+        page.write_text(roomy(lighter(html)), encoding="utf-8")
+    for module in drawn_by:
+        (static / "code" / f"{module}.txt").write_bytes((_REPORT / f"{module.replace('.', '/')}.py").read_bytes())
