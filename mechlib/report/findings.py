@@ -116,8 +116,10 @@ def closest(agreement: pd.DataFrame) -> str:
     for kind, called in (("mlp", "MLPs"), ("head", "heads")):
         own: list[dict[Hashable, Any]] = table[table.kind == kind].to_dict("records")
         if own:
-            best = max(own, key=lambda row: row["share"])
-            told.append(f"over {called} {named(best['method'])} ({best['share']:.2f}, {best['reference'].removeprefix('exact ')})")
+            best = max(row["share"] for row in own)
+            alike = [f"{named(row['method'])} ({row['share']:.2f}, {row['reference'].removeprefix('exact ')})" for row in own
+                     if best - row["share"] < _SAME]  # fmt: skip
+            told.append(f"over {called} {_and(alike)}")
     return f"Closest to exact patching: {', '.join(told)}" if told else "Nothing to compare"
 
 
@@ -126,8 +128,9 @@ def best_circuits(areas: Mapping[str, float]) -> str:
     known = {key: value for key, value in areas.items() if value == value}
     if not known:
         return "No circuit was tested"
-    best = max(known, key=lambda key: known[key])
-    return f"Most faithful are the circuits that are ranked by {named(best)} (CPR {known[best]:.2f})"
+    best = max(known.values())
+    alike = [named(key) for key, area in known.items() if best - area < _SAME]
+    return f"Most faithful are the circuits that are ranked by {_and(alike)} (CPR {best:.2f})"
 
 
 def _last(runs: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]) -> pd.DataFrame:

@@ -20,6 +20,9 @@ _SHARED = {
     "same template": "same template, the very form of the prompts",
 }
 
+# Shares that differ by less are one share, as they are printed.
+_ALIKE = 5e-3
+
 
 def unit(n_sets: int, n_attacked_sets: int) -> str:
     """What the intervals of a page are over: forget sets, whose facts share one edit, where there are enough of them."""
@@ -161,3 +164,11 @@ def extremes(shares: Mapping[str, float]) -> str:
         return f"As much comes back after every localization ({least:.2f})."
     low, high = (listed([key for key, share in shares.items() if abs(share - bound) < 1e-3]) for bound in (least, most))
     return f"The least comes back after {low} ({least:.2f}), the most after {high} ({most:.2f})."
+
+
+def lowest(shares: Mapping[str, float]) -> str:
+    """The lowest share after an edit and all localizations that have it; one share where they are alike to a percent."""
+    least, most = min(shares.values()), max(shares.values())
+    if most - least < _ALIKE:
+        return f"the share is {least:.0%} after every edit" if len(shares) > 1 else "it is the only edit here"
+    return f"the lowest share after an edit is {least:.0%} ({listed([key for key, share in shares.items() if share - least < _ALIKE])})"
