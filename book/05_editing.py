@@ -55,7 +55,7 @@ from mechlib.report import findings, sentences, side_effects
 from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
-from mechlib.report.published import published
+from mechlib.report.published import about, nearest, published
 
 page = open_page(globals(), "05_editing")
 page.banner(page.rows("trainable"))
@@ -139,12 +139,12 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 # ## The paper's figures
 
 # %% tags=["remove-input"]
-theirs = published("sports-athlete-editing", page.study.localizations)
+theirs = published(nearest(page.study.task), page.study.localizations)
+page.number("about_paper", about(page.study.task))
 tables.styled(theirs, {name: "{:.3f}" for name in theirs.columns[1:]})
 
 # %% [markdown]
-# *Mean over Gemma-7B, Gemma-2-9B and Llama-3-8B and over 16 and 64 athletes, recomputed from the authors' released runs; their
-# accuracies are mean probabilities, and the edit accuracy was measured behind a system prompt.*
+# *{glue:text}`about_paper`*
 
 # %% [markdown]
 # ## At the size of the paper's models

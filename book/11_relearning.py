@@ -61,7 +61,7 @@ from mechlib.report import design, differences, findings, robustness, sentences,
 from mechlib.report.claims import declared
 from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
-from mechlib.report.published import published_relearning
+from mechlib.report.published import about_relearning, published_relearning, void_relearning
 from mechlib.stats import LEAST_GAP
 
 page = open_page(globals(), "11_relearning")
@@ -249,15 +249,13 @@ tables.styled(differences.from_lookup(rows, differences.after_attack(rows, [sett
 # ## Beside the paper's figures
 
 # %% tags=["remove-input"]
-theirs = robustness.published_setting(outcomes)
-page.number("paper_setting", robustness.setting_name(*theirs))
-beside = robustness.beside_published(rows, *theirs)
-tables.styled(beside).format("{:.3f}", na_rep="-", subset=list(beside.columns[1:]))
+paper_setting = robustness.published_setting(outcomes)
+page.number("beside", about_relearning(page.study.task, robustness.setting_name(*paper_setting)))
+beside = robustness.beside_published(rows, *paper_setting)
+None if void_relearning(page.study.task) else tables.styled(beside).format("{:.3f}", na_rep="-", subset=list(beside.columns[1:]))
 
 # %% [markdown]
-# *Mean probability of the true answer, renormalized over the answers, after relearning: the paper's (athletes, three
-# large models) and ours under {glue:text}`paper_setting`. The paper has no line for the unedited model. Other models,
-# other facts: compare the order of the lines, not the numbers.*
+# *{glue:text}`beside`*
 
 # %% [markdown]
 # ## Runs behind this page

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechlib.report import robustness
-from mechlib.report.published import RELEARNING_SETTING, published_relearning
+from mechlib.report.published import (
+    RELEARNING_SETTING,
+    about,
+    about_relearning,
+    nearest,
+    published,
+    published_relearning,
+    void_relearning,
+)
 from mechlib.runs.stages import attack as attacking
 from mechlib.stats import leak_at_k, wilson
 
@@ -193,6 +201,23 @@ def test_the_papers_figures_stand_beside_ours():
     )
     assert math.isnan(table["paper, forget"]["Unedited"])
     assert table["here, forget"]["Unedited"] == 0.9
+
+
+def test_of_world_facts_the_papers_relearning_is_void():
+    assert void_relearning("counterfact-editing") and not void_relearning("sports-athlete-editing")
+    assert "edit targets" in about_relearning("counterfact-editing", "s") and "athletes" not in about_relearning("counterfact-editing", "s")
+    assert "(athletes, three large models) and ours under LoRA 8." in about_relearning("planted-facts", "LoRA 8")
+
+
+def test_the_papers_figures_are_of_the_task_or_of_editing_facts_of_its_kind():
+    own = ("sports-athlete-editing", "full-sports-editing", "counterfact-editing", "sequential-counterfact-editing")
+    assert [nearest(task) for task in own] == list(own)
+    assert (nearest("counterfact-unlearning"), nearest("sports-scaling")) == ("counterfact-editing", "sports-athlete-editing")
+    assert about("counterfact-editing").startswith("CounterFact: ") and about("sports-athlete-editing").startswith("Athletes: ")
+    assert about("counterfact-unlearning").startswith("The paper has no figures of this task; these are of another. CounterFact: ")
+    # Fact lookup and CounterFact: forget, maintain and edit accuracy as released.
+    (line,) = published(nearest("counterfact-editing"), ["fact_lookup"]).to_dict("records")
+    assert (line["forget"], line["maintain"], line["edit"]) == (0.001, 0.969, 0.996)
 
 
 def test_the_papers_own_attack_is_taken_where_it_was_run():
