@@ -16,6 +16,7 @@ from mechlib.report.tables import named
 
 # Shares that differ by less are told as one.
 _SAME = 5e-3
+_BROKEN = "The attack broke every edited model"
 
 
 def span(what: str, values: Mapping[str, float], form: str = ".2f") -> str:
@@ -52,8 +53,10 @@ def attacked(what: str, outcomes: pd.DataFrame, setting: str, step: int) -> str:
     """:func:`span` of true answers under one setting of an attack, over the models that it did not break."""
     table: Any = outcomes[(outcomes.null == "") & (outcomes.setting == setting) & (outcomes.step == step)]
     whole = table[~table.void.astype(bool)]
+    if not len(whole):
+        return "The attack broke every model, also the unedited one" if UNEDITED in set(table.localization) else _BROKEN
     if not len(whole[whole.localization != UNEDITED]):
-        return "The attack broke every edited model"
+        return _BROKEN
     return of_edits(what, whole, "forget") + (" (models that it broke left out)" if len(whole) < len(table) else "")
 
 

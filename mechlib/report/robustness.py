@@ -126,7 +126,7 @@ def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
                 "true before": f"{row['before']:.0%}",
                 "true after": "void" if row["void"] else str(Interval(row["forget"], row["low"], row["high"])),
                 "never known, after": "none" if math.isnan(row["never"]) else f"{row['never']:.0%}",
-                "normalised recovery": "reference" if row["localization"] == UNEDITED else _normalised(row),
+                "normalised recovery": _normalised(row),
                 "maintain": f"{row['before_maintain']:.0%} to {row['maintain']:.0%}",
             }
             for row in table.to_dict("records")
@@ -135,7 +135,9 @@ def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _normalised(row: dict[Any, Any]) -> str:
-    return "void" if row["void"] else str(row["recovery"] or "undefined")
+    if row["void"]:
+        return "void"
+    return "reference" if row["localization"] == UNEDITED else str(row["recovery"] or "undefined")
 
 
 def shared_setting(table: pd.DataFrame) -> Setting:

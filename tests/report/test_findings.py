@@ -54,7 +54,9 @@ def test_models_that_an_attack_broke_do_not_count():
                           for key, share, void in lines])  # fmt: skip
     told = "Back: 0.10 (fact lookup) to 0.40 (random MLPs); 0.90 unedited (models that it broke left out)"
     assert findings.attacked("Back", table, "s", 5) == told
-    assert findings.attacked("Back", table.assign(void=True), "s", 5) == "The attack broke every edited model"
+    assert findings.attacked("Back", table.assign(void=True), "s", 5) == "The attack broke every model, also the unedited one"
+    assert findings.attacked("Back", table.assign(void=table.localization != "unedited"), "s", 5) == "The attack broke every edited model"
+    assert findings.attacked("Back", table[1:].assign(void=True), "s", 5) == "The attack broke every edited model"
     assert "left out" not in findings.attacked("Back", table.assign(void=False), "s", 5)
 
 

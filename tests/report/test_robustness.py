@@ -123,6 +123,8 @@ def test_readers_see_what_is_void_undefined_or_a_reference():
     assert table["true after"].tolist() == ["0.90 [0.60, 0.98]", "0.50 [0.24, 0.76]", "void"]
     assert table["maintain"].tolist() == ["100% to 100%", "100% to 90%", "100% to 80%"]
     assert table.localization.tolist() == ["Unedited", "Fact lookup", "Random MLPs"]
+    worse = [*attacked("unedited", {"forget": 0.9, "maintain": 0.5}), *attacked("given", {"forget": 0.9, "maintain": 1.0})]
+    assert robustness.recovery_table(robustness.recoveries(worse, *HARD))["normalised recovery"].tolist() == ["void", "undefined"]
     bare = [one for key in ("unedited", "given") for one in attacked(key, {"forget": 0.9, "maintain": 1.0})]
     last = robustness.recovery_table(robustness.recoveries(bare, *HARD)).iloc[1]
     assert (last["never known, after"], last["normalised recovery"]) == ("none", "undefined")

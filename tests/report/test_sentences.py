@@ -118,6 +118,13 @@ def test_nobody_is_the_least_of_those_that_are_alike(shares, text):
     assert sentences.lowest(shares) == text
 
 
+def test_an_attack_that_breaks_the_unedited_model_tells_nothing():
+    broken, whole = (sentences.ceiling(one, "100% to 22%") for one in (True, False))
+    assert broken.startswith("Yet the attack breaks it, too (maintain accuracy 100% to 22%)") and "ceiling" not in broken
+    assert whole.endswith("it is the ceiling.") and "breaks" not in whole
+    assert "is not shown" in sentences.describes(True) and "exact p" in sentences.describes(False)
+
+
 def test_what_intervals_are_over_depends_on_the_number_of_sets():
     assert sentences.unit(8, 8) == "Intervals (95 %) are over forget sets."
     assert sentences.unit(2, 1) == sentences.unit(5, 5) == "Intervals (95 %) are over facts."
