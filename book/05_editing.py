@@ -132,7 +132,7 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 
 # %% [markdown]
 # *Change of the next-token loss, and divergence, KL(unedited || edited), in nats per token: means over texts with a 95 %
-# interval. The norm is that of all changed weights together. A negative loss change on
+# interval, which of a divergence is cut at zero: it cannot be negative. The norm is that of all changed weights together. A negative loss change on
 # samples is possible: the edit also trained on text of that kind.*
 
 # %% [markdown]

@@ -138,7 +138,8 @@ tables.styled(verdicts.table(page.verdicts, "transfer"))
 
 # %% [markdown]
 # *Fact lookup minus the other. Overlap: weighted Jaccard of the trained weights. Log odds decide; the shares of true answers stand beside.
-# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one. "Not run yet" is what
+# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one,
+# and has no interval where forget sets are too few to tell one. "Not run yet" is what
 # the rows say. The family is that of all claims about this task that were run, whatever the page.*
 #
 # ### Edited alike?

@@ -106,7 +106,7 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 
 # %% [markdown]
 # *Weights, norm of the whole change, and change of the next-token loss and KL(unedited || edited), in nats per token, on text that no
-# edit trained on (95 % intervals).*
+# edit trained on (95 % intervals, cut at zero of a divergence, which cannot be negative).*
 
 # %% [markdown]
 # ### The paper's figures

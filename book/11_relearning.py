@@ -196,7 +196,8 @@ tables.styled(gate_table(page.evidence, declared().gates.success))
 
 # %% [markdown]
 # *What must hold before arms may be compared. Overlap: weighted Jaccard of the trained weights with those of the first line. Edited:
-# edits that gave their targets the probability that counts. Kept: the share of the maintain accuracy that is left. Floor: true answers,
+# edits that gave their targets the probability that counts. Kept: the share of the maintain accuracy that is left, without an interval
+# where forget sets are too few to tell one. Floor: true answers,
 # after the attack, about facts that the model never knew and that were edited beside the forget set: what the attack brings of itself.*
 #
 # ## The verdict
@@ -215,7 +216,8 @@ tables.styled(verdicts.table(page.verdicts, "relearning"))
 
 # %% [markdown]
 # *Fact lookup minus the other. Overlap: weighted Jaccard of the trained weights. Log odds decide; the shares of true answers stand beside.
-# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one. "Not run yet" is what
+# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one,
+# and has no interval where forget sets are too few to tell one. "Not run yet" is what
 # the rows say. The family is that of all claims about this task that were run, whatever the page.*
 #
 # ### Was it the attack?
