@@ -173,16 +173,14 @@ tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
 #
 # ## The strongest attacker
 #
-# An attacker chooses. For each model this is the setting that brings back most without breaking it, and leaving
-# the model as it is counts as a setting. The best of many tries is flattered by chance, for every localization alike.
+# {glue:text}`attacker`
 
 # %% tags=["remove-input"]
-tables.styled(robustness.strongest_table(robustness.strongest(outcomes)))
+best = robustness.strongest(outcomes)
+page.number("attacker", sentences.attacker(int(best.tried.max())))
+tables.styled(robustness.strongest_table(best)) if best.tried.max() > 1 else None
 
 # %% [markdown]
-# *Share of true answers on facts not taught (95 % intervals); a rank, learning rate and checkpoint is one setting. Void
-# ones are named.*
-#
 # ## Was the lesson learned?
 
 # %% tags=["remove-input"]

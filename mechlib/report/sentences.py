@@ -166,6 +166,16 @@ def extremes(shares: Mapping[str, float]) -> str:
     return f"The least comes back after {low} ({least:.2f}), the most after {high} ({most:.2f})."
 
 
+def attacker(tried: int) -> str:
+    """What an attacker who chooses among so many settings is, or why there is nothing to choose."""
+    if tried < 2:
+        return "An attacker chooses. Here one setting was tried, so that there is nothing to choose: it brings back what is told already."
+    return ("An attacker chooses. For each model this is the setting that brings back most without breaking it, and leaving the model as "
+            f"it is counts as a setting. The best of {tried} tries is flattered by chance, for every localization alike. Given is the "
+            "share of true answers on facts not taught (95 % intervals); a rank, learning rate and checkpoint is one setting. Void ones are "
+            "named.")  # fmt: skip
+
+
 def ceiling(broken: bool, kept: str) -> str:
     """What an attack that should find nothing in the unedited model did to it; ``kept``: its maintain accuracy before and after."""
     if not broken:

@@ -118,6 +118,11 @@ def test_nobody_is_the_least_of_those_that_are_alike(shares, text):
     assert sentences.lowest(shares) == text
 
 
+def test_the_best_of_one_try_is_no_best():
+    assert "one setting was tried" in sentences.attacker(1) and "flattered" not in sentences.attacker(1)
+    assert "The best of 4 tries is flattered by chance" in sentences.attacker(4)
+
+
 def test_an_attack_that_breaks_the_unedited_model_tells_nothing():
     broken, whole = (sentences.ceiling(one, "100% to 22%") for one in (True, False))
     assert broken.startswith("Yet the attack breaks it, too (maintain accuracy 100% to 22%)") and "ceiling" not in broken
