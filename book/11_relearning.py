@@ -57,7 +57,7 @@ RELEARNING = None  # None: as the profile says; else a dictionary of ranks, lear
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import design, differences, findings, robustness, sentences, verdicts
+from mechlib.report import design, differences, findings, null_attacks, robustness, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
@@ -162,14 +162,16 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rows, *setting)))
 # ## With the knowledge and without it
 
 # %% tags=["remove-input"]
-shares = robustness.null_shares(rows, nulls, *setting)
-shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "never": "never known"})
-tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
+both = null_attacks.beside_nulls(rows, nulls, *setting)
+page.number("without", null_attacks.without_knowledge(both))
+tables.styled(null_attacks.null_table(both))
 
 # %% [markdown]
 # *Share of true answers after an attack with the true answers of the other half of a forget set, on never-known facts after
-# that attack, and after the same attack without the true answers; all on those halves that the nulls were run on. Where the nulls bring back as
-# much, the attacker's knowledge played no part: any training would have done.*
+# that attack, and after the same attack without the true answers, with 95 % intervals; all on those halves that the nulls were run on, of as many
+# forget sets and facts as are given. Where the nulls bring back as much, the attacker's knowledge played no part: any training would have done.*
+#
+# {glue:text}`without`
 #
 # ## The strongest attacker
 #

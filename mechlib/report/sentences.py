@@ -172,8 +172,8 @@ def attacker(tried: int) -> str:
         return "An attacker chooses. Here one setting was tried, so that there is nothing to choose: it brings back what is told already."
     return ("An attacker chooses. For each model this is the setting that brings back most without breaking it, and leaving the model as "
             f"it is counts as a setting. The best of {tried} tries is flattered by chance, for every localization alike. Given is the "
-            "share of true answers on facts not taught (95 % intervals); a rank, learning rate and checkpoint is one setting. Void ones are "
-            "named.")  # fmt: skip
+            "share of true answers on facts not taught (95 % intervals); a rank, learning rate and checkpoint is one setting. Void ones "
+            "are named.")  # fmt: skip
 
 
 def ceiling(broken: bool, kept: str) -> str:

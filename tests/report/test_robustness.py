@@ -160,20 +160,6 @@ def test_the_strongest_is_never_weaker_than_no_attack(shares):
     assert found["strongest"] not in found["broke"]
 
 
-def test_nulls_are_compared_on_the_half_that_they_were_run_on():
-    """In half 0 the numbers are even: with the knowledge 3 of 5 come back, without it one."""
-    own = answers("given", HARD, {"forget": 0.5, "unknown": 0.3})
-    null = [row("given", "forget", number, number == 0, HARD, null="permuted answers") for number in range(0, 10, 2)]
-    (found,) = robustness.null_shares(own, null, *HARD).to_dict("records")
-    assert found == pytest.approx({"localization": "given", "forget": 0.6, "never": 0.4, "permuted answers": 0.2})
-
-
-def test_without_nulls_the_attack_is_shown_alone():
-    own = answers("given", HARD, {"forget": 0.5, "unknown": 0.3})
-    (found,) = robustness.null_shares(own, [], *HARD).to_dict("records")
-    assert found == pytest.approx({"localization": "given", "forget": 0.5, "never": 0.3})
-
-
 def test_leaks_are_computed_before_the_attack_and_averaged_over_facts():
     table = robustness.leaks(STUDY, [1, 5])
     found = table[(table.localization == "fact_lookup") & (table.group == "forget")].set_index("samples")
