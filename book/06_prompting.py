@@ -68,7 +68,9 @@ void, trained = tables.void_formats(rows), page.study.trained_format
 transfer = [form for form in page.study.formats if form not in void and form != trained]
 page.number("void", ", ".join(tables.label(form) for form in void) or "none")
 page.number("not_asked", sentences.not_asked(page.study))
-page.number("transfer", ", ".join(tables.label(form) for form in transfer) or "none")
+# What claims about other prompts count, too: formats that only some claims ask for are left out.
+common = [form for form in transfer if form not in page.study.kind.beyond]
+page.number("common", sentences.listed(common))
 
 # %% [markdown]
 # ## Does the old answer come back?
@@ -112,16 +114,14 @@ tables.interval_table(aggregate(forget, ["localization", "format"], "correct"), 
 # %% [markdown]
 # ## Formats that only some claims ask for
 #
-# Some claims are about formats of their own, and no edit can be tested in words that the unedited model cannot answer in. Of the facts
-# that it knows, the share that it also gives in such a format, with its 95 % interval. Formats of this task: {glue:text}`beyond`.
+# Some claims are about formats of their own, and no edit can be tested in words that the unedited model cannot answer in.
+# {glue:text}`beyond`
 
 # %% tags=["remove-input"]
-page.number("beyond", sentences.listed(page.study.kind.beyond))
-tables.styled(able.table(page.evidence.able, declared().gates.able))
+page.number("beyond", able.asked_beyond(page.study.kind.beyond, page.evidence.able))
+tables.styled(able.table(page.evidence.able, declared().gates.able)) if page.evidence.able else None
 
 # %% [markdown]
-# *Gate: the share that a claim about the format asks for. Where the unedited model gives less, the claim is not testable on it.*
-#
 # ## The verdict
 #
 # What is claimed about this task, as the claims file declared it before the runs that decide it:
@@ -138,7 +138,8 @@ tables.styled(verdicts.table(page.verdicts, "transfer"))
 
 # %% [markdown]
 # *Fact lookup minus the other. Overlap: weighted Jaccard of the trained weights. Log odds decide; the shares of true answers stand beside.
-# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one. "Not run yet" is what
+# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one,
+# and has no interval where forget sets are too few to tell one. "Not run yet" is what
 # the rows say. The family is that of all claims about this task that were run, whatever the page.*
 #
 # ### Edited alike?
@@ -151,11 +152,11 @@ tables.styled(verdicts.matched_table([one for one in page.verdicts if one.claim.
 # without the other gates.*
 
 # %% tags=["remove-input"]
-tables.styled(differences.from_lookup(rows, differences.in_formats(rows, transfer)))
+tables.styled(differences.from_lookup(rows, differences.in_formats(rows, common)))
 
 # %% [markdown]
 # *Fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by itself.
-# Descriptive, in the formats {glue:text}`transfer`.*
+# Descriptive, in those formats that were not trained, are not void, and are asked of all claims: {glue:text}`common`.*
 #
 # Three cautions before anyone quotes this table. A weaker edit (see the page on editing) leaves more of the old
 # answers whatever its place, so compare edits that succeeded equally. Random MLPs are drawn from all layers, and

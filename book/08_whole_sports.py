@@ -107,7 +107,7 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 
 # %% [markdown]
 # *What it cost: change of the next-token loss, and KL(unedited || edited), in nats per token, on text that no edit trained on
-# (95 % intervals).*
+# (95 % intervals, cut at zero of a divergence, which cannot be negative).*
 
 # %% [markdown]
 # ### The paper's figures

@@ -106,7 +106,7 @@ tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), inde
 
 # %% [markdown]
 # *Weights, norm of the whole change, and change of the next-token loss and KL(unedited || edited), in nats per token, on text that no
-# edit trained on (95 % intervals).*
+# edit trained on (95 % intervals, cut at zero of a divergence, which cannot be negative).*
 
 # %% [markdown]
 # ### The paper's figures
@@ -160,8 +160,8 @@ counts = aggregate([row for row in many if row["group"] == "forget"], ["localiza
 page.number("n_chain", int(counts.n.max()))
 moved = pd.DataFrame([{**value, **arm} for arm, value in chain.values("edit")])
 tables.styled(pd.DataFrame([
-    {"localization": tables.label(key), **{f"norm after part {row.part + 1}": row.norm for row in part.itertuples()}}
-    for key, part in moved[moved.forget_set == 0].groupby("localization", sort=False)
+    {"localization": tables.label(key), **{f"norm after part {number + 1}": norm for number, norm in part.groupby("part").norm.mean().items()}}
+    for key, part in moved.groupby("localization", sort=False)
 ]), {f"norm after part {number + 1}": "{:.2f}" for number in range(chain.study.parts)})
 
 # %% tags=["remove-input"]
@@ -169,7 +169,7 @@ tables.styled(side_effects.costs(chain.rows("damage"), chain.values("edit")), in
 
 # %% [markdown]
 # *All {glue:text}`n_chain` facts, after {glue:text}`n_parts` edits in a row; earlier parts are not trained on again. Each part is
-# localized on its own share of the facts to localize, so the parts can touch different weights. The last table: what all of it cost.*
+# localized on its own share of the facts to localize, so the parts can touch different weights. Norms are means over forget sets. The last table: what all of it cost.*
 
 # %% [markdown]
 # ### The paper's figures

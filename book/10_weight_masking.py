@@ -66,16 +66,14 @@ page.banner()
 # %% tags=["remove-input"]
 page.figure("losses", figures.mask_curves(page.rows("masks")),
             "Losses while the masks are trained, and how many masks have left 1, averaged over forget sets and seeds.", "masks",
-            found=findings.span("Masks below 1 in the end", {arm["localization"]: value["masked"] for arm, value in page.values("masks")
-                                                             if arm["forget_set"] == 0}, ",.0f"))
+            found=findings.of_edits("Masks below 1 in the end", pd.DataFrame([{**value, **arm} for arm, value in page.values("masks")]), "masked", ",.0f"))
 
 # %% tags=["remove-input"]
-tables.styled(pd.DataFrame(
-    [{"localization": tables.label(arm["localization"]), "localized weights": value["weights"], "masks below 1": value["masked"]}
-     for arm, value in page.values("masks") if arm["forget_set"] == 0]
-), {"localized weights": "{:,}", "masks below 1": "{:,}"})
+tables.styled(inside.reach(page.values("masks")), {"localized weights": "{:,.0f}", "masks below 1": "{:,.0f}"})
 
 # %% [markdown]
+# *Means over forget sets, with a mask of its own for each.*
+#
 # ## Zeroing more and more
 
 # %% tags=["remove-input"]
@@ -99,23 +97,19 @@ page.number("final_forget", float(final.share[(arm, "forget")]))
 page.number("final_maintain", float(final.share[(arm, "maintain")]))
 
 # %% [markdown]
-# Of the numbers that were tried, {glue:text}`largest` is the largest that every mask reaches: beyond it some masks ask for no more zeros. {glue:text}`arm`: with so many at zero {glue:text}`final_forget:.0%` of the forget set and
-# {glue:text}`final_maintain:.0%` of the maintain facts still get their true answer.
+# Of the numbers that were tried, {glue:text}`largest` is the largest that every mask reaches: beyond it some masks ask for no more zeros. {glue:text}`arm`: with so many at zero {glue:text}`final_forget:.0%` of the facts to forget and
+# {glue:text}`final_maintain:.0%` of the maintain facts still get their true answer, on average over forget sets.
 
 # %% [markdown]
 # ## Which mechanism the zeroed weights belong to
 
 # %% tags=["remove-input"]
-values = {arm["localization"]: value for arm, value in page.values("zeroed") if arm["forget_set"] == 0}
-tables.styled(pd.DataFrame([
-    {"localization": tables.label(key), **{f"covers {row['mechanism']}": row["share"] for row in value["covered"]},
-     **{f"zeroes {row['mechanism']}": row["share"] for row in value["zeroed"][str(largest)]}} for key, value in values.items()
-]), {f"covers {row['mechanism']}": "{:.1%}" for row in next(iter(values.values()))["covered"]}
-    | {f"zeroes {row['mechanism']}": "{:.2%}" for row in next(iter(values.values()))["covered"]})
+mechanisms = inside.by_mechanism(page.values("zeroed"), largest)
+tables.styled(mechanisms, {name: "{:.1%}" if name.startswith("covers") else "{:.2%}" for name in mechanisms.columns[2:]})
 
 # %% [markdown]
-# *Share of each mechanism's weights that a localization covers (the paper's Table 2), and that are zero in the end (Table 3).
-# Extraction heads and MLPs write the answer: see the page on world facts. For Gemma-2-9B the paper gives: attribution patching
+# *Share of each mechanism's weights that a localization covers (the paper's Table 2), and that are zero in the end (Table 3): means over
+# forget sets. Extraction heads and MLPs write the answer: see the page on world facts. For Gemma-2-9B the paper gives: attribution patching
 # covers 60 % of the extraction MLPs and 9.1 % of fact lookup, causal tracing 30 % and 36.4 %, fact lookup 0 % and 100 %.*
 
 # %% [markdown]

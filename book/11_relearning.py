@@ -57,11 +57,11 @@ RELEARNING = None  # None: as the profile says; else a dictionary of ranks, lear
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import design, differences, findings, robustness, sentences, verdicts
+from mechlib.report import design, differences, findings, null_attacks, robustness, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
-from mechlib.report.published import published_relearning
+from mechlib.report.published import about_relearning, published_relearning, void_relearning
 from mechlib.stats import LEAST_GAP
 
 page = open_page(globals(), "11_relearning")
@@ -108,8 +108,10 @@ tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
 #   attack brings "back" of those, it taught.
 # - **Nulls.** The same attack without the knowledge: the answers of the taught half are dealt to one another
 #   (*permuted answers*), or only facts to maintain and text are trained on (*retain facts only*).
-# - **Void.** An attacked model that keeps less than {glue:text}`kept` of its own maintain accuracy is broken, and a
-#   broken model is not a robust one: it counts in no verdict.
+# - **Void.** A broken model is not a robust one. There is a rule for the figures and tables, and another for verdicts. An attacked model is
+#   *void*, and marked so in figures and tables, if it keeps less than {glue:text}`kept` of its own maintain accuracy: the share itself
+#   decides, whatever its interval. A verdict is withheld (*model broken*) only if the whole interval of that share over forget sets, or of what
+#   the edit kept of the unedited model's, lies below {glue:text}`kept_gate`. So a line can be void in a table and have a verdict.
 #
 # From these follows the **normalised recovery**,
 #
@@ -124,6 +126,7 @@ outcomes = robustness.outcomes(rows)
 setting = robustness.shared_setting(outcomes)
 page.number("definition", sentences.definition("relearning"))
 page.number("kept", f"{robustness.KEPT:.0%}")
+page.number("kept_gate", f"{declared().gates.kept:.0%}")
 page.number("gap", f"{LEAST_GAP:g}")
 page.number("cross_fitting", sentences.cross_fitting(page.study.size.n_folds))
 page.number("null_sets", sentences.null_sets(rows, nulls))
@@ -159,27 +162,27 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rows, *setting)))
 # ## With the knowledge and without it
 
 # %% tags=["remove-input"]
-shares = robustness.null_shares(rows, nulls, *setting)
-shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "never": "never known"})
-tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
+both = null_attacks.beside_nulls(rows, nulls, *setting)
+page.number("without", null_attacks.without_knowledge(both))
+tables.styled(null_attacks.null_table(both))
 
 # %% [markdown]
 # *Share of true answers after an attack with the true answers of the other half of a forget set, on never-known facts after
-# that attack, and after the same attack without the true answers; all on those halves that the nulls were run on. Where the nulls bring back as
-# much, the attacker's knowledge played no part: any training would have done.*
+# that attack, and after the same attack without the true answers, with 95 % intervals; all on those halves that the nulls were run on, of as many
+# forget sets and facts as are given. Where the nulls bring back as much, the attacker's knowledge played no part: any training would have done.*
+#
+# {glue:text}`without`
 #
 # ## The strongest attacker
 #
-# An attacker chooses. For each model this is the setting that brings back most without breaking it, and leaving
-# the model as it is counts as a setting. The best of many tries is flattered by chance, for every localization alike.
+# {glue:text}`attacker`
 
 # %% tags=["remove-input"]
-tables.styled(robustness.strongest_table(robustness.strongest(outcomes)))
+best = robustness.strongest(outcomes)
+page.number("attacker", sentences.attacker(int(best.tried.max())))
+tables.styled(robustness.strongest_table(best)) if best.tried.max() > 1 else None
 
 # %% [markdown]
-# *Share of true answers on facts not taught (95 % intervals); a rank, learning rate and checkpoint is one setting. Void
-# ones are named.*
-#
 # ## Was the lesson learned?
 
 # %% tags=["remove-input"]
@@ -196,7 +199,8 @@ tables.styled(gate_table(page.evidence, declared().gates.success))
 
 # %% [markdown]
 # *What must hold before arms may be compared. Overlap: weighted Jaccard of the trained weights with those of the first line. Edited:
-# edits that gave their targets the probability that counts. Kept: the share of the maintain accuracy that is left. Floor: true answers,
+# edits that gave their targets the probability that counts. Kept: the share of the maintain accuracy that is left, without an interval
+# where forget sets are too few to tell one. Floor: true answers,
 # after the attack, about facts that the model never knew and that were edited beside the forget set: what the attack brings of itself.*
 #
 # ## The verdict
@@ -215,7 +219,8 @@ tables.styled(verdicts.table(page.verdicts, "relearning"))
 
 # %% [markdown]
 # *Fact lookup minus the other. Overlap: weighted Jaccard of the trained weights. Log odds decide; the shares of true answers stand beside.
-# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one. "Not run yet" is what
+# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one,
+# and has no interval where forget sets are too few to tell one. "Not run yet" is what
 # the rows say. The family is that of all claims about this task that were run, whatever the page.*
 #
 # ### Was it the attack?
@@ -249,15 +254,13 @@ tables.styled(differences.from_lookup(rows, differences.after_attack(rows, [sett
 # ## Beside the paper's figures
 
 # %% tags=["remove-input"]
-theirs = robustness.published_setting(outcomes)
-page.number("paper_setting", robustness.setting_name(*theirs))
-beside = robustness.beside_published(rows, *theirs)
-tables.styled(beside).format("{:.3f}", na_rep="-", subset=list(beside.columns[1:]))
+paper_setting = robustness.published_setting(outcomes)
+page.number("beside", about_relearning(page.study.task, robustness.setting_name(*paper_setting)))
+beside = robustness.beside_published(rows, *paper_setting)
+None if void_relearning(page.study.task) else tables.styled(beside).format("{:.3f}", na_rep="-", subset=list(beside.columns[1:]))
 
 # %% [markdown]
-# *Mean probability of the true answer, renormalized over the answers, after relearning: the paper's (athletes, three
-# large models) and ours under {glue:text}`paper_setting`. The paper has no line for the unedited model. Other models,
-# other facts: compare the order of the lines, not the numbers.*
+# *{glue:text}`beside`*
 
 # %% [markdown]
 # ## Runs behind this page

@@ -53,7 +53,7 @@ SOFT_PROMPT = None  # None: as the profile says; else a dictionary of tokens, st
 IN_CONTEXT = None  # None: as the profile says; else a dictionary of shots
 
 # %% tags=["remove-input"]
-from mechlib.report import differences, findings, robustness, sentences
+from mechlib.report import differences, findings, null_attacks, robustness, sentences
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals(), "13_asking_harder")
@@ -97,14 +97,16 @@ tables.styled(robustness.recovery_table(robustness.recoveries(soft, *settings[0]
 # and 1 where it gets as much from the edited model as from the unedited one.*
 
 # %% tags=["remove-input"]
-shares = robustness.null_shares(soft, nulls, *settings[0])
-shares = shares.assign(localization=shares.localization.map(tables.label)).rename(columns={"forget": "true answers", "never": "never known"})
-tables.styled(shares, {name: "{:.0%}" for name in shares.columns[1:]})
+both = null_attacks.beside_nulls(soft, nulls, *settings[0])
+page.number("without", null_attacks.without_knowledge(both))
+tables.styled(null_attacks.null_table(both))
 
 # %% [markdown]
-# *Share of true answers on those halves that the null was run on, with vectors learned from true answers and from permuted
+# *Share of true answers (95 % intervals) on those halves that the null was run on, with vectors learned from true answers and from permuted
 # ones, and of never-known facts with the former. A soft prompt that does no better than its null has found a way to make
 # the model say sports, not a fact. In the authors' released runs, soft prompts told no localization from another.*
+#
+# {glue:text}`without`
 #
 # ## Demonstrations
 #

@@ -215,8 +215,8 @@ tables.styled(audits.comparisons(audits.left_inside(rows), leading, others))
 # **The attack.** {glue:text}`definition`
 #
 # Some unlearned models hide what they know behind little more than one direction, and projecting it out brings it back
-# {cite:p}`lucki2024adversarial`. **Void** is an attack that leaves a model less than 90 % of its accuracy on maintain facts: a
-# broken model is not a robust one. In the unedited model there is no such direction, so nothing happens: it is the ceiling.
+# {cite:p}`lucki2024adversarial`. **Void** is an attack that leaves a model less than {glue:text}`kept` of its accuracy on maintain facts: a
+# broken model is not a robust one. In the unedited model there is no edit to remove. {glue:text}`ceiling`
 
 # %% tags=["remove-input"]
 attacked = page.rows("direction")
@@ -225,6 +225,10 @@ table = robustness.outcomes(attacked)
 setting, step = robustness.shared_setting(table)
 back = robustness.recoveries(attacked, setting, step)
 page.number("broken", ", ".join(tables.label(key) for key in back.localization[back.void]) or "none")
+(unedited,) = back[back.localization == robustness.UNEDITED].to_dict("records")
+page.number("kept", f"{robustness.KEPT:.0%}")
+page.number("ceiling", sentences.ceiling(unedited["void"], f"{unedited['before_maintain']:.0%} to {unedited['maintain']:.0%}"))
+page.number("differ", sentences.describes(unedited["void"]))
 page.figure("direction", figures.attack_bars(table),
             "Share of tested facts with the true answer before the attack and under it; each fact is tested by an attacker who held "
             "the other half of its forget set (95 % intervals). Hatched, because the attack broke the model: {broken}.", "direction",
@@ -236,15 +240,12 @@ tables.styled(robustness.recovery_table(back))
 # %% [markdown]
 # *The normalised recovery is 0 for what the same attack makes of never-known facts, 1 for the unedited model under it, and
 # undefined where these two are too close. Maintain: facts that no edit was meant to touch, before and under the attack.*
-#
-# How edits differ under it:
 
 # %% tags=["remove-input"]
-tables.styled(differences.from_lookup(attacked, differences.after_attack(attacked, [(setting, step)])))
+None if unedited["void"] else tables.styled(differences.from_lookup(attacked, differences.after_attack(attacked, [(setting, step)])))
 
 # %% [markdown]
-# *Fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by itself.
-# Descriptive: no claim of the claims file is about this, so there is no rule and no verdict.*
+# *{glue:text}`differ`*
 #
 # Nothing on this page proves absence. Probes are linear, head projection looks for one token, depth looks at one
 # position, and the direction is the simplest one. What they find is there; what they do not find may be elsewhere

@@ -81,7 +81,7 @@ tables.styled(side_effects.text_table(text), index=True)
 # %% [markdown]
 # *Change of the next-token loss, and divergence, KL(unedited || edited), in nats per token: means over texts with a
 # 95 % interval. The unedited model is zero in both by definition. The loss may fall on
-# samples, because the edit also trained on text of that kind; the divergence cannot.*
+# samples, because the edit also trained on text of that kind; the divergence cannot be negative, so that its interval is cut at zero.*
 
 # %% [markdown]
 # ## Other facts

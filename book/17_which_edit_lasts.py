@@ -61,7 +61,7 @@ SOFT_PROMPT = None
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import design, differences, findings, scoreboard, sentences, verdicts
+from mechlib.report import design, differences, findings, robustness, scoreboard, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.attacks.registry import ATTACKS
@@ -80,11 +80,13 @@ tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.defi
 # ## What came back
 #
 # The share of edited facts whose **true** answer the attacked model gives in the prompt that was trained, under the strongest setting of
-# each attack that did not break the model (at least 90 % of the maintain accuracy before the attack, which was above chance). Leaving the
+# each attack that did not break the model (at least {glue:text}`kept` of the maintain accuracy before the attack, which was above chance;
+# the share itself decides, while a verdict is withheld only if the whole interval of that share over forget sets is lower). Leaving the
 # model as it is counts as a setting. The unedited model shows how much there is to come back.
 
 # %% tags=["remove-input"]
 board = scoreboard.scoreboard(rows)
+page.number("kept", f"{robustness.KEPT:.0%}")
 page.figure("strongest", figures.attack_map(board),
             "Darker: more of what was edited away came back. Hover to see which setting was the strongest.", *ATTACKS,
             found=findings.of_edits("Back under the strongest attack", board[board.attack == scoreboard.ANY]))
@@ -124,7 +126,8 @@ tables.styled(verdicts.table(page.verdicts))
 
 # %% [markdown]
 # *Fact lookup minus the other. Overlap: weighted Jaccard of the trained weights. Log odds decide; the shares of true answers stand beside.
-# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one. "Not run yet" is what
+# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one,
+# and has no interval where forget sets are too few to tell one. "Not run yet" is what
 # the rows say. The family is that of all claims about this task that were run, whatever the page.*
 #
 # ### Edited alike?

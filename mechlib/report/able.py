@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -28,6 +28,18 @@ def able(known: Rows, asked: Rows, threshold: float) -> Able:
 def in_words(found: Able) -> str:
     """What the unedited model gives in each format, for readers."""
     return f"the unedited model gives {', '.join(f'{share} ({label(form)})' for form, share in found.items())}"
+
+
+def asked_beyond(formats: Sequence[str], found: Able) -> str:
+    """What the table says of the ``formats`` that only some claims ask for, or why there is none."""
+    if not formats:
+        return "The task has no such formats."
+    named = f"Formats of this task: {', '.join(label(form) for form in formats)}."
+    if not found:
+        return f"{named} The unedited model was not asked in them here."
+    return (f"{named} Of the facts that the unedited model knows, the share that it also gives in such a format, with its 95 % interval, "
+            "and the gate, which is the share that a claim about the format asks for: where the model gives less, the claim is not "
+            "testable on it.")  # fmt: skip
 
 
 def table(found: Able, gate: float) -> pd.DataFrame:

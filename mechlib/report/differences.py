@@ -18,7 +18,10 @@ IN_WORDS = ("difference", "forget sets", "least p", "p")
 
 @dataclass(frozen=True)
 class Duel:
-    """The leading localization (``first``) against another, where both were ``asked`` the same. ``broken``: what the attack broke."""
+    """The leading localization (``first``) against another, where both were ``asked`` the same.
+
+    ``broken``: which of the two the attack broke, and whether the unedited model, too.
+    """
 
     asked: str
     other: str
@@ -73,5 +76,5 @@ def _edits(rows: Rows) -> list[str]:
 
 def _duels(asked: str, arms: Mapping[str, Values], broken: Sequence[str] = ()) -> list[Duel]:
     first = leading(list(arms))
-    return [Duel(asked, key, arms[first], arms[key], ", ".join(label(one) for one in (first, key) if one in broken))
+    return [Duel(asked, key, arms[first], arms[key], ", ".join(label(one) for one in (UNEDITED, first, key) if one in broken))
             for key in arms if key != first]  # fmt: skip

@@ -33,6 +33,8 @@ MODELS = {
     "and steps of the edit": (*TERMS, "steps"),
 }
 CORRELATED = ("overlap", "depth", "earliest", "latest", "norm", "steps")
+# Mean log odds that are nearer are alike, as they are printed.
+_ALIKE = 5e-3
 # With fewer places a model of three terms says nothing.
 ENOUGH_PLACES = 10
 
@@ -142,11 +144,14 @@ def _told(table: pd.DataFrame, outcome: str, terms: Sequence[str], term: str) ->
 
 
 def extremes(table: pd.DataFrame) -> str:
-    """The places after which the least and the most of the old answer comes back, in words."""
+    """The places after which the least and the most of the old answer comes back, in words: all of them where several are alike."""
     means: Any = table.groupby("arm").odds.mean()
+    if means.max() - means.min() < _ALIKE:
+        return "as much comes back after every place"
     layers = table.drop_duplicates("arm").set_index("arm")
-    least, most = (f"{label(str(arm))} (layers {layers.earliest[arm]} and {layers.latest[arm]})"
-                   for arm in (means.idxmin(), means.idxmax()))  # fmt: skip
+    least, most = (" and ".join(f"{label(str(arm))} (layers {layers.earliest[arm]} and {layers.latest[arm]})"
+                                for arm, mean in means.items() if abs(mean - bound) < _ALIKE)
+                   for bound in (means.min(), means.max()))  # fmt: skip
     return f"least comes back after {least}, most after {most}"
 
 

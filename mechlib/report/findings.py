@@ -16,6 +16,7 @@ from mechlib.report.tables import named
 
 # Shares that differ by less are told as one.
 _SAME = 5e-3
+_BROKEN = "The attack broke every edited model"
 
 
 def span(what: str, values: Mapping[str, float], form: str = ".2f") -> str:
@@ -52,8 +53,10 @@ def attacked(what: str, outcomes: pd.DataFrame, setting: str, step: int) -> str:
     """:func:`span` of true answers under one setting of an attack, over the models that it did not break."""
     table: Any = outcomes[(outcomes.null == "") & (outcomes.setting == setting) & (outcomes.step == step)]
     whole = table[~table.void.astype(bool)]
+    if not len(whole):
+        return "The attack broke every model, also the unedited one" if UNEDITED in set(table.localization) else _BROKEN
     if not len(whole[whole.localization != UNEDITED]):
-        return "The attack broke every edited model"
+        return _BROKEN
     return of_edits(what, whole, "forget") + (" (models that it broke left out)" if len(whole) < len(table) else "")
 
 
@@ -116,8 +119,10 @@ def closest(agreement: pd.DataFrame) -> str:
     for kind, called in (("mlp", "MLPs"), ("head", "heads")):
         own: list[dict[Hashable, Any]] = table[table.kind == kind].to_dict("records")
         if own:
-            best = max(own, key=lambda row: row["share"])
-            told.append(f"over {called} {named(best['method'])} ({best['share']:.2f}, {best['reference'].removeprefix('exact ')})")
+            best = max(row["share"] for row in own)
+            alike = [f"{named(row['method'])} ({row['share']:.2f}, {row['reference'].removeprefix('exact ')})" for row in own
+                     if best - row["share"] < _SAME]  # fmt: skip
+            told.append(f"over {called} {_and(alike)}")
     return f"Closest to exact patching: {', '.join(told)}" if told else "Nothing to compare"
 
 
@@ -126,8 +131,9 @@ def best_circuits(areas: Mapping[str, float]) -> str:
     known = {key: value for key, value in areas.items() if value == value}
     if not known:
         return "No circuit was tested"
-    best = max(known, key=lambda key: known[key])
-    return f"Most faithful are the circuits that are ranked by {named(best)} (CPR {known[best]:.2f})"
+    best = max(known.values())
+    alike = [named(key) for key, area in known.items() if best - area < _SAME]
+    return f"Most faithful are the circuits that are ranked by {_and(alike)} (CPR {best:.2f})"
 
 
 def _last(runs: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from mechlib.components import Localization, WeightSlice, read_architecture
 from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped
 from mechlib.report.claims import Gates
 from mechlib.report.robustness import BEFORE, UNEDITED, Setting, outcomes, shared_setting
-from mechlib.stats import Interval, clustered
+from mechlib.stats import ENOUGH_SETS, Interval, clustered
 
 
 @dataclass(frozen=True)
@@ -106,23 +106,40 @@ def reached(evidence: Evidence, arm: str, success: float) -> dict[int, float]:
     return {number: fmean(done) for number, done in found.items()}
 
 
-def kept_by_attack(evidence: Evidence, arm: str, setting: Setting) -> Interval:
+@dataclass(frozen=True)
+class Kept(Interval):
+    """A share that is kept, with its interval over ``n_sets`` forget sets, by which gates decide.
+
+    Readers see the interval where there are enough sets to tell one, and none of it below zero, where no share is.
+    """
+
+    n_sets: int = 0
+
+    def text(self, digits: int = 2) -> str:
+        """As of an interval."""
+        if self.n_sets < ENOUGH_SETS:
+            return f"{self.estimate:.{digits}f}"
+        return Interval(self.estimate, max(0.0, self.low), self.high, self.level).text(digits)
+
+
+def kept_by_attack(evidence: Evidence, arm: str, setting: Setting) -> Kept:
     """How much of its maintain accuracy an edited model keeps under relearning, over forget sets (95 %)."""
     before, after = (evidence.attacked(arm, "maintain", at) for at in ((BEFORE, 0), setting))
     return _kept(before, after)
 
 
-def kept_by_edit(evidence: Evidence, arm: str) -> Interval:
+def kept_by_edit(evidence: Evidence, arm: str) -> Kept:
     """How much of the unedited model's maintain accuracy an edit keeps in the trained format, over forget sets (95 %)."""
     before, after = (evidence.asked(key, "maintain", [evidence.trained]) for key in (UNEDITED, arm))
     return _kept(before, after)
 
 
-def _kept(before: Rows, after: Rows) -> Interval:
+def _kept(before: Rows, after: Rows) -> Kept:
     """A model that had nothing to keep kept nothing; where no facts are maintained, nothing is known."""
     had, left = (fact_values(rows, "correct", FACT) for rows in (before, after))
     ratios = {number: [fmean(left[number]) / fmean(own) if fmean(own) else 0.0] for number, own in had.items()}
-    return clustered(ratios) if ratios else Interval(math.nan, -math.inf, math.inf)
+    found = clustered(ratios) if ratios else Interval(math.nan, -math.inf, math.inf)
+    return Kept(found.estimate, found.low, found.high, found.level, len(ratios))
 
 
 def taught(evidence: Evidence, arm: str, setting: Setting) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -13,6 +13,8 @@ from mechlib.report.audits import audit, readable
 from mechlib.report.gates import Evidence
 from mechlib.report.tables import label
 
+# The values of runs, each with the columns that say which run it is of.
+Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 # What is compared, in words.
 IN_WORDS = {
     "latent knowledge": "Of the log odds (nats) that probes give to the true answer at the last token of the prompt, averaged over layers "
@@ -37,7 +39,7 @@ def above_both(evidence: Evidence, arm: str, beside: str) -> Rows:
             and row["layer"] > last.get(row["forget_set"], row["layer"])]  # fmt: skip
 
 
-def zeroed(rows: Rows, values: list[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Rows:
+def zeroed(rows: Rows, values: Values) -> Rows:
     """Answers of models with weights at zero, without the sizes that a mask does not reach; ``values``: of the same runs."""
     reached = {(arm["localization"], arm["forget_set"]): value["masked"] for arm, value in values}
     return [row for row in rows if row["size"] <= reached[row["localization"], row["forget_set"]]]
@@ -78,6 +80,33 @@ def by_size(evidence: Evidence) -> pd.DataFrame:
         lines.append((label(key), size, len({row["forget_set"] for row in rows}), *shares, *odds))
     columns = ["localization", "weights at zero", "forget sets", "forget", "maintain", "log odds, forget", "log odds, maintain"]
     return pd.DataFrame(lines, columns=columns).sort_values("localization", kind="stable", ignore_index=True)
+
+
+def reach(values: Values) -> pd.DataFrame:
+    """How many weights are localized and how many masks have left 1, for readers: a line a localization, means over its runs."""
+    lines = [(label(key), sets, fmean(one["weights"] for one in own), fmean(one["masked"] for one in own))
+             for key, (sets, own) in _by_localization(values).items()]  # fmt: skip
+    return pd.DataFrame(lines, columns=["localization", "forget sets", "localized weights", "masks below 1"])
+
+
+def by_mechanism(values: Values, size: int) -> pd.DataFrame:
+    """What share of each mechanism a localization covers, and what share is zero at this size, for readers: means over its runs."""
+    lines: list[dict[str, Any]] = []
+    for key, (sets, own) in _by_localization(values).items():
+        parts = {"covers": [one["covered"] for one in own], "zeroes": [one["zeroed"][str(size)] for one in own]}
+        shares = {f"{verb} {same[0]['mechanism']}": fmean(one["share"] for one in same)
+                  for verb, found in parts.items() for same in zip(*found, strict=True)}  # fmt: skip
+        lines.append({"localization": label(key), "forget sets": sets, **shares})
+    return pd.DataFrame(lines)
+
+
+def _by_localization(values: Values) -> dict[str, tuple[int, list[Mapping[str, Any]]]]:
+    """The values of each localization's runs, and of how many forget sets they are."""
+    found: dict[str, tuple[int, list[Mapping[str, Any]]]] = {}
+    for key in dict.fromkeys(arm["localization"] for arm, _ in values):
+        own = [(arm["forget_set"], value) for arm, value in values if arm["localization"] == key]
+        found[key] = len({number for number, _ in own}), [value for _, value in own]
+    return found
 
 
 def _with_odds(evidence: Evidence) -> Rows:

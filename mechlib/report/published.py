@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from mechlib.report.tables import label
+from mechlib.runs.tasks import COUNTERFACT, TASKS
 
 _ARMS = (
     "fact_lookup", "causal_tracing", "causal_tracing_mlps", "attribution_patching", "attribution_patching_mlps", "random", "random_mlps",
@@ -50,6 +51,31 @@ def published(task: str, localizations: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(
         [{"localization": label(key), **dict(zip(_COLUMNS, rows[key], strict=True))} for key in localizations if key in rows]
     )
+
+
+# Over what each task's figures are means, and what its accuracies are.
+_MODELS, _FROM = "mean over Gemma-7B, Gemma-2-9B and Llama-3-8B", "recomputed from the authors' released runs; their accuracies are"
+_SPORTS = f"{_FROM} mean probabilities, renormalized over the sports, and the edit accuracy was measured behind a system prompt."
+_WORLD = f"{_FROM} mean probabilities over all tokens, in the trained prompt."
+_ABOUT: Mapping[str, str] = {
+    "sports-athlete-editing": f"Athletes: {_MODELS} and over 16 and 64 athletes, {_SPORTS}",
+    "full-sports-editing": f"Whole sports: {_MODELS} and over three sports, {_SPORTS}",
+    "counterfact-editing": f"CounterFact: {_MODELS} and over 16 and 64 facts, {_WORLD}",
+    "sequential-counterfact-editing": f"CounterFact, part after part: {_MODELS}, {_WORLD}",
+}
+
+
+def nearest(task: str) -> str:
+    """The task whose figures stand beside those of a task: the same where the paper has it, else editing facts of the same kind."""
+    if task in _FIGURES:
+        return task
+    return "counterfact-editing" if TASKS[task].domain is COUNTERFACT else "sports-athlete-editing"
+
+
+def about(task: str) -> str:
+    """Of what the figures of :func:`nearest` are, and whether that is another task."""
+    other = "" if task in _FIGURES else "The paper has no figures of this task; these are of another. "
+    return other + _ABOUT[nearest(task)]
 
 
 # The scaling study: mode, number of facts, then forget, edit and the two letter-choice accuracies.
@@ -96,6 +122,21 @@ def published_relearning(task: str) -> pd.DataFrame:
     columns = ("forget before", "forget relearned", "maintain before", "maintain relearned", "forget soft prompt", "maintain soft prompt")
     rows = zip(_ARMS, _RELEARNED[task], strict=True)
     return pd.DataFrame([{"localization": label(key), **dict(zip(columns, row, strict=True))} for key, row in rows])
+
+
+def void_relearning(task: str) -> bool:
+    """Whether the paper's attack on facts of this kind trained edit targets in place of true answers: then it measured something else."""
+    return TASKS[task].domain is COUNTERFACT
+
+
+def about_relearning(task: str, setting: str) -> str:
+    """What stands beside the paper's relearning, ours under a ``setting``, or why nothing does."""
+    if void_relearning(task):
+        return ("The paper's figures of relearning world facts are void: the released attack trained edit targets in place of true "
+                "answers. So there is nothing to put ours beside.")  # fmt: skip
+    return ("Mean probability of the true answer, renormalized over the answers, after relearning: the paper's (athletes, three large "
+            f"models) and ours under {setting}. The paper has no line for the unedited model. Other models, other facts: compare the order "
+            "of the lines, not the numbers.")  # fmt: skip
 
 
 # Probes after athlete edits, rows in the order of _ARMS: true answer and edit target of edited athletes, sport of other

@@ -106,13 +106,13 @@ def recoveries(rows: Rows, setting: str, step: int) -> pd.DataFrame:
     reference = arm_values(rows, UNEDITED, setting, step)
     found: list[Interval | None] = []
     for key in table.localization:
-        null = arm_values(rows, key, setting, step, group=_never(rows))
+        null = arm_values(rows, key, setting, step, group=never_group(rows))
         possible = key != UNEDITED and not broken & {key, UNEDITED} and null.keys() == reference.keys()
         found.append(recovery(arm_values(rows, key, setting, step), null, reference) if possible else None)
     return table.assign(recovery=found)
 
 
-def _never(rows: Rows) -> str:
+def never_group(rows: Rows) -> str:
     """The group of never-known facts that an attack is measured against: those that were edited, where there are some."""
     return "floor" if any(row["group"] == "floor" for row in rows) else "unknown"
 
@@ -126,7 +126,7 @@ def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
                 "true before": f"{row['before']:.0%}",
                 "true after": "void" if row["void"] else str(Interval(row["forget"], row["low"], row["high"])),
                 "never known, after": "none" if math.isnan(row["never"]) else f"{row['never']:.0%}",
-                "normalised recovery": "reference" if row["localization"] == UNEDITED else _normalised(row),
+                "normalised recovery": _normalised(row),
                 "maintain": f"{row['before_maintain']:.0%} to {row['maintain']:.0%}",
             }
             for row in table.to_dict("records")
@@ -135,7 +135,9 @@ def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _normalised(row: dict[Any, Any]) -> str:
-    return "void" if row["void"] else str(row["recovery"] or "undefined")
+    if row["void"]:
+        return "void"
+    return "reference" if row["localization"] == UNEDITED else str(row["recovery"] or "undefined")
 
 
 def shared_setting(table: pd.DataFrame) -> Setting:
@@ -210,28 +212,13 @@ def crossing_table(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame(records, columns=["localization", "scheme", "weights changed", "crossed", "kept"])
 
 
-def null_shares(rows: Rows, nulls: Rows, setting: str, step: int) -> pd.DataFrame:
-    """Share of true answers after an attack with the knowledge and without it, on the same facts.
-
-    One line a localization: the attack itself (``forget``) on those halves of the forget sets that
-    the ``nulls`` were run on (on all, if there are none), each null by its name, and ``never``, the
-    attack itself on facts that were never known.
-    """
-    halves = {(row["forget_set"], row["fold"]) for row in nulls or rows}
-    beside = [row for row in (*rows, *nulls) if (row["forget_set"], row["fold"]) in halves]
-    table = outcomes([row for row in beside if (row["setting"], row["step"]) == (setting, step)])
-    own = table[table.null == ""].set_index("localization")
-    shares: Any = table[table.null != ""].pivot(index="localization", columns="null", values="forget")
-    return own[["forget", "never"]].join(shares).reset_index()
-
-
 def leaks(rows: Rows, samples: Sequence[int]) -> pd.DataFrame:
     """Probability that the true answer is among this many samples of the unattacked model, averaged over facts, with its interval.
 
     One line for each localization, group (``forget``, and ``floor`` or else ``unknown``) and number of samples: columns
     ``samples``, ``share``, ``low``, ``high``. Computed and not sampled, which is exact for answers of one token.
     """
-    groups = ("forget", _never(rows))
+    groups = ("forget", never_group(rows))
     before = [row for row in before_and_after(rows, BEFORE, 0) if row["group"] in groups]
     # A softmax in single precision can pass 1 in its last digit.
     leaked = [{**row, "samples": count, "leaked": leak_at_k(min(1.0, math.exp(row["log_probability"])), count)}

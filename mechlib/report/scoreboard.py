@@ -10,7 +10,7 @@ import pandas as pd
 from mechlib.attacks.registry import ATTACKS
 from mechlib.report.aggregation import Rows
 from mechlib.report.differences import Duel, after_attack
-from mechlib.report.robustness import outcomes, shared_setting, strongest
+from mechlib.report.robustness import BEFORE, outcomes, setting_name, shared_setting, strongest
 from mechlib.report.tables import label
 from mechlib.stats import Interval
 
@@ -31,7 +31,9 @@ def scoreboard(attacks: Mapping[str, Rows]) -> pd.DataFrame:
     best: list[dict[Any, Any]] = []
     for key, part in lines.groupby("localization", sort=False):
         top: dict[Any, Any] = max(part.to_dict("records"), key=lambda row: row["share"])
-        strongest_name = f"{attack_label(top['attack'])}: {top['strongest']}"
+        # Where no attack brought anything back, none of them is the strongest.
+        idle = top["strongest"] == setting_name(BEFORE, 0)
+        strongest_name = "before any attack" if idle else f"{attack_label(top['attack'])}: {top['strongest']}"
         best.append({**top, "localization": key, "attack": ANY, "strongest": strongest_name, "tried": int(part.tried.sum()), "broke": ""})
     return pd.concat([lines, pd.DataFrame(best)], ignore_index=True)
 

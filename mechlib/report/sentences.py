@@ -20,6 +20,9 @@ _SHARED = {
     "same template": "same template, the very form of the prompts",
 }
 
+# Shares that differ by less are one share, as they are printed.
+_ALIKE = 5e-3
+
 
 def unit(n_sets: int, n_attacked_sets: int) -> str:
     """What the intervals of a page are over: forget sets, whose facts share one edit, where there are enough of them."""
@@ -161,3 +164,38 @@ def extremes(shares: Mapping[str, float]) -> str:
         return f"As much comes back after every localization ({least:.2f})."
     low, high = (listed([key for key, share in shares.items() if abs(share - bound) < 1e-3]) for bound in (least, most))
     return f"The least comes back after {low} ({least:.2f}), the most after {high} ({most:.2f})."
+
+
+def attacker(tried: int) -> str:
+    """What an attacker who chooses among so many settings is, or why there is nothing to choose."""
+    if tried < 2:
+        return "An attacker chooses. Here one setting was tried, so that there is nothing to choose: it brings back what is told already."
+    return ("An attacker chooses. For each model this is the setting that brings back most without breaking it, and leaving the model as "
+            f"it is counts as a setting. The best of {tried} tries is flattered by chance, for every localization alike. Given is the "
+            "share of true answers on facts not taught (95 % intervals); a rank, learning rate and checkpoint is one setting. Void ones "
+            "are named.")  # fmt: skip
+
+
+def ceiling(broken: bool, kept: str) -> str:
+    """What an attack that should find nothing in the unedited model did to it; ``kept``: its maintain accuracy before and after."""
+    if not broken:
+        return f"The attack leaves it whole (maintain accuracy {kept}), so that it is the ceiling."
+    return (f"Yet the attack breaks it, too (maintain accuracy {kept}): it takes more than what an edit put there, and nothing about the "
+            "edits can be read from it.")  # fmt: skip
+
+
+def describes(broken: bool) -> str:
+    """What a table of differences under an attack is, or why there is none: the attack has ``broken`` the unedited model."""
+    if broken:
+        return "How edits differ under it is not shown: an attack that breaks the unedited model tells no edit from another."
+    return ("How edits differ under it: fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets "
+            "and the exact p of each line by itself. Descriptive: no claim of the claims file is about this, so there is no rule and no "
+            "verdict.")  # fmt: skip
+
+
+def lowest(shares: Mapping[str, float]) -> str:
+    """The lowest share after an edit and all localizations that have it; one share where they are alike to a percent."""
+    least, most = min(shares.values()), max(shares.values())
+    if most - least < _ALIKE:
+        return f"the share is {least:.0%} after every edit" if len(shares) > 1 else "it is the only edit here"
+    return f"the lowest share after an edit is {least:.0%} ({listed([key for key in shares if shares[key] - least < _ALIKE])})"

@@ -21,13 +21,17 @@ def side_effect_rows(rows: Rows, name: str) -> list[Mapping[str, Any]]:
 
 
 def text_damage(rows: Rows) -> pd.DataFrame:
-    """Change of the next-token loss and KL(unedited || edited) by localization and source, in nats per token, over texts."""
+    """Change of the next-token loss and KL(unedited || edited) by localization and source, in nats per token, over texts.
+
+    A divergence is never below zero, and neither is its interval.
+    """
     changes = [{**row, "change": row["loss_after"] - row["loss_before"]} for row in rows]
     tables: dict[str, pd.DataFrame] = {}
     for source in dict.fromkeys(row["source"] for row in rows):
         own = [row for row in changes if row["source"] == source]
         tables[f"loss change, {source}"] = aggregate(own, ["localization"], "change", "number", ["text"])
-        tables[f"divergence, {source}"] = aggregate(own, ["localization"], "divergence", "number", ["text"])
+        apart = aggregate(own, ["localization"], "divergence", "number", ["text"])
+        tables[f"divergence, {source}"] = apart.assign(low=apart.low.clip(lower=0.0))
     return measured(tables)
 
 

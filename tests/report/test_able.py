@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from attack_rows import row as answer
 
-from mechlib.report.able import able, in_words, table
+from mechlib.report.able import able, asked_beyond, in_words, table
 from mechlib.report.gathered import gather
 from mechlib.runs.impossible import ImpossibleError
 from mechlib.runs.study import Study
@@ -46,6 +46,14 @@ def test_readers_see_shares_with_their_intervals():
         {"format": "Word choice", "known facts given": "0.41 [0.32, 0.51]", "gate": "0.6"},
         {"format": "Spanish", "known facts given": "0.70 [0.60, 0.78]", "gate": "0.6"},
     ]
+
+
+def test_what_the_table_says_is_said_where_there_is_one():
+    told = asked_beyond(("spanish",), {"spanish": wilson(70, 100)})
+    assert told.startswith("Formats of this task: Spanish. Of the facts") and "gate" in told
+    alone = asked_beyond(("spanish", "french"), {})
+    assert alone == "Formats of this task: Spanish, French. The unedited model was not asked in them here."
+    assert asked_beyond((), {}) == "The task has no such formats."
 
 
 @dataclass

@@ -37,6 +37,12 @@ def test_what_the_attack_broke_is_said():
     assert table["broken by the attack"].tolist() == ["", "All MLPs"]
 
 
+def test_where_the_attack_broke_the_unedited_model_it_is_said_in_each_line():
+    where = ("unedited", "maintain", HARD[0])
+    rows = [{**one, "correct": one["correct"] and (one["localization"], one["group"], one["setting"]) != where} for one in study(8)]
+    assert described(rows, [HARD])["broken by the attack"].tolist() == ["Unedited"] * 2
+
+
 def test_several_settings_are_named():
     rows = [*study(8), *(one for key in ("fact_lookup", "random_mlps", "all_mlps")
                          for one in answers(key, SOFT, {"forget": 0.1, "maintain": 1.0}, n_sets=8))]  # fmt: skip

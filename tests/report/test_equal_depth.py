@@ -115,6 +115,10 @@ def test_the_tables_have_every_model_and_every_place():
     alone = equal_depth.single_terms(table, "odds").set_index("term alone")
     assert list(alone.index) == list(equal_depth.CORRELATED) and alone.effect["overlap"] == models["overlap, 0 to 1"]["overlap alone"]
     assert equal_depth.extremes(table).startswith("least comes back after Fact lookup (layers 3 and 5), most after MLPs, window 9 of 9")
+    assert equal_depth.extremes(table.assign(odds=1.0)) == "as much comes back after every place"
+    two = table.assign(odds=[0.0 if arm in ("window_1_of_9", "window_2_of_9") else 1.0 for arm in table.arm])
+    least = "MLPs, window 2 of 9 (layers 2 and 3) and MLPs, window 3 of 9 (layers 4 and 5)"
+    assert equal_depth.extremes(two).startswith(f"least comes back after {least}, most after ")
     shown = equal_depth.places_table(table, {"window_8_of_9": "model broken"})
     assert len(shown) == len(PLACES) and shown.depth.is_monotonic_increasing
     assert shown.set_index("place").gate["MLPs, window 9 of 9"] == "model broken" and shown["layers"].iloc[0] == "0 and 1"

@@ -54,7 +54,9 @@ def test_models_that_an_attack_broke_do_not_count():
                           for key, share, void in lines])  # fmt: skip
     told = "Back: 0.10 (fact lookup) to 0.40 (random MLPs); 0.90 unedited (models that it broke left out)"
     assert findings.attacked("Back", table, "s", 5) == told
-    assert findings.attacked("Back", table.assign(void=True), "s", 5) == "The attack broke every edited model"
+    assert findings.attacked("Back", table.assign(void=True), "s", 5) == "The attack broke every model, also the unedited one"
+    assert findings.attacked("Back", table.assign(void=table.localization != "unedited"), "s", 5) == "The attack broke every edited model"
+    assert findings.attacked("Back", table[1:].assign(void=True), "s", 5) == "The attack broke every edited model"
     assert "left out" not in findings.attacked("Back", table.assign(void=False), "s", 5)
 
 
@@ -105,5 +107,9 @@ def test_the_closest_estimate_is_named_and_exact_patching_is_none():
     table = pd.DataFrame([{"method": method, "kind": kind, "reference": "exact noising", "share": share} for method, kind, share in lines])
     assert findings.closest(table) == \
         "Closest to exact patching: over MLPs causal tracing (0.80, noising), over heads attribution patching (0.90, noising)"  # fmt: skip
+    tied = table.assign(share=[1.0, 0.8, 0.798, 0.2, 0.9])
+    assert "over MLPs causal tracing (0.80, noising) and attribution patching (0.80, noising), over heads" in findings.closest(tied)
+    assert findings.best_circuits({"causal_tracing": 0.75, "attribution_patching": 0.75}) == \
+        "Most faithful are the circuits that are ranked by causal tracing and attribution patching (CPR 0.75)"  # fmt: skip
     assert findings.best_circuits({"causal_tracing": 0.5, "attribution_patching": 0.75, "other": math.nan}) == \
         "Most faithful are the circuits that are ranked by attribution patching (CPR 0.75)"  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 from test_verdicts import ODDS, evidence
 
 from mechlib.report.gate_table import gate_table
+from mechlib.report.gates import Kept, kept_by_attack
 
 
 def test_one_line_an_arm_in_the_order_of_the_rows():
@@ -34,3 +35,13 @@ def test_edited_counts_the_sets_that_got_there(success, done):
     for line in gate_table(evidence(), success).edited:
         count, of = line.split(" of ")
         assert (count == of) is done if done else count != of
+
+
+def test_a_kept_share_has_an_interval_where_sets_are_enough_and_never_below_zero():
+    """Two sets keep .875 and 1: over two sets an interval would be [.14, 1.73]; the gates still decide by it."""
+    few, enough, wide = Kept(0.9375, 0.14, 1.73, n_sets=2), Kept(0.9375, 0.5, 1.2, n_sets=6), Kept(0.5, -0.1, 1.1, n_sets=6)
+    assert (str(few), str(enough), str(wide)) == ("0.94", "0.94 [0.50, 1.20]", "0.50 [0.00, 1.10]")
+    study = evidence(n_sets=2, kept={"random_mlps": 0.5})
+    (line,) = [one for one in gate_table(study, 0.5).to_dict("records") if one["localization"] == "Random MLPs"]
+    assert line["kept by the attack"] == "0.50" and kept_by_attack(study, "random_mlps", study.last).high == pytest.approx(0.5)
+    assert "[" in gate_table(evidence(n_sets=6), 0.5)["kept by the edit"][0]

@@ -8,7 +8,7 @@ from test_verdicts import claim, claims, evidence
 
 from mechlib.report import verdicts
 from mechlib.report.gathered import Stored
-from mechlib.report.inside import above_both, by_size, probed, selective, shared_sizes, zeroed
+from mechlib.report.inside import above_both, by_mechanism, by_size, probed, reach, selective, shared_sizes, zeroed
 from mechlib.runs.impossible import ImpossibleError
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -109,6 +109,22 @@ def test_what_is_left_by_size_is_a_line_a_localization_and_size():
         ("Fact lookup", 10, 8), ("Fact lookup", 100, 8), ("Random MLPs", 10, 8), ("Random MLPs", 100, 8)]  # fmt: skip
     assert table["log odds, forget"].tolist() == [1, -1, -1, -3] and table["log odds, maintain"].tolist() == [3, 1, -1, -3]
     assert [cell[:4] for cell in table.forget] == ["1.00", "0.00", "0.00", "0.00"]
+
+
+def test_masks_and_mechanisms_are_means_over_forget_sets():
+    def run(key, number, weights, masked, covers, zeroes):
+        kinds = ("heads", "MLPs")
+        parts = [[{"mechanism": kind, "share": one} for kind, one in zip(kinds, own, strict=True)] for own in (covers, zeroes)]
+        value = {"weights": weights, "masked": masked, "covered": parts[0], "zeroed": {"30": parts[1]}}
+        return {"localization": key, "forget_set": number}, value
+
+    values = [run("random_mlps", 0, 100, 20, (0.0, 0.5), (0.0, 0.25)), run("fact_lookup", 0, 80, 40, (0.0, 1.0), (0.0, 0.0)),
+              run("random_mlps", 1, 300, 50, (0.0, 1.0), (0.0, 0.75))]  # fmt: skip
+    masks, mechanisms = reach(values), by_mechanism(values, 30)
+    assert masks.columns.tolist() == ["localization", "forget sets", "localized weights", "masks below 1"]
+    assert masks.to_numpy().tolist() == [["Random MLPs", 2, 200, 35], ["Fact lookup", 1, 80, 40]]
+    assert mechanisms.columns.tolist() == ["localization", "forget sets", "covers heads", "covers MLPs", "zeroes heads", "zeroes MLPs"]
+    assert mechanisms.to_numpy().tolist() == [["Random MLPs", 2, 0, 0.75, 0, 0.5], ["Fact lookup", 1, 0, 1, 0, 0]]
 
 
 def test_log_odds_and_shares_may_point_in_opposite_directions():

@@ -16,7 +16,7 @@ EXECUTED = {path.relative_to(RESULTS).as_posix(): path for path in sorted(RESULT
 GENERAL = (
     "Of the controls, some draw", '*"Shared" is the Jaccard overlap of two sets', "Stability is the rank correlation between scores",
     "The same trials, by what they achieved", "Rank 512, learning rate 2e-4, twenty steps",
-    "Of the first sixteen athletes, the half that teaches", "The best of many tries is flattered", "*True answers about the half that was",
+    "Of the first sixteen athletes, the half that teaches", "*True answers about the half that was",
     "Three ways to ask: put learned vectors", "Layers that are the same before and after", "Two kinds of text that no edit trained on",
     "Every localization, every attack, on one page", "The last column is the strongest of all attacks", "Every attack at the setting",
 )  # fmt: skip

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechlib.report import robustness
-from mechlib.report.published import RELEARNING_SETTING, published_relearning
+from mechlib.report.published import (
+    RELEARNING_SETTING,
+    about,
+    about_relearning,
+    nearest,
+    published,
+    published_relearning,
+    void_relearning,
+)
 from mechlib.runs.stages import attack as attacking
 from mechlib.stats import leak_at_k, wilson
 
@@ -115,6 +123,8 @@ def test_readers_see_what_is_void_undefined_or_a_reference():
     assert table["true after"].tolist() == ["0.90 [0.60, 0.98]", "0.50 [0.24, 0.76]", "void"]
     assert table["maintain"].tolist() == ["100% to 100%", "100% to 90%", "100% to 80%"]
     assert table.localization.tolist() == ["Unedited", "Fact lookup", "Random MLPs"]
+    worse = [*attacked("unedited", {"forget": 0.9, "maintain": 0.5}), *attacked("given", {"forget": 0.9, "maintain": 1.0})]
+    assert robustness.recovery_table(robustness.recoveries(worse, *HARD))["normalised recovery"].tolist() == ["void", "undefined"]
     bare = [one for key in ("unedited", "given") for one in attacked(key, {"forget": 0.9, "maintain": 1.0})]
     last = robustness.recovery_table(robustness.recoveries(bare, *HARD)).iloc[1]
     assert (last["never known, after"], last["normalised recovery"]) == ("none", "undefined")
@@ -150,20 +160,6 @@ def test_the_strongest_is_never_weaker_than_no_attack(shares):
     assert found["strongest"] not in found["broke"]
 
 
-def test_nulls_are_compared_on_the_half_that_they_were_run_on():
-    """In half 0 the numbers are even: with the knowledge 3 of 5 come back, without it one."""
-    own = answers("given", HARD, {"forget": 0.5, "unknown": 0.3})
-    null = [row("given", "forget", number, number == 0, HARD, null="permuted answers") for number in range(0, 10, 2)]
-    (found,) = robustness.null_shares(own, null, *HARD).to_dict("records")
-    assert found == pytest.approx({"localization": "given", "forget": 0.6, "never": 0.4, "permuted answers": 0.2})
-
-
-def test_without_nulls_the_attack_is_shown_alone():
-    own = answers("given", HARD, {"forget": 0.5, "unknown": 0.3})
-    (found,) = robustness.null_shares(own, [], *HARD).to_dict("records")
-    assert found == pytest.approx({"localization": "given", "forget": 0.5, "never": 0.3})
-
-
 def test_leaks_are_computed_before_the_attack_and_averaged_over_facts():
     table = robustness.leaks(STUDY, [1, 5])
     found = table[(table.localization == "fact_lookup") & (table.group == "forget")].set_index("samples")
@@ -193,6 +189,23 @@ def test_the_papers_figures_stand_beside_ours():
     )
     assert math.isnan(table["paper, forget"]["Unedited"])
     assert table["here, forget"]["Unedited"] == 0.9
+
+
+def test_of_world_facts_the_papers_relearning_is_void():
+    assert void_relearning("counterfact-editing") and not void_relearning("sports-athlete-editing")
+    assert "edit targets" in about_relearning("counterfact-editing", "s") and "athletes" not in about_relearning("counterfact-editing", "s")
+    assert "(athletes, three large models) and ours under LoRA 8." in about_relearning("planted-facts", "LoRA 8")
+
+
+def test_the_papers_figures_are_of_the_task_or_of_editing_facts_of_its_kind():
+    own = ("sports-athlete-editing", "full-sports-editing", "counterfact-editing", "sequential-counterfact-editing")
+    assert [nearest(task) for task in own] == list(own)
+    assert (nearest("counterfact-unlearning"), nearest("sports-scaling")) == ("counterfact-editing", "sports-athlete-editing")
+    assert about("counterfact-editing").startswith("CounterFact: ") and about("sports-athlete-editing").startswith("Athletes: ")
+    assert about("counterfact-unlearning").startswith("The paper has no figures of this task; these are of another. CounterFact: ")
+    # Fact lookup and CounterFact: forget, maintain and edit accuracy as released.
+    (line,) = published(nearest("counterfact-editing"), ["fact_lookup"]).to_dict("records")
+    assert (line["forget"], line["maintain"], line["edit"]) == (0.001, 0.969, 0.996)
 
 
 def test_the_papers_own_attack_is_taken_where_it_was_run():

@@ -43,6 +43,11 @@ def test_the_strongest_attacker_leaves_the_model_whole():
     assert list(board[board.attack == ANY].tried) == [3, 3]
 
 
+def test_where_nothing_came_back_no_attack_is_the_strongest():
+    rows = [*sets("fact_lookup", "none", 0, ""), *sets("fact_lookup", "nf4", 0, "")]
+    assert list(attackers(scoreboard({"quantization": rows, "benign": rows}))["strongest attacker"]) == ["before any attack"]
+
+
 def test_readers_see_intervals_and_attackers():
     board = scoreboard(ATTACKED)
     table = scoreboard_table(board)

@@ -108,6 +108,28 @@ def test_a_tie_is_called_one(shares, text):
     assert sentences.extremes(shares) == text
 
 
+@pytest.mark.parametrize(("shares", "text"), [
+    ({"fact_lookup": 1.0, "random_mlps": 0.6875, "all_mlps": 0.6875}, "the lowest share after an edit is 69% (Random MLPs, All MLPs)"),
+    ({"fact_lookup": 0.875, "random_mlps": 1.0}, "the lowest share after an edit is 88% (Fact lookup)"),
+    ({"fact_lookup": 1.0, "random_mlps": 0.998}, "the share is 100% after every edit"),
+    ({"fact_lookup": 1.0}, "it is the only edit here"),
+])  # fmt: skip
+def test_nobody_is_the_least_of_those_that_are_alike(shares, text):
+    assert sentences.lowest(shares) == text
+
+
+def test_the_best_of_one_try_is_no_best():
+    assert "one setting was tried" in sentences.attacker(1) and "flattered" not in sentences.attacker(1)
+    assert "The best of 4 tries is flattered by chance" in sentences.attacker(4)
+
+
+def test_an_attack_that_breaks_the_unedited_model_tells_nothing():
+    broken, whole = (sentences.ceiling(one, "100% to 22%") for one in (True, False))
+    assert broken.startswith("Yet the attack breaks it, too (maintain accuracy 100% to 22%)") and "ceiling" not in broken
+    assert whole.endswith("it is the ceiling.") and "breaks" not in whole
+    assert "is not shown" in sentences.describes(True) and "exact p" in sentences.describes(False)
+
+
 def test_what_intervals_are_over_depends_on_the_number_of_sets():
     assert sentences.unit(8, 8) == "Intervals (95 %) are over forget sets."
     assert sentences.unit(2, 1) == sentences.unit(5, 5) == "Intervals (95 %) are over facts."

@@ -44,6 +44,14 @@ def test_text_damage_is_a_mean_over_texts_of_each_source():
     assert shown.loc["Random components", "divergence, samples"] == "0.100"
 
 
+def test_the_interval_of_a_divergence_is_cut_at_zero_and_that_of_a_loss_is_not():
+    """Texts of 0 and .2 nats: the mean is .1, and Student's interval of two numbers reaches 12.7 tenths below it."""
+    rows = [text("random", number, loss=value, divergence=value) for number, value in enumerate((0.0, 0.2))]
+    shown = side_effects.text_table(side_effects.text_damage(rows)).loc["Random components"]
+    assert shown["loss change, prose"] == "0.100 [-1.171, 1.371]"
+    assert shown["divergence, prose"] == "0.100 [0.000, 1.371]"
+
+
 def test_costs_are_those_after_the_last_part_averaged_over_sets_beside_the_text():
     def changed(key, norm, forget_set=0, part=0, parameters=1000):
         return {"localization": key, "forget_set": forget_set, "seed": 0, "part": part}, {"parameters": parameters, "norm": norm}
