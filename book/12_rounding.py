@@ -93,7 +93,7 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *setting)
 # ## How much of a change crosses a step
 #
 # A weight whose change is smaller than half a step of the grid is mostly rounded to where it was. So a change could be lost, and its fact come back. But
-# weights near the middle between two steps cross with the smallest change, and then move by a whole step.
+# weights near the middle between neighbouring steps cross with the smallest change, and then move by a whole step.
 
 # %% tags=["remove-input"]
 tables.styled(robustness.crossing_table(page.rows("crossing")), {"weights changed": "{:,.0f}", "crossed": "{:.1%}", "kept": "{:.2f}"})

@@ -34,7 +34,8 @@ def direction_removal(model: LanguageModel, knowledge: Knowledge, seed: int, *, 
     every token but the first. There attention rests, with activations that can be orders of magnitude
     above all others (Sun et al. 2024): after the same token every time they hold no fact, and a model
     that lost them would break, edited or not. Raises :class:`ComponentError` for other ``layers``,
-    :class:`mechlib.facts.FactError` without facts, and :class:`ModelError` if the original is another kind of model.
+    :class:`mechlib.facts.FactError` without facts, and :class:`ModelError` if the original is another kind of model, or multiplies in
+    another precision.
     """
     del seed  # nothing is drawn
     if layers not in ("all", *_THIRDS):
@@ -43,6 +44,10 @@ def direction_removal(model: LanguageModel, knowledge: Knowledge, seed: int, *, 
         raise FactError("there are no facts to find a direction on")
     if model.architecture != knowledge.original.architecture:
         raise ModelError(f"{knowledge.original.name} has other sizes than {model.name}: give the model that was edited as the original")
+    if model.arithmetic != knowledge.original.arithmetic:
+        theirs = knowledge.original.arithmetic
+        raise ModelError(f"{model.name} multiplies in {model.arithmetic} and the original in {theirs}: the two differ by rounding everywhere; "
+                         "give both in one precision")  # fmt: skip
     found = directions(model, knowledge.original, knowledge.relearn)
     yield Attacked(layers, 0, _without(model, found, _chosen(layers, len(found))))
 
@@ -101,7 +106,7 @@ def _projecting_out(direction: Float[Tensor, " d_model"]) -> Any:
 
 
 DIRECTION = Attack(
-    "direction", "Direction removal", 1, direction_removal,
+    "direction", "Direction removal", 2, direction_removal,
     "The mean difference between the edited and the unedited stream, taken on one half of the forget set, is projected out of "
     "every layer; asked about the other half.",
     {"quick": {"layers": "all"}, "full": {"layers": "all"}},

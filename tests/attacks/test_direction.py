@@ -12,6 +12,8 @@ from mechlib.edit.delta import Delta
 from mechlib.evals.answers import answer_prompts
 from mechlib.models.forward import residual_stream
 from mechlib.models.packed import pack
+from mechlib.models.precision import multiplying
+from mechlib.models.table import ModelError
 from mechlib.models.tokens import answer_token
 
 PROMPTS = [*FORGET, *RETAIN]
@@ -189,3 +191,19 @@ def test_the_model_is_as_it_was(tiny):
 def test_other_layers_are_refused(tiny_gemma3):
     with pytest.raises(ComponentError, match="^there are no 'top' layers \\(choose all, early, middle, late\\)$"):
         attacked_by(tiny_gemma3, tiny_gemma3, "top")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_unedited_model_has_no_direction_in_either_precision(precision):
+    model, original = (multiplying(one, precision) for one in pair("gemma3"))
+    assert not directions(model, original, FORGET).any()
+    assert torch.equal(log_probabilities(attacked_by(model, original)), log_probabilities(model))
+    edited = multiplying(edit_of(model).edited(model), precision)
+    found = directions(edited, original, FORGET)
+    assert not found[0].any() and found[1:].any(1).all()
+
+
+def test_models_that_multiply_in_different_precisions_are_not_compared():
+    model, original = pair("gemma3")
+    with pytest.raises(ModelError, match="multiplies in bfloat16 and the original in float32: the two differ by rounding everywhere"):
+        attacked_by(multiplying(model, "bfloat16"), original)

@@ -44,10 +44,11 @@ def attacked(work: Work[AttackSettings]) -> Result:
     held, _ = halves(splits.forget[about.forget_set].facts, settings.fold)
     retain = prompts(splits.retained(splits.maintain_train, about.forget_set), about.format)
     texts = [row["tokens"] for row in work.inputs["texts"].rows]
-    knowledge = Knowledge(prompts(held, about.format), retain, texts, work.model)
+    # What is compared multiplies alike: else all layers of an edit differ from the original by rounding.
+    original, model = (multiplying(one, settings.asked.precision) for one in (work.model, work.edited))
+    knowledge = Knowledge(prompts(held, about.format), retain, texts, original)
     before = {(row["relation"], row["subject"]): row for row in work.inputs["before"].rows}
     rows = [{"setting": BEFORE, "step": 0, **before[one.fact.relation, one.fact.subject], "group": group} for group, one in asked]
-    model = multiplying(work.edited, settings.asked.precision)
     attack = ATTACKS[settings.attack].run(model, knowledge, settings.asked.seed or 0, **settings.settings)
     for done, one in enumerate(attack, start=1):
         rows += _rows(one, asked, bool(settings.asked.whole))
