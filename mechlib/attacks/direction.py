@@ -46,8 +46,8 @@ def direction_removal(model: LanguageModel, knowledge: Knowledge, seed: int, *, 
         raise ModelError(f"{knowledge.original.name} has other sizes than {model.name}: give the model that was edited as the original")
     if model.arithmetic != knowledge.original.arithmetic:
         theirs = knowledge.original.arithmetic
-        raise ModelError(f"{model.name} multiplies in {model.arithmetic} and the original in {theirs}: the two differ by rounding everywhere; "
-                         "give both in one precision")  # fmt: skip
+        raise ModelError(f"{model.name} multiplies in {model.arithmetic} and the original in {theirs}: the two differ by rounding "
+                         "everywhere; give both in one precision")  # fmt: skip
     found = directions(model, knowledge.original, knowledge.relearn)
     yield Attacked(layers, 0, _without(model, found, _chosen(layers, len(found))))
 
