@@ -119,29 +119,27 @@ def _crossing(before: LanguageModel, after: LanguageModel, scheme: str) -> Cross
         moved = old != new
         if not (count := int(moved.sum())):
             continue
-        rounded = [quantized(one, scheme) for one in (old, new)]
-        codes = [_codes(one, near, scheme) for one, near in zip((old, new), rounded, strict=True)]
-        changed, crossed = changed + count, crossed + int((moved & (codes[0] != codes[1])).sum())
-        change = new.double() - old.double()
-        along += float(((rounded[1].double() - rounded[0].double()) * change).sum())
-        square += float(change.square().sum())
+        (before_rounded, before_codes), (after_rounded, after_codes) = (_rounded(one, scheme) for one in (old, new))
+        changed, crossed = changed + count, crossed + int((moved & (before_codes != after_codes)).sum())
+        change = new.float() - old.float()
+        along += float(((after_rounded.float() - before_rounded.float()) * change).sum(dtype=torch.float64))
+        square += float(change.square().sum(dtype=torch.float64))
     return Crossing(scheme, changed, crossed, along / square if square else 1.0)
-
-
-def _codes(weight: Tensor, rounded: Tensor, scheme: str) -> Tensor:
-    """The number of each weight's code; in bfloat16 what it is rounded to."""
-    if (chosen := _check(scheme)) is None:
-        return rounded
-    return _matrix(_nearest(_blocks(weight, chosen)[0], chosen), weight, chosen)
 
 
 def quantized(weight: Float[Tensor, "row column"], scheme: str) -> Float[Tensor, "row column"]:
     """A matrix, quantized and dequantized, in its own precision; raises :class:`SchemeError`."""
+    return _rounded(weight, scheme)[0]
+
+
+def _rounded(weight: Tensor, scheme: str) -> tuple[Tensor, Tensor]:
+    """A matrix, quantized and dequantized, in its own precision, and the number of each weight's code (in bfloat16 the value itself)."""
     if (chosen := _check(scheme)) is None:
-        return weight.bfloat16().to(weight.dtype)
+        near = weight.bfloat16().to(weight.dtype)
+        return near, near
     scaled, scale = _blocks(weight, chosen)
-    codes = torch.tensor(chosen.codes, device=weight.device)
-    return _matrix(codes[_nearest(scaled, chosen)] * scale, weight, chosen).to(weight.dtype)
+    codes, nearest = torch.tensor(chosen.codes, device=weight.device), _nearest(scaled, chosen)
+    return _matrix(codes[nearest] * scale, weight, chosen).to(weight.dtype), _matrix(nearest, weight, chosen)
 
 
 def _check(scheme: str) -> Scheme | None:

@@ -273,7 +273,7 @@ def test_every_task_has_its_claims_in_words():
 
 
 # What shows the verdicts that are drawn there: the front page, cards, the map of the paper.
-SHOW = {"forest", "front", "front_text", "models_compared", "standing", "card", "paper"}
+SHOW = {"forest", "front", "front_text", "models_compared", "standing", "card", "paper", "planted"}
 FILES = [*(ROOT / "mechlib" / "report").rglob("*.py"), *(ROOT / "book").glob("*.py")]
 
 
