@@ -127,7 +127,7 @@ def test_without_gates_every_verdict_of_the_rule_is_the_same(judged, margin):
     for study, own in judged:
         for claim in [one for one in DECLARED["claim"] if one["task"] == study["task"] and one["rule"] == "sign-flip"]:
             for rival in claim["rivals"]:
-                alone = {"gates": gates, "claim": [{**claim, "rivals": [rival], "margin": margin}]}
+                alone = {"gates": gates, "claim": [{**claim, "rivals": [rival], "counterparts": [], "margin": margin}]}
                 mine = lines(alone, study)
                 same(mine, verdicts.lines(Claims.model_validate(alone), own))
                 found |= {one["verdict"] for one in mine}
