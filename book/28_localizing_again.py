@@ -48,8 +48,7 @@ CHECKPOINTING = False
 PRECISION = None
 
 # %% tags=["remove-input"]
-from mechlib.components import Localization
-from mechlib.report import localized_again
+from mechlib.report import gathered, localized_again
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals(), "28_localizing_again")
@@ -66,14 +65,9 @@ page.banner()
 # ## What the methods measure
 
 # %% tags=["remove-input"]
-trained = {}
-for columns, value in page.values("edit"):
-    trained.setdefault(columns["localization"], {})[columns["forget_set"]] = Localization.from_json(value["localization"])
-rows = page.rows("relocalized")
-profiles = {tables.label(name): localized_again.profile(rows, name) for name in dict.fromkeys(row["evidence"] for row in rows)}
-layers = {key: {part.layer for one in sets.values() for part in one.components if part.kind == "mlp"} for key, sets in trained.items()}
+trained = gathered.trained_by(page.values("edit"))
 table = localized_again.named_again(page.values("relocalized"), trained)
-page.figure("profiles", figures.layer_profiles(profiles, layers),
+page.figure("profiles", figures.layer_profiles(localized_again.profiles(page.rows("relocalized")), localized_again.mlp_layers(trained)),
             "The effect of every MLP on the edited facts, as a share of what corrupting the subject does, in the unedited model (dashed) and after each edit; "
             "means over forget sets. Large dots: MLPs that the edit trained.", "relocalized", found=localized_again.finders(table))
 

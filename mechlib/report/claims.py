@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from functools import cache
 from typing import Literal
@@ -12,6 +11,10 @@ from pydantic import Field, model_validator
 from mechlib.report.typed import Typed, book_folder, read_typed
 
 Family = Literal["primary", "secondary", "inside", "descriptive"]
+
+
+# What the outcome of a claim may begin with; what follows is where, on what or by which attack it is compared.
+MEASURES = ("transfer", "relearning", "latent knowledge", "weights masked", "precision and recall")
 
 
 class Gates(Typed):
@@ -63,8 +66,8 @@ class Claim(Typed):
 
     @property
     def measure(self) -> str:
-        """What is measured: the outcome without the condition that some compare it at."""
-        return re.split(" at equal | of planted | of facts planted | next to | by the paper", self.outcome)[0]
+        """What is measured: what the outcome begins with, without the condition that some compare it at."""
+        return next((one for one in MEASURES if self.outcome.startswith(one)), self.outcome)
 
     @property
     def edited(self) -> bool:

@@ -177,7 +177,7 @@ def _listed(lines: Sequence[Line]) -> str:
 def unrun(found: Sequence[Decided]) -> str:
     """How many claims were not tested here, and how many this model cannot be asked about, in words."""
     left, unable = (sum(one.verdict == verdict for one in found) for verdict in (NOT_RUN, NOT_TESTABLE))
-    told = [f"{left} were not run yet"] if left else []
+    told = [f"{left} {'was' if left == 1 else 'were'} not run yet"] if left else []
     told += [f"{unable} cannot be tested on this model"] if unable else []
     return f"Of {count(len(found), 'claim')}, {', and '.join(told)}." if told else "All were run."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -77,9 +77,7 @@ def gather(source: Source) -> Evidence:
     study, asked = source.study, source.rows("prompting")
     trained, void = study.trained_format, void_formats(asked)
     transfer = tuple(form for form in study.formats or () if form not in (*void, trained))
-    trains: dict[str, dict[int, Localization]] = {}
-    for arm, value in source.values("edit"):
-        trains.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
+    trains = trained_by(source.values("edit"))
     relearning, unusable = _possible(source, "relearning"), trained in void_formats(source.rows("unedited"))
     sites = {number: site for number in range(study.size.n_sets) if (site := study.site(number))}
     unedited = _possible(source, "able")
@@ -88,6 +86,14 @@ def gather(source: Source) -> Evidence:
     masked = zeroed(zero, source.values("zeroed")) if zero else []
     beyond = study.kind.beyond
     return Evidence(study.task, trained, asked, relearning, transfer, trains, unusable, sites, beyond, given, probed(read), masked)
+
+
+def trained_by(values: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, dict[int, Localization]]:
+    """What each arm trained, by forget set; ``values``: those of the edits."""
+    found: dict[str, dict[int, Localization]] = {}
+    for arm, value in values:
+        found.setdefault(arm["localization"], {})[arm["forget_set"]] = Localization.from_json(value["localization"])
+    return found
 
 
 def _possible(source: Source, need: str) -> Rows:

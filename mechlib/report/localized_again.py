@@ -14,6 +14,7 @@ from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.planted import layers
 from mechlib.report.robustness import UNEDITED
 from mechlib.report.tables import label, named
+from mechlib.runs.stages.relocalized import LOOKUP
 
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 Trained = Mapping[str, Mapping[int, Localization]]
@@ -48,6 +49,17 @@ def named_table(table: pd.DataFrame) -> pd.DataFrame:
     lines = [(label(row["method"]), label(row["edited"]), row["sets"], row["before"], row["after"], row["chance"], row["names"])
              for row in table.to_dict("records")]  # fmt: skip
     return pd.DataFrame(lines, columns=["method", "edited at", "forget sets", *SHARES, "names after the edit"])
+
+
+def profiles(rows: Rows) -> dict[str, pd.DataFrame]:
+    """:func:`profile` of every method, by what it is called; path patching is fact lookup's."""
+    names = {name: label("fact_lookup" if name == LOOKUP else name) for name in dict.fromkeys(row["evidence"] for row in rows)}
+    return {called: profile(rows, name) for name, called in names.items()}
+
+
+def mlp_layers(trained: Trained) -> dict[str, set[int]]:
+    """The layers whose MLPs an arm trained in any of its forget sets."""
+    return {arm: {part.layer for one in sets.values() for part in one.components if part.kind == "mlp"} for arm, sets in trained.items()}
 
 
 def profile(rows: Rows, evidence: str) -> pd.DataFrame:

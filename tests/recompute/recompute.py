@@ -5,7 +5,6 @@ It reads book/claims.toml and book/results/rows, and imports json, numpy and not
 
 import json
 import math
-import re
 import sys
 import tomllib
 from collections import defaultdict
@@ -37,6 +36,8 @@ ABOVE_CHANCE, BROKEN = 0.10, 0.9
 NAMED = {"word_choice", "spanish", "french", "german"}
 # With fewer places edited, depth and lookup are not told apart.
 PLACES = 10
+# What the outcome of a claim begins with.
+MEASURES = ("transfer", "relearning", "latent knowledge", "weights masked")
 # What a comparison is called for which one change was rescaled.
 EQUAL = " at equal norm"
 
@@ -83,7 +84,7 @@ def _line(gates, claim, rival, study):
         return {**line, "stopped": "not testable"}
     if claim["rule"] == "mixed model":
         return {**line, **_at_equal_depth(gates, claim, study, run)}
-    claim = {**claim, "outcome": re.split(" of planted | of facts planted | next to | at equal norm| by the paper", claim["outcome"])[0]}
+    claim = {**claim, "outcome": next((one for one in MEASURES if claim["outcome"].startswith(one)), claim["outcome"])}
     values = _values(claim, study, arms) if run.issuperset(arms) else None
     if values is None:
         return line

@@ -211,7 +211,7 @@ def test_what_a_model_cannot_be_asked_about_is_said_on_its_card_and_in_the_table
     assert "<b>not testable</b>" in table(found) and "the unedited model</td>" in table(found) and general(found) == []
     assert unrun(found) == "Of 1 claim, 1 cannot be tested on this model."
     both = [*found, *told(line(RELEARNING, "all_mlps"))]
-    assert unrun(both) == "Of 2 claims, 1 were not run yet, and 1 cannot be tested on this model."
+    assert unrun(both) == "Of 2 claims, 1 was not run yet, and 1 cannot be tested on this model."
     html = card(Study(), [one.standing], CLAIMS.gates)
     asked = f"at least {CLAIMS.gates.able:.0%}"
     assert f"of the facts that it knows, {gave}; {asked} are asked for" in html

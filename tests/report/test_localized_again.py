@@ -53,3 +53,9 @@ def test_a_profile_is_the_mean_over_sets_of_mlps_alone():
     table = localized_again.profile([*rows, {**rows[0], "evidence": "other", "score": 99}], "paths")
     assert [tuple(line) for line in table.itertuples(index=False)] == [
         ("unedited", 0, 0.5), ("unedited", 1, 1.5), ("unedited", 2, 2.5), ("a", 0, 1.5), ("a", 1, 2.5), ("a", 2, 3.5)]
+    assert list(localized_again.profiles([*rows, {**rows[0], "evidence": "causal_tracing"}])) == ["Fact lookup", "Causal tracing"]
+
+
+def test_layers_are_those_of_mlps_in_any_set():
+    trained = {"causal_tracing": {0: place("a", "L2.mlp", "L5.attn"), 1: place("a", "L4.mlp")}, **TRAINED}
+    assert localized_again.mlp_layers(trained) == {"causal_tracing": {2, 4}, "fact_lookup": {2, 3}}
