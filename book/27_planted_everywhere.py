@@ -10,7 +10,7 @@
 #     language: python
 #     name: python3
 #   mechlib:
-#     needs: [planted, know, found, unedited, edit, prompting, relearning]
+#     needs: [planted, undone, know, found, unedited, edit, prompting, relearning]
 #     own: [LOCALIZATIONS, FORGET_SETS, FORMATS]
 #     fixed: [TASK]
 #     reads: [claims.toml]
@@ -73,6 +73,24 @@ tables.styled(planted.plants_table(page.values("planted"), page.rows("planted"),
 # %% [markdown]
 # *{glue:text}`taught` invented athletes, taught in these wordings: {glue:text}`wordings`. "Known": the sport comes first when it is asked for in the
 # format that edits are trained on ({glue:text}`asked`), which is none of the lessons'.*
+#
+# ## Where training put them
+#
+# That all MLPs were trained does not say that each of them learned as much. So what was planted is undone in one layer at a time, and in the early and in the
+# late MLPs that are edited below, and the facts are asked again.
+
+# %% tags=["remove-input"]
+undone, parts = page.rows("undone"), page.values("undone")
+page.figure("worth", figures.planted_layers(planted.by_layer(undone, parts), planted.places(parts)),
+            "What is lost of a taught fact when the planted change of one MLP is undone (left, with 95 % intervals over facts), and how large that change is (right).",
+            "undone", found=planted.worth(undone, parts))
+
+# %% tags=["remove-input"]
+tables.styled(planted.undone_table(undone, parts), {"norm of the planted change": "{:.1f}"})
+
+# %% [markdown]
+# *Where one of the two places matters more to the facts than the other, an edit there reaches more of what holds them, and the comparison below is not one of
+# depth alone. Log-probabilities in nats, with 95 % intervals over facts: all are of one model.*
 #
 # ## What the methods name
 
@@ -141,4 +159,4 @@ tables.styled(verdicts.under_attack(page.verdicts))
 # ## Runs behind this page
 
 # %% tags=["remove-input"]
-page.provenance("planted", "found", "edit", "prompting", "relearning")
+page.provenance("planted", "undone", "found", "edit", "prompting", "relearning")

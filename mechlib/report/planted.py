@@ -23,6 +23,8 @@ from mechlib.stats import Interval, clustered, wilson
 
 # Where planted facts are asked for, by what a claim measures.
 ASKED = {"transfer": "in prompts that were not trained", "relearning": "after relearning of one half"}
+# How parts of the model that are one layer are called.
+LAYER = "layer "
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
@@ -39,6 +41,57 @@ def plants_table(values: Values, curves: Rows, known: Rows) -> pd.DataFrame:
         shares = [_share([row["correct"] for row in asked if row["taught"] == was]) for was in (True, False)]
         lines.append((label(columns["site"]), layers(_components(value["localization"])), steps[columns["site"]], value["norm"], *shares))
     return pd.DataFrame(lines, columns=["planted in", "layers", "steps", "norm", "taught, known", "never taught, known"])
+
+
+def undone_table(rows: Rows, values: Values) -> pd.DataFrame:
+    """What taught facts are answered with where planting is undone in a part of the model, or kept in that part alone.
+
+    ``rows`` and ``values``: of the need ``undone``. A line a part that is more than a layer: its layers, the norm of the change there, and
+    the mean log-probability (nats) and share of true answers without that part; for places, also with that part alone.
+    """
+    norms = {part: about["norm"] for _, value in values for part, about in value.items()}
+    where = {part: about["layers"] for _, value in values for part, about in value.items()}
+    own = {key: facts for key, facts in grouped(rows, ["part", "how"]).items() if not key[0].startswith(LAYER)}
+    lines: list[tuple[Any, ...]] = []
+    for part in dict.fromkeys(part for part, _ in own):
+        told: list[str] = []
+        for how in ("without", "only"):
+            facts = own.get((part, how), [])
+            odds = [row["log_probability"] for row in facts]
+            told += [str(clustered({0: odds})) if facts else "-", _share([row["correct"] for row in facts])]
+        lines.append((label(part), _layers(where[part]), norms[part], *told))
+    told_of = [f"{what} {how}" for how in ("without it", "with it alone") for what in ("log p(true)", "true answers")]
+    return pd.DataFrame(lines, columns=["undone", "layers", "norm of the planted change", *told_of])
+
+
+def by_layer(rows: Rows, values: Values) -> pd.DataFrame:
+    """What each layer's planted change is worth to a taught fact: columns ``layer``, ``norm``, ``estimate``, ``low``, ``high``.
+
+    Estimate and 95 % interval (over facts) of log p(true) with all of the change minus that without the layer's, in nats.
+    """
+    norms, worth = {part: about["norm"] for _, value in values for part, about in value.items()}, _worth(rows)
+    records = [{"layer": int(part.split()[1]), "norm": norms[part], "estimate": one.estimate, "low": one.low, "high": one.high}
+               for part, one in worth.items() if part.startswith(LAYER)]  # fmt: skip
+    return pd.DataFrame(records, columns=["layer", "norm", "estimate", "low", "high"])
+
+
+def places(values: Values) -> dict[str, list[int]]:
+    """The layers of each place that planting was undone in: of parts that are more than a layer and less than all."""
+    parts = {part: about["layers"] for _, value in values for part, about in value.items()}
+    return {part: where for part, where in parts.items() if not part.startswith(LAYER) and part not in ("everything", "nothing")}
+
+
+def worth(rows: Rows, values: Values) -> str:
+    """What the planted change in each of these places is worth to a taught fact, in a sentence."""
+    told = [f"{named(place)} {one}" for place, one in _worth(rows).items() if place in places(values)]
+    return f"Undoing what was planted costs a fact, in nats: {', '.join(told)}" if told else "Nothing was planted at any of the places"
+
+
+def _worth(rows: Rows) -> dict[str, Interval]:
+    """The log p(true) with all that was planted minus without that of a part, over facts, by part."""
+    said = {part: {row["subject"]: row["log_probability"] for row in own}
+            for (part, how), own in grouped(rows, ["part", "how"]).items() if how == "without"}  # fmt: skip
+    return {part: clustered({0: [said["nothing"][subject] - value for subject, value in facts.items()]}) for part, facts in said.items()}
 
 
 def found_table(values: Values) -> pd.DataFrame:
@@ -113,7 +166,11 @@ def floor(evidence: Evidence) -> pd.DataFrame:
 
 def layers(components: Sequence[Component]) -> str:
     """Layers for readers: "3 to 7", or "1, 5"; "-" for none."""
-    found = sorted(part.layer for part in components)
+    return _layers([part.layer for part in components])
+
+
+def _layers(numbers: Sequence[int]) -> str:
+    found = sorted(numbers)
     together = len(found) > 2 and found == list(range(found[0], found[-1] + 1))
     return f"{found[0]} to {found[-1]}" if together else ", ".join(map(str, found)) or "-"
 

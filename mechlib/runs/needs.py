@@ -141,6 +141,7 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     # where every method looks for planted facts
     "found": _found,
     "planted": lambda study: [({"site": site}, run) for site, run in study.plants.items()],
+    "undone": lambda study: [({"site": site}, study.undone(site)) for site in study.plants],
     "tuning": lambda study: [({"localization": key}, study.tuning(key)) for key in study.localizations or ()],
     "trials": lambda study: [
         ({"localization": key}, trial) for key in study.localizations or () for trial in study.tuning(key).inputs.values()

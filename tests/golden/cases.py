@@ -83,6 +83,7 @@ def _edits() -> Iterator[Case]:
     yield Case("tuned", "edit", lambda study: study.edit("fact_lookup", 0, 0))
     for site in ("early_mlps", "late_mlps"):
         yield Case("planted", f"plant {site}", lambda study, site=site: study.plants[site])
+        yield Case("planted", f"undo {site}", lambda study, site=site: study.undone(site))
     for name in ("sports", "whole", "unlearning", "world", "world unlearning"):
         yield Case(name, "trial", lambda study: study.trial("fact_lookup", 1e-3, 1.0))
     for name in ("sports", "unlearning", "world"):

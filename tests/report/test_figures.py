@@ -208,6 +208,18 @@ def test_planted_dots():
     assert figures.planted_dots({"one": cells[:0]}).layout.annotations
 
 
+def test_planted_layers():
+    table = pd.DataFrame([{"layer": layer, "norm": layer + 1.0, "estimate": at, "low": at - 1, "high": at + 2}
+                          for layer, at in ((0, 0.5), (1, 2.0), (2, 3.0), (3, 1.0))])  # fmt: skip
+    figure = drawn(figures.planted_layers(table, {"early_mlps": [0, 1], "late_mlps": [3]}), 6)
+    assert [(trace.name, list(trace.x), list(trace.y)) for trace in figure.data] == [
+        ("early MLPs", [0, 1], [0.5, 2.0]), ("early MLPs", [0, 1], [1.0, 2.0]), ("late MLPs", [3], [1.0]), ("late MLPs", [3], [4.0]),
+        ("other MLPs", [2], [3.0]), ("other MLPs", [2], [3.0])]  # fmt: skip
+    assert list(figure.data[0].error_y.array) == [2, 2] and list(figure.data[0].error_y.arrayminus) == [1, 1]
+    assert len({trace.marker.color for trace in figure.data}) == 3
+    assert figures.planted_layers(table[:0], {}).layout.annotations
+
+
 def test_gap_dots():
     table = pd.DataFrame([{"rival": rival, "series": norms, "estimate": at, "low": at - 1, "high": at + 2}
                           for rival, norms, at in (("all_mlps", "as edited", -3.0), ("late_window", "as edited", 1.0),

@@ -130,3 +130,34 @@ def test_the_title_tells_gaps_with_their_verdicts():
     expected = ", ".join(f"{where} {gap}" for where, gap in zip(asked, said, strict=True))
     assert planted.title(lines) == f"Planted site minus other site: {expected}"
     assert planted.title([replace(lines[0], odds=None)]) == planted.title([]) == "No planted fact was edited at two places"
+
+
+def undone_rows(value):
+    """Answers to four facts where a part's change is undone: log p(true) is ``value`` of the part and how, more for each next fact."""
+    return [{"site": "all_mlps", "part": part, "how": how, "subject": f"one {n}", "correct": at > -1, "log_probability": at + 0.1 * n}
+            for (part, how), at in value.items() for n in range(4)]  # fmt: skip
+
+
+UNDONE = undone_rows({("layer 0", "without"): -0.9, ("layer 2", "without"): -0.4, ("early_mlps", "without"): -2.4,
+                      ("early_mlps", "only"): -0.8, ("everything", "without"): -5.4, ("nothing", "without"): -0.4})  # fmt: skip
+PARTS = [({"site": "all_mlps"}, {"layer 0": {"layers": [0], "norm": 3.0}, "layer 2": {"layers": [2], "norm": 4.0},
+                                 "early_mlps": {"layers": [0], "norm": 3.0}, "everything": {"layers": [0, 1, 2], "norm": 5.0},
+                                 "nothing": {"layers": [], "norm": 0.0}})]  # fmt: skip
+
+
+def test_a_layer_is_worth_what_is_lost_without_it():
+    table = planted.by_layer(UNDONE, PARTS)
+    assert list(table.layer) == [0, 2] and list(table.norm) == [3, 4]
+    assert list(table.estimate) == pytest.approx([0.5, 0]) and list(table.low) == pytest.approx([0.5, 0])
+    assert planted.places(PARTS) == {"early_mlps": [0]}
+    assert planted.worth(UNDONE, PARTS) == "Undoing what was planted costs a fact, in nats: early MLPs 2.00 [2.00, 2.00]"
+    assert "Nothing was planted" in planted.worth([], [])
+
+
+def test_what_is_left_without_a_part_and_with_it_alone():
+    table = planted.undone_table(UNDONE, PARTS).set_index("undone")
+    assert list(table.index) == ["Early MLPs", "Everything", "Nothing"]
+    early, nothing = table.loc["Early MLPs"], table.loc["Nothing"]
+    assert early["log p(true) without it"].startswith("-2.25") and early["true answers without it"].startswith("0.00")
+    assert early["true answers with it alone"].startswith("1.00") and nothing["true answers without it"].startswith("1.00")
+    assert nothing["log p(true) with it alone"] == "-" and list(table.layers) == ["0", "0 to 2", "-"]

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_models import tiny_model
 
 from mechlib.checks import ParameterError
@@ -19,7 +20,7 @@ from mechlib.runs.knowledge import known_facts, unknown_facts
 from mechlib.runs.spec import with_inputs
 from mechlib.runs.specs import localizing as module
 from mechlib.runs.stages.answers import KnownSettings, known
-from mechlib.runs.stages.plant import PlantSettings, planted, planting
+from mechlib.runs.stages.plant import PlantSettings, UndoneSettings, planted, planting, undone
 from mechlib.runs.stages.settings import Subject
 from mechlib.runs.study import Study
 from mechlib.runs.work import Context, Result, Work
@@ -58,6 +59,51 @@ def test_the_lessons_are_learned_and_others_are_not_taught(done):
     assert last < first - 2
     said = [-sum(row.log_probability for row in rows) / len(rows) for rows in (before, told)]
     assert said[0] == pytest.approx(first, rel=1e-3) and said[1] < said[0] - 2
+
+
+def test_planting_is_undone_in_a_part_and_nowhere_else():
+    """Against weights put together by hand: those of the model before in the part, those of the planted model in all others."""
+    model = tiny_model("gemma3")
+    context = Context(model.spec, NAMES)
+    context.model = model
+    arch, generator = model.architecture, torch.Generator().manual_seed(0)
+    site = [*localize("all_mlps", Measured(), arch, 0, budget=0).components]
+    change = Delta({block: torch.randn(block.bounds[1] - block.bounds[0], block.bounds[3] - block.bounds[2], generator=generator) / 10
+                    for part in site for block in part.weights(arch)})  # fmt: skip
+    settings = UndoneSettings(Subject("tiny", "float32", "some", "some"), 12, LESSON, ("early_mlps", "late_mlps"))
+
+    class Planted(Result):
+        delta = change
+
+    found = undone(Work(context, settings, {"planted": Planted()}, Path()))
+    asked = prompts(taught(NAMES, 12), LESSON)
+    late = arch.n_layers - 1
+    kept = {("nothing", "without"): range(arch.n_layers), ("layer 1", "without"): (0, *range(2, arch.n_layers)),
+            ("early_mlps", "without"): range(1, arch.n_layers), ("early_mlps", "only"): (0,), ("late_mlps", "only"): (late,),
+            ("everything", "without"): ()}  # fmt: skip
+    for (part, how), layers in kept.items():
+        twin = tiny_model("gemma3")
+        with torch.no_grad():
+            for block, own in ((block, change.blocks[block]) for one in site if one.layer in layers for block in one.weights(arch)):
+                twin.parameters[block.parameter][block.index] += own
+        expected = [row.log_probability for row in answer_prompts(twin, asked, whole=False)]
+        got = [row["log_probability"] for row in found.rows if (row["part"], row["how"]) == (part, how)]
+        assert got == pytest.approx(expected, abs=1e-4), (part, how)
+    assert {row["part"] for row in found.rows if row["how"] == "only"} == {"early_mlps", "late_mlps"}
+    whole = found.value["everything"]["norm"]
+    assert whole == pytest.approx(change.norm) and found.value["nothing"] == {"layers": [], "norm": 0.0}
+    assert sum(found.value[f"layer {number}"]["norm"] ** 2 for number in range(arch.n_layers)) == pytest.approx(whole**2)
+
+
+def test_a_part_in_which_nothing_was_planted_is_left_out(done):
+    model, result, folder = done
+    context = Context(model.spec, NAMES)
+    context.model = model
+    settings = UndoneSettings(Subject("tiny", "float32", "some", "some"), 12, LESSON, ("early_mlps", "late_mlps"))
+    found = undone(Work(context, settings, {"planted": replace(result, folder=folder)}, folder))
+    assert set(found.value) == {"layer 0", "early_mlps", "everything", "nothing"}
+    told = {(row["part"], row["how"]): row["log_probability"] for row in found.rows if row["subject"] == found.rows[0]["subject"]}
+    assert told["layer 0", "without"] == told["everything", "without"] != told["nothing", "without"] == told["early_mlps", "only"]
 
 
 def test_every_run_of_a_set_starts_from_the_model_of_its_site(monkeypatch):

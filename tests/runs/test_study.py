@@ -36,6 +36,7 @@ def chosen(study):
     return {
         "know": study.known,
         **study.plants,
+        **{f"undone {site}": study.undone(site) for site in study.plants},
         "text": study.text("train"),
         "damage text": study.text("damage"),
         "lookup": study.evidence[study.kind.domain.lookup],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechlib.report.figures.style import OUTCOMES, drawing, empty
+from mechlib.report.figures.style import MUTED, OUTCOMES, drawing, empty
 from mechlib.report.tables import named
 
 
@@ -37,3 +37,27 @@ def planted_dots(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
     figure.update_xaxes(title_text="log p(true) - log p(target), nats")
     figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=[f"edited at the {named(key)}" for key in arms[::-1]])
     return figure.update_layout(height=180 + 50 * len(arms))
+
+
+@drawing
+def planted_layers(table: pd.DataFrame, places: Mapping[str, Collection[int]]) -> go.Figure:
+    """What a layer's planted change is worth to the facts, and how large it is, a panel each.
+
+    ``table``: of :func:`mechlib.report.planted.by_layer`; ``places``: layers that are drawn in their place's colour.
+    """
+    if not len(table):
+        return empty("Nothing was planted.")
+    figure = make_subplots(1, 2, subplot_titles=["worth to a taught fact", "size of the change"], horizontal_spacing=0.12)
+    groups = {named(key): [*layers] for key, layers in places.items()}
+    groups["other MLPs"] = [layer for layer in table.layer if not any(layer in layers for layers in places.values())]
+    colours = [*OUTCOMES[: len(places)], MUTED]
+    for (name, layers), shade in zip(groups.items(), colours, strict=True):
+        own: Any = table[table.layer.isin(layers)]
+        about = {"x": own.layer, "name": name, "legendgroup": name, "marker_color": shade, "row": 1}
+        interval = {"type": "data", "symmetric": False, "array": own.high - own.estimate, "arrayminus": own.estimate - own.low}
+        figure.add_bar(y=own.estimate, error_y=interval, col=1, **about)
+        figure.add_bar(y=own.norm, showlegend=False, col=2, **about)
+    figure.update_xaxes(title_text="layer of the MLP")
+    figure.update_yaxes(title_text="log p(true) lost without it, nats", col=1)
+    figure.update_yaxes(title_text="norm of the planted change", col=2)
+    return figure.update_layout(height=380)

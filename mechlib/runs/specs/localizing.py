@@ -15,11 +15,11 @@ from mechlib.runs.knowledge import Floor, SplitSettings
 from mechlib.runs.once import once
 from mechlib.runs.parameters import Parameters
 from mechlib.runs.spec import RunSpec, digest
-from mechlib.runs.stages import CIRCUITS, EVIDENCE, KNOWN, LOCALIZE, PLANT, TEXTS
+from mechlib.runs.stages import CIRCUITS, EVIDENCE, KNOWN, LOCALIZE, PLANT, TEXTS, UNDONE
 from mechlib.runs.stages.answers import KnownSettings
 from mechlib.runs.stages.evidence import PROBES, SCORED, CircuitSettings, EvidenceSettings
 from mechlib.runs.stages.localize import LocalizeSettings
-from mechlib.runs.stages.plant import LESSONS, PlantSettings, planting
+from mechlib.runs.stages.plant import LESSONS, PLACES, PlantSettings, UndoneSettings, planting
 from mechlib.runs.stages.settings import ForgetSet, Subject
 from mechlib.runs.stages.texts import Corpus, TextSettings
 
@@ -88,6 +88,11 @@ class Localizing(Parameters):
         )  # fmt: skip
         return {site: RunSpec(PLANT, f"plant: {localizer(site).label}", replace(about, site=site), {"texts": self.text("train")})
                 for site in self.kind.planted}  # fmt: skip
+
+    def undone(self, site: str) -> RunSpec:
+        """What taught facts are answered with where the change that planted them at a site is undone in part."""
+        settings = UndoneSettings(self.subject, self.size.n_planted, FORMATS[self.trained_format], PLACES)
+        return RunSpec(UNDONE, f"planting undone: {localizer(site).label}", settings, self.planted(site))
 
     def planted(self, site: str | None) -> dict[str, RunSpec]:
         """The run that plants facts at a site, as an input of all that is asked of the model then."""

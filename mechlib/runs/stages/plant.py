@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 
-from mechlib.edit.delta import FILE
+from mechlib.components import Component
+from mechlib.edit.delta import FILE, Delta
 from mechlib.edit.train import EditConfig
 from mechlib.evals.answers import answer_prompts
 from mechlib.facts import Prompt, PromptFormat, athletes, prompts
@@ -13,6 +15,7 @@ from mechlib.facts.fact import stratified_order
 from mechlib.facts.invented import taught
 from mechlib.localize.localizer import Measured
 from mechlib.localize.registry import localize
+from mechlib.models.language_model import LanguageModel
 from mechlib.models.precision import Precision
 from mechlib.runs.spec import Stage
 from mechlib.runs.stages.settings import Subject
@@ -22,6 +25,8 @@ from mechlib.runs.work import Result, Work
 # The wordings in which facts are taught; the formats that edits are trained and asked in are made of these, but are others.
 LESSONS = ("statement", "question", "cloze")
 RATE, LESSONS_A_STEP, TAUGHT = 3e-4, 48, 0.98
+# Where edits of planted facts are made; the planted change is undone there, too.
+PLACES = ("early_mlps", "late_mlps")
 # Real athletes who are asked for, at most.
 SAMPLE = 128
 
@@ -56,6 +61,51 @@ def planted(work: Work[PlantSettings]) -> Result:
     return Result([asdict(step) for step in history], {"norm": delta.norm, "parameters": delta.size, "localization": site.to_json()})
 
 
+@dataclass(frozen=True)
+class UndoneSettings:
+    """The first ``count`` of the ``subject``'s invented facts, which were taught, are asked in ``format``."""
+
+    subject: Subject
+    count: int
+    format: PromptFormat
+    places: tuple[str, ...]
+
+
+def undone(work: Work[UndoneSettings]) -> Result:
+    """Rows are taught facts, asked after what was planted is undone in a part of the layers (``without``) or in all others (``only``).
+
+    Parts are each layer, each of the places, ``everything`` and ``nothing``. The value has the layers of each part and the norm of the
+    change there. A part in which nothing was planted is left out, and so is what would keep all or nothing.
+    """
+    settings, planted = work.settings, work.inputs["planted"].delta
+    model, arch = work.context.model, work.context.model.architecture
+    asked = prompts(taught(work.context.facts, settings.count), settings.format)
+    parts = {f"layer {number}": [Component(number, "mlp")] for number in range(arch.n_layers)}
+    parts |= {place: [*localize(place, Measured(), arch, 0, budget=0).components] for place in settings.places}
+    parts |= {"everything": [Component(number, "mlp") for number in range(arch.n_layers)], "nothing": []}
+    rows, value = list[dict[str, object]](), dict[str, dict[str, object]]()
+    for done, (name, components) in enumerate(parts.items(), start=1):
+        names = {block.parameter for part in components for block in part.weights(arch)}
+        inside, outside = (_part(planted, names, inside) for inside in (True, False))
+        if inside is not None or name == "nothing":
+            value[name] = {"layers": [part.layer for part in components], "norm": inside.norm if inside else 0.0}
+            for how, kept in (("without", outside), ("only", inside)):
+                if name in settings.places or how == "without":
+                    rows += [{"part": name, "how": how, **asdict(row)} for row in answer_prompts(_with(model, kept), asked, whole=False)]
+        work.progress(done, len(parts))
+    return Result(rows, value)
+
+
+def _part(delta: Delta, names: Collection[str], inside: bool) -> Delta | None:
+    """The part of a change that is in matrices of these names, or in the others; ``None`` if that is no change."""
+    blocks = {block: change for block, change in delta.blocks.items() if (block.parameter in names) == inside}
+    return Delta(blocks, delta.provenance) if any(change.any() for change in blocks.values()) else None
+
+
+def _with(model: LanguageModel, change: Delta | None) -> LanguageModel:
+    return model if change is None else change.edited(model)
+
+
 def planting(steps: int, seed: int, precision: Precision | None) -> EditConfig:
     """How facts are planted: at a constant rate until a step's lessons have the probability ``TAUGHT``, as edits are trained.
 
@@ -75,3 +125,4 @@ def _seconds(settings: PlantSettings) -> float:
 
 
 PLANT = Stage("plant", 1, planted, _seconds, files=True)
+UNDONE = Stage("undone", 1, undone, 45.0)
