@@ -65,24 +65,24 @@ page.banner()
 # %% tags=["remove-input"]
 rows = page.rows("prompting")
 void, trained = tables.void_formats(rows), page.study.trained_format
-transfer = [form for form in page.study.formats if form not in void and form != trained]
+# What claims about other prompts count, too: formats that only some claims ask for are left out.
+counted = [form for form in page.study.formats if form not in void and form not in page.study.kind.beyond]
+common = [form for form in counted if form != trained]
 page.number("void", ", ".join(tables.label(form) for form in void) or "none")
 page.number("not_asked", sentences.not_asked(page.study))
-# What claims about other prompts count, too: formats that only some claims ask for are left out.
-common = [form for form in transfer if form not in page.study.kind.beyond]
 page.number("common", sentences.listed(common))
 
 # %% [markdown]
 # ## Does the old answer come back?
 #
 # The share of edited facts for which the model still prefers the **true** answer. The first row is the unedited model,
-# one column is the prompt that was trained. Void, because the unedited model is at chance: {glue:text}`void`. Not asked here,
-# though the facts can be asked so: {glue:text}`not_asked`.
+# one column is the prompt that was trained. Titles of figures count the formats that all claims ask for. Void, because the unedited
+# model is at chance: {glue:text}`void`. Not asked here, though the facts can be asked so: {glue:text}`not_asked`.
 
 # %% tags=["remove-input"]
 page.figure("true", figures.transfer_map(rows, "correct", "forget", void, trained),
             "Forget accuracy by localization and format: darker means that more of the old answers come back.", "prompting",
-            found=findings.answers("True answers in prompts that were not trained", rows, "correct", transfer))
+            found=findings.answers("True answers in prompts that were not trained", rows, "correct", common))
 
 # %% [markdown]
 # ## Does the new answer hold?
@@ -90,7 +90,7 @@ page.figure("true", figures.transfer_map(rows, "correct", "forget", void, traine
 # %% tags=["remove-input"]
 page.figure("injected", figures.transfer_map(rows, "edited", "forget", void, trained),
             "Edit accuracy: the share of edited facts for which the model prefers the injected answer.", "prompting",
-            found=findings.answers("Injected answers in prompts that were not trained", rows, "edited", transfer))
+            found=findings.answers("Injected answers in prompts that were not trained", rows, "edited", common))
 
 # %% [markdown]
 # ## Are the others left alone?
@@ -100,7 +100,8 @@ page.figure("maintain", figures.transfer_map(rows, "correct", "maintain", void, 
             "Maintain accuracy: facts that no edit was meant to touch. A localization that loses them has not forgotten; it has "
             "broken.", "prompting",
             found=findings.of_edits("Other facts answered correctly", aggregate(
-                [row for row in rows if row["group"] == "maintain" and row["format"] not in void], ["localization", "format"], "correct")))
+                [row for row in rows if row["group"] == "maintain" and row["format"] in counted], ["localization", "format"],
+                "correct")))
 
 # %% [markdown]
 # ## With intervals

@@ -124,5 +124,9 @@ def _seconds(settings: PlantSettings) -> float:
     return 0.6 * settings.training.steps  # most stop before
 
 
+def _seconds_undone(settings: UndoneSettings) -> float:
+    return 0.75 * settings.count
+
+
 PLANT = Stage("plant", 1, planted, _seconds, files=True)
-UNDONE = Stage("undone", 1, undone, 45.0)
+UNDONE = Stage("undone", 1, undone, _seconds_undone)
