@@ -53,7 +53,7 @@ def undone_table(rows: Rows, values: Values) -> pd.DataFrame:
     where = {part: about["layers"] for _, value in values for part, about in value.items()}
     own = {key: facts for key, facts in grouped(rows, ["part", "how"]).items() if not key[0].startswith(LAYER)}
     lines: list[tuple[Any, ...]] = []
-    for part in dict.fromkeys(part for part, _ in own):
+    for part in sorted(dict.fromkeys(part for part, _ in own), key=lambda part: norms[part]):
         told: list[str] = []
         for how in ("without", "only"):
             facts = own.get((part, how), [])

@@ -156,8 +156,8 @@ def test_a_layer_is_worth_what_is_lost_without_it():
 
 def test_what_is_left_without_a_part_and_with_it_alone():
     table = planted.undone_table(UNDONE, PARTS).set_index("undone")
-    assert list(table.index) == ["Early MLPs", "Everything", "Nothing"]
+    assert list(table.index) == ["Nothing", "Early MLPs", "Everything"]
     early, nothing = table.loc["Early MLPs"], table.loc["Nothing"]
     assert early["log p(true) without it"].startswith("-2.25") and early["true answers without it"].startswith("0.00")
     assert early["true answers with it alone"].startswith("1.00") and nothing["true answers without it"].startswith("1.00")
-    assert nothing["log p(true) with it alone"] == "-" and list(table.layers) == ["0", "0 to 2", "-"]
+    assert nothing["log p(true) with it alone"] == "-" and list(table.layers) == ["-", "0", "0 to 2"]
