@@ -150,9 +150,10 @@ def everywhere(found: Sequence[Decided]) -> str:
 
 def published(found: Sequence[Decided]) -> str:
     """What the paper's own attack brings back, in words; "" where that was not run."""
-    lines = [line for one in found if one.study and one.standing.claim.attack for line in one.standing.lines]
+    own = [one for one in found if one.study and one.standing.claim.attack]
+    lines = [line for one in own for line in one.standing.lines]
     told = [f"minus {named(line.rival).replace('_', ' ')} {line.odds.difference} nats ({line.verdict})" for line in lines if line.odds]
-    return f"Under the paper's own attack, an edit at fact lookup {', '.join(told)}." if told else ""
+    return f"Under the paper's own attack ({_size(own[0].study)}), an edit at fact lookup {', '.join(told)}." if told else ""
 
 
 def earlier(found: Sequence[Decided]) -> str:

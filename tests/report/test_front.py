@@ -106,7 +106,8 @@ def test_what_depth_does_by_itself_and_what_the_papers_attack_does_are_told_wher
     (claim,) = (one for one in CLAIMS.claim if one.attack)
     attacked = [line(claim, "causal_tracing", -2.0), line(claim, "late_window")]
     said = published(told(*attacked, *FOUND))
-    assert f"minus causal tracing {attacked[0].odds.difference} nats (supported)" in said and "last" not in said
+    assert said.startswith("Under the paper's own attack (quick, 2 forget sets, 1 seed), an edit") and "last" not in said
+    assert f"minus causal tracing {attacked[0].odds.difference} nats (supported)" in said
     assert everywhere(told(*FOUND)) == published(told(*FOUND)) == everywhere([]) == published([]) == ""
 
 
