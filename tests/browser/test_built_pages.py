@@ -46,7 +46,8 @@ DIM = """(() => {
 })()"""
 SCROLLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 COLOUR = "getComputedStyle(document.body).backgroundColor"
-ASKED = {"figures": FIGURES, "scrolls": SCROLLS, "colour": COLOUR, "title": "document.title", "dim": DIM}
+RIBBON = "document.querySelector('.mech-ribbon')?.innerText ?? ''"
+ASKED = {"ribbon": RIBBON, "figures": FIGURES, "scrolls": SCROLLS, "colour": COLOUR, "title": "document.title", "dim": DIM}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,11 @@ def test_every_page_opens_in_both_themes(seen, pages):
     assert bad(seen, lambda about: not about["title"]) == {}
     colours = {(theme, about["colour"]) for (_, _, theme), about in seen.items()}
     assert len(colours) == len({colour for _, colour in colours}) == 2
+
+
+def test_pages_of_the_quick_profile_have_a_ribbon_and_no_others(seen):
+    assert {bool(about["ribbon"]) for about in seen.values()} == {True, False}
+    assert bad(seen, lambda about: bool(about["ribbon"]) != (", quick" in about["title"])) == {}
 
 
 def test_no_page_complains_in_the_console(seen):

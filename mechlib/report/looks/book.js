@@ -1,4 +1,4 @@
-// Draws the figures of a page, and draws them anew where the window becomes narrow or wide. Loaded after plotly.min.js.
+// Draws the figures of a page, and draws them anew where the window becomes narrow or wide; marks quick pages. Loaded after plotly.min.js.
 (() => {
   // Of a figure, not of the window: beside the text there may be menus.
   const NARROW = 600;
@@ -25,7 +25,14 @@
     return render(small());
   };
 
+  // A page of the quick profile says so wherever on it its reader is.
+  const ribbon = () => {
+    const about = { className: "mech-ribbon", textContent: "quick: a demonstration, not the study" };
+    if (/, quick\b/.test(document.title)) document.querySelector(".bd-article")?.prepend(Object.assign(document.createElement("div"), about));
+  };
+
   const start = () => {
+    ribbon();
     document.querySelectorAll("details.mech-data").forEach((one) => { one.open = false; });
     if (!window.Plotly) return;
     const figures = [...document.querySelectorAll(".mech-plot")];
