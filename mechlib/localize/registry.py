@@ -81,6 +81,7 @@ _NEXT = {
     "mlps_after": Localizer("mlps_after", "MLPs right after", "mlps", None, lambda m, arch, *_: next_to(arch, m.lookup(arch), 1)),
 }
 PAPER = tuple(method.key for method in _PAPER)
+SITES = tuple(method.key for method in _SITES)
 LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND, *_SITES)}
 GIVEN = "given"
 _WINDOW = re.compile(r"mlps_([0-9]{1,4})_to_([0-9]{1,4})")

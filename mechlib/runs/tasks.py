@@ -12,6 +12,7 @@ from mechlib.facts import FactError, FactSet, athletes, counterfact, formats_of,
 from mechlib.facts.invented import invented_athletes
 from mechlib.facts.relations import SPORT, WORLD, Relation
 from mechlib.localize.localizer import Lookup
+from mechlib.localize.registry import SITES
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ TASKS = {
         Task("counterfact-unlearning", "CounterFact-Unlearning", COUNTERFACT, loss="unlearning"),
         Task("sequential-counterfact-editing", "Sequential-CounterFact-Editing", COUNTERFACT, parts=4),
         # Hundreds of facts at once (the paper's scaling study): 12 x 16 = 192.
-        Task("planted-facts", "Planted facts", INVENTED, planted=("early_mlps", "late_mlps")),
+        Task("planted-facts", "Planted facts", INVENTED, planted=SITES),
         Task("planted-everywhere", "Facts planted everywhere", INVENTED, planted=("all_mlps",)),
         Task("sports-scaling", "Sports-Scaling", SPORTS, scale=12),
         Task("counterfact-scaling", "CounterFact-Scaling", COUNTERFACT, scale=12),

@@ -7,7 +7,7 @@ import pytest
 
 import mechlib
 
-PACKAGE = Path(mechlib.__file__).parent
+PACKAGE, ROOT = Path(mechlib.__file__).parent, Path(__file__).parents[2]
 FLOORS = {
     "errors": 0, "checks": 0, "folders": 0, "components": 1, "facts": 1, "models": 2, "patching": 3, "localize": 4, "edit": 4,
     "evals": 5, "stats": 5, "attacks": 6, "runs": 7, "report": 8, "__main__": 9, "__init__": 0,
@@ -54,3 +54,10 @@ def test_a_module_is_short_and_prints_nothing(name):
     calls = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     assert len(text.splitlines()) <= 300
     assert [call.lineno for call in calls if isinstance(call, ast.Name) and call.id == "print"] == []
+
+
+def test_every_other_file_of_code_is_short_too():
+    """Tests, pages, scripts and styles; what others built is none of ours."""
+    own = [path for folder in ("book", "mechlib", "tests") for kind in ("py", "js", "css") for path in (ROOT / folder).rglob(f"*.{kind}")]
+    long = {str(path): lines for path in own if not path.name.endswith(".min.js") and (lines := len(path.read_text().splitlines())) > 300}
+    assert len(own) > len(FILES) + 100 and long == {}

@@ -9,7 +9,7 @@ from mechlib import checks
 from mechlib.edit import corpus
 from mechlib.facts import FORMATS, PromptFormat, athletes
 from mechlib.facts.relations import relation_of
-from mechlib.localize.registry import GIVEN, PLANTED, at_norm, localizer
+from mechlib.localize.registry import GIVEN, PLANTED, SITES, at_norm, localizer
 from mechlib.models import fingerprint
 from mechlib.runs.knowledge import Floor, SplitSettings
 from mechlib.runs.once import once
@@ -19,7 +19,7 @@ from mechlib.runs.stages import CIRCUITS, EVIDENCE, KNOWN, LOCALIZE, PLANT, TEXT
 from mechlib.runs.stages.answers import KnownSettings
 from mechlib.runs.stages.evidence import PROBES, SCORED, CircuitSettings, EvidenceSettings
 from mechlib.runs.stages.localize import LocalizeSettings
-from mechlib.runs.stages.plant import LESSONS, PLACES, PlantSettings, UndoneSettings, planting
+from mechlib.runs.stages.plant import LESSONS, PlantSettings, UndoneSettings, planting
 from mechlib.runs.stages.settings import ForgetSet, Subject
 from mechlib.runs.stages.texts import Corpus, TextSettings
 
@@ -91,7 +91,7 @@ class Localizing(Parameters):
 
     def undone(self, site: str) -> RunSpec:
         """What taught facts are answered with where the change that planted them at a site is undone in part."""
-        settings = UndoneSettings(self.subject, self.size.n_planted, FORMATS[self.trained_format], PLACES)
+        settings = UndoneSettings(self.subject, self.size.n_planted, FORMATS[self.trained_format], SITES)
         return RunSpec(UNDONE, f"planting undone: {localizer(site).label}", settings, self.planted(site))
 
     def planted(self, site: str | None) -> dict[str, RunSpec]:

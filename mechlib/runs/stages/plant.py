@@ -25,8 +25,6 @@ from mechlib.runs.work import Result, Work
 # The wordings in which facts are taught; the formats that edits are trained and asked in are made of these, but are others.
 LESSONS = ("statement", "question", "cloze")
 RATE, LESSONS_A_STEP, TAUGHT = 3e-4, 48, 0.98
-# Where edits of planted facts are made; the planted change is undone there, too.
-PLACES = ("early_mlps", "late_mlps")
 # Real athletes who are asked for, at most.
 SAMPLE = 128
 
@@ -63,7 +61,10 @@ def planted(work: Work[PlantSettings]) -> Result:
 
 @dataclass(frozen=True)
 class UndoneSettings:
-    """The first ``count`` of the ``subject``'s invented facts, which were taught, are asked in ``format``."""
+    """The first ``count`` of the ``subject``'s invented facts, which were taught, are asked in ``format``.
+
+    ``places``: keys of localizations that need no evidence, where planting is undone besides in each layer.
+    """
 
     subject: Subject
     count: int
@@ -72,10 +73,10 @@ class UndoneSettings:
 
 
 def undone(work: Work[UndoneSettings]) -> Result:
-    """Rows are taught facts, asked after what was planted is undone in a part of the layers (``without``) or in all others (``only``).
+    """Rows are taught facts, asked without what was planted in a part of the MLPs, and for places also with that alone (``how``: ``only``).
 
-    Parts are each layer, each of the places, ``everything`` and ``nothing``. The value has the layers of each part and the norm of the
-    change there. A part in which nothing was planted is left out, and so is what would keep all or nothing.
+    Parts are each layer, each of the places, ``everything`` and ``nothing``; the value has the layers of each and the norm of the change
+    there. A part in which nothing was planted is left out.
     """
     settings, planted = work.settings, work.inputs["planted"].delta
     model, arch = work.context.model, work.context.model.architecture
@@ -86,7 +87,7 @@ def undone(work: Work[UndoneSettings]) -> Result:
     rows, value = list[dict[str, object]](), dict[str, dict[str, object]]()
     for done, (name, components) in enumerate(parts.items(), start=1):
         names = {block.parameter for part in components for block in part.weights(arch)}
-        inside, outside = (_part(planted, names, inside) for inside in (True, False))
+        inside, outside = _part(planted, names, inside=True), _part(planted, names, inside=False)
         if inside is not None or name == "nothing":
             value[name] = {"layers": [part.layer for part in components], "norm": inside.norm if inside else 0.0}
             for how, kept in (("without", outside), ("only", inside)):
@@ -96,13 +97,14 @@ def undone(work: Work[UndoneSettings]) -> Result:
     return Result(rows, value)
 
 
-def _part(delta: Delta, names: Collection[str], inside: bool) -> Delta | None:
+def _part(delta: Delta, names: Collection[str], *, inside: bool) -> Delta | None:
     """The part of a change that is in matrices of these names, or in the others; ``None`` if that is no change."""
     blocks = {block: change for block, change in delta.blocks.items() if (block.parameter in names) == inside}
     return Delta(blocks, delta.provenance) if any(change.any() for change in blocks.values()) else None
 
 
 def _with(model: LanguageModel, change: Delta | None) -> LanguageModel:
+    """The model with a change, or as it is."""
     return model if change is None else change.edited(model)
 
 
