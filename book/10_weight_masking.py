@@ -12,8 +12,7 @@
 #   mechlib:
 #     needs: [know, unedited, localize, edit, prompting, relearning, masks, zeroed, baseline]
 #     reads: [claims.toml]
-#     own: [LOCALIZATIONS, FORGET_SETS]
-#     fixed: [TASK, KNOWN_FORMAT, EDIT_FORMAT, FORMATS]
+#     own: [LOCALIZATIONS, FORGET_SETS, TASK]
 # ---
 
 # %% [markdown]
@@ -41,7 +40,7 @@ EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 LOCALIZATIONS = ["fact_lookup", "random_mlps"]
 PRECISION = None
-FORMATS = ["one_shot", "paraphrase_1"]
+FORMATS = None
 STOP_AT = None
 RELEARNING = None  # verdicts are drawn of a task's claims together; None: as the profile says
 
