@@ -36,7 +36,7 @@ from mechlib.report.typed import book_folder
 page = open_page(globals(), "20_paper")
 book = book_folder()
 ours = judged.widest(book, page.study.model_spec.name, page.runner.store)
-drawn = {one.standing.claim.key: one for one in open_book(page.study.model)}
+drawn = {one.standing.claim.key: one for one in open_book(page.study.model, {one.study: one.evidence for one in ours.values()})}
 
 # %% tags=["remove-input"]
 page.banner()

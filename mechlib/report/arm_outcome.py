@@ -11,6 +11,7 @@ from mechlib.report.claims import Claim
 from mechlib.report.gates import Evidence
 from mechlib.report.inside import above_both, selective
 from mechlib.report.robustness import BEFORE, Setting
+from mechlib.runs.once import once
 from mechlib.stats import Values
 
 
@@ -31,7 +32,7 @@ def arm_outcome(claim: Claim, evidence: Evidence, arm: str, beside: str = "") ->
     if claim.measure == "relearning" and evidence.relearning and claim.attack in ("", evidence.last[0]):
         found = relearned(evidence, arm, evidence.last)
     elif claim.measure == "transfer" and (formats := _formats(claim, evidence)):
-        found = _outcome(evidence.asked(arm, "forget", formats), ["format"])
+        found = _transferred(evidence, arm, tuple(formats))
     elif claim.measure == "latent knowledge":
         found = _averaged(above_both(evidence, arm, beside), SUBJECT, ["layer"])
     elif claim.measure == "weights masked":
@@ -39,9 +40,15 @@ def arm_outcome(claim: Claim, evidence: Evidence, arm: str, beside: str = "") ->
     return found if found and found.odds else None
 
 
+@once
 def relearned(evidence: Evidence, arm: str, setting: Setting = (BEFORE, 0)) -> ArmOutcome:
     """What an arm answers about the half that relearning does not teach, at a setting and step of it or (as usual) before it."""
     return _outcome(evidence.attacked(arm, "forget", setting))
+
+
+@once
+def _transferred(evidence: Evidence, arm: str, formats: tuple[str, ...]) -> ArmOutcome:
+    return _outcome(evidence.asked(arm, "forget", formats), ["format"])
 
 
 def _outcome(rows: Rows, within: Sequence[str] = ()) -> ArmOutcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from functools import cache
 from typing import Literal
@@ -104,6 +105,11 @@ class Claims(Typed):
     def of_task(self, task: str) -> list[Claim]:
         """The claims about one task, in the order of the file."""
         return [one for one in self.claim if one.task == task]
+
+    def of_families(self, task: str, outcomes: Collection[str]) -> Claims:
+        """The claims about a task whose family has one of these outcomes: what their verdicts depend on, and no more."""
+        families = {one.family for one in self.of_task(task) if one.outcome in outcomes}
+        return self.model_copy(update={"claim": [one for one in self.of_task(task) if one.family in families], "changed": []})
 
     def history(self, claim: Claim) -> list[Change]:
         """What was decided about a claim, in the order of the file."""

@@ -13,6 +13,7 @@ from mechlib.report import verdicts
 from mechlib.report.book_contents import folders_of, results_folder
 from mechlib.report.book_studies import BookStudy, declared_studies
 from mechlib.report.claims import Claim, Claims, declared
+from mechlib.report.gates import Evidence
 from mechlib.report.gathered import INSIDE, Stored, gather
 from mechlib.report.notebooks import PageError, page_parameters
 from mechlib.report.parameters import study as study_of
@@ -116,19 +117,22 @@ class Decided:
         return verdicts.NOT_RUN if self.standing.claim.rule == "none" and self.page is None else self.standing.verdict
 
 
-def decided(book: Book, claims: Claims) -> list[Decided]:
-    """Every claim of the claims file, in its order."""
-    found: dict[str, Decided] = {}
-    drawn: dict[tuple[str, Study | None], list[Standing]] = {}  # verdicts take seconds, and several pages decide by one study
+def decided(book: Book, claims: Claims, known: Mapping[Study, Evidence] | None = None) -> list[Decided]:
+    """Every claim of the claims file, in its order; ``known``: evidence of studies that was gathered already."""
+    by_study: dict[Study | None, list[tuple[str, str]]] = {}
     for task, page in _asked(claims):
-        study = book.study(task, page)
-        if (task, study) not in drawn:
-            drawn[task, study] = standings(_lines(book, claims, task, study))
-        for standing in drawn[task, study]:
-            if DECIDED_ON.get(standing.claim.outcome, "") == page:
-                found[standing.claim.key] = Decided(
-                    standing, study if standing.run else None, book.page(standing.claim, study), book.about(task)
-                )
+        by_study.setdefault(book.study(task, page), []).append((task, page))
+    found: dict[str, Decided] = {}
+    # Study after study: to gather evidence takes seconds, several pages decide by one study, and together they would fill the memory.
+    for study, pages in by_study.items():
+        evidence = (known or {}).get(study) or _evidence(book, study) if study else None
+        for task, page in pages:
+            outcomes = {one.outcome for one in claims.of_task(task) if DECIDED_ON.get(one.outcome, "") == page}
+            for standing in standings(_lines(claims.of_families(task, outcomes), task, evidence)):
+                if standing.claim.outcome in outcomes:
+                    found[standing.claim.key] = Decided(
+                        standing, study if standing.run else None, book.page(standing.claim, study), book.about(task)
+                    )
     return [found[one.key] for one in claims.claim]
 
 
@@ -137,12 +141,16 @@ def _asked(claims: Claims) -> list[tuple[str, str]]:
     return list(dict.fromkeys((one.task, DECIDED_ON.get(one.outcome, "")) for one in claims.claim))
 
 
-def _lines(book: Book, claims: Claims, task: str, study: Study | None) -> list[verdicts.Line]:
-    if study is not None:
-        try:
-            return verdicts.lines(claims, gather(Stored(study, book.store)))
-        except ImpossibleError:  # a damaged run, which is for the page that shows it to compute again
-            pass
+def _evidence(book: Book, study: Study) -> Evidence | None:
+    try:
+        return gather(Stored(study, book.store))
+    except ImpossibleError:  # a damaged run, which is for the page that shows it to compute again
+        return None
+
+
+def _lines(claims: Claims, task: str, evidence: Evidence | None) -> list[verdicts.Line]:
+    if evidence is not None:
+        return verdicts.lines(claims, evidence)
     return [verdicts.Line(one, rival) for one in claims.of_task(task) for rival in one.rivals]
 
 
@@ -167,8 +175,8 @@ def _same(one: Study, other: Study, need: str) -> bool:
     return one == other or {spec.id for _, spec in one.runs(need)} == {spec.id for _, spec in other.runs(need)}
 
 
-def open_book(model: str) -> list[Decided]:
-    """How every claim stands in the book that the package lies beside; raises :class:`TypedError` where there is none."""
+def open_book(model: str, known: Mapping[Study, Evidence] | None = None) -> list[Decided]:
+    """How every claim stands in the book that the package lies beside (:func:`decided`); raises :class:`TypedError` where there is none."""
     claims, root = declared(), checkout()
     assert root is not None  # else there are no claims
-    return decided(Book(root, default_store(), model, declared_studies()), claims)
+    return decided(Book(root, default_store(), model, declared_studies()), claims, known)

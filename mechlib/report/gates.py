@@ -13,6 +13,7 @@ from mechlib.components import Localization, WeightSlice, read_architecture
 from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped
 from mechlib.report.claims import Gates
 from mechlib.report.robustness import BEFORE, UNEDITED, Setting, outcomes, shared_setting
+from mechlib.runs.once import once
 from mechlib.stats import ENOUGH_SETS, Interval, clustered
 
 
@@ -74,8 +75,10 @@ class Evidence:
         Of several settings it is the one of :func:`mechlib.report.robustness.shared_setting`.
         """
         steps: dict[str, int] = {}
-        for row in self.relearning:
-            steps[row["setting"]] = max(row["step"], steps.get(row["setting"], 0))
+        for setting, step in {(row["setting"], row["step"]) for row in self.relearning}:
+            steps[setting] = max(step, steps.get(setting, 0))
+        if len(tried := [(setting, step) for setting, step in steps.items() if setting != BEFORE]) == 1:
+            return tried[0]
         return shared_setting(outcomes([row for row in self.relearning if row["step"] == steps[row["setting"]]]))
 
 
@@ -97,6 +100,7 @@ def _common(one: WeightSlice, other: WeightSlice) -> int:
     return max(0, min(bottom, below) - max(top, above)) * max(0, min(right, east) - max(left, west))
 
 
+@once
 def reached(evidence: Evidence, arm: str, success: float) -> dict[int, float]:
     """The share of an arm's edits (one a seed) that got there, by forget set: the geometric mean of their targets' probabilities."""
     edits = grouped(evidence.asked(arm, "forget", [evidence.trained]), ["forget_set", "seed"])
@@ -169,6 +173,7 @@ class ArmGates:
         return next((why for why, holds in zip(STOPS, (self.edited < gates.edited, broken, failed), strict=True) if holds), "")
 
 
+@once
 def arm_gates(evidence: Evidence, arm: str, gates: Gates, attacked: bool) -> ArmGates:
     """One arm at every gate; ``attacked``: whether what is compared is what relearning brings back."""
     done = list(reached(evidence, arm, gates.success).values())

@@ -12,6 +12,7 @@ from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped
 from mechlib.report.audits import audit, readable
 from mechlib.report.gates import Evidence
 from mechlib.report.tables import label
+from mechlib.runs.once import once
 
 # The values of runs, each with the columns that say which run it is of.
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -57,7 +58,7 @@ def selective(evidence: Evidence, arm: str, beside: str) -> Rows:
 
     ``odds``: log p(true) - log p(target); from it, and from whether the answer is true, the mean of the facts to maintain is taken.
     """
-    own = grouped(_with_odds(evidence), ["localization", "forget_set", "size", "group"])
+    own = _by_group(evidence)
     found: list[Mapping[str, Any]] = []
     for (key, number, size, group), rows in own.items():
         kept = own.get((arm, number, size, "maintain"))
@@ -107,6 +108,11 @@ def _by_localization(values: Values) -> dict[str, tuple[int, list[Mapping[str, A
         own = [(arm["forget_set"], value) for arm, value in values if arm["localization"] == key]
         found[key] = len({number for number, _ in own}), [value for _, value in own]
     return found
+
+
+@once
+def _by_group(evidence: Evidence) -> Mapping[tuple[Any, ...], Rows]:
+    return grouped(_with_odds(evidence), ["localization", "forget_set", "size", "group"])
 
 
 def _with_odds(evidence: Evidence) -> Rows:

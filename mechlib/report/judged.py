@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class Judged:
 
     study: Study
     evidence: Evidence
-    manifests: list[Mapping[str, Any]]
+    manifests: Sequence[Mapping[str, Any]]
 
 
 def widest(book: Path, model: str, store: Store) -> dict[str, Judged]:
@@ -39,10 +39,11 @@ def widest(book: Path, model: str, store: Store) -> dict[str, Judged]:
     """
     pages = {page.name: page for page in read_pages(book) if {"edit", "prompting"} <= set(page.needs)}
     found: dict[str, Study] = {}
-    for path in sorted((book / "results" / model).glob("*/*.ipynb")):
-        for study in studies(pages[path.stem], page_parameters(path)) if path.stem in pages else ():
-            if _there(study, NEEDED, store) and (study.task not in found or _width(study, store) > _width(found[study.task], store)):
-                found[study.task] = study
+    shown = [path for path in sorted((book / "results" / model).glob("*/*.ipynb")) if path.stem in pages]
+    # Several pages show one study.
+    for study in dict.fromkeys(one for path in shown for one in studies(pages[path.stem], page_parameters(path))):
+        if _there(study, NEEDED, store) and (study.task not in found or _width(study, store) > _width(found[study.task], store)):
+            found[study.task] = study
     return {task: _judged(study, store) for task, study in found.items()}
 
 
@@ -57,8 +58,7 @@ def _there(study: Study, needs: Iterable[str], store: Store) -> bool:
 
 def _judged(study: Study, store: Store) -> Judged:
     needs = (*NEEDED, BESIDE) if _there(study, (BESIDE,), store) else NEEDED
-    runs = {need: [store.read(spec) for _, spec in study.runs(need)] for need in needs}
-    manifests = [result.manifest for own in runs.values() for result in own]
+    manifests = [store.manifest(spec) for need in needs for _, spec in study.runs(need)]
     return Judged(study, gather(Stored(study, store)), manifests)
 
 

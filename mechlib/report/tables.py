@@ -37,8 +37,8 @@ def leading(localizations: Sequence[str]) -> str:
 
 def void_formats(rows: Rows) -> list[str]:
     """Formats in which the unedited model is not clearly above chance on the very facts that are edited: what every verdict goes by."""
-    table = unedited_answers(rows).to_dict("records")
-    return [row["format"] for row in table if at_chance(Interval(row["share"], row["low"], row["high"]), chance(rows))]
+    table, guessing = unedited_answers(rows).to_dict("records"), chance(rows)
+    return [row["format"] for row in table if at_chance(Interval(row["share"], row["low"], row["high"]), guessing)]
 
 
 def unedited_answers(rows: Rows) -> pd.DataFrame:
@@ -48,7 +48,8 @@ def unedited_answers(rows: Rows) -> pd.DataFrame:
 
 def chance(rows: Rows) -> float:
     """How often guessing is right: one of a relation's options, or next to never where every token competes."""
-    options = [RELATIONS[row["relation"]].options for row in rows if not row.get("open") and row.get("relation") in RELATIONS]
+    closed = {row.get("relation") for row in rows if not row.get("open")}
+    options = [RELATIONS[one].options for one in closed if one in RELATIONS]
     return max((1 / len(found) for found in options if found), default=0.0)
 
 

@@ -1,4 +1,4 @@
-"""Methods of a frozen value that are asked the same thing again and again, such as a study for its edits."""
+"""What a frozen value is asked again and again, such as a study for its edits: by its methods, or by functions that take it first."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class _Given(dict[Any, Any]):
 
 
 def once(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """What a method gave is given again, and kept with its object: for methods that read nothing but the object and what they are given."""
+    """What a method gave is given again, and kept with its object: for what reads nothing but the object and what it is given."""
 
     @wraps(method)
     def asked(self: S, *args: P.args, **named: P.kwargs) -> R:
         given: _Given = vars(self).setdefault("_given", _Given())
-        question = (method.__name__, args, *sorted(named.items()))
+        question = (method.__module__, method.__qualname__, args, *sorted(named.items()))
         try:
             hash(question)
         except TypeError:  # no question that the method could answer: it says so

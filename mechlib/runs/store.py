@@ -83,7 +83,16 @@ class Store:
                 _check_files(folder, about["files"])
             return Result(rows, about["value"], folder, {**about["manifest"]}, spec.id)
         except _UNREADABLE as error:
-            raise DamagedRun(f"{where} is damaged ({str(error) or type(error).__name__})") from None
+            raise _damaged(where, error) from None
+
+    def manifest(self, spec: RunSpec) -> dict[str, Any]:
+        """How a run that is there was computed, without its rows. Raises :class:`DamagedRun`."""
+        where = self._where(spec)
+        try:
+            about = _about(where)[0] if where == self.archive(spec) else json.loads((where / _ABOUT).read_text(encoding="utf-8"))
+            return {**about["manifest"]}
+        except _UNREADABLE as error:
+            raise _damaged(where, error) from None
 
     def _where(self, spec: RunSpec) -> Path:
         """What is read of a run: its folder, or its kept rows where there is no whole folder."""
@@ -207,6 +216,10 @@ def _check_files(folder: Path, files: Mapping[str, str]) -> None:
             raise ValueError(f"{name} is not what was written")
 
 
+def _damaged(where: Path, error: BaseException) -> DamagedRun:
+    return DamagedRun(f"{where} is damaged ({str(error) or type(error).__name__})")
+
+
 def _rename(damaged: Path) -> None:
     names = (damaged.with_name(f"{damaged.name}.damaged-{number}") for number in count(1))
     try:
@@ -225,15 +238,18 @@ def write_archive(path: Path, about: Mapping[str, Any], rows: Any) -> None:
 
 def read_archive(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
     """What is told of a run that is kept, its rows, and these as the lines that its digest is of. Raises what a damaged file raises."""
-    text, decode = gzip.decompress(path.read_bytes()).decode(), json.JSONDecoder().raw_decode
-    about, end = decode(text, len('{"about": '))
-    rows, lines, start = list[dict[str, Any]](), list[str](), end + len(', "rows": [')
-    while not text.startswith("]", start):
-        row, end = decode(text, start)
-        rows.append(row)
-        lines.append(text[start:end] + "\n")
-        start = end + len(", ") * text.startswith(", ", end)
-    return about, rows, "".join(lines)
+    about, written = _about(path)
+    rows = json.loads(written)
+    # Decoded one by one, rows take longer. A row ends where the next begins, unless it holds such signs itself.
+    lines = written[1:-1].replace("}, {", "}\n{") + "\n" * bool(rows)
+    return about, rows, lines if lines.count("\n") == len(rows) else _lines(rows)
+
+
+def _about(path: Path) -> tuple[dict[str, Any], str]:
+    """What is told of a run that is kept, and its rows as they are written."""
+    text = gzip.decompress(path.read_bytes()).decode()
+    about, end = json.JSONDecoder().raw_decode(text, len('{"about": '))
+    return about, text[end + len(', "rows": ') : -1]
 
 
 def rows_digest(rows: Any, value: Mapping[str, Any]) -> str:

@@ -1,18 +1,16 @@
 """Verdicts: drawn from the claims file alone, by one rule, as one family, and only where the gates let them."""
 
-import ast
 import math
-import re
 from dataclasses import asdict, replace
 
 import pytest
 from attack_rows import BEFORE, HARD, row
-from small_book import ROOT
 
 from mechlib.components import Architecture, Component, Localization, Ungated
 from mechlib.report import design, markup, verdicts
 from mechlib.report.claims import Claims, declared
 from mechlib.report.gates import Evidence, kept_by_attack, overlap, reached, taught
+from mechlib.report.robustness import outcomes, shared_setting
 from mechlib.stats import wilson
 
 ARCH = Architecture(8, 2, 1, 4, 2, 8)
@@ -229,6 +227,21 @@ def test_the_step_is_the_last_one_and_not_the_best():
     assert replace(study, relearning=[*study.relearning, *later]).last == last
 
 
+def test_one_setting_is_the_one_that_would_be_chosen_of_several():
+    study = evidence()
+    assert study.last == shared_setting(outcomes([row for row in study.relearning if row["step"] in (0, HARD[1])])) == HARD
+
+
+def test_what_a_verdict_does_not_depend_on_is_not_computed():
+    """Families do not pay for each other, so that a claim's verdict is the same beside its own family alone."""
+    every = claims(claim(), claim("b", "relearning"), claim("c", "planting", family="secondary"))
+    few = every.of_families(every.claim[0].task, {"relearning"})
+    assert [one.key for one in few.claim] == ["a", "b"] and few.gates == every.gates
+    found, alone = (verdicts.lines(some, evidence()) for some in (every, few))
+    assert [one for one in found if one.claim.key in ("a", "b")] == alone
+    assert every.of_families(every.claim[0].task, set()).claim == every.of_families("another", {"relearning"}).claim == []
+
+
 def test_matched_sets_are_those_in_which_both_arms_got_there():
     """Random MLPs failed in two sets of eight, where they say the true answer; in the others nothing differs."""
     odds = {**ODDS, "random_mlps": -4.0}
@@ -270,21 +283,3 @@ def test_every_task_has_its_claims_in_words():
     text = verdicts.rule(declared(), "sports-athlete-editing")
     assert "0.4 nats" in text and "attack failed" in text
     assert "no verdict" in verdicts.rule(declared(), "sports-unlearning")
-
-
-# What shows the verdicts that are drawn there: the front page, cards, the map of the paper.
-SHOW = {"forest", "front", "front_text", "models_compared", "standing", "card", "paper", "planted"}
-FILES = [*(ROOT / "mechlib" / "report").rglob("*.py"), *(ROOT / "book").glob("*.py")]
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_no_verdict_is_drawn_outside_the_claims(path):
-    """Nobody else reads a comparison's verdict or makes a family; a page says no rule of its own."""
-    text = path.read_text()
-    if path.name != "verdicts.py":
-        tree = ast.walk(ast.parse(text))
-        used = {node.attr if isinstance(node, ast.Attribute) else node.id for node in tree if isinstance(node, ast.Attribute | ast.Name)}
-        shown = {"verdict"} if path.stem in SHOW else {"adjusted"} if path.stem == "differences" else set()
-        assert not used & {"verdict", "holm_adjusted", "adjusted"} - shown
-    if path.parent.name == "book":
-        assert not re.search(r"\bsupported if\b", text, re.IGNORECASE)

@@ -17,7 +17,7 @@ from mechlib.runs import store as module
 from mechlib.runs.manifest import host, started
 from mechlib.runs.places import PlaceError, runs_folder
 from mechlib.runs.spec import RunSpec, Stage
-from mechlib.runs.store import Store, StoreError
+from mechlib.runs.store import DamagedRun, Store, StoreError
 from mechlib.runs.work import Result
 
 ROWS = [{"subject": "José Ramírez", "probability": 0.25, "correct": True}, {"subject": "B", "probability": 1e-9, "correct": False}]
@@ -55,6 +55,26 @@ def contents(root):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "runs")
+
+
+@pytest.mark.parametrize("row", [{"said": "}, {"}, {"parts": [{"a": 1}, {"b": 2}]}, {"said": "}\n{"}, {}])
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_kept_rows_are_told_apart_whatever_signs_they_hold(store, row, n_rows):
+    kept = Store(store.root, store.root.parent / "rows")
+    keep(kept, run(), [row] * n_rows)
+    assert kept.keep(run())
+    assert list(Store(store.root / "elsewhere", kept.kept).read(run()).rows) == [row] * n_rows
+
+
+def test_how_a_run_was_computed_is_told_without_its_rows(store):
+    kept = Store(store.root, store.root.parent / "rows")
+    keep(kept, run())
+    assert kept.keep(run())
+    told = kept.manifest(run())
+    assert told["seconds"] == 1.25 and told == Store(store.root / "elsewhere", kept.kept).manifest(run()) == kept.read(run()).manifest
+    (kept.folder(run()) / "run.json").write_text("{")
+    with pytest.raises(DamagedRun, match="is damaged"):
+        kept.manifest(run())
 
 
 @settings(max_examples=40, deadline=None)
