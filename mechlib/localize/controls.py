@@ -25,10 +25,7 @@ def spaced_mlps(arch: Architecture, budget: int, number: int, of: int) -> tuple[
     The first starts at the first layer, the last ends at the last one, the others lie between at equal distances (rounded to layers).
     Raises :class:`mechlib.components.ComponentError` as :func:`fill_budget` does.
     """
-    mlps = modules(arch, ["mlp"])
-    width = len(fill_budget(mlps, budget, arch))
-    first = round(number * (len(mlps) - width) / (of - 1))
-    return mlps[first : first + width]
+    return _window(arch, len(fill_budget(modules(arch, ["mlp"]), budget, arch)), number, of)
 
 
 def next_to(arch: Architecture, found: Sequence[Component], step: int) -> list[Component]:
@@ -49,6 +46,17 @@ def site(arch: Architecture, start: float) -> tuple[Component, ...]:
     """MLPs of five in eighteen of the layers, one at least, from a share of the depth on: layers 3 to 7 of 18 from a sixth."""
     first = int(start * arch.n_layers)
     return modules(arch, ["mlp"])[first : first + max(1, 5 * arch.n_layers // 18)]
+
+
+def spaced_site(arch: Architecture, number: int, of: int) -> tuple[Component, ...]:
+    """As many MLPs of neighbouring layers as :func:`site` has: the ``number``-th of ``of`` places from the first layer to the last."""
+    return _window(arch, len(site(arch, 0)), number, of)
+
+
+def _window(arch: Architecture, width: int, number: int, of: int) -> tuple[Component, ...]:
+    mlps = modules(arch, ["mlp"])
+    first = round(number * (len(mlps) - width) / max(of - 1, 1))
+    return mlps[first : first + width]
 
 
 def _shuffled(components: tuple[Component, ...], seed: int) -> list[Component]:

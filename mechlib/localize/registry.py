@@ -11,7 +11,7 @@ from mechlib import checks
 from mechlib.components import Architecture, Component, ComponentError, Localization, modules
 from mechlib.errors import meant, shown
 from mechlib.localize.budget import fill_budget
-from mechlib.localize.controls import next_to, shuffled_mlps, shuffled_modules, site, spaced_mlps
+from mechlib.localize.controls import next_to, shuffled_mlps, shuffled_modules, site, spaced_mlps, spaced_site
 from mechlib.localize.localizer import Choose, Localizer, Measured
 from mechlib.localize.output_tracing import ranked
 
@@ -86,6 +86,7 @@ LOCALIZERS = {method.key: method for method in (*_PAPER, *_BEYOND, *_SITES)}
 GIVEN = "given"
 _WINDOW = re.compile(r"mlps_([0-9]{1,4})_to_([0-9]{1,4})")
 _SPACED = re.compile(r"window_([0-9]{1,3})_of_([0-9]{1,3})")
+_PLACE = re.compile(r"site_([0-9]{1,3})_of_([0-9]{1,3})")
 _DRAW = re.compile(r"random_mlps_([0-9]{1,9})")
 # Between an edit's own localization and that of the edit whose norm it is given.
 AT_NORM = "@"
@@ -93,7 +94,7 @@ AT_NORM = "@"
 
 def localizer(key: str) -> Localizer:
     """A method by its key; besides the table: ``mlps_2_to_6``, these MLPs; ``window_0_of_9``, the first of nine windows of as many MLPs as
-    fact lookup has, at equal distances over all layers; ``random_mlps_3``, one draw for all forget sets; ``mlps_before`` and
+    fact lookup has, at equal distances over all layers; ``site_0_of_8``, one of as many places where facts are planted; ``random_mlps_3``, one draw for all forget sets; ``mlps_before`` and
     ``mlps_after``, of which each is the nearest one before or after one of fact lookup's and none of these; and
     ``all_mlps@fact_lookup``, of which the change is rescaled to the norm of another's.
 
@@ -112,6 +113,10 @@ def localizer(key: str) -> Localizer:
         number, of = int(spaced[1]), int(spaced[2])
         return Localizer(key, f"MLPs, window {number + 1} of {of}", "mlps", None,
                          lambda _m, arch, budget, _: spaced_mlps(arch, budget, number, of))  # fmt: skip
+    if (place := _PLACE.fullmatch(key)) and _is_place(key):
+        number, of = int(place[1]), int(place[2])
+        return Localizer(key, f"MLPs, place {number + 1} of {of}", "mlps", None, lambda _m, arch, *_: spaced_site(arch, number, of),
+                         matched=False)  # fmt: skip
     if draw := _DRAW.fullmatch(key):
         number = int(draw[1])
         return Localizer(key, f"Random MLPs, draw {number}", "mlps", None,
@@ -143,7 +148,7 @@ def valid_keys(keys: Any) -> tuple[str, ...]:
 def _is_named(key: str) -> bool:
     """Whether a key that the table lacks names a localization."""
     named = key in PLANTED or key in _NEXT or _DRAW.fullmatch(key) is not None
-    return named or _is_window(key) or _is_spaced(key) or at_norm(key) is not None
+    return named or _is_window(key) or _is_spaced(key) or _is_place(key) or at_norm(key) is not None
 
 
 def _is_window(key: str) -> bool:
@@ -156,6 +161,12 @@ def _is_spaced(key: str) -> bool:
     """Whether a key names one of at least two windows, counted from 0."""
     spaced = _SPACED.fullmatch(key)
     return spaced is not None and int(spaced[1]) < int(spaced[2]) and int(spaced[2]) > 1
+
+
+def _is_place(key: str) -> bool:
+    """Whether a key names one of some places, counted from 0."""
+    place = _PLACE.fullmatch(key)
+    return place is not None and int(place[1]) < int(place[2])
 
 
 def localize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -21,12 +22,13 @@ FACT = ("subject", "relation")
 
 def grouped(rows: Rows, by: Sequence[str]) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
     """Rows by their values of the columns ``by``, in the order in which these come first."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    # A getter of one name gives no tuple.
-    key = itemgetter(*by) if len(by) > 1 else lambda row: tuple([row[name] for name in by])
+    if not by:
+        return {(): [*rows]} if rows else {}
+    groups, key = defaultdict[Any, list[Mapping[str, Any]]](list), itemgetter(*by)
     for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    return groups
+        groups[key(row)].append(row)
+    # A getter of one name gives no tuple.
+    return dict(groups) if len(by) > 1 else {(name,): own for name, own in groups.items()}
 
 
 def fact_values(rows: Rows, outcome: str, fact: Sequence[str] = SUBJECT, within: Sequence[str] = ()) -> dict[int, list[float]]:

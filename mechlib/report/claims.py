@@ -15,7 +15,7 @@ Family = Literal["primary", "secondary", "inside", "descriptive"]
 
 
 # What the outcome of a claim may begin with; what follows is where, on what or by which attack it is compared.
-MEASURES = ("transfer", "relearning", "latent knowledge", "weights masked", "precision and recall")
+MEASURES = ("transfer", "relearning", "latent knowledge", "weights masked", "planted layers missed")
 
 
 class Gates(Typed):

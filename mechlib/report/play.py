@@ -101,7 +101,8 @@ def _shown(about: Mapping[str, Any], rows: list[dict[str, Any]], edits: Mapping[
     arm = _arm(whose) if whose else "Unedited"
     more = {"arm": arm, "attack": about["label"].partition(":")[0] if attacked else "Prompting", "forget_set": about_set["forget_set"]}
     plain = {} if attacked else {"setting": "none", "step": 0}
-    shown = [{**row, **more, **plain, "format": label(row["format"])} for row in rows]
+    labels = {form: label(form) for form in {row["format"] for row in rows}}
+    shown = [{**row, **more, **plain, "format": labels[row["format"]]} for row in rows]
     facts = digest(about_set["subject"], about_set["splits"])
     if not whose:
         return _Shown(facts, shown)
@@ -149,7 +150,7 @@ def _without(names: Sequence[str], told: Mapping[str, Any]) -> Mapping[str, Any]
 def _told(study: Study) -> Mapping[str, Any]:
     splits = {name: value for name, value in asdict(study.splits).items() if value is not None}
     return {"facts": study.table.fingerprint, "splits": splits, "steps": study.size.steps, "loss": study.kind.loss,
-            "sites": len(study.kind.planted) > 1}  # fmt: skip
+            "sites": len(study.sites) > 1}  # fmt: skip
 
 
 def _cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ DECIDED_ON = {
     "transfer": "06_prompting", "relearning": "11_relearning", "relearning at equal norm": "24_equal_norm",
     "latent knowledge": "14_latent_knowledge", "weights masked": "10_weight_masking",
     "transfer of planted facts": "23_planted_facts", "relearning of planted facts": "23_planted_facts",
-    "precision and recall": "23_planted_facts",
+    "planted layers missed": "30_planted_places",
     "relearning by the paper's attack": "26_published_attack",
     "transfer of facts planted everywhere": "27_planted_everywhere", "relearning of facts planted everywhere": "27_planted_everywhere",
     "transfer next to fact lookup": "25_next_door", "relearning next to fact lookup": "25_next_door",

@@ -40,14 +40,16 @@ def _asked(study: Specs, formats: tuple[str, ...]) -> Needed:
 
 
 def _known(study: Specs) -> Needed:
-    if not study.kind.planted:
+    if not study.sites:
         return [({}, study.known)]
     return [({"site": site}, run) for site, run in study.by_site.items()]
 
 
 def _found(study: Specs) -> Needed:
-    sites = enumerate(study.kind.planted)  # the first forget sets are those of the sites in their order
-    return [({"localization": key, "site": site}, study.localize(key, number, 0)) for number, site in sites for key in study.size.seekers]
+    sites = enumerate(study.sites)  # the first forget sets are those of the sites in their order
+    # Where every set has a place of its own, what each method finds is compared over places, and with what a draw finds.
+    seekers = (*study.size.seekers, *(("random_mlps",) if study.kind.spread else ()))
+    return [({"localization": key, "site": site}, study.localize(key, number, 0)) for number, site in sites for key in seekers]
 
 
 def _formats(study: Specs) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ class Task:
     ``loss``: inject another answer (``target``, or one of the others), or unlearn the true one.
     ``parts``: a forget set is edited in so many parts, one after the other, each localized anew.
     ``scale``: a forget set has so many times as many facts as the study says.
-    ``planted``: the facts are invented, and trained into these components first, forget sets in turn.
+    ``planted``: the facts are invented, and trained into these components first, forget sets in turn. ``spread``: each forget set has a
+    model of its own, whose facts are planted at a place of its own, from the first layer to the last; nothing is edited.
     ``beyond``: formats that only some claims ask for: the unedited model is asked whether it can answer so, and edits are not.
     """
 
@@ -56,6 +57,7 @@ class Task:
     parts: int = 1
     scale: int = 1
     planted: tuple[str, ...] = ()
+    spread: bool = False
     beyond: tuple[str, ...] = ()
 
     def setting(self, set_size: int) -> str:
@@ -108,6 +110,7 @@ TASKS = {
         # Hundreds of facts at once (the paper's scaling study): 12 x 16 = 192.
         Task("planted-facts", "Planted facts", INVENTED, planted=SITES),
         Task("planted-everywhere", "Facts planted everywhere", INVENTED, planted=("all_mlps",)),
+        Task("planted-places", "Facts planted at many places", INVENTED, spread=True),
         Task("sports-scaling", "Sports-Scaling", SPORTS, scale=12),
         Task("counterfact-scaling", "CounterFact-Scaling", COUNTERFACT, scale=12),
     )

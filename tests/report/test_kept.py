@@ -11,8 +11,6 @@ from mechlib.report.book_studies import FILE, read_studies, study_called
 from mechlib.report.execute import planned
 from mechlib.runs.store import rows_digest
 
-pytestmark = pytest.mark.precision
-
 KEPT = sorted((ROOT / "book" / "results" / "rows").glob("*/*.json.gz"))
 STUDY = study_called("world", read_studies(ROOT / "book" / FILE))
 
@@ -29,6 +27,7 @@ def test_kept_rows_are_whole_and_named_by_what_was_asked():
         assert len(rows) == about["rows"]
 
 
+@pytest.mark.precision
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("page", [page for page in STUDY.pages if page != "00_finding"])
 def test_the_pages_of_the_study_need_no_run_on_any_processor(monkeypatch, tmp_path, precision, page):
@@ -38,6 +37,7 @@ def test_the_pages_of_the_study_need_no_run_on_any_processor(monkeypatch, tmp_pa
     assert found.startswith("0 runs to compute"), found
 
 
+@pytest.mark.precision
 def test_another_question_is_not_among_them(monkeypatch, tmp_path):
     monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path / "runs"))
     assert not planned(ROOT, {"PROFILE": STUDY.profile}, f"{STUDY.words} SEED=1", "05").startswith("0 runs")

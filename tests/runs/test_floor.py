@@ -78,7 +78,7 @@ def test_they_are_asked_apart_from_the_unknown_and_from_the_set(model):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_only_a_set_that_gets_other_answers_at_once_has_a_floor(task):
-    alone = task in ("sports-athlete-editing", "counterfact-editing", "planted-facts", "planted-everywhere")
+    alone = task in ("sports-athlete-editing", "counterfact-editing", "planted-facts", "planted-everywhere", "planted-places")
     assert (Study(task=task).floor(0, 0) is not None) == alone
     assert Study(task=task, profile="paper").floor(0, 0) is None
     if alone:

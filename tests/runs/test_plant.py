@@ -159,6 +159,21 @@ def test_the_planted_and_the_other_site_are_each_other_s_in_turn(monkeypatch):
     assert study.edit("planted_site", 0, 0).id != study.edit("early_mlps", 1, 0).id
 
 
+def test_each_set_has_a_place_of_its_own_where_facts_are_planted_at_many(monkeypatch):
+    monkeypatch.setattr("mechlib.runs.specs.localizing.fingerprint", lambda spec: spec.name)
+    study = Study(task="planted-places", profile="full", forget_sets=3)
+    assert study.sites == tuple(study.plants) == tuple(study.by_site) == ("site_0_of_3", "site_1_of_3", "site_2_of_3")
+    assert [run.settings.site for run in study.plants.values()] == list(study.sites)
+    found = study.runs("found")
+    assert {columns["localization"] for columns, _ in found} == {*study.size.seekers, "random_mlps"} and len(found) == 3 * 11
+    for columns, run in found:
+        assert {one.inputs["planted"].settings.site for one in run.inputs.values()} == {columns["site"]}
+    drawn = [run.settings.seed for columns, run in found if columns["localization"] == "random_mlps"]
+    assert len({*drawn}) == 3
+    assert Study(task="planted-places", forget_sets=2, divided_sets=3).sites == study.sites
+    assert {columns["localization"] for columns, _ in Study(task="planted-facts").runs("found")} == {*Study().size.seekers}
+
+
 def test_studies_without_planted_facts_start_from_no_plant(monkeypatch):
     monkeypatch.setattr(module, "fingerprint", lambda spec: spec.name)
     study = Study()

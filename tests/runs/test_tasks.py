@@ -19,7 +19,7 @@ from mechlib.runs.tasks import COUNTERFACT, SPORTS, TASKS
 
 WORLDLY = [key for key, task in TASKS.items() if task.domain is COUNTERFACT]
 SPORTY = [key for key, task in TASKS.items() if task.domain.relation is SPORTS.relation]
-PLANTING = [key for key, task in TASKS.items() if task.planted]
+PLANTING = [key for key, task in TASKS.items() if task.planted or task.spread]
 EDITING = Study(task="counterfact-editing")
 
 

@@ -72,7 +72,7 @@ class Editing(Localizing):
         inputs |= {"before": self.edit_part(key, forget_set, seed, part - 1)} if part else {}
         training, floor = self.training(key, forget_set, seed), self.floor(forget_set, seed)
         # A few MLPs hold all planted facts, and lose those that nothing holds on to.
-        settings = EditSettings(self.about(forget_set), (part, self.parts), training, floor, True if self.kind.planted else None)
+        settings = EditSettings(self.about(forget_set), (part, self.parts), training, floor, True if self.sites else None)
         label = f"edit: {place(key, forget_set, seed)}" + (f", part {part + 1}" if self.parts > 1 else "")
         return RunSpec(EDIT, label, settings, inputs)
 

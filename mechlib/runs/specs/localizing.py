@@ -73,21 +73,27 @@ class Localizing(Parameters):
         """A seed that no other pair of the study's own seed and a repetition's has."""
         return self.seed + 1_000_003 * seed
 
+    @cached_property
+    def sites(self) -> tuple[str, ...]:
+        """Where facts are planted: none, those of the task, or a place for every forget set."""
+        number = self.divided_sets or self.size.n_sets
+        return tuple(f"site_{place}_of_{number}" for place in range(number)) if self.kind.spread else self.kind.planted
+
     def site(self, forget_set: int) -> str | None:
         """Where the facts of a forget set were planted, in turn; ``None`` where nothing is."""
-        return self.kind.planted[forget_set % len(self.kind.planted)] if self.kind.planted else None
+        return self.sites[forget_set % len(self.sites)] if self.sites else None
 
     @cached_property
     def plants(self) -> dict[str, RunSpec]:
         """The runs that plant invented facts, by site."""
-        if not self.kind.planted:
+        if not self.sites:
             return {}
         about = PlantSettings(
             self.subject, "", self.size.n_planted, tuple(FORMATS[form] for form in LESSONS), athletes().fingerprint, self.known_threshold,
             planting(self.size.plant_steps, self.seed, self.precision),
         )  # fmt: skip
         return {site: RunSpec(PLANT, f"plant: {localizer(site).label}", replace(about, site=site), {"texts": self.text("train")})
-                for site in self.kind.planted}  # fmt: skip
+                for site in self.sites}  # fmt: skip
 
     def undone(self, site: str) -> RunSpec:
         """What taught facts are answered with where the change that planted them at a site is undone in part."""
@@ -102,7 +108,7 @@ class Localizing(Parameters):
     def by_site(self) -> dict[str | None, RunSpec]:
         """Which facts each model knows: that of every site, or (``None``) the one model where nothing is planted."""
         form = self.known_format or self.kind.domain.known_format
-        return {site: self.asked_of_all(form, site=site) for site in self.kind.planted or (None,)}
+        return {site: self.asked_of_all(form, site=site) for site in self.sites or (None,)}
 
     def start(self, forget_set: int) -> dict[str, RunSpec]:
         """What every run that asks or changes a forget set's model starts from."""
@@ -189,9 +195,9 @@ class Localizing(Parameters):
 
     def place(self, key: str, forget_set: int) -> str:
         """The localization that a key names for a forget set: where its facts were planted, and where others were, depend on it."""
-        if key not in PLANTED or not self.kind.planted:
+        if key not in PLANTED or not self.sites:
             return key
-        return self.kind.planted[(forget_set + PLANTED.index(key)) % len(self.kind.planted)]
+        return self.sites[(forget_set + PLANTED.index(key)) % len(self.sites)]
 
 
 def format_of(key: str) -> PromptFormat:
