@@ -49,7 +49,7 @@ FORMATS = ["one_shot", "question", "cloze"]
 RELEARNING = None  # None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import design, equal_depth, planted, verdicts
+from mechlib.report import design, equal_depth, planted, seekers, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.stats import SIGNIFICANT
@@ -83,8 +83,8 @@ tables.styled(planted.plants_table(page.values("planted"), page.rows("planted"),
 # ## Who finds them
 
 # %% tags=["remove-input"]
-found = planted.found_table(page.values("found"))
-page.number("finders", planted.finders(found))
+found = seekers.found_table(page.values("found"))
+page.number("finders", seekers.finders(found))
 tables.styled(found, {name: "{:.2f}" for name in ("precision", "recall", "chance")})
 
 # %% [markdown]

@@ -49,7 +49,7 @@ FORMATS = ["one_shot", "question", "cloze"]
 RELEARNING = None  # None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import design, equal_depth, gate_table, planted, verdicts
+from mechlib.report import design, equal_depth, gate_table, planted, seekers, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
 from mechlib.stats import SIGNIFICANT
@@ -95,7 +95,7 @@ tables.styled(planted.undone_table(undone, parts), {"norm of the planted change"
 # ## What the methods name
 
 # %% tags=["remove-input"]
-found = planted.found_table(page.values("found"))
+found = seekers.found_table(page.values("found"))
 tables.styled(found[["method", "layers found"]])
 
 # %% [markdown]

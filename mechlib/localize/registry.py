@@ -94,9 +94,9 @@ AT_NORM = "@"
 
 def localizer(key: str) -> Localizer:
     """A method by its key; besides the table: ``mlps_2_to_6``, these MLPs; ``window_0_of_9``, the first of nine windows of as many MLPs as
-    fact lookup has, at equal distances over all layers; ``site_0_of_8``, one of as many places where facts are planted; ``random_mlps_3``, one draw for all forget sets; ``mlps_before`` and
-    ``mlps_after``, of which each is the nearest one before or after one of fact lookup's and none of these; and
-    ``all_mlps@fact_lookup``, of which the change is rescaled to the norm of another's.
+    fact lookup has, at equal distances over all layers; ``site_0_of_8``, one of as many places where facts are planted;
+    ``random_mlps_3``, one draw for all forget sets; ``mlps_before`` and ``mlps_after``, of which each is the nearest one before or after
+    one of fact lookup's and none of these; and ``all_mlps@fact_lookup``, of which the change is rescaled to the norm of another's.
 
     Raises :class:`ComponentError` for any other key.
     """

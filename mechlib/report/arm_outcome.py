@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mechlib.report.aggregation import FACT, SUBJECT, Rows, fact_values
-from mechlib.report.claims import Claim
+from mechlib.report.claims import MISSED, Claim
 from mechlib.report.gates import Evidence
 from mechlib.report.inside import above_both, selective
 from mechlib.report.robustness import BEFORE, Setting
@@ -17,7 +17,10 @@ from mechlib.stats import Values
 
 @dataclass(frozen=True)
 class ArmOutcome:
-    """One arm: ``odds`` in nats and ``shares``, a number a fact, by forget set."""
+    """One arm: ``odds`` in nats and ``shares``, a number a fact, by forget set.
+
+    Of a method that looked for planted facts both are shares, one number a place: what it misses, and what it names in vain.
+    """
 
     odds: Values
     shares: Values
@@ -37,6 +40,9 @@ def arm_outcome(claim: Claim, evidence: Evidence, arm: str, beside: str = "") ->
         found = _averaged(above_both(evidence, arm, beside), SUBJECT, ["layer"])
     elif claim.measure == "weights masked":
         found = _averaged(selective(evidence, arm, beside), FACT, ["size"])
+    elif claim.measure == MISSED:
+        own = evidence.missed.get(arm, {})
+        found = ArmOutcome({place: [missed] for place, (missed, _) in own.items()}, {place: [vain] for place, (_, vain) in own.items()})
     return found if found and found.odds else None
 
 

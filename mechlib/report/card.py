@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mechlib.report import markup, sentences
-from mechlib.report.claims import Claim, Gates
+from mechlib.report.claims import MISSED, Claim, Gates
 from mechlib.report.folders import written
 from mechlib.report.robustness import setting_name
 from mechlib.report.standing import Standing, arms, could_see, would_change, would_contradict
@@ -33,7 +33,7 @@ def card(
     first = told[0] if told else f"<div>{_NO_RULE}</div>"
     folded = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>"
     others = folded if told[1:] else ""
-    by_place = any(one.claim.rule == "mixed model" for one in found)
+    by_place = any(one.claim.rule == "mixed model" or one.claim.measure == MISSED for one in found)
     return f'<div style="{_BOX}">{first}{others}<div>{made_with(study, by_place)}{warning}</div></div>'
 
 
@@ -48,7 +48,8 @@ def _model_and_profile(study: Study) -> str:
 
 def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None, elsewhere: str) -> str:
     claim, size = standing.claim, study.size
-    how = [count(standing.n_sets, "forget set"), count(size.n_seeds, "seed"), f"at most {size.steps} steps"]
+    edits = [count(size.n_seeds, "seed"), f"at most {size.steps} steps"] if claim.measure != MISSED else []
+    how = [count(standing.n_sets, "forget set"), *edits]
     how += [f"attack: {setting_name(*attack)}"] if attack and claim.measure == "relearning" else []
     lines = {
         "In the paper": in_paper(claim),
@@ -57,7 +58,8 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
     if claim.rule == "none":
         lines["Here"] = "the figures and tables of this page"
     elif standing.run:
-        lines["Here"] = f"{named(claim.first)} minus the other, log odds in nats (95 %): {', '.join(how)}"
+        what = "share of the planted weights missed" if claim.measure == MISSED else "log odds in nats"
+        lines["Here"] = f"{named(claim.first)} minus the other, {what} (95 %): {', '.join(how)}"
         lines |= {verdict.capitalize(): arms(own) for verdict, own in standing.by_verdict.items()}
     elif standing.unable:
         lines["Here"] = f"of the facts that it knows, {standing.unable}; at least {gates.able:.0%} are asked for"
@@ -93,7 +95,7 @@ def made_with(study: Study, by_place: bool = False) -> str:
     quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
     unit = sentences.unit(size.n_sets, size.n_attacked_sets)
     if by_place:
-        unit, quick = "The unit of the verdict is the edited place.", ""
+        unit, quick = "The unit of the verdict is the place.", ""
     return f"{_model_and_profile(study)}: {sets}. {unit}{quick}"
 
 

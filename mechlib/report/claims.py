@@ -14,8 +14,10 @@ from mechlib.report.typed import Typed, book_folder, read_typed
 Family = Literal["primary", "secondary", "inside", "descriptive"]
 
 
+# The share of the weights into which facts were planted that a method does not name.
+MISSED = "planted layers missed"
 # What the outcome of a claim may begin with; what follows is where, on what or by which attack it is compared.
-MEASURES = ("transfer", "relearning", "latent knowledge", "weights masked", "planted layers missed")
+MEASURES = ("transfer", "relearning", "latent knowledge", "weights masked", MISSED)
 
 
 class Gates(Typed):
@@ -72,8 +74,13 @@ class Claim(Typed):
 
     @property
     def edited(self) -> bool:
-        """Whether its arms are edits, whose success and harm have gates; masks are none."""
-        return self.measure != "weights masked"
+        """Whether its arms are edits, whose success and harm have gates; masks are none, and neither is looking for planted facts."""
+        return self.measure not in ("weights masked", MISSED)
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a difference: log odds are in nats, and a share has no unit."""
+        return "" if self.measure == MISSED else " nats"
 
     @model_validator(mode="after")
     def _has_a_rule(self) -> Claim:

@@ -12,7 +12,7 @@ from mechlib.errors import MechlibError
 from mechlib.report import verdicts
 from mechlib.report.book_contents import folders_of, results_folder
 from mechlib.report.book_studies import BookStudy, declared_studies
-from mechlib.report.claims import Claim, Claims, declared
+from mechlib.report.claims import MISSED, Claim, Claims, declared
 from mechlib.report.gates import Evidence
 from mechlib.report.gathered import INSIDE, Stored, gather
 from mechlib.report.notebooks import PageError, page_parameters
@@ -25,9 +25,9 @@ from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
 
-# The runs that verdicts rest on, and those that may be missing.
-_NEEDED, _BESIDE = ("edit", "unedited", "prompting"), ("relearning", "able", *INSIDE.values())
-_RUNS_OF = {"transfer": "prompting", "relearning": "relearning", **INSIDE}
+# The runs that verdicts rest on, those that may be missing, and what they rest on where facts are looked for, and nothing is edited.
+_NEEDED, _BESIDE, _SOUGHT = ("edit", "unedited", "prompting"), ("relearning", "able", *INSIDE.values()), ("know", "found")
+_RUNS_OF = {"transfer": "prompting", "relearning": "relearning", MISSED: "found", **INSIDE}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Book:
 
         Those of the book come first, then the usual ones, then those of executed pages.
         """
-        return next((one for one in self._candidates(task, page) if all(self.has(one, need) for need in _NEEDED)), None)
+        return next((one for one in self._candidates(task, page) if all(self.has(one, need) for need in _needed(one))), None)
 
     def _candidates(self, task: str, page: str) -> Iterator[Study]:
         if task not in TASKS:
@@ -158,9 +158,13 @@ def looked_at(book: Book, claims: Claims) -> list[str]:
     """What the front page of a book is made from, without reading it: ids of runs, and names of pages."""
     found = [f"{path.parent.name}/{path.stem}" for path in book.pages]
     for study in (study for where in _asked(claims) if (study := book.study(*where))):
-        needs = [need for need in (*_NEEDED, *_BESIDE) if book.has(study, need)]
+        needs = [need for need in (*_needed(study), *(() if study.kind.spread else _BESIDE)) if book.has(study, need)]
         found += [spec.id for need in needs for _, spec in study.runs(need)]
     return list(dict.fromkeys(found))
+
+
+def _needed(study: Study) -> tuple[str, ...]:
+    return _SOUGHT if study.kind.spread else _NEEDED
 
 
 def _shown(path: Path) -> Study | None:

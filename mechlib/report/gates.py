@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import Any
@@ -26,7 +26,10 @@ class Evidence:
     ``sites``: where a set's facts were planted, if they were; ``void``: the unedited model cannot answer in the format ``trained``;
     ``beyond``: formats that count for those claims alone which ask for them, and ``able``: what share of the facts that it knows the
     unedited model gives in them, where it was asked; ``inside``: what probes read, and ``zeroed``: answers of models with weights at
-    zero, of claims about these (see :mod:`mechlib.report.inside`).
+    zero, of claims about these (see :mod:`mechlib.report.inside`);
+    ``missed``: of places where facts were planted, each in a model of its own, what a method does not name of the planted weights, and
+    what it names besides (shares of what was planted, and of what it names), and ``learned``: the share of the taught facts that are
+    known there.
     """
 
     task: str
@@ -41,15 +44,22 @@ class Evidence:
     able: Mapping[str, Interval] = field(default_factory=dict)
     inside: Rows = ()
     zeroed: Rows = ()
+    missed: Mapping[str, Mapping[int, tuple[float, float]]] = field(default_factory=dict)
+    learned: Mapping[int, float] = field(default_factory=dict)
 
     @cached_property
     def arms(self) -> list[str]:
-        """The localizations that were edited, in the order of the rows."""
-        return [key for key in dict.fromkeys(row["localization"] for row in self.prompting) if key != UNEDITED]
+        """The localizations that were edited, or that looked for planted facts, in the order of the rows."""
+        return [key for key in dict.fromkeys([*(row["localization"] for row in self.prompting), *self.missed]) if key != UNEDITED]
 
     def arm(self, name: str) -> str | None:
         """The arm that a claim calls ``name``, if it was run."""
         return name if name in self.arms else None
+
+    def where_learned(self, least: float) -> Evidence:
+        """The same without places where less than this share of the taught facts is known: what is not there cannot be found."""
+        there = {arm: {place: found for place, found in own.items() if self.learned[place] >= least} for arm, own in self.missed.items()}
+        return replace(self, missed=there)
 
     def asked(self, arm: str, group: str, formats: Collection[str]) -> Rows:
         """What an arm (or the unedited model) answers about a group of facts in some formats."""

@@ -12,6 +12,7 @@ from mechlib.report.able import able
 from mechlib.report.aggregation import Rows
 from mechlib.report.gates import Evidence
 from mechlib.report.inside import probed, zeroed
+from mechlib.report.seekers import learned, missed
 from mechlib.report.tables import void_formats
 from mechlib.runs.impossible import ImpossibleError
 from mechlib.runs.store import DamagedRun, Store
@@ -72,9 +73,14 @@ class Stored:
 def gather(source: Source) -> Evidence:
     """The evidence of a study; raises :class:`ImpossibleError` if its edits or their answers cannot be had. Relearning may be missing.
 
+    Where every set has a place of its own in which its facts are planted, nothing is edited, and it is what methods find of these places.
     So may what the unedited model gives in formats that only some claims ask for.
     """
-    study, asked = source.study, source.rows("prompting")
+    study = source.study
+    if study.kind.spread:
+        return Evidence(study.task, study.trained_format, missed=missed(source.values("found"), study.sites),
+                        learned=learned(source.rows("know"), study.sites))  # fmt: skip
+    asked = source.rows("prompting")
     trained, void = study.trained_format, void_formats(asked)
     transfer = tuple(form for form in study.formats or () if form not in (*void, trained))
     trains = trained_by(source.values("edit"))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped, mean_over_sets
 from mechlib.report.audits import audit, readable
+from mechlib.report.claims import MISSED
 from mechlib.report.gates import Evidence
 from mechlib.report.tables import label
 from mechlib.runs.once import once
@@ -22,6 +23,7 @@ IN_WORDS = {
                         "above the last one that either arm edited, where probes are readable in both arms and in the unedited model,",
     "weights masked": "Of the log odds, log p(true) - log p(target) in nats, of facts to forget minus the mean of those to maintain, in "
                       "the trained prompt and averaged over the numbers of zeroed weights that the masks of both arms reach,",
+    MISSED: "Of the share of the planted weights that a method does not name, where each forget set is a place with a model of its own,",
 }  # fmt: skip
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from mechlib.components import Component, Localization, read_architecture
 from mechlib.report.aggregation import Rows, grouped
-from mechlib.report.planted import layers
 from mechlib.report.robustness import UNEDITED
+from mechlib.report.seekers import layers
 from mechlib.report.tables import label, named
 from mechlib.runs.stages.relocalized import LOOKUP
 

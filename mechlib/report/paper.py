@@ -184,7 +184,7 @@ def _made_with(study: Study) -> str:
 
 
 def _verdict(one: Line) -> str:
-    gap = f" {one.odds.difference} nats, {count(one.odds.n_sets, 'set')}" if one.odds else ""
+    gap = f" {one.odds.difference}{one.claim.unit}, {count(one.odds.n_sets, 'set')}" if one.odds else ""
     return f"minus {named(one.rival)}{gap}: {one.verdict}"
 
 

@@ -1,21 +1,18 @@
-"""Planted facts: what was taught where, what every method finds of it, and what is left after edits there and elsewhere."""
+"""Planted facts: what was taught where, what undoing it costs, and what is left after edits there and elsewhere."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from mechlib.components import Component, Localization, read_architecture
-from mechlib.localize.localizer import Measured
-from mechlib.localize.registry import localize
 from mechlib.report.aggregation import FACT, Rows, aggregate, grouped
 from mechlib.report.arm_outcome import arm_outcome
 from mechlib.report.claims import Claim
 from mechlib.report.gates import Evidence
+from mechlib.report.seekers import components, layers, numbers
 from mechlib.report.tables import label, named
 from mechlib.report.verdicts import Line
 from mechlib.runs.stages.plant import LESSONS
@@ -39,7 +36,7 @@ def plants_table(values: Values, curves: Rows, known: Rows) -> pd.DataFrame:
     for columns, value in values:
         asked = [row for row in known if row["site"] == columns["site"]]
         shares = [_share([row["correct"] for row in asked if row["taught"] == was]) for was in (True, False)]
-        lines.append((label(columns["site"]), layers(_components(value["localization"])), steps[columns["site"]], value["norm"], *shares))
+        lines.append((label(columns["site"]), layers(components(value["localization"])), steps[columns["site"]], value["norm"], *shares))
     return pd.DataFrame(lines, columns=["planted in", "layers", "steps", "norm", "taught, known", "never taught, known"])
 
 
@@ -59,7 +56,7 @@ def undone_table(rows: Rows, values: Values) -> pd.DataFrame:
             facts = own.get((part, how), [])
             odds = [row["log_probability"] for row in facts]
             told += [str(clustered({0: odds})) if facts else "-", _share([row["correct"] for row in facts])]
-        lines.append((label(part), _layers(where[part]), norms[part], *told))
+        lines.append((label(part), numbers(where[part]), norms[part], *told))
     told_of = [f"{what} {how}" for how in ("without it", "with it alone") for what in ("log p(true)", "true answers")]
     return pd.DataFrame(lines, columns=["undone", "layers", "norm of the planted change", *told_of])
 
@@ -92,29 +89,6 @@ def _worth(rows: Rows) -> dict[str, Interval]:
     said = {part: {row["subject"]: row["log_probability"] for row in own}
             for (part, how), own in grouped(rows, ["part", "how"]).items() if how == "without"}  # fmt: skip
     return {part: clustered({0: [said["nothing"][subject] - value for subject, value in facts.items()]}) for part, facts in said.items()}
-
-
-def found_table(values: Values) -> pd.DataFrame:
-    """What each method finds of a site, with its MLPs at the parameter count of fact lookup, a line a method and site.
-
-    ``values``: localizations with the columns ``localization`` and ``site``. Precision: the share of the MLPs found that were trained;
-    recall: of those trained that were found; chance: the precision of MLPs that are drawn.
-    """
-    lines: list[tuple[Any, ...]] = []
-    for columns, value in values:
-        arch = read_architecture(Localization.from_json(value).provenance["architecture"])
-        found = _components(value)
-        site = {*localize(columns["site"], Measured(), arch, 0, budget=0).components}
-        both = len(site & set(found))
-        lines.append((label(columns["localization"]), label(columns["site"]), layers(found), both / len(found) if found else math.nan,
-                      both / len(site), len(site) / arch.n_layers))  # fmt: skip
-    return pd.DataFrame(lines, columns=["method", "planted in", "layers found", "precision", "recall", "chance"])
-
-
-def finders(table: pd.DataFrame) -> str:
-    """The methods of :func:`found_table` whose precision is above chance at every site, in words."""
-    better: Any = (table.precision > table.chance).groupby(table.method, sort=False).all()
-    return ", ".join(str(method) for method, always in better.items() if always) or "no method"
 
 
 def wordings() -> str:
@@ -162,21 +136,6 @@ def floor(evidence: Evidence) -> pd.DataFrame:
     lines = [(label(row["localization"]), groups[row["group"]], str(Interval(row["share"], row["low"], row["high"])))
              for row in table.to_dict("records")]  # fmt: skip
     return pd.DataFrame(lines, columns=["edited at", "about", "true answers"])
-
-
-def layers(components: Sequence[Component]) -> str:
-    """Layers for readers: "3 to 7", or "1, 5"; "-" for none."""
-    return _layers([part.layer for part in components])
-
-
-def _layers(numbers: Sequence[int]) -> str:
-    found = sorted(numbers)
-    together = len(found) > 2 and found == list(range(found[0], found[-1] + 1))
-    return f"{found[0]} to {found[-1]}" if together else ", ".join(map(str, found)) or "-"
-
-
-def _components(value: Mapping[str, Any]) -> tuple[Component, ...]:
-    return tuple(Localization.from_json(value).components)
 
 
 def _share(correct: Sequence[bool]) -> str:

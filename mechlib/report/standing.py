@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from mechlib.report.claims import Claim, Gates
+from mechlib.report.claims import MISSED, Claim, Gates
 from mechlib.report.tables import label, named
 from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Interval
@@ -21,7 +21,7 @@ DECIDED_ON = {
     "transfer": "06_prompting", "relearning": "11_relearning", "relearning at equal norm": "24_equal_norm",
     "latent knowledge": "14_latent_knowledge", "weights masked": "10_weight_masking",
     "transfer of planted facts": "23_planted_facts", "relearning of planted facts": "23_planted_facts",
-    "planted layers missed": "30_planted_places",
+    MISSED: "30_planted_places",
     "relearning by the paper's attack": "26_published_attack",
     "transfer of facts planted everywhere": "27_planted_everywhere", "relearning of facts planted everywhere": "27_planted_everywhere",
     "transfer next to fact lookup": "25_next_door", "relearning next to fact lookup": "25_next_door",
@@ -93,7 +93,7 @@ def could_see(standing: Standing) -> str:
     By itself and at 95 %: half of the interval, on its longer side; Holm's correction asks for somewhat more. "" where all have one.
     """
     left = [(line.rival, _reach(line.odds.difference)) for line in standing.lines if line.odds and line.verdict in _LEFT_OPEN]
-    told = [f"{reach:.2f} nats ({label(rival).replace('_', ' ')})" for rival, reach in left if isfinite(reach)]
+    told = [f"{reach:.2f}{standing.claim.unit} ({label(rival).replace('_', ' ')})" for rival, reach in left if isfinite(reach)]
     sets = f"at {standing.n_sets} forget sets a difference of at least"
     corrected = "; with Holm's correction only a larger one" if len(standing.lines) > 1 else ""
     return f"{sets} {', '.join(told)} would have been told from zero by itself (95 %){corrected}" if told else ""
@@ -105,16 +105,23 @@ def _reach(difference: Interval) -> float:
 
 def would_contradict(claim: Claim) -> str:
     """The result that would speak against a claim, by its rule."""
-    more = "more of the old answer after edits" if claim.edited else "less of the forget set or more of other facts taken by zeroed weights"
-    worse = f"{more} at {named(claim.first)} than {'after' if claim.edited else 'by those of'} another: a gap above zero"
+    worse = f"{_worse(claim, named(claim.first))}: a gap above zero"
     rules = {
         "none": "nothing yet: no rule was declared for it before the runs",
         "sign-flip": f"{worse} whose p, of the sign-flip test and after Holm's correction, is at most {SIGNIFICANT:g}",
         "balanced": f"{worse} whose p, of Student's t within kinds of sets and after Holm's correction, is at most {SIGNIFICANT:g}",
         "mixed model": f"more of the old answer the more of fact lookup's MLPs an edit shares, at equal depth: p at most {SIGNIFICANT:g}",
     }
-    same = f"; or none to speak of: a 90 % interval within {claim.margin:g} nats of zero" if claim.margin else ""
+    same = f"; or none to speak of: a 90 % interval within {claim.margin:g}{claim.unit} of zero" if claim.margin else ""
     return rules[claim.rule] + same
+
+
+def _worse(claim: Claim, first: str) -> str:
+    if claim.measure == MISSED:
+        return f"more of the planted weights missed by {first} than by another"
+    if not claim.edited:
+        return f"less of the forget set or more of other facts taken by zeroed weights at {first} than by those of another"
+    return f"more of the old answer after edits at {first} than after another"
 
 
 def would_change(standing: Standing, gates: Gates) -> str:
@@ -125,7 +132,7 @@ def would_change(standing: Standing, gates: Gates) -> str:
     words: dict[str, Callable[[], str]] = {
         "supported": lambda: "the same comparison on other facts or another model with a gap that is not below zero",
         "contradicted": lambda: "the same comparison on other facts or another model with a gap that is not above zero",
-        "equivalent": lambda: f"a margin below {claim.margin:g} nats, or other facts",
+        "equivalent": lambda: f"a margin below {claim.margin:g}{claim.unit}, or other facts",
         "undecided": lambda: "more places, edited alike" if claim.rule == "mixed model" else _more_sets(standing),
         "undecidable": lambda: f"more forget sets than the {standing.n_sets} that were run, or fewer comparisons",
         "no inference": lambda: f"at least {ENOUGH_SETS} forget sets (the claim aims at {claim.sets})",

@@ -11,7 +11,7 @@ import pandas as pd
 from mechlib.localize.registry import AT_NORM
 from mechlib.report.able import in_words as able_in_words
 from mechlib.report.arm_outcome import arm_outcome, relearned
-from mechlib.report.claims import Claim, Claims, Gates
+from mechlib.report.claims import MISSED, Claim, Claims, Gates
 from mechlib.report.differences import in_words
 from mechlib.report.equal_depth import at_equal_depth
 from mechlib.report.gates import STOPS, Evidence, arm_gates, overlap, reached
@@ -81,6 +81,8 @@ def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
         if found is None:
             return Line(claim, rival)
         return Line(claim, rival, odds=found.odds, shares=found.shares, gates=found.said, stopped=found.stopped)
+    if claim.measure == MISSED:
+        evidence = evidence.where_learned(gates.able)
     if (pair := _pair(claim, rival, evidence)) is None:
         return Line(claim, rival)
     first, second = pair
@@ -133,9 +135,9 @@ def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str]
     return "\n".join(said), stopped or min(stops, key=STOPS.index, default="")
 
 
-def table(found: Sequence[Line], outcome: str | None = None) -> pd.DataFrame:
-    """Verdicts for readers, one line a comparison; of claims about one ``outcome``, or of all."""
-    tested = ["log odds", "forget sets", "least p", "p", "p (Holm)", "true answers"]
+def table(found: Sequence[Line], outcome: str | None = None, measured: tuple[str, str] = ("log odds", "true answers")) -> pd.DataFrame:
+    """Verdicts for readers, one line a comparison; of claims about one ``outcome``, or of all. ``measured``: what is compared."""
+    tested = [measured[0], "forget sets", "least p", "p", "p (Holm)", measured[1]]
     columns = ["claim", "verdict", "minus", *tested, "overlap", "gates", "family"]
     return pd.DataFrame([
         (one.claim.key, one.verdict, _name(one.rival), *(in_words(one.odds) if one.odds else ("-",) * 5),
@@ -205,9 +207,9 @@ def rule(claims: Claims, task: str, outcome: str = "") -> str:
         "within forget sets. "
         f"Supported if it is below zero and the exact sign-flip test over forget sets has p at most {SIGNIFICANT:g} after Holm's "
         "correction over all comparisons of the family that were run; contradicted if above zero; else equivalent if the 90 % interval "
-        f"lies within {within} nats of zero. With fewer than {ENOUGH_SETS} sets there is no inference, and where not even sets that all "
-        "agree could have p so small, the line is undecidable. No verdict where the two arms train the same weights (weighted Jaccard "
-        f"above {gates.overlap:g}: not a contrast, and not of the family)" + edited * any(one.edited for one in own) + "."
+        f"lies within {within}{own[0].unit} of zero. With fewer than {ENOUGH_SETS} sets there is no inference, and where not even sets "
+        "that all agree could have p so small, the line is undecidable. No verdict where the two arms train the same weights "
+        f"(weighted Jaccard above {gates.overlap:g}: not a contrast, and not of the family)" + edited * any(one.edited for one in own) + "."
     ) + unable * any(one.formats for one in own)
 
 

@@ -140,8 +140,9 @@ NEEDS: dict[str, Callable[[Specs], Needed]] = {
     "redrawn": lambda study: [_of_evidence(study, REDRAWN)],
     "circuits": lambda study: [({}, study.circuits)],
     "localize": _localizations,
-    # where every method looks for planted facts
+    # where every method finds planted facts, and what fact lookup finds them by
     "found": _found,
+    "looked_up": lambda study: [({"site": site}, study.evidence_at[site][study.kind.domain.lookup]) for site in study.sites],
     "planted": lambda study: [({"site": site}, run) for site, run in study.plants.items()],
     "undone": lambda study: [({"site": site}, study.undone(site)) for site in study.plants],
     "tuning": lambda study: [({"localization": key}, study.tuning(key)) for key in study.localizations or ()],

@@ -13,6 +13,7 @@ import numpy as np
 from exact import ENOUGH, LEVEL, balanced, beyond, equivalent, first_effect, holm, least, sign_flip, student
 from kept import UNEDITED, by_set, read, shared_weights, studies
 from outcomes import given, values_of, void
+from places import sought
 from stopped import stopped
 
 ROOT = Path(__file__).parents[2]
@@ -59,9 +60,11 @@ def _verdict(one):
 
 
 def _line(gates, claim, rival, study):
+    line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
+    if "missed" in study:
+        return {**line, **_at_places(gates, claim, rival, study)}
     run = {row["localization"] for row in study["answers"]} - {UNEDITED}
     arms = _arms(claim, rival, run)
-    line = {"claim": claim["key"], "rival": rival, "family": claim["family"], "rule": claim["rule"], "margin": claim.get("margin")}
     if any(share < gates["able"] for share in given(claim, study)):
         return {**line, "stopped": "not testable"}
     if claim["rule"] == "mixed model":
@@ -81,6 +84,14 @@ def _line(gates, claim, rival, study):
         return {**line, "effect": effect, "n_sets": len(gaps), "p": beyond(effect[0] / effect[1], effect[2]), "stopped": why}
     p = sign_flip(list(gaps.values())) if len(gaps) >= ENOUGH else None
     return {**line, "gaps": gaps, "p": p, "stopped": why}
+
+
+def _at_places(gates, claim, rival, study):
+    """What two methods miss of the planted weights, at the places where the facts were learned."""
+    there = sorted(place for place, share in study["learned"].items() if share >= gates["able"])
+    both = [study["missed"].get(arm, {}) for arm in (claim["first"], rival)]
+    gaps = {place: both[0][place] - both[1][place] for place in there} if all(both) else {}
+    return {"gaps": gaps, "p": sign_flip(list(gaps.values())) if len(gaps) >= ENOUGH else None, "stopped": ""} if gaps else {}
 
 
 def _arms(claim, rival, run):
@@ -121,7 +132,8 @@ def _at_equal_depth(gates, claim, study, run):
 
 def main():
     claims = tomllib.loads((ROOT / "book" / "claims.toml").read_text(encoding="utf-8"))
-    for study in studies(read(ROOT / "book" / "results" / "rows")):
+    runs = read(ROOT / "book" / "results" / "rows")
+    for study in (*studies(runs), *sought(runs)):
         sys.stdout.write(f"{study['task']}, {len(study['ids'])} runs\n")
         for one in lines(claims, study):
             gaps = list(one.get("gaps", {}).values())

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from exact import beyond, equivalent, first_effect, flips_at_least, holm, share_low, sign_flip, student, upper_end
 from kept import read, studies
+from places import sought
 from recompute import lines
 from scipy.stats import t
 
@@ -37,7 +38,7 @@ DECLARED = tomllib.loads((ROOT / "book" / "claims.toml").read_text())
 
 
 def test_the_script_knows_nothing_of_the_library():
-    script = ("exact", "kept", "outcomes", "stopped", "recompute")
+    script = ("exact", "kept", "outcomes", "places", "stopped", "recompute")
     for name in script:
         tree = list(ast.walk(ast.parse((HERE / f"{name}.py").read_text())))
         named = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
@@ -54,11 +55,14 @@ def runs():
 @pytest.fixture(scope="module")
 def judged(runs):
     """The studies among them that a claim can be about, each with the evidence that the library makes of it."""
-    return [(study, evidence(study)) for study in studies(runs) if study["task"]]
+    return [(study, evidence(study)) for study in (*studies(runs), *sought(runs)) if study["task"]]
 
 
 def evidence(study):
     """What the library draws verdicts from, out of the rows that the script found."""
+    if "missed" in study:  # what is named in vain decides nothing
+        missed = {arm: {place: (share, 0.0) for place, share in own.items()} for arm, own in study["missed"].items()}
+        return Evidence(study["task"], "", missed=missed, learned=study["learned"])
     trains = {arm: {number: Localization.from_json(one) for number, one in sets.items()} for arm, sets in study["trains"].items()}
     asked, trained = study["answers"], study["trained"]
     void = void_formats(asked)
@@ -145,15 +149,23 @@ def test_pages_draw_the_verdicts_of_their_own_rows(path, runs, tmp_path):
     parameters = page_parameters(path)
     for study in studies_of_page(JUDGED[path.stem], parameters):
         page = OpenPage(study, Runner(study, Store(tmp_path, ROWS), say=lambda _: None), parameters, name=path.stem)
-        wanted = {spec.id for need in ("edit", "prompting", "relearning", *page.decides) for _, spec in study.runs(need)}
-        masks = ["localize"] if "zeroed" in page.decides else []
-        unedited = {spec.id for need in ("know", "able", *masks) for _, spec in study.runs(need)}
+        if study.kind.spread:
+            (found,) = sought({key: run for key, run in runs.items() if key in _ids(study, "planted", "know", "looked_up", "found")})
+            assert found["ids"] == _ids(study, "found")
+            same(lines(DECLARED, found), page.verdicts)
+            continue
+        wanted = _ids(study, "edit", "prompting", "relearning", *page.decides)
+        unedited = _ids(study, "know", "able", *(["localize"] if "zeroed" in page.decides else []))
         kept = {key: run for key, run in runs.items() if key in wanted | unedited}
         if kept.keys() != wanted | unedited:
             pytest.skip("not all rows of this page are kept")
         (found,) = studies(kept)
         assert found["ids"] == wanted
         same(lines(DECLARED, found), page.verdicts)
+
+
+def _ids(study, *needs):
+    return {spec.id for need in needs for _, spec in study.runs(need)}
 
 
 # Statistics by themselves.

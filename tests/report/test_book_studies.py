@@ -31,8 +31,9 @@ def test_the_committed_studies_can_be_asked_and_have_the_arms_that_the_claims_co
         assert set(one.pages) <= pages
         decided = [claim for claim in claims.of_task(one.task) if DECIDED_ON.get(claim.outcome) in one.pages and not claim.formats]
         ruled = [claim for claim in decided if claim.rule != "none"]
-        assert ruled and all(claim.first in study.localizations and study.size.n_sets <= claim.sets for claim in ruled)
-        assert all({*study.localizations} & {*claim.rivals} for claim in decided if claim.rule == "sign-flip")
+        assert bool(ruled) == bool({*one.pages} & {*DECIDED_ON.values()})
+        assert all((claim.first in study.localizations or study.kind.spread) and study.size.n_sets <= claim.sets for claim in ruled)
+        assert all({*study.localizations} & {*claim.rivals} for claim in decided if claim.rule == "sign-flip" and not study.kind.spread)
     assert {one.task for one in COMMITTED} >= {claim.task for claim in claims.claim if claim.family == "primary"}
 
 

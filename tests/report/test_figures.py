@@ -208,6 +208,25 @@ def test_planted_dots():
     assert figures.planted_dots({"one": cells[:0]}).layout.annotations
 
 
+def test_named_layers():
+    table = pd.DataFrame([{"method": key, "place": place, "layer": layer, "planted": layer == place, "named": layer == at}
+                          for key, at in (("fact_lookup", 1), ("late_window", 2)) for place in (1, 2) for layer in (1, 2)])  # fmt: skip
+    figure = drawn(figures.named_layers(table, ["late_window", "random_mlps", "fact_lookup"]), 4)
+    assert [(trace.name, list(trace.x), list(trace.y)) for trace in figure.data] == [
+        ("planted", [1, 2], [1, 2]), ("named", [1, 2], [2, 2]), ("planted", [1, 2], [1, 2]), ("named", [1, 2], [1, 1])]  # fmt: skip
+    assert [note.text for note in figure.layout.annotations] == ["Last MLPs", "Fact lookup"]
+    assert figures.named_layers(table, ["random_mlps"]).layout.annotations
+
+
+def test_probes_by_place():
+    table = pd.DataFrame([{"place": place, "layer": layer, "accuracy": 0.1 * layer + 0.3, "planted": layer == place}
+                          for place in (1, 2, 3) for layer in (0, 1, 2)])  # fmt: skip
+    figure = drawn(figures.probes_by_place(table), 6)
+    assert [(trace.name, list(trace.x)) for trace in figure.data[:4]] == [
+        ("place 1", [0, 1, 2]), ("place 1, planted", [1]), ("place 2", [0, 1, 2]), ("place 2, planted", [2])]  # fmt: skip
+    assert len({trace.line.color for trace in figure.data}) == 3
+
+
 def test_planted_layers():
     table = pd.DataFrame([{"layer": layer, "norm": layer + 1.0, "estimate": at, "low": at - 1, "high": at + 2}
                           for layer, at in ((0, 0.5), (1, 2.0), (2, 3.0), (3, 1.0))])  # fmt: skip

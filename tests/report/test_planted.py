@@ -6,7 +6,7 @@ import pytest
 from attack_rows import BEFORE, HARD
 from test_verdicts import ARCH, answered, claim, claims
 
-from mechlib.components import Architecture, Component, Localization
+from mechlib.components import Architecture
 from mechlib.localize.localizer import Measured
 from mechlib.localize.registry import localize
 from mechlib.report import planted, verdicts
@@ -92,23 +92,6 @@ def test_the_floor_is_what_the_attack_brings_of_what_nobody_knew():
     for arm in ("Planted site", "Other site"):
         assert table["true answers"][arm, "never planted, edited"].startswith("0.25 [")
         assert table["true answers"][arm, "taught again by the attack"].startswith("1.00")
-
-
-def test_what_methods_find_is_held_against_the_site():
-    def found(*layers):
-        parts = [Component(layer, "mlp") for layer in layers]
-        return Localization.of("x", parts, DEEP, architecture=vars(DEEP)).to_json()
-
-    runs = [({"localization": "fact_lookup", "site": "early_mlps"}, found(3, 4, 9)),
-            ({"localization": "fact_lookup", "site": "late_mlps"}, found(12)),
-            ({"localization": "causal_tracing_mlps", "site": "early_mlps"}, found(3, 4, 5, 6, 7)),
-            ({"localization": "causal_tracing_mlps", "site": "late_mlps"}, found(0, 1, 2))]  # fmt: skip
-    table = planted.found_table(runs)
-    assert list(table["layers found"]) == ["3, 4, 9", "12", "3 to 7", "0 to 2"]
-    assert list(table.precision) == pytest.approx([2 / 3, 1, 1, 0])
-    assert list(table.recall) == pytest.approx([2 / 5, 1 / 5, 1, 0]) and list(table.chance) == pytest.approx([5 / 18] * 4)
-    assert planted.finders(table) == "Fact lookup"
-    assert planted.finders(table[table.method != "Fact lookup"]) == "no method"
 
 
 def test_what_was_planted_is_told_by_site():

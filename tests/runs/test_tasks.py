@@ -140,7 +140,7 @@ def test_an_unknown_rule_is_one_line_with_the_known_ones(value):
 @pytest.mark.parametrize("need", NEEDS)
 def test_what_a_page_asks_for_is_runs_each_under_columns_of_its_own(key, need):
     runs = Study(task=key, forget_sets=2).runs(need)
-    none = need in ("found", "planted", "undone") and key not in PLANTING
+    none = need in ("found", "looked_up", "planted", "undone") and key not in PLANTING
     none = none or (need == "soft_prompt_nulls" and TASKS[key].forget == "answers") or (need == "able" and not TASKS[key].beyond)
     assert bool(runs) != none
     # Rows of these runs say themselves in which format and with which hyperparameters they were made.

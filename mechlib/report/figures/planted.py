@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from mechlib.report.figures.style import MUTED, OUTCOMES, drawing, empty
-from mechlib.report.tables import named
+from mechlib.report.tables import label, named
 
 
 @drawing
@@ -37,6 +38,45 @@ def planted_dots(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
     figure.update_xaxes(title_text="log p(true) - log p(target), nats")
     figure.update_yaxes(tickvals=list(range(len(arms))), ticktext=[f"edited at the {named(key)}" for key in arms[::-1]])
     return figure.update_layout(height=180 + 50 * len(arms))
+
+
+@drawing
+def named_layers(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
+    """Which layers each of these methods names at every place, beside those that were planted there, a panel a method.
+
+    ``table``: a line a method, place and layer, with ``planted`` and ``named`` (of :func:`mechlib.report.seekers.layers_by_place`). A
+    method that finds the facts has its dots on the squares; one that names the same layers wherever they are has rows of dots.
+    """
+    own = [key for key in methods if (table.method == key).any()]
+    if not own:
+        return empty("No method looked for planted facts.")
+    figure = make_subplots(1, len(own), subplot_titles=[label(key) for key in own], shared_yaxes=True, horizontal_spacing=0.03)
+    looks = {"planted": {"symbol": "square", "color": MUTED, "size": 11}, "named": {"color": OUTCOMES[0], "size": 6}}
+    for column, key in enumerate(own, start=1):
+        for what, marker in looks.items():
+            some: Any = table[(table.method == key) & table[what]]
+            figure.add_scatter(x=some.place, y=some.layer, name=what, legendgroup=what, showlegend=column == 1, mode="markers",
+                               marker=marker, row=1, col=column)  # fmt: skip
+    figure.update_xaxes(title_text="place", dtick=1)
+    figure.update_yaxes(title_text="layer of the MLP", col=1)
+    return figure.update_layout(height=420)
+
+
+@drawing
+def probes_by_place(table: pd.DataFrame) -> go.Figure:
+    """Probe accuracy over layers, a line a place, its planted layers thick.
+
+    ``table``: of :func:`mechlib.report.seekers.probes_by_place`.
+    """
+    figure, shades = go.Figure(), sample_colorscale("Viridis", max(int(table.place.max()), 2)) if len(table) else []
+    for (place, own), shade in zip(table.groupby("place"), shades, strict=False):
+        name = f"place {place}"
+        figure.add_scatter(x=own.layer, y=own.accuracy, name=name, legendgroup=name, mode="lines", line={"color": shade, "width": 1.5})
+        there: Any = own[own.planted]
+        figure.add_scatter(x=there.layer, y=there.accuracy, name=f"{name}, planted", legendgroup=name, showlegend=False,
+                           mode="lines+markers", line={"color": shade, "width": 5}, marker={"size": 8})  # fmt: skip
+    axis = {"title": "held-out accuracy", "range": [0, 1.02]}
+    return figure.update_layout(xaxis_title="layer whose output is read", yaxis=axis, height=420)
 
 
 @drawing
