@@ -40,6 +40,7 @@ page.number("added", front_text.added(found))
 page.number("earlier", front_text.earlier(found))
 page.number("stored", front_text.stored(found))
 page.number("everywhere", front_text.everywhere(found))
+page.number("sought", front_text.sought(found))
 page.number("published", front_text.published(found))
 page.number("unrun", front_text.unrun(found))
 
@@ -63,7 +64,7 @@ page.banner()
 #
 # {glue:text}`earlier`
 #
-# {glue:text}`stored` {glue:text}`everywhere`
+# {glue:text}`stored` {glue:text}`everywhere` {glue:text}`sought`
 #
 # {glue:text}`published`
 #

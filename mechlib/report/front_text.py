@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mechlib.report import markup
 from mechlib.report.card import count
+from mechlib.report.claims import MISSED
 from mechlib.report.front import Decided
 from mechlib.report.next_door import EARLIER, OUTCOMES
 from mechlib.report.tables import named
@@ -146,6 +147,16 @@ def everywhere(found: Sequence[Decided]) -> str:
     parts = _differences(own)
     start = "Where they were trained into all MLPs alike, no place holds them alone"
     return f"{start} ({_size(own[0].study)}). An edit of early MLPs minus one of late ones: {', '.join(parts)}." if parts else ""
+
+
+def sought(found: Sequence[Decided]) -> str:
+    """Which method finds the layers in which facts were planted, in words; "" where that was not run."""
+    own = [one for one in found if one.study and one.standing.claim.measure == MISSED]
+    told = [f"minus {named(line.rival).replace('_', ' ')} {line.odds.difference} ({line.verdict})"
+            for one in own for line in one.standing.lines if line.odds]  # fmt: skip
+    places = count(own[0].standing.n_sets, "place") if own else ""
+    start = f"Planted at {places}, each in a model of its own: the share of the planted layers that fact lookup misses"
+    return f"{start}, {', '.join(told)}." if told else ""
 
 
 def published(found: Sequence[Decided]) -> str:

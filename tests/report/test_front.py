@@ -8,10 +8,23 @@ from small_book import ROOT
 from mechlib.report import front_text, markup
 from mechlib.report.book_studies import BookStudy
 from mechlib.report.card import card
-from mechlib.report.claims import Claims
+from mechlib.report.claims import MISSED, Claims
 from mechlib.report.forest import forest, gaps, released_gap
 from mechlib.report.front import Book, Decided, decided
-from mechlib.report.front_text import added, earlier, everywhere, finding, general, headline, published, shares, stored, table, unrun
+from mechlib.report.front_text import (
+    added,
+    earlier,
+    everywhere,
+    finding,
+    general,
+    headline,
+    published,
+    shares,
+    sought,
+    stored,
+    table,
+    unrun,
+)
 from mechlib.report.next_door import EARLIER, OUTCOMES
 from mechlib.report.standing import DECIDED_ON, SHOWN_ON, TOLD, could_see, standings, would_change
 from mechlib.report.tables import named as small
@@ -103,6 +116,11 @@ def test_what_depth_does_by_itself_and_what_the_papers_attack_does_are_told_wher
     found = [line(own[0], "late_mlps", -2.0), line(own[1], "late_mlps", 1.0)]
     said = everywhere(told(*found, *FOUND))
     assert f"in prompts that were not trained {found[0].odds.difference} nats (supported)" in said and "(contradicted)" in said
+    (claim,) = (one for one in CLAIMS.claim if one.measure == MISSED)
+    missed = [line(claim, "causal_tracing_mlps", -0.5), line(claim, "random_mlps")]
+    said = sought(told(*missed, *FOUND))
+    assert f"misses, minus causal tracing (MLPs) {missed[0].odds.difference} (supported)." in said and "nats" not in said
+    assert sought(told(*FOUND)) == sought([]) == ""
     (claim,) = (one for one in CLAIMS.claim if one.attack)
     attacked = [line(claim, "causal_tracing", -2.0), line(claim, "late_window")]
     said = published(told(*attacked, *FOUND))
