@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -17,12 +18,15 @@ from mechlib.runs.once import once
 
 # The values of runs, each with the columns that say which run it is of.
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+# Probabilities are nearer to 0 or 1 than this only by rounding.
+_SURE = 1e-6
 # What is compared, in words.
 IN_WORDS = {
     "latent knowledge": "Of the log odds (nats) that probes give to the true answer at the last token of the prompt, averaged over layers "
                         "above the last one that either arm edited, where probes are readable in both arms and in the unedited model,",
-    "weights masked": "Of the log odds, log p(true) - log p(target) in nats, of facts to forget minus the mean of those to maintain, in "
-                      "the trained prompt and averaged over the numbers of zeroed weights that the masks of both arms reach,",
+    "weights masked": "Of the log odds in nats (log p(true) - log p(target); where a relation has few answers, of the true one against all "
+                      "others) of facts to forget minus the mean of those to maintain, in the trained prompt and averaged over the "
+                      "numbers of zeroed weights that the masks of both arms reach,",
     MISSED: "Of the share of the planted weights that a method does not name, where each forget set is a place with a model of its own,",
 }  # fmt: skip
 
@@ -58,7 +62,7 @@ def shared_sizes(rows: Rows) -> Rows:
 def selective(evidence: Evidence, arm: str, beside: str) -> Rows:
     """Each fact to forget at every number of zeroed weights that both arms reach: its ``odds`` and ``correct`` beyond facts to maintain.
 
-    ``odds``: log p(true) - log p(target); from it, and from whether the answer is true, the mean of the facts to maintain is taken.
+    ``odds``: log odds (nats); from them, and from whether the answer is true, the mean of the facts to maintain is taken.
     """
     own = _by_group(evidence)
     found: list[Mapping[str, Any]] = []
@@ -119,5 +123,14 @@ def _by_group(evidence: Evidence) -> Mapping[tuple[Any, ...], Rows]:
 
 def _with_odds(evidence: Evidence) -> Rows:
     """Answers with weights at zero in the trained prompt, with their log odds."""
-    return [{**row, "odds": row["log_probability"] - row["target_log_probability"]} for row in evidence.zeroed
-            if row["format"] == evidence.trained and row["target_log_probability"] is not None]  # fmt: skip
+    return [{**row, "odds": odds} for row in evidence.zeroed if row["format"] == evidence.trained and (odds := _odds(row)) is not None]
+
+
+def _odds(row: Mapping[str, Any]) -> float | None:
+    """Log odds of the true answer over the target; where answers compete in a closed relation over all others, as facts to maintain have no
+    target there. ``None`` for a fact of an open relation without one.
+    """
+    if row.get("open") is False:
+        share = min(max(row["probability"], _SURE), 1 - _SURE)
+        return math.log(share) - math.log(1 - share)
+    return None if row["target_log_probability"] is None else row["log_probability"] - row["target_log_probability"]

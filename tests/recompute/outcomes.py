@@ -110,14 +110,22 @@ def _selective(study, arm, arms):
     """Log odds of each fact to forget beyond the mean of those to maintain, over the numbers of zeroed weights that all arms reach."""
     rows = defaultdict(lambda: defaultdict(list))
     for row in study["zeroed"]:
-        if row["format"] == study["trained"] and row["target_log_probability"] is not None:
+        if row["format"] == study["trained"] and (not row["open"] or row["target_log_probability"] is not None):
             rows[row["forget_set"], row["size"]][row["localization"], row["group"]].append(row)
     found = []
     for own in rows.values():
         if all((one, "maintain") in own for one in arms):
-            kept = sum(map(_odds, own[arm, "maintain"])) / len(own[arm, "maintain"])
-            found += [{**row, "log_odds": _odds(row) - kept} for row in own[arm, "forget"]]
+            kept = sum(map(_against, own[arm, "maintain"])) / len(own[arm, "maintain"])
+            found += [{**row, "log_odds": _against(row) - kept} for row in own[arm, "forget"]]
     return average(found, _log_odds, "size")
+
+
+def _against(row):
+    """Log odds of the true answer over the edit target, or over all other answers of a closed relation."""
+    if row["open"]:
+        return _odds(row)
+    share = min(max(row["probability"], 1e-6), 1 - 1e-6)
+    return math.log(share / (1 - share))
 
 
 def _formats(claim, study):

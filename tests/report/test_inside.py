@@ -1,5 +1,6 @@
 """Outcomes that are no answers: layers above both edits, and what zeroed weights take beyond what they take of facts to maintain."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,23 @@ def inside(odds, n_sets=8, layers=9, **more):
 
 def with_probes(rows, **more):
     return replace(evidence(TWO, **more), inside=probed(rows))
+
+
+def test_a_true_answer_is_held_against_all_others_where_a_relation_has_few():
+    """Facts to maintain of athletes have no target; those of an open relation without one count nowhere."""
+    def answer(group, probability, is_open, target=None):
+        return {"localization": "fact_lookup", "forget_set": 0, "size": 10, "group": group, "format": "one_shot", "subject": group,
+                "open": is_open, "relation": "sport", "correct": True, "probability": probability, "log_probability": -1.0,
+                "target_log_probability": target}  # fmt: skip
+
+    def odds(*rows):
+        (row,) = selective(replace(evidence(TWO), zeroed=rows), "fact_lookup", "fact_lookup")
+        return row["odds"]
+
+    assert odds(answer("forget", 0.2, False, -3.0), answer("maintain", 0.75, False)) == pytest.approx(math.log(0.2 / 0.8) - math.log(3))
+    assert odds(answer("forget", 0.0, False), answer("maintain", 1.0, False)) == pytest.approx(2 * math.log(1e-6 / (1 - 1e-6)))
+    wide = [answer("forget", 0.2, True, -3.0), answer("maintain", 0.75, True, -2.0), answer("maintain", 0.1, True)]
+    assert odds(*wide) == pytest.approx(2.0 - 1.0)
 
 
 def test_only_layers_above_both_edits_count():
