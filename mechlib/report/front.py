@@ -128,7 +128,8 @@ def decided(book: Book, claims: Claims, known: Mapping[Study, Evidence] | None =
         evidence = (known or {}).get(study) or _evidence(book, study) if study else None
         for task, page in pages:
             outcomes = {one.outcome for one in claims.of_task(task) if DECIDED_ON.get(one.outcome, "") == page}
-            for standing in standings(_lines(claims.of_families(task, outcomes), task, evidence)):
+            own = evidence and evidence.about(outcomes)
+            for standing in standings(_lines(claims.of_families(task, outcomes), task, own)):
                 if standing.claim.outcome in outcomes:
                     found[standing.claim.key] = Decided(
                         standing, study if standing.run else None, book.page(standing.claim, study), book.about(task)

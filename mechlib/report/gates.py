@@ -56,6 +56,11 @@ class Evidence:
         """The arm that a claim calls ``name``, if it was run."""
         return name if name in self.arms else None
 
+    def about(self, outcomes: Collection[str]) -> Evidence:
+        """The same without what only other outcomes than these rest on: what a page that decides these asks for."""
+        inside, zeroed = ("latent knowledge" in outcomes, "weights masked" in outcomes)
+        return replace(self, inside=self.inside if inside else (), zeroed=self.zeroed if zeroed else ())
+
     def where_learned(self, least: float) -> Evidence:
         """The same without places where less than this share of the taught facts is known: what is not there cannot be found."""
         there = {arm: {place: found for place, found in own.items() if self.learned[place] >= least} for arm, own in self.missed.items()}

@@ -51,6 +51,14 @@ def test_a_true_answer_is_held_against_all_others_where_a_relation_has_few():
     assert odds(*wide) == pytest.approx(2.0 - 1.0)
 
 
+def test_outcomes_that_another_page_decides_are_of_no_family_of_this_one():
+    """A page asks for the runs of its own outcomes alone, and the front page must not count what happens to be stored besides."""
+    study = replace(with_probes(inside(TWO)), zeroed=[{"any": 1}])
+    for outcomes, left in (({"latent knowledge"}, (True, False)), ({"weights masked"}, (False, True)), ({"transfer"}, (False, False))):
+        own = study.about(outcomes)
+        assert (bool(own.inside), bool(own.zeroed)) == left and own.prompting == study.prompting
+
+
 def test_only_layers_above_both_edits_count():
     """Layers 4 to 6 are above the edit at fact lookup and not above the other: there it is not compared."""
     study = with_probes(inside({"unedited": 5.0, "fact_lookup": -2.0, "random_mlps": 1.0}))
