@@ -24,6 +24,7 @@ from mechlib.runs.study import Study  # noqa: E402
 # Pages and command lines give a study anything: what counts is its own check, not the type checker's.
 Study.__init__ = inspect.unwrap(Study.__init__)
 
+
 # The same examples in every run, and no more of them than find something.
 settings.register_profile("short", max_examples=40, deadline=None, derandomize=True)
 settings.load_profile("short")
@@ -48,3 +49,11 @@ def tiny_gemma3() -> LanguageModel:
 def real() -> LanguageModel:
     """The embedded model, from its wheels."""
     return load(resolve("gemma-3-270m"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process takes a file at a time; tests of the rendered book are all one's, so that it is rendered once."""
+    for item in items:
+        folder = item.path.parent
+        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "browser" else str(item.path.relative_to(folder.parent))))

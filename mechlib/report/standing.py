@@ -14,8 +14,8 @@ from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Interval
 # Verdicts in the order in which they are told: what was found, what was not, what cannot be.
 TOLD = ("supported", "contradicted", "equivalent", "undecided", "undecidable", "no inference", DESCRIPTIVE, "not edited alike",
         "model broken", "attack failed", "void", NO_CONTRAST, NOT_TESTABLE, NOT_RUN)  # fmt: skip
-# Nothing forbade a direction, and none was found.
-_LEFT_OPEN = ("equivalent", "undecided", "undecidable", "no inference")
+# Nothing forbade a direction, there were sets enough for one, and none was found.
+_LEFT_OPEN = ("equivalent", "undecided", "undecidable")
 # The page that decides claims about an outcome, and which others show them.
 DECIDED_ON = {
     "transfer": "06_prompting", "relearning": "11_relearning", "relearning at equal norm": "24_equal_norm",
