@@ -80,10 +80,10 @@ picture: setup  ## draw the README's picture anew from the executed pages (needs
 	@$(call only)$(RUNNER) mechlib picture
 
 test: setup  ## the whole test suite
-	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	@$(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-precisions: setup  ## the tests about precision, for a machine whose fast one is bfloat16, and for one where it is float32
-	@for precision in $${PRECISIONS:-bfloat16 float32}; do MECHLIB_PRECISION=$$precision $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m precision || exit 1; done
+	@for precision in $${PRECISIONS:-bfloat16 float32}; do MECHLIB_PRECISION=$$precision $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m precision || exit 1; done
 
 test-faults: setup  ## kill a small study at twenty random moments and let it go on (some minutes)
 	@$(VENV)/bin/python -m pytest -n 0 -m faults tests/faults

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from xdist.scheduler import LoadFileScheduling
 
 # What nobody asks for is the same on every machine, in subprocesses and kernels too; make test-precisions asks for both.
 os.environ.setdefault("MECHLIB_PRECISION", "float32")
@@ -51,9 +52,15 @@ def real() -> LanguageModel:
     return load(resolve("gemma-3-270m"))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process takes a file at a time; tests of the rendered book are all one's, so that it is rendered once."""
-    for item in items:
-        folder = item.path.parent
-        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "browser" else str(item.path.relative_to(folder.parent))))
+class ByFile(LoadFileScheduling):
+    """A process takes a file of tests at a time, and all that are about the rendered book, so that it is rendered once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/browser" if file.startswith("tests/browser/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """What ``--dist loadfile`` goes by."""
+    return ByFile(config, log)
