@@ -92,7 +92,8 @@ tables.styled(found, {name: "{:.2f}" for name in ("precision", "recall", "chance
 # of the trained ones are among them. Chance: the precision of a draw.*
 #
 # Better than a draw at every site: {glue:text}`finders`. A method that names the same layers wherever the facts are has not found them, however good its
-# precision is at one site; and what it names for facts that the model learned from text is on the page *Localization*.
+# precision is at one site; and what it names for facts that the model learned from text is on the page *Localization*. *Who finds planted facts?* asks the
+# same of places from the first layer to the last.
 #
 # ## Edits there and elsewhere
 
