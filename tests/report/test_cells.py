@@ -15,9 +15,9 @@ from mechlib.runs.profiles import PROFILES
 
 BOOK = {page.name: page for page in read_pages(ROOT / "book")}
 # On a random model few MLPs raise the logit difference, and a quick study sees few facts.
-MORE = dict.fromkeys(("04_world_facts", "09_world_editing", "10_weight_masking"), "LOOKUP_RULE=released")
+MORE = dict.fromkeys(("04_world_facts", "09_world_editing"), "LOOKUP_RULE=released")
 # Pages about world facts that can be asked about athletes, too.
-MORE["19_depth_or_lookup"] = "TASK=sports-athlete-editing"
+MORE["10_weight_masking"] = MORE["19_depth_or_lookup"] = "TASK=sports-athlete-editing"
 MORE["25_next_door"] = "TASK=sports-athlete-editing LOOKUP_RULE=released"
 MORE["26_published_attack"] = "TASK=sports-athlete-editing"
 MORE["24_equal_norm"] = "TASK=sports-athlete-editing LOCALIZATIONS=fact_lookup,random_mlps,fact_lookup@random_mlps"

@@ -201,6 +201,14 @@ def test_an_edit_differs_by_method_set_and_seed_and_a_question_by_format():
     assert len(asked) == len(edits) * len(FORMATS)
 
 
+def test_zeroed_weights_are_asked_about_in_the_format_that_the_mask_was_trained_on_too():
+    def asked(*formats):
+        return [form.key for form in Study(formats=formats).zeroed("fact_lookup", 0).settings.formats]
+
+    assert asked("one_shot") == ["one_shot", "few_shot"] and asked("few_shot", "question") == ["few_shot", "question"]
+    assert asked("multiple_choice") == ["few_shot"]
+
+
 def test_what_is_asked_is_the_edit_of_the_same_method_set_and_seed():
     study = Study(profile="full")
     for where in study.arms():

@@ -87,8 +87,9 @@ class Editing(Localizing):
         return RunSpec(MASKED, label, MaskSettings(self.about(forget_set), training), inputs)
 
     def zeroed(self, key: str, forget_set: int) -> RunSpec:
-        """That mask made discrete at several sizes."""
-        formats = tuple(FORMATS[form] for form in self.formats or () if not FORMATS[form].letters)
+        """That mask made discrete at several sizes, and the facts asked in every format and in the one that it was trained on."""
+        asked = dict.fromkeys((*(self.formats or ()), self.trained_format))
+        formats = tuple(FORMATS[form] for form in asked if not FORMATS[form].letters)
         inputs = {**self.start(forget_set), "localize": self.localize(key, forget_set, 0), "mask": self.mask(key, forget_set),
                   "lookup": self.localize("fact_lookup", forget_set, 0)}  # fmt: skip
         inputs |= {"paths": self.evidence["paths"]} if "paths" in self.evidence else {}
