@@ -30,7 +30,6 @@ KNOWN_FORMAT = None
 KNOWN_THRESHOLD = 0.5
 FORGET_SET_SIZE = 16
 FORGET_SETS = 2  # as many places: each set is of a model of its own
-EDIT_FORMAT = None
 LOOKUP_RULE = "paper"
 PRECISION = None
 

@@ -20,7 +20,7 @@ def test_every_claim_says_on_its_card_what_would_contradict_it_and_what_would_ch
     said = would_contradict(claim)
     words = {"sign-flip": "a gap above zero", "balanced": "within kinds of sets", "mixed model": "of fact lookup's MLPs",
              "none": "no rule was declared"}  # fmt: skip
-    assert words[claim.rule] in said and (claim.margin is None or f"within {claim.margin:g} nats" in said)
+    assert words[claim.rule] in said and (claim.margin is None or f"within {claim.margin:g}{claim.unit} of zero" in said)
     html = card(Study(), [standing(*(line(claim, rival) for rival in claim.rivals))], CLAIMS.gates)
     assert markup.text(said) in html and "Would change it" in html and "Verdict: <b>" in html
 
