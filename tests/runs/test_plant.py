@@ -168,6 +168,9 @@ def test_each_set_has_a_place_of_its_own_where_facts_are_planted_at_many(monkeyp
     assert {columns["localization"] for columns, _ in found} == {*study.size.seekers, "random_mlps"} and len(found) == 3 * 11
     for columns, run in found:
         assert {one.inputs["planted"].settings.site for one in run.inputs.values()} == {columns["site"]}
+    # A model's facts are divided for itself, into the one set that it has, however many places there are.
+    assert study.splits.n_sets == 1 and {study.about(number).forget_set for number in range(3)} == {0}
+    assert len({study.answers(None, number, 0, "question").id for number in range(3)}) == 3
     drawn = [run.settings.seed for columns, run in found if columns["localization"] == "random_mlps"]
     assert len({*drawn}) == 3
     assert Study(task="planted-places", forget_sets=2, divided_sets=3).sites == study.sites

@@ -43,8 +43,10 @@ class Localizing(Parameters):
     def splits(self) -> SplitSettings:
         """What divides the known facts."""
         size, task = self.size, self.kind
+        # Where every set has a model of its own, the facts of each are divided by themselves.
+        n_sets = 1 if task.spread else self.divided_sets or size.n_sets
         return SplitSettings(
-            threshold=self.known_threshold, forget=task.forget, n_sets=self.divided_sets or size.n_sets, n_localize=size.n_localize,
+            threshold=self.known_threshold, forget=task.forget, n_sets=n_sets, n_localize=size.n_localize,
             n_test=size.n_test, n_validate=min(self.forget_set_size, size.n_validate), seed=self.seed, target=task.target,
             set_size=None if task.forget == "answers" else self.parts * task.scale * self.forget_set_size,
         )  # fmt: skip
@@ -52,7 +54,8 @@ class Localizing(Parameters):
     @once
     def about(self, forget_set: int, form: str | None = None) -> ForgetSet:
         """One forget set, asked in a format or in the one that edits are trained on."""
-        return ForgetSet(self.subject, self.splits, format_of(self.trained_format if form is None else form), forget_set)
+        number = 0 if self.kind.spread else forget_set
+        return ForgetSet(self.subject, self.splits, format_of(self.trained_format if form is None else form), number)
 
     @property
     def whole(self) -> bool | None:
