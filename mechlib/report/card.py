@@ -92,6 +92,8 @@ def made_with(study: Study, by_place: bool = False) -> str:
     sets = f"{count(size.n_sets, 'forget set')} {of}, {count(size.n_seeds, 'seed')}, at most {size.steps} steps"
     if size.n_attacked_sets < size.n_sets:
         sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
+    if study.kind.spread:
+        sets = f"{count(size.n_sets, 'place')}, each with a model of its own"
     quick = "" if size.n_sets >= ENOUGH_SETS else " <b>Too few forget sets for inference: read it as a demonstration.</b>"
     unit = sentences.unit(size.n_sets, size.n_attacked_sets)
     if by_place:

@@ -100,7 +100,8 @@ def over_places(table: pd.DataFrame) -> pd.DataFrame:
 
 def in_words(table: pd.DataFrame, methods: Sequence[str]) -> str:
     """The mean recall of these methods over the places of :func:`found_table`, in words."""
-    told = [f"{named(key)} {own.recall.mean():.2f}" for key in methods if len(own := table[table.method == label(key)])]
+    means = dict(zip(table.method.unique(), over_places(table).recall, strict=True))
+    told = [f"{named(key)} {means[label(key)]:.2f}" for key in methods if label(key) in means]
     return f"Share of the planted layers that is named: {', '.join(told)}" if told else "No method looked for planted facts"
 
 

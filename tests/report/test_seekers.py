@@ -150,7 +150,9 @@ def test_no_word_of_it_is_about_answers_or_nats():
     rule = verdicts.rule(declared(), "planted-places", MISSED)
     for said in (card(Sought.study, [standing], declared().gates), would_contradict(CLAIM), could_see(wide), rule):
         assert "nats" not in said and "old answer" not in said and said
-    assert "share of the planted weights missed" in card(Sought.study, [standing], declared().gates) and "within 0.1 of zero" in rule
+    shown = card(Sought.study, [standing], declared().gates)
+    assert "share of the planted weights missed" in shown and "within 0.1 of zero" in rule
+    assert "8 places, each with a model of its own. The unit of the verdict is the place." in shown and "steps" not in shown
 
 
 def test_the_page_asks_for_the_facts_and_the_methods_of_the_study():

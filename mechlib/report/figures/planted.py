@@ -50,7 +50,8 @@ def named_layers(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
     own = [key for key in methods if (table.method == key).any()]
     if not own:
         return empty("No method looked for planted facts.")
-    figure = make_subplots(1, len(own), subplot_titles=[label(key) for key in own], shared_yaxes=True, horizontal_spacing=0.03)
+    titles = [label(key).replace(" (", "<br>(") for key in own]
+    figure = make_subplots(1, len(own), subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.03)
     looks = {"planted": {"symbol": "square", "color": MUTED, "size": 11}, "named": {"color": OUTCOMES[0], "size": 6}}
     for column, key in enumerate(own, start=1):
         for what, marker in looks.items():
@@ -59,7 +60,7 @@ def named_layers(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
                                marker=marker, row=1, col=column)  # fmt: skip
     figure.update_xaxes(title_text="place", dtick=1)
     figure.update_yaxes(title_text="layer of the MLP", col=1)
-    return figure.update_layout(height=420)
+    return figure.update_layout(height=440, margin_t=70)
 
 
 @drawing
