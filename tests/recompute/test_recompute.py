@@ -150,7 +150,10 @@ def test_pages_draw_the_verdicts_of_their_own_rows(path, runs, tmp_path):
     for study in studies_of_page(JUDGED[path.stem], parameters):
         page = OpenPage(study, Runner(study, Store(tmp_path, ROWS), say=lambda _: None), parameters, name=path.stem)
         if study.kind.spread:
-            (found,) = sought({key: run for key, run in runs.items() if key in _ids(study, "planted", "know", "looked_up", "found")})
+            wanted = _ids(study, "planted", "know", "looked_up", "found")
+            if not wanted <= runs.keys():
+                pytest.skip("not all rows of this page are kept")
+            (found,) = sought({key: runs[key] for key in wanted})
             assert found["ids"] == _ids(study, "found")
             same(lines(DECLARED, found), page.verdicts)
             continue

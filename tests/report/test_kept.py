@@ -1,4 +1,4 @@
-"""The rows that are kept with the book: whole, named by what was asked, and all that the pages of the world study need on any processor."""
+"""The rows that are kept with the book: whole, named by what was asked, and all that its studies' pages need on any processor."""
 
 import gzip
 import hashlib
@@ -12,7 +12,8 @@ from mechlib.report.execute import planned
 from mechlib.runs.store import rows_digest
 
 KEPT = sorted((ROOT / "book" / "results" / "rows").glob("*/*.json.gz"))
-STUDY = study_called("world", read_studies(ROOT / "book" / FILE))
+STUDIES = read_studies(ROOT / "book" / FILE)
+STUDY = study_called("world", STUDIES)
 
 
 def test_kept_rows_are_whole_and_named_by_what_was_asked():
@@ -28,12 +29,11 @@ def test_kept_rows_are_whole_and_named_by_what_was_asked():
 
 
 @pytest.mark.precision
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("page", [page for page in STUDY.pages if page != "00_finding"])
-def test_the_pages_of_the_study_need_no_run_on_any_processor(monkeypatch, tmp_path, precision, page):
+@pytest.mark.parametrize("study", STUDIES, ids=lambda one: one.key)
+def test_the_pages_of_a_study_need_no_run_on_any_processor(monkeypatch, tmp_path, study):
+    """In float32 here, and in bfloat16 where the tests about precision are run again."""
     monkeypatch.setenv("MECHLIB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("MECHLIB_PRECISION", precision)
-    found = planned(ROOT, {"PROFILE": STUDY.profile}, STUDY.words, page[:2])
+    found = planned(ROOT, {}, "", study=study.key)
     assert found.startswith("0 runs to compute"), found
 
 
