@@ -64,7 +64,8 @@ tables.styled(planted.plants_table(page.values("planted"), page.rows("planted"),
 
 # %% tags=["remove-input"]
 table = seekers.found_table(page.values("found"))
-compared = ["fact_lookup", *dict.fromkeys(rival for claim in declared().of_task(page.study.task) for rival in claim.rivals)]
+claim = page.claims[0].claim
+compared = [claim.first, *claim.rivals]
 page.figure("named", figures.named_layers(seekers.layers_by_place(page.values("found"), page.study.sites), compared),
             "The MLPs that each method names (dots), beside those into which the facts were trained (squares), by place.",
             "found", found=seekers.in_words(table, compared))
@@ -99,15 +100,14 @@ page.figure("probes", figures.probes_by_place(probes),
 # What is claimed, as the claims file declared it before the runs that decide it:
 
 # %% tags=["remove-input"]
-outcome = page.claims[0].claim.outcome
-page.number("rule", verdicts.rule(declared(), page.study.task, outcome))
-design.stated(declared(), page.study.task, outcome)
+page.number("rule", verdicts.rule(declared(), page.study.task, claim.outcome))
+design.stated(declared(), page.study.task, claim.outcome)
 
 # %% [markdown]
 # **Rule.** {glue:text}`rule`
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.table(page.verdicts, outcome, ("planted layers missed", "named in vain")))
+tables.styled(verdicts.table(page.verdicts, claim.outcome, ("planted layers missed", "named in vain")))
 
 # %% [markdown]
 # *Fact lookup minus the other: below zero, fact lookup misses less. "Named in vain": the same of the share of what a method names that was not planted.

@@ -33,7 +33,7 @@ def card(
     first = told[0] if told else f"<div>{_NO_RULE}</div>"
     folded = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>"
     others = folded if told[1:] else ""
-    by_place = any(one.claim.rule == "mixed model" or one.claim.measure == MISSED for one in found)
+    by_place = any(one.claim.by_place for one in found)
     return f'<div style="{_BOX}">{first}{others}<div>{made_with(study, by_place)}{warning}</div></div>'
 
 
@@ -49,7 +49,7 @@ def _model_and_profile(study: Study) -> str:
 def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None, elsewhere: str) -> str:
     claim, size = standing.claim, study.size
     edits = [count(size.n_seeds, "seed"), f"at most {size.steps} steps"] if claim.measure != MISSED else []
-    how = [count(standing.n_sets, "forget set"), *edits]
+    how = [count(standing.n_sets, claim.over), *edits]
     how += [f"attack: {setting_name(*attack)}"] if attack and claim.measure == "relearning" else []
     lines = {
         "In the paper": in_paper(claim),

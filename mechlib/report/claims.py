@@ -78,6 +78,16 @@ class Claim(Typed):
         return self.measure not in ("weights masked", MISSED)
 
     @property
+    def over(self) -> str:
+        """What it is compared over: forget sets, or places where facts were planted, each with a model of its own."""
+        return "place" if self.measure == MISSED else "forget set"
+
+    @property
+    def by_place(self) -> bool:
+        """Whether places in the model are the unit of its verdict, and not sets."""
+        return self.rule == "mixed model" or self.measure == MISSED
+
+    @property
     def unit(self) -> str:
         """What stands behind a difference: log odds are in nats, and a share has no unit."""
         return "" if self.measure == MISSED else " nats"

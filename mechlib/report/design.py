@@ -19,7 +19,7 @@ def stated(claims: Claims, task: str, *outcomes: str) -> HTML:
 
 def _claim(claim: Claim, decisions: Sequence[Change]) -> str:
     text = markup.text
-    aim = f"{claim.rule} over {count(claim.sets, 'forget set')}" if claim.rule != "none" else "described, without a rule"
+    aim = f"{claim.rule} over {count(claim.sets, claim.over)}" if claim.rule != "none" else "described, without a rule"
     said = f"<b>{text(claim.sentence)}</b> ({text(claim.key)}; {aim}.) In the paper: {text(in_paper(claim))}. " \
            f"Released runs: {text(claim.released)}."  # fmt: skip
     history = "".join(f"<li>{one.date}: {text(one.reason)}</li>" for one in decisions)

@@ -202,7 +202,7 @@ def table(found: Sequence[Decided]) -> str:
 
 def _row(one: Decided) -> str:
     claim = one.standing.claim
-    rests = f"{count(one.standing.n_sets, 'forget set')}, {one.study.profile}" if one.study else ""
+    rests = f"{count(one.standing.n_sets, claim.over)}, {one.study.profile}" if one.study else ""
     rests = "the unedited model" if one.standing.unable else rests
     cells = (markup.text(claim.sentence), f"<b>{markup.text(one.verdict)}</b>", markup.text(rests), _link(one))
     return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"

@@ -57,4 +57,4 @@ def side_by_side(found: Mapping[str, list[Decided] | None]) -> list[Decided]:
 
 def _told(one: Decided) -> str:
     sets = one.standing.n_sets
-    return f"{one.verdict} ({count(sets, 'forget set')})" if sets else one.verdict
+    return f"{one.verdict} ({count(sets, one.standing.claim.over)})" if sets else one.verdict

@@ -94,7 +94,7 @@ def could_see(standing: Standing) -> str:
     """
     left = [(line.rival, _reach(line.odds.difference)) for line in standing.lines if line.odds and line.verdict in _LEFT_OPEN]
     told = [f"{reach:.2f}{standing.claim.unit} ({label(rival).replace('_', ' ')})" for rival, reach in left if isfinite(reach)]
-    sets = f"at {standing.n_sets} forget sets a difference of at least"
+    sets = f"at {standing.n_sets} {standing.claim.over}s a difference of at least"
     corrected = "; with Holm's correction only a larger one" if len(standing.lines) > 1 else ""
     return f"{sets} {', '.join(told)} would have been told from zero by itself (95 %){corrected}" if told else ""
 
@@ -134,8 +134,8 @@ def would_change(standing: Standing, gates: Gates) -> str:
         "contradicted": lambda: "the same comparison on other facts or another model with a gap that is not above zero",
         "equivalent": lambda: f"a margin below {claim.margin:g}{claim.unit}, or other facts",
         "undecided": lambda: "more places, edited alike" if claim.rule == "mixed model" else _more_sets(standing),
-        "undecidable": lambda: f"more forget sets than the {standing.n_sets} that were run, or fewer comparisons",
-        "no inference": lambda: f"at least {ENOUGH_SETS} forget sets (the claim aims at {claim.sets})",
+        "undecidable": lambda: f"more {claim.over}s than the {standing.n_sets} that were run, or fewer comparisons",
+        "no inference": lambda: f"at least {ENOUGH_SETS} {claim.over}s (the claim aims at {claim.sets})",
         "not edited alike": lambda: f"{_alike(claim)}: {gates.edited:.0%} of both arms' edits must have a probability of {gates.success:g}",
         "model broken": lambda: f"gentler edits or attacks, which keep {gates.kept:.0%} of the facts to maintain",
         "attack failed": lambda: f"a longer attack, which teaches {gates.taught:.0%} of its own half",
@@ -153,7 +153,9 @@ def _alike(claim: Claim) -> str:
 
 
 def _more_sets(standing: Standing) -> str:
-    aim = standing.claim.sets
+    aim, over = standing.claim.sets, standing.claim.over
     if standing.n_sets < aim:
-        return f"more forget sets ({standing.n_sets} of the {aim} that it aims at were run)"
-    return f"more facts than the {standing.n_sets} forget sets that it aims at"
+        return f"more {over}s ({standing.n_sets} of the {aim} that it aims at were run)"
+    if standing.claim.measure == MISSED:
+        return f"a model with more places than these {standing.n_sets}"
+    return f"more facts than the {standing.n_sets} {over}s that it aims at"

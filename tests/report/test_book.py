@@ -199,3 +199,21 @@ def test_two_figures_stay_two(normal):
     page.cells.append(executed(OTHER, 1).cells[1])
     text = normal(page).decode()
     assert (text.count("figure-0"), text.count("figure-1")) == (2, 2)
+
+
+def test_a_page_of_an_earlier_build_that_has_no_source_any_more_goes(root):
+    add(root, "gemma-3-270m", "quick", ("05_editing", notebook(markdown("# A page"))), ("06_prompting", notebook(markdown("# Another"))))
+    html = build(root).parent / "book" / "results" / "gemma-3-270m" / "quick"
+    assert {page.stem for page in html.glob("*.html")} == {"05_editing", "06_prompting"}
+    (results_folder(root, "gemma-3-270m", "quick") / "06_prompting.ipynb").unlink()
+    build(root)
+    assert {page.stem for page in html.glob("*.html")} == {"05_editing"}
+
+
+def test_a_figure_whose_code_has_moved_is_one_line(root):
+    link = '<a href="code:mechlib.report.figures.{}">code</a>'
+    add(root, "gemma-3-270m", "quick", ("05_editing", notebook(markdown("# A page"), markdown(f"<div>{link.format('facts')} mech-figure</div>"))))
+    assert (build(root).parent / "_static" / "code" / "figures.facts.txt").exists()
+    add(root, "gemma-3-270m", "full", ("05_editing", notebook(markdown("# Old"), markdown(f"<div>{link.format('gone')} mech-figure</div>"))))
+    with pytest.raises(PageError, match="05_editing names the code of a figure that is no more.*execute the page again"):
+        build(root)

@@ -80,6 +80,8 @@ def _page(app: Any, _page: str, _template: str, context: dict[str, Any], _doctre
 def _finish(app: Any, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
+    from sphinx.util.logging import getLogger  # others read this file, too, and do without Sphinx
+
     out = Path(app.outdir)
     static, icons = out / "_static", out / "_static" / "vendor" / "fontawesome"
     for file, name in ((PLOTLY, "plotly.min.js"), (_HERE / "book.js", "book.js"), (_HERE / "book.css", "book.css")):
@@ -89,10 +91,19 @@ def _finish(app: Any, error: Exception | None) -> None:
         rmtree(folder)
     for font in {*icons.glob("*/webfonts/*.ttf"), *icons.glob("*/webfonts/fa-v4*")}:
         font.unlink()
-    drawn_by: set[str] = set()
+    sources = {Path(app.builder.get_outfilename(page)) for page in app.env.found_docs}
+    drawn_by: dict[str, Path] = {}
     for page in out.rglob("*.html"):
+        if page not in sources and (out / "book") in page.parents:
+            # Of an earlier build, from a page that the book has no more.
+            page.unlink()
+            continue
         html = page.read_text(encoding="utf-8")
-        drawn_by |= {*_LINKED.findall(html)}
+        drawn_by |= dict.fromkeys(_LINKED.findall(html), page)
         page.write_text(roomy(lighter(html)), encoding="utf-8")
-    for module in drawn_by:
-        (static / "code" / f"{module}.txt").write_bytes((_REPORT / f"{module.replace('.', '/')}.py").read_bytes())
+    for module, page in drawn_by.items():
+        code = _REPORT / f"{module.replace('.', '/')}.py"
+        if code.exists():
+            (static / "code" / f"{module}.txt").write_bytes(code.read_bytes())
+        else:
+            getLogger(__name__).warning("%s names the code of a figure that is no more (mechlib.report.%s): execute the page again", page.stem, module)
