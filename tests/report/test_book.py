@@ -211,9 +211,12 @@ def test_a_page_of_an_earlier_build_that_has_no_source_any_more_goes(root):
 
 
 def test_a_figure_whose_code_has_moved_is_one_line(root):
-    link = '<a href="code:mechlib.report.figures.{}">code</a>'
-    add(root, "gemma-3-270m", "quick", ("05_editing", notebook(markdown("# A page"), markdown(f"<div>{link.format('facts')} mech-figure</div>"))))
+    def drawn_by(module):
+        link = f'<a href="code:mechlib.report.figures.{module}">code</a>'
+        return ("05_editing", notebook(markdown("# A page"), markdown(f"<div>{link} mech-figure</div>")))
+
+    add(root, "gemma-3-270m", "quick", drawn_by("facts"))
     assert (build(root).parent / "_static" / "code" / "figures.facts.txt").exists()
-    add(root, "gemma-3-270m", "full", ("05_editing", notebook(markdown("# Old"), markdown(f"<div>{link.format('gone')} mech-figure</div>"))))
+    add(root, "gemma-3-270m", "full", drawn_by("gone"))
     with pytest.raises(PageError, match="05_editing names the code of a figure that is no more.*execute the page again"):
         build(root)

@@ -1,24 +1,19 @@
-"""Time of each stage and of the fast paths, as ratios within one run: ``make bench``."""
+"""What the fast paths take on a processor, with the embedded model: ratios within one run."""
 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch.nn.functional import cross_entropy
-from torch.utils.flop_counter import FlopCounterMode
 
 from mechlib.attacks.registry import ATTACKS
 from mechlib.components import Component, Localization
-from mechlib.edit.train import EditConfig, edit
+from mechlib.edit.train import EditConfig
 from mechlib.facts import FORMATS, Prompt, athletes, prompts, split
 from mechlib.models import LanguageModel, load, resolve
 from mechlib.models.forward import answer_logits, tokenize
@@ -31,26 +26,10 @@ from mechlib.runs.progress import duration
 from mechlib.runs.runner import Runner
 from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
+from tests.bench.steps import Trained
+from tests.bench.timing import median_seconds, say, seconds_of
 from tests.helpers.brute_force import drawn_tokens
 from tests.helpers.hooked import hooked
-
-
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def median_seconds(work: Callable[[], object], times: int = 5) -> float:
-    """Median over several calls, after one that warms up."""
-    work()
-    return statistics.median(seconds_of(work) for _ in range(times))
 
 
 def stages(store: Store) -> None:
@@ -101,42 +80,16 @@ def step(model: LanguageModel) -> None:
     parts = split(athletes(), n_sets=1, set_size=32, n_localize=1, n_test=1, seed=0)
     form = FORMATS["one_shot"]
     forget, retain = prompts(parts.forget[0].facts, form), prompts(parts.maintain_train.facts[:32], form)
-    texts = [[2, *range(100, 124)] for _ in range(4)]
     found = Localization.of("bench", [Component(layer, "mlp") for layer in range(2, 7)], model.architecture)
-
-    def localized(steps: int) -> list[float]:
-        """Seconds of each step but the first, before which the batches are made."""
-        stamps: list[float] = []
-        settings = EditConfig(steps=steps, retain_batch=32, learning_rate=1e-5, precision=fast_precision())
-        edit(model, found, forget, retain, texts, settings, lambda *_: stamps.append(time.perf_counter()))
-        return [after - before for before, after in pairwise(stamps)]
-
-    padded = model.tokenizer([p.text for p in (*forget, *retain)], return_tensors="pt", padding=True, padding_side="right").to(model.device)
-    general = torch.tensor(texts[:2], device=model.device)
-    ends = padded.attention_mask.sum(1) - 1
-    model.network.requires_grad_(True)
-
-    def plain() -> None:
-        model.network.zero_grad()
-        logits = model.network(**padded, use_cache=False).logits
-        labels = torch.full_like(ends, 5000)
-        cross_entropy(logits[torch.arange(len(ends)), ends], labels).backward()
-        lines = model.network(general, use_cache=False).logits
-        cross_entropy(lines[:, :-1].flatten(0, 1), general[:, 1:].flatten()).backward()
-
+    trained = Trained(model, found, forget, retain, [[2, *range(100, 124)] for _ in range(4)])
+    settings = EditConfig(steps=6, retain_batch=32, learning_rate=1e-5, precision=fast_precision())
+    plain = partial(trained.plain, list(model.network.parameters()))
     plain()
     # By turns: what else the machine does is shared fairly.
-    taken = [(seconds_of(plain), localized(6)) for _ in range(3)]
+    taken = [(seconds_of(plain), trained.seconds(settings)) for _ in range(3)]
     slow, fast = statistics.median(seconds for seconds, _ in taken), statistics.median(one for _, steps in taken for one in steps)
-    model.network.zero_grad()
-    model.network.requires_grad_(False)
     say(f"One step, 32 forget + 32 retain prompts and 2 texts: plain fp32 {slow:.2f} s, localized {fast:.2f} s: {slow / fast:.1f}x")
-    operations = []
-    for steps in (1, 2):
-        with FlopCounterMode(display=False) as counter:
-            localized(steps)
-        operations.append(counter.get_total_flops())
-    rate, most = (operations[1] - operations[0]) / fast, matmul_rate(fast_precision())
+    rate, most = trained.operations(settings) / fast, matmul_rate(fast_precision())
     say(f"  it multiplies at {rate / 1e9:.0f} GFLOP/s, {rate / most:.0%} of what a product of matrices of its size reaches here in "
         f"{fast_precision()} ({most / 1e9:.0f} GFLOP/s)")  # fmt: skip
 
@@ -232,6 +185,3 @@ def main() -> None:
     step(model)
     patching(model)
 
-
-if __name__ == "__main__":
-    main()
