@@ -63,4 +63,16 @@ class ByFile(LoadFileScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     """What ``--dist loadfile`` goes by."""
+    config.option.loadscopereorder = False  # it would begin with the files of most tests, and end with the longest ones
     return ByFile(config, log)
+
+
+# Folders whose tests start programs, processes or a browser: few tests, and long ones.
+_LONG = ("browser", "report", "recompute", "faults", "library", "runs", "models", "edit", "patching")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that no process is left alone with one at the end."""
+    folder = {name: number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: folder.get(item.path.parent.name, len(folder)))
