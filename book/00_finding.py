@@ -29,12 +29,11 @@ from IPython.display import HTML
 from mechlib.report import forest, front_text
 from mechlib.report.front import open_book
 from mechlib.report.mechanism import mechanism
-from mechlib.report.page import open_page
+from mechlib.report.page import open_page, tables
 
 page = open_page(globals(), "00_finding")
 found = open_book(MODEL)
 page.number("headline", front_text.headline(found, page.study.model))
-page.number("finding", front_text.finding(found))
 page.number("shares", front_text.shares(found))
 page.number("added", front_text.added(found))
 page.number("earlier", front_text.earlier(found))
@@ -54,20 +53,7 @@ page.figure("forest", forest.forest(front_text.general(found)),
             "verdicts are corrected for their number. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
             "where there are any.", found=front_text.gaps(front_text.general(found)))
 
-# %% tags=["remove-input"]
-page.banner()
-
 # %% [markdown]
-# **By name.** {glue:text}`finding` {glue:text}`shares`
-#
-# {glue:text}`added`
-#
-# {glue:text}`earlier`
-#
-# {glue:text}`stored` {glue:text}`everywhere` {glue:text}`sought`
-#
-# {glue:text}`published`
-#
 # Language models know things, and sometimes they should stop. *Mechanistic Unlearning* {cite:p}`guo2025mechanistic` claims that
 # **where** a fact is edited decides whether the edit lasts. Edit the MLPs in which the model *looks the fact up*, and the edit survives
 # other prompts and relearning. Edit the components from which its output can be *traced*, and the fact comes back. This book runs that
@@ -76,7 +62,29 @@ page.banner()
 # %% tags=["remove-input"]
 HTML(mechanism())
 
+# %% tags=["remove-input"]
+page.banner()
+
 # %% [markdown]
+# ## By name
+
+# %% tags=["remove-input"]
+tables.styled(front_text.by_name(found))
+
+# %% [markdown]
+# *Supported: less comes back after fact lookup's edit than after the other. What the other words mean is said in
+# [How to read this book](../../../reading.md).* {glue:text}`shares`
+#
+# {glue:text}`added`
+#
+# ## What else was asked
+#
+# {glue:text}`earlier`
+#
+# {glue:text}`stored` {glue:text}`everywhere` {glue:text}`sought`
+#
+# {glue:text}`published`
+#
 # ## Every claim
 
 # %% tags=["remove-input"]

@@ -80,6 +80,7 @@ page.number("steps", page.study.size.steps)
 page.number("stop_at", page.study.size.stop_at)
 page.number("schedule", sentences.schedule(list(settings.values())))
 page.number("success", sentences.success(curves, page.study.size.stop_at))
+page.number("again", sentences.texts_again(page.study.size.n_train_texts, page.study.size.text_batch, max(row["step"] for row in curves)))
 tables.styled(pd.DataFrame(
     [{"localization": tables.label(key), "learning rate": one.learning_rate, "forget coefficient": one.forget_coefficient,
       "most steps": one.steps, "steps taken": taken[key]} for key, one in settings.items()]
@@ -89,7 +90,7 @@ tables.styled(pd.DataFrame(
 page.figure("losses", figures.learning_curves(curves),
             "Losses before each of at most {steps} updates, averaged over forget sets and seeds. Edits are meant to be compared "
             "at one success: training stops as soon as the new answers have a probability of {stop_at} (geometric mean). "
-            "{success} The next figure shows what each achieved.", "edit", found=findings.reached(curves, page.study.size.stop_at))
+            "{success} {again} The next figure shows what each achieved.", "edit", found=findings.reached(curves, page.study.size.stop_at))
 
 # %% [markdown]
 # ## Did it work?

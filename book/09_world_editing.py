@@ -82,8 +82,8 @@ page.figure("outcomes", figures.outcome_bars(inside, {"true answer, forget set":
 
 # %% tags=["remove-input"]
 page.figure("transfer", figures.transfer_map(rows, "edited", "forget", tables.void_formats(rows), trained),
-            "Share of edited facts for which the false answer is the likeliest token, in other words. Few facts: read it with the "
-            "intervals of the figure above.", "prompting", found=findings.answers("False answers in prompts that were not trained", rows, "edited", [
+            "Share of edited facts for which the false answer is the likeliest token, in other words. Few facts: a share may "
+            "be far from what more of them would give.", "prompting", found=findings.answers("False answers in prompts that were not trained", rows, "edited", [
                 form for form in page.study.formats if form != trained and form not in tables.void_formats(rows)]))
 
 # %% tags=["remove-input"]

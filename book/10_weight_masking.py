@@ -108,7 +108,7 @@ tables.styled(mechanisms, {name: "{:.1%}" if name.startswith("covers") else "{:.
 
 # %% [markdown]
 # *Share of each mechanism's weights that a localization covers (the paper's Table 2), and that are zero in the end (Table 3): means over
-# forget sets. Extraction heads and MLPs write the answer: see the page on world facts. For Gemma-2-9B the paper gives: attribution patching
+# forget sets. Extraction heads and MLPs write the answer: see <a href="page:04_world_facts">the page on world facts</a>. For Gemma-2-9B the paper gives: attribution patching
 # covers 60 % of the extraction MLPs and 9.1 % of fact lookup, causal tracing 30 % and 36.4 %, fact lookup 0 % and 100 %.*
 
 # %% [markdown]
@@ -132,8 +132,8 @@ tables.styled(verdicts.table(page.verdicts, "weights masked"))
 # "Not run yet" is what the rows say.*
 #
 # Log odds and shares answer different questions. Log odds go on falling after the last true answer is gone, so that they reward whoever pushes an answer
-# further away; a share of zero cannot fall, and what is left to see is what is lost beside it. Where they point in opposite directions: {glue:text}`opposed`.
-# So here is what is left, number by number:
+# further away; a share of zero cannot fall, and what is left to see is what is lost beside it. {glue:text}`opposed`
+# What is left, number by number:
 
 # %% tags=["remove-input"]
 tables.styled(inside.by_size(page.evidence), {"weights at zero": "{:,}"})

@@ -57,7 +57,7 @@ RELEARNING = None  # None: as the profile says; else a dictionary of ranks, lear
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import design, differences, findings, null_attacks, robustness, sentences, verdicts
+from mechlib.report import design, differences, findings, forest, front_text, null_attacks, robustness, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
@@ -115,10 +115,11 @@ tables.styled(theirs, {name: "{:.3f}" for name in columns[1:]})
 #
 # From these follows the **normalised recovery**,
 #
-# $$\text{recovery} = \frac{\text{edited, after} - \text{never known, after}}{\text{unedited, after} - \text{never known, after}}$$
+# $$r = \frac{e - n}{u - n}$$
 #
-# which is 0 if nothing came back but what the attack teaches anyway, and 1 if everything did. It is undefined where
-# the denominator is below {glue:text}`gap`.
+# of three shares of true answers after the attack: $e$ of the edited model about facts not taught, $u$ of the unedited model about the same facts, and $n$ of
+# the edited model about never-known facts. It is 0 if nothing came back but what the attack teaches anyway, and 1 if everything did. It is
+# undefined where the denominator is below {glue:text}`gap`.
 
 # %% tags=["remove-input"]
 rows, nulls = page.rows("relearning"), page.rows("relearning_nulls")
@@ -132,24 +133,26 @@ page.number("cross_fitting", sentences.cross_fitting(page.study.size.n_folds))
 page.number("null_sets", sentences.null_sets(rows, nulls))
 page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")
 page.number("setting", robustness.setting_name(*setting))
+best = robustness.strongest(outcomes)
+tried = int(best.tried.max())
+page.number("combined", sentences.combined(tried))
+page.number("chosen", sentences.chosen(tried))
 tables.styled(robustness.settings_table(page.study.relearning))
 
 # %% [markdown]
-# *What this attacker tried: every rank with every learning rate, asked at every checkpoint. Nulls: {glue:text}`nulls`, run
-# on {glue:text}`null_sets`.*
+# *What this attacker tried{glue:text}`combined`. Nulls: {glue:text}`nulls`, run on {glue:text}`null_sets`.*
 #
 # ## What comes back
 
 # %% tags=["remove-input"]
 page.figure("curves", figures.relearning_curves(outcomes),
             "Share of the facts not taught whose true answer is back, over the steps of the attack (step 0: before it), with 95 % "
-            "intervals; one panel for each adapter rank and learning rate. Dashed: the unedited model. Dotted: never-known facts, "
-            "averaged over the edited models. Hollow points are void: there the attack broke the model.", "relearning",
+            f"intervals{sentences.panels(tried)}. Dashed: the unedited model. Dotted: never-known facts, "
+            f"averaged over the edited models.{sentences.hollow(bool(outcomes.void.any()))}", "relearning",
             found=findings.attacked("True answers on facts not taught, after the attack", outcomes, *setting))
 
 # %% [markdown]
-# To compare edits, one setting must serve for all. It is the one that brings back most on average over the edits,
-# among those that break the fewest models, so it is chosen for none of them: {glue:text}`setting`.
+# To compare edits, one setting must serve for all: {glue:text}`setting`. {glue:text}`chosen`
 
 # %% tags=["remove-input"]
 tables.styled(robustness.recovery_table(robustness.recoveries(rows, *setting)))
@@ -178,9 +181,8 @@ tables.styled(null_attacks.null_table(both))
 # {glue:text}`attacker`
 
 # %% tags=["remove-input"]
-best = robustness.strongest(outcomes)
-page.number("attacker", sentences.attacker(int(best.tried.max())))
-tables.styled(robustness.strongest_table(best)) if best.tried.max() > 1 else None
+page.number("attacker", sentences.attacker(tried))
+tables.styled(robustness.strongest_table(best)) if tried > 1 else None
 
 # %% [markdown]
 # ## Was the lesson learned?
@@ -215,13 +217,19 @@ design.stated(declared(), page.study.task, "relearning")
 
 # %% tags=["remove-input"]
 page.number("rule", verdicts.rule(declared(), page.study.task))
+page.number("twins", verdicts.twins(page.verdicts))
+own = forest.of_page(page.claims, "relearning")
+page.figure("verdict", forest.forest(own, {"relearning": ""}),
+            "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (left of zero: less comes back after fact lookup), with 95 % "
+            "intervals over forget sets, coloured by verdict; crossed out: a gate or too much overlap forbids one. Crosses: the same difference in the "
+            "authors' released runs of larger models, where they have one.", "prompting", "relearning", found=front_text.gaps(own))
+
+# %% tags=["remove-input"]
 tables.styled(verdicts.table(page.verdicts, "relearning"))
 
 # %% [markdown]
 # *Fact lookup minus the other. Overlap: weighted Jaccard of the trained weights. Log odds decide; the shares of true answers stand beside.
-# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one,
-# and has no interval where forget sets are too few to tell one. "Not run yet" is what
-# the rows say. The family is that of all claims about this task that were run, whatever the page.*
+# "Not run yet" is what the rows say. Holm's family holds all claims about this task that were run, whatever the page.* {glue:text}`twins`
 #
 # ### Was it the attack?
 
@@ -241,14 +249,15 @@ tables.styled(verdicts.matched_table([one for one in page.verdicts if one.claim.
 # %% [markdown]
 # *What changes if only those forget sets count in which both arms reached the success that is asked for. "Alone" is what the test says
 # without the other gates.*
+#
+# ### In shares of true answers
 
 # %% tags=["remove-input"]
 tables.styled(differences.from_lookup(rows, differences.after_attack(rows, [setting])))
 
 # %% [markdown]
 # *Fact lookup minus the other, in the share of true answers, with 95 % intervals over forget sets and the exact p of each line by itself.
-# Descriptive, under {glue:text}`setting`,
-# the step that brings back most.*
+# Descriptive, under {glue:text}`setting`.*
 
 # %% [markdown]
 # ## Beside the paper's figures

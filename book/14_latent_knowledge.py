@@ -196,7 +196,15 @@ tables.styled(verdicts.table(page.verdicts, "latent knowledge"))
 # only one above edits that reach the last layer. "Not run yet" is what the rows say.*
 #
 # A gap in log odds beside shares that are alike says how far the true answer was pushed, and not of how many more facts it can be read: a probe that already
-# says something else can become surer of it. Log odds and shares point in opposite directions: {glue:text}`opposed`.
+# says something else can become surer of it. {glue:text}`opposed`
+#
+# ### Edited alike?
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.gates_table(page.verdicts, "latent knowledge"))
+
+# %% [markdown]
+# *What each gate says of both arms, fact lookup first.*
 #
 # ### Other measures
 
@@ -249,7 +257,7 @@ None if unedited["void"] else tables.styled(differences.from_lookup(attacked, di
 #
 # Nothing on this page proves absence. Probes are linear, head projection looks for one token, depth looks at one
 # position, and the direction is the simplest one. What they find is there; what they do not find may be elsewhere
-# {cite:p}`lynch2024eight`. The page on relearning is the harder test.
+# {cite:p}`lynch2024eight`. <a href="page:11_relearning">The page on relearning</a> is the harder test.
 
 # %% [markdown]
 # ## Runs behind this page

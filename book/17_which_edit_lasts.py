@@ -88,7 +88,7 @@ tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.defi
 board = scoreboard.scoreboard(rows)
 page.number("kept", f"{robustness.KEPT:.0%}")
 page.figure("strongest", figures.attack_map(board),
-            "Darker: more of what was edited away came back. Hover to see which setting was the strongest.", *ATTACKS,
+            "Darker: more of what was edited away came back.", *ATTACKS,
             found=findings.of_edits("Back under the strongest attack", board[board.attack == scoreboard.ANY]))
 
 # %% tags=["remove-input"]
@@ -122,15 +122,23 @@ design.stated(declared(), page.study.task)
 
 # %% tags=["remove-input"]
 page.number("rule", verdicts.rule(declared(), page.study.task))
+page.number("twins", verdicts.twins(page.verdicts))
 tables.styled(verdicts.table(page.verdicts))
 
 # %% [markdown]
 # *Fact lookup minus the other. Overlap: weighted Jaccard of the trained weights. Log odds decide; the shares of true answers stand beside.
-# Gates: fact lookup and the other; what an edit keeps of the unedited model's maintain accuracy can be above one,
-# and has no interval where forget sets are too few to tell one. "Not run yet" is what
-# the rows say. The family is that of all claims about this task that were run, whatever the page.*
+# "Not run yet" is what the rows say. Holm's family holds all claims about this task that were run, whatever the page.* {glue:text}`twins`
 #
 # ### Edited alike?
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.gates_table(page.verdicts))
+
+# %% [markdown]
+# *What each gate says of both arms, fact lookup first. What an edit keeps of the unedited model's maintain accuracy can be above one, and has no interval where
+# forget sets are too few to tell one.*
+#
+# ### With matched sets alone
 
 # %% tags=["remove-input"]
 tables.styled(verdicts.matched_table(page.verdicts))
@@ -138,6 +146,8 @@ tables.styled(verdicts.matched_table(page.verdicts))
 # %% [markdown]
 # *What changes if only those forget sets count in which both arms reached the success that is asked for. "Alone" is what the test says
 # without the other gates.*
+#
+# ### In shares of true answers
 
 # %% tags=["remove-input"]
 page.number("counted", verdicts.counted(page.verdicts))
@@ -153,7 +163,7 @@ tables.styled(differences.from_lookup(rows["relearning"], described))
 #
 # Two rivals of the paper's explanation run through all of this. Fact lookup's MLPs are early ones, and **early layers** may be a good
 # place to edit whatever they do {cite:p}`hase2023does`: a draw of random MLPs that has some of them is a competitor, not a control. And an edit
-# that **moved the weights further** may be harder to undo wherever it was made; the page on editing shows the norms.
+# that **moved the weights further** may be harder to undo wherever it was made; <a href="page:05_editing">the page on editing</a> shows the norms.
 
 # %% [markdown]
 # ## Runs behind this page

@@ -134,7 +134,7 @@ tables.styled(equal_depth.correlations(found["transfer"]).round(2).reset_index(n
 design.stated(declared(), page.study.task, *(one.outcome for one in claims))
 
 # %% tags=["remove-input"]
-tables.styled(equal_depth.stacked([verdicts.table(page.verdicts, one.outcome) for one in claims]))
+tables.styled(verdicts.table(page.verdicts, *(one.outcome for one in claims)))
 
 # %% [markdown]
 # *An edit at fact lookup's MLPs minus one that has none of them, at equal depth. Supported where the coefficient is below zero with p at most

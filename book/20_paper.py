@@ -28,15 +28,14 @@ PROFILE = "quick"
 # %% tags=["remove-cell"]
 from IPython.display import HTML
 
-from mechlib.report import glossary, judged, paper, paper_table, reproducibility
-from mechlib.report.front import open_book
+from mechlib.report import front, glossary, judged, paper, paper_table, reproducibility
 from mechlib.report.page import open_page, tables
 from mechlib.report.typed import book_folder
 
 page = open_page(globals(), "20_paper")
 book = book_folder()
 ours = judged.widest(book, page.study.model_spec.name, page.runner.store)
-drawn = {one.standing.claim.key: one for one in open_book(page.study.model, {one.study: one.evidence for one in ours.values()})}
+drawn = {one.standing.claim.key: one for one in front.open_book(page.study.model, {one.study: one.evidence for one in ours.values()})}
 
 # %% tags=["remove-input"]
 page.banner()
@@ -66,7 +65,8 @@ tables.styled(paper.differences(paper.mapped()))
 # ## Reproducibility card
 
 # %% tags=["remove-input"]
-tables.styled(reproducibility.card(page.study, ours))
+behind = front.behind(front.book_of(MODEL), [one.study for one in (*ours.values(), *drawn.values()) if one.study])
+tables.styled(reproducibility.card(page.study, behind))
 
 # %% [markdown]
 # *Read from what each kept run recorded about itself, and from the parameters of the studies. Parameters that are other than usual stand

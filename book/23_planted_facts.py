@@ -92,7 +92,7 @@ tables.styled(found, {name: "{:.2f}" for name in ("precision", "recall", "chance
 # of the trained ones are among them. Chance: the precision of a draw.*
 #
 # Better than a draw at every site: {glue:text}`finders`. A method that names the same layers wherever the facts are has not found them, however good its
-# precision is at one site; and what it names for facts that the model learned from text is on the page *Localization*. *Who finds planted facts?* asks the
+# precision is at one site; and what it names for facts that the model learned from text is on the page <a href="page:02_localization">Localization</a>. <a href="page:30_planted_places">Who finds planted facts?</a> asks the
 # same of places from the first layer to the last.
 #
 # ## Edits there and elsewhere
@@ -131,7 +131,10 @@ page.number("level", SIGNIFICANT)
 design.stated(declared(), page.study.task)
 
 # %% tags=["remove-input"]
-tables.styled(equal_depth.stacked([verdicts.table(page.verdicts, one.outcome) for one in claims]))
+tables.styled(verdicts.table(page.verdicts, *(one.outcome for one in claims)))
+
+# %% tags=["remove-input"]
+tables.styled(verdicts.gates_table(page.verdicts, *(one.outcome for one in claims)))
 
 # %% [markdown]
 # *An edit at the planted site minus one at the other, averaged within forget sets, then over the sets of each site, then over sites. Supported where it is

@@ -108,7 +108,7 @@ page.number("level", SIGNIFICANT)
 design.stated(declared(), page.study.task, *next_door.OUTCOMES)
 
 # %% tags=["remove-input"]
-tables.styled(equal_depth.stacked([verdicts.table(page.verdicts, outcome) for outcome in next_door.OUTCOMES]))
+tables.styled(verdicts.table(page.verdicts, *next_door.OUTCOMES))
 
 # %% [markdown]
 # *An edit at fact lookup minus the other, averaged within forget sets. Supported where it is below zero and the exact sign-flip test over forget sets

@@ -61,7 +61,7 @@ page = open_page(globals(), "26_published_attack")
 page.banner()
 
 # %% [markdown]
-# On the page *Relearning* the attacker trains a small adapter at a high rate, for as many steps as it takes to teach its own half. The paper's
+# On <a href="page:11_relearning">the page on relearning</a> the attacker trains a small adapter at a high rate, for as many steps as it takes to teach its own half. The paper's
 # attacker {cite:p}`guo2025mechanistic` is another one: an adapter of a much higher rank, at a lower rate. Whether an edit lasts may depend on who
 # attacks it. So the same edits are attacked in the paper's way. The one difference that matters is that the true answers are taught: the released code
 # gives edit targets to the attack on world facts.

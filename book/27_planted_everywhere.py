@@ -143,7 +143,7 @@ page.number("level", SIGNIFICANT)
 design.stated(declared(), page.study.task)
 
 # %% tags=["remove-input"]
-tables.styled(equal_depth.stacked([verdicts.table(page.verdicts, one.outcome) for one in claims]))
+tables.styled(verdicts.table(page.verdicts, *(one.outcome for one in claims)))
 
 # %% [markdown]
 # *An edit of the early MLPs minus one of the late ones, averaged within forget sets. Supported where it is below zero and the exact sign-flip test over

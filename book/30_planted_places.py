@@ -107,7 +107,7 @@ design.stated(declared(), page.study.task, claim.outcome)
 # **Rule.** {glue:text}`rule`
 
 # %% tags=["remove-input"]
-tables.styled(verdicts.table(page.verdicts, claim.outcome, ("planted layers missed", "named in vain")))
+tables.styled(verdicts.table(page.verdicts, claim.outcome, measured=("planted layers missed", "named in vain")))
 
 # %% [markdown]
 # *Fact lookup minus the other: below zero, fact lookup misses less. "Named in vain": the same of the share of what a method names that was not planted.

@@ -31,10 +31,11 @@ def in_words(found: Able) -> str:
 
 
 def asked_beyond(formats: Sequence[str], found: Able) -> str:
-    """What the table says of the ``formats`` that only some claims ask for, or why there is none."""
+    """What the table says of the ``formats`` that only some claims ask for, or why there is no table; "" where there are no formats."""
     if not formats:
-        return "The task has no such formats."
-    named = f"Formats of this task: {', '.join(label(form) for form in formats)}."
+        return ""
+    named = ("Some claims are about formats of their own, and no edit can be tested in words that the unedited model cannot answer in. "
+             f"Such formats of this task: {', '.join(label(form) for form in formats)}.")  # fmt: skip
     if not found:
         return f"{named} The unedited model was not asked in them here."
     return (f"{named} Of the facts that the unedited model knows, the share that it also gives in such a format, with its 95 % interval, "

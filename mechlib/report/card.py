@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mechlib.report import markup, sentences
@@ -22,33 +23,38 @@ _NO_RULE = f"<b>{DESCRIPTIVE.capitalize()}.</b> No claim of the claims file is d
 
 def card(
     study: Study, found: Sequence[Standing], gates: Gates | None = None, attack: tuple[str, int] | None = None, warning: str = "",
-    elsewhere: str = "",
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
 ) -> str:  # fmt: skip
     """A page's card as HTML.
 
     ``found``: the claims that the page shows, the first of them unfolded; ``attack``: setting and step that edits are compared under;
-    ``elsewhere``: the address of the same page of the study that decides its claims, told where this one does not.
+    ``elsewhere``: of claims (by key) that another page decides, its address.
     """
-    told = [_claim(one, study, gates, attack, elsewhere) for one in found if gates]
+    told = [_claim(one, study, gates, attack, elsewhere.get(one.claim.key, "")) for one in found if gates]
     first = told[0] if told else f"<div>{_NO_RULE}</div>"
     folded = f"<details><summary>Other claims that this page shows ({len(told) - 1})</summary>{''.join(told[1:])}</details>"
     others = folded if told[1:] else ""
-    by_place = any(one.claim.by_place for one in found)
-    return f'<div style="{_BOX}">{first}{others}<div>{made_with(study, by_place)}{warning}</div></div>'
+    by_place, masked = any(one.claim.by_place for one in found), any(one.claim.masked for one in found)
+    return f'<div style="{_BOX}">{first}{others}<div>{made_with(study, by_place, masked)}{warning}</div></div>'
 
 
 def card_of_no_study(study: Study) -> str:
-    """The card of a page that shows other pages' runs and verdicts, and has no forget sets of its own."""
-    return f'<div style="{_BOX}">{_NO_RULE} {_model_and_profile(study)}.</div>'
+    """The card of a page that shows other pages' runs and verdicts, and has neither forget sets nor a profile of its own."""
+    return f'<div style="{_BOX}">{_NO_RULE} It shows what the pages of the studies found. {_model(study)}.</div>'
 
 
-def _model_and_profile(study: Study) -> str:
-    return f"Model <b>{markup.text(study.model)}</b>, profile <b>{study.profile}</b>"
+def _model(study: Study) -> str:
+    return f"Model <b>{markup.text(study.model)}</b>"
+
+
+def _steps(study: Study, masked: bool) -> str:
+    """How long edits, or masks, are trained."""
+    return f"masks of {study.size.mask_steps} steps" if masked else f"at most {study.size.steps} steps"
 
 
 def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, int] | None, elsewhere: str) -> str:
     claim, size = standing.claim, study.size
-    edits = [count(size.n_seeds, "seed"), f"at most {size.steps} steps"] if claim.measure != MISSED else []
+    edits = [count(size.n_seeds, "seed"), _steps(study, claim.masked)] if claim.measure != MISSED else []
     how = [count(standing.n_sets, claim.over), *edits]
     how += [f"attack: {setting_name(*attack)}"] if attack and claim.measure == "relearning" else []
     lines = {
@@ -69,9 +75,8 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
         lines["Could have seen"] = seen
     lines["Would contradict it"] = would_contradict(claim)
     lines["Would change it"] = would_change(standing, gates)
-    verdict, link = markup.text(standing.verdict), ""
-    if standing.verdict == NOT_RUN and elsewhere:
-        verdict, link = "not run here", f' <a href="{markup.text(elsewhere)}">The page of the study that decides it</a>.'
+    verdict = "not run here" if standing.verdict == NOT_RUN and elsewhere else markup.text(standing.verdict)
+    link = f' <a href="{markup.text(elsewhere)}">The page of the study that decides it</a>.' if elsewhere else ""
     cells = "".join(f'<tr><th style="{_CELL}">{markup.text(name)}</th><td style="{_CELL}">{markup.text(value)}</td></tr>'
                     for name, value in lines.items())  # fmt: skip
     return (f"<div><b>{markup.text(claim.sentence)}</b><br>Verdict: <b>{verdict}</b> "
@@ -80,16 +85,19 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
 
 def in_paper(claim: Claim) -> str:
     """Where the paper has a claim and with what number; where it has none, that it has not."""
-    return claim.place if claim.place.startswith("not in the paper") else f"{claim.place}: {claim.paper}"
+    return claim.place if claim.place.startswith("not in the paper") else f"{claim.place}. Its number: {claim.paper}"
 
 
-def made_with(study: Study, by_place: bool = False) -> str:
-    """Which model and profile a page was made with, and what that allows to conclude; ``by_place``: places, not sets, are the unit."""
+def made_with(study: Study, by_place: bool = False, masked: bool = False) -> str:
+    """Which model and profile a page was made with, and what that allows to conclude.
+
+    ``by_place``: places, not sets, are the unit; ``masked``: masks are trained, and not edits.
+    """
     size = study.size
     parts = f"{study.parts} x " if study.parts > 1 else ""
     facts = study.kind.scale * study.forget_set_size
     of = "of all facts with one answer" if study.kind.forget == "answers" else f"of {parts}{facts}"
-    sets = f"{count(size.n_sets, 'forget set')} {of}, {count(size.n_seeds, 'seed')}, at most {size.steps} steps"
+    sets = f"{count(size.n_sets, 'forget set')} {of}, {count(size.n_seeds, 'seed')}, {_steps(study, masked)}"
     if size.n_attacked_sets < size.n_sets:
         sets += f"; attacked and audited: {size.n_attacked_sets} of these sets (FORGET_SETS={size.n_sets}: all)"
     if study.kind.spread:
@@ -98,7 +106,7 @@ def made_with(study: Study, by_place: bool = False) -> str:
     unit = sentences.unit(size.n_sets, size.n_attacked_sets)
     if by_place:
         unit, quick = "The unit of the verdict is the place.", ""
-    return f"{_model_and_profile(study)}: {sets}. {unit}{quick}"
+    return f"{_model(study)}, profile <b>{study.profile}</b>: {sets}. {unit}{quick}"
 
 
 def parameters(study: Study, names: Sequence[str], changed: Mapping[str, Any]) -> str:

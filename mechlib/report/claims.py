@@ -75,12 +75,17 @@ class Claim(Typed):
     @property
     def edited(self) -> bool:
         """Whether its arms are edits, whose success and harm have gates; masks are none, and neither is looking for planted facts."""
-        return self.measure not in ("weights masked", MISSED)
+        return not self.masked and self.measure != MISSED
 
     @property
     def over(self) -> str:
         """What it is compared over: forget sets, or places where facts were planted, each with a model of its own."""
         return "place" if self.measure == MISSED else "forget set"
+
+    @property
+    def masked(self) -> bool:
+        """Whether weights are set to zero, and nothing is edited."""
+        return self.measure == "weights masked"
 
     @property
     def by_place(self) -> bool:

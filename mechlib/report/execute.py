@@ -123,7 +123,9 @@ def _job(
     failed = root / "_build" / "failed" / model / target.parent.name
     ids = [spec.id for _, specs in own for spec in specs]
     other = changed(page, values)
-    about = titled_by(model, study.profile, named.title if named else in_words({name: [value] for name, value in other.items()}))
+    # A page without a study of its own shows what the others found, whatever the profile.
+    profile = study.profile if {*page.parameters} - {"MODEL", "PROFILE"} else ""
+    about = titled_by(model, profile, named.title if named else in_words({name: [value] for name, value in other.items()}))
     usual, otherwise = (page_fingerprint(page, values, [*ids, about], impossible) for impossible in (False, True))
     return Job(page, values, target, failed, usual, otherwise, other, about=about)
 

@@ -71,11 +71,13 @@ def reached(curves: Rows, stop_at: float, stops: bool = True) -> str:
 
 
 def sides(table: pd.DataFrame, by: str) -> str:
-    """In each part of a table of differences, how many intervals (``low``, ``high``) lie below zero, and how many above."""
+    """In each part of a table of differences, which intervals (``low``, ``high``) lie below zero, and which above, by their ``rival``."""
     told: list[str] = []
     for name, part in table.groupby(by, sort=False) if len(table) else ():
-        below, above = int((part.high < 0).sum()), int((part.low > 0).sum())
-        told.append(f"{name}, {below} of {len(part)} intervals below zero and {above} above")
+        beside = {where: [named(rival).replace("_", " ") for rival in own.rival]
+                  for where, own in (("below", part[part.high < 0]), ("above", part[part.low > 0]))}  # fmt: skip
+        said = [f"{where} zero against {_and(rivals)}" for where, rivals in beside.items() if rivals]
+        told.append(f"{name}, {' and '.join(said) or 'none beyond zero'}")
     return f"Differences: {'; '.join(told)}" if told else "No difference was measured"
 
 

@@ -1,9 +1,10 @@
-"""The forest plot of the front page: how much less of the old answer comes back after an edit at fact lookup than after each other."""
+"""Forest plots: how much less of the old answer comes back after an edit at fact lookup than after each other, and the verdicts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from plotly.subplots import make_subplots
 from mechlib.report.figures.style import drawing, empty
 from mechlib.report.front import Decided
 from mechlib.report.published import published, published_relearning
+from mechlib.report.standing import Standing
 from mechlib.report.tables import label
 
 PANELS = {"transfer": "In prompts that were not trained", "relearning": "After relearning of one half"}
@@ -60,16 +62,21 @@ def gaps(found: Sequence[Decided]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=["about", "outcome", "arm", "gap", "low", "high", "verdict", "released"])
 
 
+def of_page(found: Sequence[Standing], outcome: str) -> list[Decided]:
+    """A page's claims about an outcome, each called by its key: what its forest plot is drawn from."""
+    return [Decided(one, None, None, one.claim.key) for one in found if one.claim.outcome == outcome]
+
+
 @drawing
-def forest(found: Sequence[Decided]) -> go.Figure:
-    """The gaps of the general claims with their 95 % intervals, a panel an outcome, a symbol a task, coloured by verdict."""
+def forest(found: Sequence[Decided], panels: Mapping[str, str] = MappingProxyType(PANELS)) -> go.Figure:
+    """The gaps of claims with their 95 % intervals, a panel an outcome (with its title), a symbol a task or claim, coloured by verdict."""
     table = gaps(found)
     if table.empty:
         return empty("No comparison of these claims was run.")
     arms, tasks = list(dict.fromkeys(table.arm))[::-1], list(dict.fromkeys(table.about))
-    figure = make_subplots(1, len(PANELS), subplot_titles=list(PANELS.values()), shared_yaxes=True, horizontal_spacing=0.04)
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels.values()), shared_yaxes=True, horizontal_spacing=0.04)
     named: set[str] = set()
-    for number, outcome in enumerate(PANELS, start=1):
+    for number, outcome in enumerate(panels, start=1):
         panel: Any = table[table.outcome == outcome]
         for line in panel.to_dict("records"):
             place = arms.index(line["arm"]) + 0.3 * ((len(tasks) - 1) / 2 - tasks.index(line["about"]))

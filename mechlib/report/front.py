@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mechlib.checks import ParameterError
 from mechlib.errors import MechlibError
@@ -21,6 +22,7 @@ from mechlib.report.standing import DECIDED_ON, Standing, standings
 from mechlib.runs.impossible import ImpossibleError
 from mechlib.runs.places import checkout
 from mechlib.runs.profiles import PROFILES
+from mechlib.runs.spec import RunSpec
 from mechlib.runs.store import Store, default_store
 from mechlib.runs.study import Study
 from mechlib.runs.tasks import TASKS
@@ -159,9 +161,24 @@ def looked_at(book: Book, claims: Claims) -> list[str]:
     """What the front page of a book is made from, without reading it: ids of runs, and names of pages."""
     found = [f"{path.parent.name}/{path.stem}" for path in book.pages]
     for study in (study for where in _asked(claims) if (study := book.study(*where))):
-        needs = [need for need in (*_needed(study), *(() if study.kind.spread else _BESIDE)) if book.has(study, need)]
-        found += [spec.id for need in needs for _, spec in study.runs(need)]
+        found += rests_on(book, study)
     return list(dict.fromkeys(found))
+
+
+def rests_on(book: Book, study: Study) -> dict[str, RunSpec]:
+    """The runs of a study that its claims' verdicts rest on, by id, as far as they are there."""
+    needs = [need for need in (*_needed(study), *(() if study.kind.spread else _BESIDE)) if book.has(study, need)]
+    return {spec.id: spec for need in needs for _, spec in study.runs(need)}
+
+
+def behind(book: Book, studies: Iterable[Study]) -> dict[Study, list[Mapping[str, Any]]]:
+    """How the runs behind each study's verdicts were computed; a run that several share is told of the first."""
+    seen, found = set[str](), dict[Study, list[Mapping[str, Any]]]()
+    for study in dict.fromkeys(studies):
+        own = {key: spec for key, spec in rests_on(book, study).items() if key not in seen}
+        seen |= own.keys()
+        found[study] = [book.store.manifest(spec) for spec in own.values()]
+    return found
 
 
 def _needed(study: Study) -> tuple[str, ...]:
@@ -180,8 +197,14 @@ def _same(one: Study, other: Study, need: str) -> bool:
     return one == other or {spec.id for _, spec in one.runs(need)} == {spec.id for _, spec in other.runs(need)}
 
 
-def open_book(model: str, known: Mapping[Study, Evidence] | None = None) -> list[Decided]:
-    """How every claim stands in the book that the package lies beside (:func:`decided`); raises :class:`TypedError` where there is none."""
-    claims, root = declared(), checkout()
+def book_of(model: str) -> Book:
+    """The book that the package lies beside, as a model's front page sees it; raises :class:`TypedError` where there is none."""
+    declared()
+    root = checkout()
     assert root is not None  # else there are no claims
-    return decided(Book(root, default_store(), model, declared_studies()), claims, known)
+    return Book(root, default_store(), model, declared_studies())
+
+
+def open_book(model: str, known: Mapping[Study, Evidence] | None = None) -> list[Decided]:
+    """How every claim stands in that book (:func:`decided`)."""
+    return decided(book_of(model), declared(), known)

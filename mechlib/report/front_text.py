@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from mechlib.report import markup
 from mechlib.report.card import count
 from mechlib.report.claims import MISSED
@@ -14,8 +16,8 @@ from mechlib.report.verdicts import NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.study import Study
 
 _ASKED = {"transfer": "in prompts that were not trained", "relearning": "after half of the facts were taught again"}
-_FOUND = {"supported": "less than after {}", "contradicted": "more than after {}", "equivalent": "as much as after {}"}
-# The same in a headline, where edits are only counted.
+_FOUND = ("supported", "contradicted", "equivalent")
+# The same as a headline has it.
 _BRIEFLY = {"transfer": "in prompts not trained", "relearning": "after relearning"}
 _LASTS = {"contradicted": ("outlasts it", "outlast it"), "equivalent": ("lasts as long", "last as long")}
 # The section of a page in which its claims are decided.
@@ -29,12 +31,13 @@ def general(found: Sequence[Decided]) -> list[Decided]:
 
 
 def headline(found: Sequence[Decided], model: str) -> str:
-    """The answer to the title's question, in one sentence that counts the edits which fact lookup's outlasts, and does not name them."""
+    """The answer to the title's question, and how many edits fact lookup's outlasts, without their names."""
     own = general(found)
-    parts = [f"on {about} ({_size(claims[0].study)}) {' and '.join(map(_counted, claims))}" for about, claims in _by_facts(own).items()]
+    parts = [f"on {about} ({_size(claims[0].study)}) it outlasts {' and '.join(map(_counted, claims))}"
+             for about, claims in _by_facts(own).items()]  # fmt: skip
     if not parts:
         return f"No run that a claim rests on is there yet for {model}."
-    return f"{_answer(own)}: in {model} an edit at fact lookup outlasts {'; '.join(parts)}."
+    return f"{_answer(own)}. An edit at fact lookup in {model}: {'; '.join(parts)}."
 
 
 def _answer(own: Sequence[Decided]) -> str:
@@ -58,13 +61,16 @@ def _counted(one: Decided) -> str:
 
 
 def _compared(one: Decided) -> list[Line]:
-    """The comparisons that were run of two arms that are a contrast."""
-    return [line for line in one.standing.lines if line.odds and line.stopped != NO_CONTRAST]
+    """The comparisons that were run of two arms that are a contrast; one edit under two names is one."""
+    return [line for line in one.standing.lines if line.odds and line.stopped != NO_CONTRAST and not line.twin]
 
 
-def finding(found: Sequence[Decided]) -> str:
-    """What the headline counts, by name; "" where nothing was run."""
-    return " ".join(f"On {about}, {'; '.join(map(_claim, own))}." for about, own in _by_facts(general(found)).items())
+def by_name(found: Sequence[Decided]) -> pd.DataFrame:
+    """What the headline counts: a line for each other edit, a column for each of the claims, and how they stand."""
+    own = general(found)
+    columns = {f"{one.about}, {_BRIEFLY[one.standing.claim.outcome]}": one.standing.lines for one in own}
+    cells = {name: {named(line.rival).replace("_", " "): line.verdict for line in lines} for name, lines in columns.items()}
+    return pd.DataFrame(cells).fillna("-").reset_index(names="fact lookup's edit against")
 
 
 def shares(found: Sequence[Decided]) -> str:
@@ -90,8 +96,12 @@ def gaps(found: Sequence[Decided]) -> str:
               (verdicts.count("equivalent"), "without a difference that matters")]  # fmt: skip
     left = len(verdicts) - sum(number for number, _ in counts)
     told = [f"{number} {words}" for number, words in [*counts, (left, "without a verdict")] if number]
-    same = sum(bool(line.odds) for one in found for line in one.standing.lines) - len(verdicts)
-    beside = f" ({same} more train what fact lookup's edit trains)" if same else ""
+    lines = [line for one in found for line in one.standing.lines if line.odds]
+    same = sum(line.stopped == NO_CONTRAST for line in lines)
+    twice = sum(bool(line.twin) for line in lines if line.stopped != NO_CONTRAST)
+    notes = [f"{same} more train what fact lookup's edit trains"] * bool(same)
+    notes += [f"{twice} more {'is' if twice == 1 else 'are'} an edit under a second name"] * bool(twice)
+    beside = f" ({'; '.join(notes)})" if notes else ""
     return f"{count(len(verdicts), 'comparison')}: {', '.join(told)}{beside}"
 
 
@@ -105,18 +115,6 @@ def _by_facts(found: Sequence[Decided]) -> dict[str, list[Decided]]:
 def _size(study: Study | None) -> str:
     size = study.size if study else None
     return f"{study.profile}, {count(size.n_sets, 'forget set')}, {count(size.n_seeds, 'seed')}" if study and size else ""
-
-
-def _claim(one: Decided) -> str:
-    by_verdict, asked = one.standing.by_verdict, _ASKED[one.standing.claim.outcome]
-    rivals = {verdict: _listed(own) for verdict, own in by_verdict.items()}
-    said = [words.format(rivals[verdict]) for verdict, words in _FOUND.items() if verdict in rivals]
-    rest = ", ".join(f"{verdict} {len(own)}" for verdict, own in by_verdict.items() if verdict not in _FOUND)
-    if not said:
-        return f"{asked} no comparison of an edit at fact lookup with another has a verdict ({rest})"
-    left = sum(len(own) for verdict, own in by_verdict.items() if verdict not in _FOUND)
-    others = f" ({left} without a verdict)" if left else ""
-    return f"{asked} the old answer comes back after an edit at fact lookup {', '.join(said)}{others}"
 
 
 def added(found: Sequence[Decided]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,10 @@ _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Judged:
-    """A study whose runs are there: what verdicts are drawn from, and how its runs were computed."""
+    """A study whose runs are there, and what verdicts are drawn from."""
 
     study: Study
     evidence: Evidence
-    manifests: Sequence[Mapping[str, Any]]
 
 
 def widest(book: Path, model: str, store: Store) -> dict[str, Judged]:
@@ -44,7 +43,7 @@ def widest(book: Path, model: str, store: Store) -> dict[str, Judged]:
     for study in dict.fromkeys(one for path in shown for one in studies(pages[path.stem], page_parameters(path))):
         if _there(study, NEEDED, store) and (study.task not in found or _width(study, store) > _width(found[study.task], store)):
             found[study.task] = study
-    return {task: _judged(study, store) for task, study in found.items()}
+    return {task: Judged(study, gather(Stored(study, store))) for task, study in found.items()}
 
 
 def _width(study: Study, store: Store) -> tuple[int, int, bool, int]:
@@ -54,12 +53,6 @@ def _width(study: Study, store: Store) -> tuple[int, int, bool, int]:
 
 def _there(study: Study, needs: Iterable[str], store: Store) -> bool:
     return all(store.has(spec) for need in needs for _, spec in study.runs(need))
-
-
-def _judged(study: Study, store: Store) -> Judged:
-    needs = (*NEEDED, BESIDE) if _there(study, (BESIDE,), store) else NEEDED
-    manifests = [store.manifest(spec) for need in needs for _, spec in study.runs(need)]
-    return Judged(study, gather(Stored(study, store)), manifests)
 
 
 def titles(book: Path) -> dict[str, str]:

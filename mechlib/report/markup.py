@@ -16,6 +16,11 @@ def text(value: object) -> str:
     return escape(str(value))
 
 
+def page_link(name: str, words: str) -> str:
+    """A link to a page by its name, or by its folder and name; where it leads is decided when the book is built."""
+    return f'<a href="page:{text(name)}">{text(words)}</a>'
+
+
 def figure(value: Any) -> Any:
     """A figure's dictionary with every text in it escaped, but for the plain tags that labels are made with."""
     if isinstance(value, Mapping):

@@ -121,7 +121,7 @@ def execute_page(job: Job) -> str | None:
 
     page, values, target = job.page, job.values, job.target
     notebook = deepcopy(page.notebook)
-    about = {"fingerprint": job.fingerprint, "parameters": dict(values), **({"changed": dict(job.changed)} if job.changed else {})}
+    about = {"fingerprint": job.fingerprint, "parameters": dict(values), "changed": dict(job.changed)}
     notebook.metadata["mechlib"] = {**notebook.metadata.get("mechlib", {}), **about}
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     with_reasons(notebook, job.impossible)

@@ -29,7 +29,7 @@ from mechlib.report.gates import Evidence
 from mechlib.report.gathered import INSIDE, gather
 from mechlib.report.provenance import provenance
 from mechlib.report.reproduce import command, reproduce
-from mechlib.report.standing import SHOWN_ON, Standing, standings
+from mechlib.report.standing import DECIDED_ON, SHOWN_ON, Standing, standings
 from mechlib.runs.places import checkout
 from mechlib.runs.runner import Runner
 from mechlib.runs.study import Study
@@ -130,14 +130,20 @@ class OpenPage:
         return HTML(told + parameters(self.study, names, self.other_than_usual))
 
     @property
-    def _elsewhere(self) -> str:
-        """The address of this page as executed for another study of the book, about the same task; "" where there is none."""
+    def _elsewhere(self) -> dict[str, str]:
+        """Of the claims about the task (by key) that another page than this one decides, and that was executed: its address."""
         root, shown = checkout(), tuple(self.parameters)
-        others = [one for one in declared_studies() if one.task == self.study.task and self.name in one.pages
-                  and one.of(self.study.model, shown) != self.study]  # fmt: skip
-        there = [one.folder for one in others
-                 if root and (results_folder(root, self.study.model_spec.name) / one.folder / f"{self.name}.ipynb").is_file()]  # fmt: skip
-        return f"../{there[0]}/{self.name}.html" if there else ""
+        if root is None:
+            return {}
+        results, found = results_folder(root, self.study.model_spec.name), dict[str, str]()
+        for claim in declared().of_task(self.study.task):
+            page = DECIDED_ON.get(claim.outcome, "")
+            there = [one for one in declared_studies() if one.task == claim.task and page in one.pages
+                     and (page != self.name or one.of(self.study.model, shown) != self.study)
+                     and (results / one.folder / f"{page}.ipynb").is_file()]  # fmt: skip
+            if there:
+                found[claim.key] = f"../{there[0].folder}/{page}.html"
+        return found
 
     @property
     def other_than_usual(self) -> dict[str, Any]:

@@ -115,11 +115,15 @@ def mapped() -> Paper:
 
 @dataclass(frozen=True)
 class Told:
-    """A part of a cell: ``lines``, and what they are (``about``); ``long``: they may be folded away behind it."""
+    """A part of a cell: ``lines``, and what they are (``about``); ``long``: they may be folded away behind it.
+
+    ``page``: the page that it is from, by name or by folder and name, or "".
+    """
 
     about: str
     lines: tuple[str, ...] = ()
     long: bool = False
+    page: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,14 +173,15 @@ def _ours(item: Item, drawn: Mapping[str, Decided], ours: Mapping[str, Judged], 
     if item.layers_of:
         layers = _layers(item.layers_of, own.evidence) if own else ()
         yield Told(f"trained ({_made_with(own.study)})", layers) if own and layers else Told(NOT_RUN)
-    yield from (Told(f"page {titles[name]}") for name in item.pages)
+    yield from (Told(titles[name], page=name) for name in item.pages)
 
 
 def _claim(one: Decided) -> Told:
     """A claim by its sentence, how it stands and by which study; then each of its comparisons that was run."""
     by = f" ({_made_with(one.study)})" if one.study else ""
     lines = tuple(_verdict(line) for line in one.standing.lines if line.odds)
-    return Told(f"{one.standing.claim.sentence.rstrip('.')}: {one.verdict}{by}", lines, long=True)
+    page = f"{one.page.parent.name}/{one.page.stem}" if one.page else ""
+    return Told(f"{one.standing.claim.sentence.rstrip('.')}: {one.verdict}{by}", lines, long=True, page=page)
 
 
 def _made_with(study: Study) -> str:

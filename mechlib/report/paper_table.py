@@ -36,6 +36,8 @@ def _row(row: Row) -> str:
 
 def _told(one: Told) -> str:
     lines = "".join(f"<br>{markup.text(line)}" for line in one.lines)
+    about = markup.text(one.about) if not one.page or one.long else markup.page_link(one.page, one.about)
+    there = f"<br>{markup.page_link(one.page, 'the page that decides it')}" if one.page and one.long else ""
     if one.long and len(one.lines) > _FEW:
-        return f"<details><summary>{markup.text(one.about)}</summary>{lines.removeprefix('<br>')}</details>"
-    return f"<div>{markup.text(one.about)}{':' * bool(lines)}{lines}</div>"
+        return f"<details><summary>{about}</summary>{lines.removeprefix('<br>')}{there}</details>"
+    return f"<div>{about}{':' * bool(lines)}{lines}{there}</div>"

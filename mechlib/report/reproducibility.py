@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,6 @@ import mechlib
 from mechlib.attacks.registry import ATTACKS
 from mechlib.report.book_studies import declared_studies, study_behind
 from mechlib.report.card import count
-from mechlib.report.judged import Judged
 from mechlib.report.reproduce import command
 from mechlib.report.tables import named
 from mechlib.runs.manifest import manifest
@@ -20,35 +19,37 @@ from mechlib.runs.study import Study
 
 _SHORT = 8
 _UNKNOWN = "not recorded"
+# By study, how its runs were computed.
+Behind = Mapping[Study, Sequence[Mapping[str, Any]]]
 
 
-def card(study: Study, ours: Mapping[str, Judged]) -> pd.DataFrame:
-    """One line a field. ``ours``: what was run, by task; where that is nothing, machine and software are this one's."""
-    manifests = [how for one in ours.values() for how in one.manifests]
+def card(study: Study, behind: Behind) -> pd.DataFrame:
+    """One line a field. ``behind``: the studies that were run; where none was, machine and software are this one's."""
+    manifests = [how for own in behind.values() for how in own]
     where = f"{len(manifests)} kept runs" if manifests else "no kept run: this machine, now"
     manifests = manifests or [manifest(0.0)]
     fields = {
         "code": f"mechlib {mechlib.__version__}; computed at commits {_each(_commit(how) for how in manifests)} ({where})",
         "model": f"{study.model_spec.name} ({study.model_spec.location}, {study.model_spec.licence or 'licence: see its page'}), "
                  f"weights in {study.model_spec.dtype}",
-        "data": _lines(_table, study, ours),
-        "general text": _lines(_texts, study, ours),
-        "splits": _lines(_splits, study, ours),
-        "seeds": _lines(_seeds, study, ours),
+        "data": _lines(_table, study, behind),
+        "general text": _lines(_texts, study, behind),
+        "splits": _lines(_splits, study, behind),
+        "seeds": _lines(_seeds, study, behind),
         "hardware": _each(f"{how.get('machine') or _UNKNOWN}, {_threads(how)} a run" for how in manifests),
         "precision": _each(str(how.get("precision") or _UNKNOWN) for how in manifests),
         "software": _each(_software(how) for how in manifests),
         "time": f"{sum(how.get('seconds', 0.0) for how in manifests) / 3600:.1f} hours of one process",
         "setup": "make execute installs what requirements.lock pins, computes what is missing, executes pages and builds the book. "
-                 f"These rows:\n{_lines(_command, study, ours)}",
-        "attack": _lines(_attack, study, ours),
+                 f"These rows:\n{_lines(_command, study, behind)}",
+        "attack": _lines(_attack, study, behind),
     }  # fmt: skip
     return pd.DataFrame([{"field": name, "value": value} for name, value in fields.items()])
 
 
-def _lines(say: Callable[[Study], str], study: Study, ours: Mapping[str, Judged]) -> str:
+def _lines(say: Callable[[Study], str], study: Study, behind: Behind) -> str:
     """What is said of each study, a line each; studies of which the same is said share it."""
-    return "\n".join(dict.fromkeys(map(say, [one.study for one in ours.values()] or [study])))
+    return "\n".join(dict.fromkeys(map(say, list(behind) or [study])))
 
 
 def _table(study: Study) -> str:

@@ -176,6 +176,35 @@ def attacker(tried: int) -> str:
             "are named.")  # fmt: skip
 
 
+def texts_again(texts: int, at_once: int, steps: int) -> str:
+    """When texts are trained on for a second time, if edits took so many steps."""
+    first = math.ceil(texts / at_once)
+    return f"From step {first} on texts are seen again, which lowers their loss." if steps >= first else ""
+
+
+def combined(tried: int) -> str:
+    """How an attacker's settings are put together, if there are several; behind "what this attacker tried"."""
+    return ": every rank with every learning rate, asked at every checkpoint" if tried > 1 else ""
+
+
+def chosen(tried: int) -> str:
+    """How one of several settings was chosen, or that there was one."""
+    if tried < 2:
+        return "No other was tried."
+    return ("It is the one that brings back most on average over the edits, among those that break the fewest models, so it is chosen for "
+            "none of them.")  # fmt: skip
+
+
+def panels(tried: int) -> str:
+    """What the panels of curves are, if there are several settings; behind "intervals"."""
+    return "; one panel for each adapter rank and learning rate" if tried > 1 else ""
+
+
+def hollow(void: bool) -> str:
+    """What hollow points mean, if there are any."""
+    return " Hollow points are void: there the attack broke the model." if void else ""
+
+
 def ceiling(broken: bool, kept: str) -> str:
     """What an attack that should find nothing in the unedited model did to it; ``kept``: its maintain accuracy before and after."""
     if not broken:

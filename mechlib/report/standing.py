@@ -70,7 +70,7 @@ class Standing:
         found = {name: own for name, own in counted.items() if own}
         beside = [one.verdict for one in self.lines if one.rival in self.claim.counterparts and one.odds]
         said = next(iter(found)) if len(found) == 1 else ", ".join(f"{name} {len(own)}" for name, own in found.items())
-        return said + (f" (expected either way: {', '.join(beside)})" if beside else "")
+        return said + (f" (and {', '.join(beside)} where either explanation predicts it)" if beside else "")
 
 
 def standings(lines: Sequence[Line]) -> list[Standing]:
@@ -81,10 +81,14 @@ def standings(lines: Sequence[Line]) -> list[Standing]:
     return [Standing(own[0].claim, tuple(own)) for own in found.values()]
 
 
-def arms(lines: Sequence[Line], interval: bool = True) -> str:
-    """The rivals of comparisons, each with the gap in log odds and its interval where it was run."""
-    return "; ".join(f"{label(one.rival).replace('_', ' ')} {one.odds.difference}" if one.odds and interval else
-                     label(one.rival).replace("_", " ") for one in lines)  # fmt: skip
+def arms(lines: Sequence[Line]) -> str:
+    """The rivals of comparisons, each with the gap in log odds and its interval where it was run; one edit under two names is so called."""
+    return "; ".join(f"{_name(one.rival)}{f' (the same edit as {_name(one.twin)})' * bool(one.twin)}"
+                     f"{f' {one.odds.difference}' if one.odds else ''}" for one in lines)  # fmt: skip
+
+
+def _name(rival: str) -> str:
+    return label(rival).replace("_", " ")
 
 
 def could_see(standing: Standing) -> str:
@@ -93,7 +97,7 @@ def could_see(standing: Standing) -> str:
     By itself and at 95 %: half of the interval, on its longer side; Holm's correction asks for somewhat more. "" where all have one.
     """
     left = [(line.rival, _reach(line.odds.difference)) for line in standing.lines if line.odds and line.verdict in _LEFT_OPEN]
-    told = [f"{reach:.2f}{standing.claim.unit} ({label(rival).replace('_', ' ')})" for rival, reach in left if isfinite(reach)]
+    told = [f"{reach:.2f}{standing.claim.unit} ({_name(rival)})" for rival, reach in left if isfinite(reach)]
     sets = f"at {standing.n_sets} {standing.claim.over}s a difference of at least"
     corrected = "; with Holm's correction only a larger one" if len(standing.lines) > 1 else ""
     return f"{sets} {', '.join(told)} would have been told from zero by itself (95 %){corrected}" if told else ""
@@ -118,10 +122,10 @@ def would_contradict(claim: Claim) -> str:
 
 def _worse(claim: Claim, first: str) -> str:
     if claim.measure == MISSED:
-        return f"more of the planted weights missed by {first} than by another"
+        return f"more of the planted weights missed by {first} than by another method"
     if not claim.edited:
         return f"less of the forget set or more of other facts taken by zeroed weights at {first} than by those of another"
-    return f"more of the old answer after edits at {first} than after another"
+    return f"more of the old answer after the edit that the claim favours ({first}) than after another"
 
 
 def would_change(standing: Standing, gates: Gates) -> str:
@@ -135,7 +139,7 @@ def would_change(standing: Standing, gates: Gates) -> str:
         "equivalent": lambda: f"a margin below {claim.margin:g}{claim.unit}, or other facts",
         "undecided": lambda: "more places, edited alike" if claim.rule == "mixed model" else _more_sets(standing),
         "undecidable": lambda: f"more {claim.over}s than the {standing.n_sets} that were run, or fewer comparisons",
-        "no inference": lambda: f"at least {ENOUGH_SETS} {claim.over}s (the claim aims at {claim.sets})",
+        "no inference": lambda: f"at least {ENOUGH_SETS} {claim.over}s (the claims file declares {claim.sets})",
         "not edited alike": lambda: f"{_alike(claim)}: {gates.edited:.0%} of both arms' edits must have a probability of {gates.success:g}",
         "model broken": lambda: f"gentler edits or attacks, which keep {gates.kept:.0%} of the facts to maintain",
         "attack failed": lambda: f"a longer attack, which teaches {gates.taught:.0%} of its own half",
@@ -155,7 +159,7 @@ def _alike(claim: Claim) -> str:
 def _more_sets(standing: Standing) -> str:
     aim, over = standing.claim.sets, standing.claim.over
     if standing.n_sets < aim:
-        return f"more {over}s ({standing.n_sets} of the {aim} that it aims at were run)"
+        return f"more {over}s: {standing.n_sets} were run of the {aim} that the claims file declares"
     if standing.claim.measure == MISSED:
         return f"a model with more places than these {standing.n_sets}"
-    return f"more facts than the {standing.n_sets} {over}s that it aims at"
+    return f"{over}s of other facts, beyond the {standing.n_sets} that the claims file declares and that were run"

@@ -11,7 +11,10 @@ _BETWEEN = " · "
 
 
 def titled_by(model: str, profile: str, other: str = "") -> str:
-    """``gemma-3-270m, full, world facts``: ``other`` is the study that a page shows, or its parameters that are not as usual."""
+    """``gemma-3-270m, full, world facts``: ``other`` is the study that a page shows, or its parameters that are not as usual.
+
+    ``profile`` is "" for a page without a study of its own.
+    """
     short = other if len(other) <= _LONGEST else f"{other[:_LONGEST]} ..."
     return ", ".join(part for part in (model, profile, re.sub(r"[\\`*_{}\[\]<>$#|~]", r"\\\g<0>", short)) if part)
 

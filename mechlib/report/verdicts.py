@@ -31,6 +31,7 @@ class Line:
     ``matched``: of the first, over the forget sets in which both arms were edited to the success asked for.
     ``before`` and ``change``, of relearning: the same gap before the attack, and what the attack added to it; no rule decides on them.
     ``gates``: for readers, what each gate says of the two arms; ``stopped``: the first that forbids a verdict.
+    ``twin``: a rival before it that trains the same weights in every forget set, so that both are one edit; "": there is none.
     """
 
     claim: Claim
@@ -43,6 +44,7 @@ class Line:
     change: Comparison | None = None
     gates: str = ""
     stopped: str = ""
+    twin: str = ""
 
     @property
     def verdict(self) -> str:
@@ -101,7 +103,21 @@ def _line(gates: Gates, claim: Claim, rival: str, evidence: Evidence) -> Line:
     odds = compare(mine.odds, theirs.odds, "lower", claim.margin or MARGIN, kinds)
     shares = compare(mine.shares, theirs.shares, "lower", kinds=kinds)
     before, change = _under_attack(evidence, first, second, kinds) if claim.measure == "relearning" else (None, None)
-    return Line(claim, rival, shared, odds, shares, matched, before, change, said, stopped)
+    twin = next((one for one in claim.rivals[: claim.rivals.index(rival)] if _same(evidence, one, rival)), "")
+    return Line(claim, rival, shared, odds, shares, matched, before, change, said, stopped, twin)
+
+
+def _same(evidence: Evidence, one: str, other: str) -> bool:
+    """Whether two arms train the same weights in every forget set."""
+    mine, theirs = ({number: {*found.components} for number, found in evidence.trains.get(arm, {}).items()} for arm in (one, other))
+    return bool(mine) and mine == theirs
+
+
+def twins(found: Sequence[Line]) -> str:
+    """Which arms are one edit under two names, in a sentence; "" where none is."""
+    pairs = dict.fromkeys((_name(one.twin), _name(one.rival)) for one in found if one.twin)
+    told = [f"{first} and {second} train the same weights in every forget set: one edit under two names." for first, second in pairs]
+    return " ".join(told)
 
 
 def _pair(claim: Claim, rival: str, evidence: Evidence) -> tuple[str, str] | None:
@@ -135,16 +151,32 @@ def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str]
     return "\n".join(said), stopped or min(stops, key=STOPS.index, default="")
 
 
-def table(found: Sequence[Line], outcome: str | None = None, measured: tuple[str, str] = ("log odds", "true answers")) -> pd.DataFrame:
-    """Verdicts for readers, one line a comparison; of claims about one ``outcome``, or of all. ``measured``: what is compared."""
-    tested = [measured[0], "forget sets", "least p", "p", "p (Holm)", measured[1]]
-    columns = ["claim", "verdict", "minus", *tested, "overlap", "gates", "family"]
-    return pd.DataFrame([
-        (one.claim.key, one.verdict, _name(one.rival), *(in_words(one.odds) if one.odds else ("-",) * 5),
-         str(one.shares.difference) if one.shares else "-", "-" if math.isnan(one.overlap) else f"{one.overlap:.2f}", one.gates,
-         one.claim.family)
-        for one in found if outcome in (None, one.claim.outcome)
-    ], columns=columns)  # fmt: skip
+def table(found: Sequence[Line], *outcomes: str, measured: tuple[str, str] = ("log odds", "true answers")) -> pd.DataFrame:
+    """Verdicts for readers, one line a comparison; of claims about these outcomes, or of all. ``measured``: what is compared.
+
+    Where they are of several claims, the last column says of which.
+    """
+    own = _about(found, outcomes)
+    columns = ["minus", "verdict", measured[0], "forget sets", "least p", "p", "p (Holm)", measured[1], "overlap", "claim"]
+    rows = [
+        (_name(one.rival), one.verdict, *(in_words(one.odds) if one.odds else ("-",) * 5),
+         str(one.shares.difference) if one.shares else "-", "-" if math.isnan(one.overlap) else f"{one.overlap:.2f}", one.claim.key)
+        for one in own
+    ]  # fmt: skip
+    order = ["minus", "verdict", measured[0], "p", "p (Holm)", measured[1], "overlap", "forget sets", "least p"]
+    several = len({one.claim.key for one in own}) > 1
+    return pd.DataFrame(rows, columns=columns)[[*order, *(["claim"] if several else [])]]
+
+
+def gates_table(found: Sequence[Line], *outcomes: str) -> pd.DataFrame:
+    """What each gate says of the two arms of a comparison, of claims about these outcomes, or of all."""
+    columns = ["minus", "gates", "claim"]
+    own = [(_name(one.rival), one.gates, one.claim.key) for one in _about(found, outcomes) if one.gates]
+    return pd.DataFrame(own, columns=columns)[columns if len({key for *_, key in own}) > 1 else columns[:2]]
+
+
+def _about(found: Sequence[Line], outcomes: Sequence[str]) -> list[Line]:
+    return [one for one in found if not outcomes or one.claim.outcome in outcomes]
 
 
 def matched_table(found: Sequence[Line]) -> pd.DataFrame:
@@ -176,7 +208,7 @@ def opposed(found: Sequence[Line], outcome: str) -> str:
     """The comparisons of an outcome whose log odds and shares of true answers point in opposite directions, in words."""
     told = [f"minus {_name(one.rival)}" for one in found if one.claim.outcome == outcome and one.odds and one.shares
             and one.odds.difference.estimate * one.shares.difference.estimate < 0]  # fmt: skip
-    return ", ".join(told) or "nowhere"
+    return f"They point in opposite directions for fact lookup {', '.join(told)}." if told else "Here they point the same way."
 
 
 def counted(found: Sequence[Line]) -> str:

@@ -50,10 +50,10 @@ def test_readers_see_shares_with_their_intervals():
 
 def test_what_the_table_says_is_said_where_there_is_one():
     told = asked_beyond(("spanish",), {"spanish": wilson(70, 100)})
-    assert told.startswith("Formats of this task: Spanish. Of the facts") and "gate" in told
+    assert "Such formats of this task: Spanish. Of the facts" in told and "gate" in told
     alone = asked_beyond(("spanish", "french"), {})
-    assert alone == "Formats of this task: Spanish, French. The unedited model was not asked in them here."
-    assert asked_beyond((), {}) == "The task has no such formats."
+    assert alone.endswith("Such formats of this task: Spanish, French. The unedited model was not asked in them here.")
+    assert asked_beyond((), {}) == ""
 
 
 @dataclass

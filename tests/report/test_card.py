@@ -6,6 +6,7 @@ from small_book import ROOT
 from test_front import CLAIMS, FOUND, RELEARNING, TRANSFER, line, standing
 
 from mechlib.report import markup
+from mechlib.report.book_studies import declared_studies
 from mechlib.report.card import card, effective, parameters
 from mechlib.report.page import open_page
 from mechlib.report.reproduce import command, reproduce
@@ -39,7 +40,7 @@ def test_every_page_has_a_card_and_one_without_a_study_has_a_line():
     for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
         assert ".banner(" in path.read_text(), path.stem
     html = open_page({"MODEL": "gemma-3-270m", "PROFILE": "quick"}, "20_paper").banner().data
-    assert html.count(DESCRIPTIVE.capitalize()) == 1 and "Model <b>gemma-3-270m</b>, profile <b>quick</b>.</div>" in html
+    assert html.count(DESCRIPTIVE.capitalize()) == 1 and "Model <b>gemma-3-270m</b>.</div>" in html and "quick" not in html
     # It has no forget sets of its own, and shows those of full studies.
     assert "forget set" not in html and "<details>" not in html and "forget sets" in card(Study(), [])
 
@@ -80,7 +81,30 @@ def test_a_title_says_what_a_page_was_made_with():
 def test_a_card_of_a_claim_that_was_not_run_names_the_page_that_decides_it():
     (claim, _) = (one for one in CLAIMS.claim if one.counterparts)
     unrun_, where = standing(*(line(claim, rival) for rival in claim.rivals)), "../full-next/25_next_door.html"
-    told_ = card(Study(), [unrun_], CLAIMS.gates, elsewhere=where)
+    told_ = card(Study(), [unrun_], CLAIMS.gates, elsewhere={claim.key: where})
     assert "Verdict: <b>not run here</b>" in told_ and f'<a href="{where}">' in told_
     assert f"Verdict: <b>{NOT_RUN}</b>" in card(Study(), [unrun_], CLAIMS.gates)
-    assert where not in card(Study(), [standing(*(line(claim, rival, -1.0) for rival in claim.rivals))], CLAIMS.gates, elsewhere=where)
+    run = [standing(*(line(claim, rival, -1.0) for rival in claim.rivals))]
+    # Quick pages draw verdicts, too, and another study decides.
+    assert where in card(Study(), run, CLAIMS.gates, elsewhere={claim.key: where}) and where not in card(Study(), run, CLAIMS.gates)
+
+
+def test_a_page_names_the_page_that_decides_each_of_its_claims_and_not_itself():
+    def elsewhere(name, **more):
+        found = open_page({"MODEL": "gemma-3-270m", "PROFILE": "quick", "TASK": "sports-athlete-editing", "FORMATS": None, **more}, name)
+        return found.banner.__self__._elsewhere
+
+    full = {"transfer-athletes": "../full-athletes/06_prompting.html", "relearning-athletes": "../full-athletes/11_relearning.html",
+            "languages-athletes": "../full-athletes/06_prompting.html"}  # fmt: skip
+    # The page of all attacks shows claims that two others decide; the quick page of one of these is not the study's.
+    for name in ("17_which_edit_lasts", "06_prompting"):
+        assert full.items() <= elsewhere(name).items()
+    study = next(one for one in declared_studies() if one.key == "athletes")
+    own = elsewhere("06_prompting", **study.values)
+    assert "transfer-athletes" not in own and own["relearning-athletes"] == full["relearning-athletes"]
+
+
+def test_masks_are_trained_for_their_own_steps():
+    claim = next(one for one in CLAIMS.claim if one.masked)
+    html = card(Study(profile="full"), [standing(*(line(claim, rival, -1.0) for rival in claim.rivals))], CLAIMS.gates)
+    assert html.count("masks of 50 steps") == 2 and "at most" not in html.partition("Would contradict")[0].replace("p at most", "")

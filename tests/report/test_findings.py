@@ -71,9 +71,11 @@ def test_edits_that_reach_their_success_are_counted():
     assert findings.reached(rows, 0.98, stops=False) == findings.reached(rows, 1.0)
 
 
-def test_intervals_are_counted_by_the_side_of_zero_on_which_they_lie():
-    table = pd.DataFrame({"norms": ["as edited"] * 3 + ["equal"], "low": [-2.0, -1.0, 0.5, -1.0], "high": [-1.0, 1.0, 1.0, 0.5]})
-    told = "Differences: as edited, 1 of 3 intervals below zero and 1 above; equal, 0 of 1 intervals below zero and 0 above"
+def test_intervals_are_named_by_the_side_of_zero_on_which_they_lie():
+    table = pd.DataFrame({"norms": ["as edited"] * 4 + ["equal"], "low": [-2.0, -1.0, 0.5, -3.0, -1.0], "high": [-1.0, 1.0, 1.0, -2.0, 0.5],
+                          "rival": ["causal_tracing", "all_mlps", "random_mlps", "nonlocalized", "all_mlps"]})  # fmt: skip
+    told = ("Differences: as edited, below zero against causal tracing and nonlocalized and above zero against random MLPs; "
+            "equal, none beyond zero")  # fmt: skip
     assert findings.sides(table, "norms") == told
     assert findings.sides(table[:0], "norms") == "No difference was measured"
 

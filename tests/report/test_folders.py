@@ -98,6 +98,11 @@ def test_a_changed_page_that_was_executed_is_found_wherever_it_is(tmp_path):
     assert where(tmp_path, "STEPS=21 SEEDS=1", "full").startswith("full-seeds-1-steps-21-")
 
 
+def test_a_usual_page_keeps_its_place_when_what_is_usual_changes(tmp_path):
+    put(tmp_path, "quick", "STEPS=20 FORMATS=question", changed={})
+    assert where(tmp_path) == "quick/05_editing.ipynb"
+
+
 def test_the_usual_page_does_not_take_the_place_of_a_changed_one(tmp_path):
     put(tmp_path, "full", "STEPS=20 SEEDS=1", "full")
     assert where(tmp_path, profile="full") == "full-default/05_editing.ipynb"

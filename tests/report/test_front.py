@@ -9,13 +9,13 @@ from mechlib.report import front_text, markup
 from mechlib.report.book_studies import BookStudy
 from mechlib.report.card import card
 from mechlib.report.claims import MISSED, Claims
-from mechlib.report.forest import forest, gaps, released_gap
+from mechlib.report.forest import forest, gaps, of_page, released_gap
 from mechlib.report.front import Book, Decided, decided
 from mechlib.report.front_text import (
     added,
+    by_name,
     earlier,
     everywhere,
-    finding,
     general,
     headline,
     published,
@@ -72,7 +72,7 @@ def test_what_would_change_a_verdict_is_said_for_each_that_there_is():
     text = would_change(standing(*FOUND), CLAIMS.gates)
     assert f"{CLAIMS.gates.success:g}" in text and "supported: " in text and "not run yet: running it" in text
     few = would_change(standing(line(TRANSFER, "causal_tracing", -2.0, sets=2)), CLAIMS.gates)
-    assert f"aims at {TRANSFER.sets}" in few
+    assert f"declares {TRANSFER.sets}" in few
     described = TRANSFER.model_copy(update={"rule": "none", "margin": None, "family": "descriptive"})
     assert "rule" in would_change(standing(line(described, "random_mlps")), CLAIMS.gates)
     assert len(set(TOLD)) == len(TOLD)
@@ -146,16 +146,36 @@ def test_places_that_lie_earlier_are_told_and_those_that_lie_later_are_not():
 def test_the_headline_answers_and_counts_what_the_next_sentence_names():
     found = told(*FOUND, line(RELEARNING, "causal_tracing", -1.0, sets=2))
     said = headline(found, "m")
-    assert said == ("In part: in m an edit at fact lookup outlasts on athletes (quick, 2 forget sets, 1 seed) 1 of 5 other edits in "
+    assert said == ("In part. An edit at fact lookup in m: on athletes (quick, 2 forget sets, 1 seed) it outlasts 1 of 5 other edits in "
                     "prompts not trained (2 outlast it, 1 lasts as long) and none of 1 other edit after relearning "
                     "(no verdict).")  # fmt: skip
-    named = finding(found)
-    assert named.startswith("On athletes, in prompts that were not trained")
-    assert "less than after causal tracing" in named and "more than after random MLPs and all MLPs" in named
-    assert f"as much as after {small('late_window')}" in named
-    assert "taught again no comparison" in named and "no inference 1" in named
-    assert named.endswith(".") and named.count(". ") == 0
-    assert headline([], "m") == "No run that a claim rests on is there yet for m." and finding([]) == ""
+    arm, *columns = by_name(found).columns
+    assert columns == ["athletes, in prompts not trained", "athletes, after relearning"]
+    named = by_name(found).set_index(arm)
+    assert named[columns[0]].to_dict() == {
+        "causal tracing": "supported", "random MLPs": "contradicted", small("late_window"): "equivalent", "all MLPs": "contradicted",
+        "nonlocalized": NOT_RUN, "attribution patching": "not edited alike",
+    }  # fmt: skip
+    assert named[columns[1]].to_dict() == {name: "no inference" if name == "causal tracing" else "-" for name in named.index}
+    assert headline([], "m") == "No run that a claim rests on is there yet for m." and by_name([]).empty
+
+
+def test_one_edit_under_two_names_is_counted_once_and_said_to_be_one():
+    found = told(line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "attribution_patching", -2.0, twin="causal_tracing"))
+    assert "outlasts 1 of 1 other edit in" in headline(found, "m")
+    assert front_text.gaps(found) == "1 comparison: 1 for fact lookup (1 more is an edit under a second name)"
+    html = card(Study(), [found[0].standing], CLAIMS.gates)
+    assert "Attribution patching (the same edit as Causal tracing) -1.9" in html
+
+
+def test_the_forest_of_a_page_has_the_claims_about_one_outcome():
+    words = next(one for one in CLAIMS.claim if one.formats and one.task == TRANSFER.task)
+    found = [standing(*FOUND), standing(line(words, words.rivals[0], -1.0)), standing(line(RELEARNING, "all_mlps", -1.0))]
+    own = of_page(found, "transfer")
+    assert [one.about for one in own] == [TRANSFER.key, words.key]
+    figure = forest(own, {"transfer": ""})
+    assert {trace.name for trace in figure.data} >= {f"supported, {TRANSFER.key}", f"supported, {words.key}"}
+    assert len(forest(own, {"relearning": ""}).data) == 0
 
 
 def test_the_headline_says_which_gaps_the_attack_widened_and_shares_stand_beside_log_odds():
@@ -178,7 +198,7 @@ def test_the_headline_says_which_gaps_the_attack_widened_and_shares_stand_beside
 def test_the_answer_is_drawn_from_the_verdicts_alone(gaps, more, answer):
     arms = ("causal_tracing", "random_mlps")
     found = told(*(line(TRANSFER, arm, gap, **more) for arm, gap in zip(arms, gaps, strict=False)))
-    assert headline(found, "m").startswith(f"{answer}: in m ")
+    assert headline(found, "m").startswith(f"{answer}. An edit at fact lookup in m: ")
 
 
 def test_the_forest_is_titled_by_how_many_comparisons_favour_each_side():
@@ -189,7 +209,7 @@ def test_the_forest_is_titled_by_how_many_comparisons_favour_each_side():
 
 def test_pairs_that_are_no_contrast_are_not_counted():
     found = told(line(TRANSFER, "causal_tracing", -2.0), line(TRANSFER, "random_mlps", -1.0, stopped=NO_CONTRAST))
-    assert "outlasts on athletes (quick, 2 forget sets, 1 seed) 1 of 1 other edit in" in headline(found, "m")
+    assert "on athletes (quick, 2 forget sets, 1 seed) it outlasts 1 of 1 other edit in" in headline(found, "m")
 
 
 def test_gaps_that_were_there_before_the_attack_are_told_from_those_that_it_made():
@@ -269,8 +289,8 @@ def test_every_page_that_shows_claims_is_there_and_is_opened_by_its_own_name():
 def test_a_counterpart_stands_beside_the_verdicts_and_is_not_counted():
     (claim, _) = (one for one in CLAIMS.claim if one.counterparts)
     found = [line(claim, "mlps_before", -0.0175), line(claim, "mlps_after", -4.0), line(claim, "window_0_of_9", 2.0)]
-    assert standing(*found).verdict == f"contradicted 1, {found[0].verdict} 1 (expected either way: supported)"
-    assert standing(*found[:2]).verdict == f"{found[0].verdict} (expected either way: supported)"
+    assert standing(*found).verdict == f"contradicted 1, {found[0].verdict} 1 (and supported where either explanation predicts it)"
+    assert standing(*found[:2]).verdict == f"{found[0].verdict} (and supported where either explanation predicts it)"
     assert standing(*(line(claim, rival) for rival in claim.rivals)).verdict == NOT_RUN
     for wrong in (["late_window"], list(claim.rivals)):
         with pytest.raises(ValueError, match="a counterpart is no rival, or all rivals are"):

@@ -157,9 +157,10 @@ def test_log_odds_and_shares_may_point_in_opposite_directions():
     """Fact lookup pushes the forget set further away, and takes the true answers of other facts with it."""
     against = masked({"fact_lookup": (-9, -1), "random_mlps": (-1, 3)}, sizes=(10,))
     found = verdicts.lines(claims(MASKS), replace(evidence(TWO), zeroed=against))
-    assert verdicts.opposed(found, "weights masked") == "minus Random MLPs" and verdicts.opposed(found, "transfer") == "nowhere"
+    assert verdicts.opposed(found, "weights masked") == "They point in opposite directions for fact lookup minus Random MLPs."
+    assert verdicts.opposed(found, "transfer") == "Here they point the same way."
     alike = masked({"fact_lookup": (-9, 3), "random_mlps": (1, 3)}, sizes=(10,))
-    assert verdicts.opposed(verdicts.lines(claims(MASKS), replace(evidence(TWO), zeroed=alike)), "weights masked") == "nowhere"
+    assert verdicts.opposed(verdicts.lines(claims(MASKS), replace(evidence(TWO), zeroed=alike)), "weights masked") == "Here they point the same way."
 
 
 @pytest.mark.parametrize("own", [PROBES, MASKS], ids=["probes", "masks"])

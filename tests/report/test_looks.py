@@ -12,6 +12,7 @@ from mechlib.report.figures.style import COLOURS, OUTCOMES
 from mechlib.report.looks import PLOTLY, lighter, linked, roomy
 from mechlib.report.looks.citations import Labels, label
 from mechlib.report.looks.formulas import mathml
+from mechlib.report.looks.links import resolved
 
 HEAD = """<head>
 <link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />
@@ -120,3 +121,19 @@ def test_references_are_called_by_names():
 def test_references_of_one_name_and_year_get_letters():
     same = [entry(2023, "Nanda, Neel"), entry(2023, "Nanda, Neel"), entry(2024, "Nanda, Neel")]
     assert list(Labels().format_labels(same)) == ["Nanda, 2023a", "Nanda, 2023b", "Nanda, 2024"]
+
+
+NAMES = ("quick/05_editing", "quick/20_paper", "full-a/05_editing", "full-b/25_next_door", "full-c/25_next_door")
+PAGES = {*(f"book/results/m/{name}" for name in NAMES), "book/results/other/quick/25_next_door", "book/reading"}
+
+
+@pytest.mark.parametrize(("here", "named", "there"), [
+    ("quick/20_paper", "05_editing", "quick/05_editing"), ("full-a/05_editing", "20_paper", "quick/20_paper"),
+    ("quick/20_paper", "25_next_door", "full-b/25_next_door"), ("quick/20_paper", "full-a/05_editing", "full-a/05_editing"),
+    ("quick/20_paper", "full-b/05_editing", None), ("quick/20_paper", "99_gone", None),
+])  # fmt: skip
+def test_a_link_to_a_page_leads_there_or_is_its_words(here, named, there):
+    html = f'<p>see <a href="page:{named}">the <b>page</b></a>, <a href="https://a/b">another</a></p>'
+    found = resolved(html, f"book/results/m/{here}", PAGES, lambda page: f"to:{page}")
+    expected = "the <b>page</b>" if there is None else f'<a href="to:book/results/m/{there}">the <b>page</b></a>'
+    assert found == f'<p>see {expected}, <a href="https://a/b">another</a></p>'

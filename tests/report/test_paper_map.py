@@ -60,7 +60,7 @@ def ours(study):
     trains = {key: dict.fromkeys(range(8), trained(key, layers))
               for key, layers in {"fact_lookup": (1, 2, 3, 5), "random_mlps": (6, 7)}.items()}  # fmt: skip
     found = Evidence(TASK, "one_shot", asked, (), ("question",), trains)
-    return {TASK: Judged(study, found, [HOW, HOW])}
+    return {TASK: Judged(study, found)}
 
 
 def drawn(found):
@@ -100,7 +100,7 @@ def test_ours_is_looked_up_and_says_what_it_is_and_of_which_runs(ours):
     means = ("Fact lookup 0.900", "Random MLPs 0.900")
     assert here(item(task=TASK, asked=asked), ours) == [("mean probability of the edit target, question (quick, 8 forget sets)", *means)]
     said = here(item(task=TASK, layers_of="fact_lookup", pages=["06_prompting"]), ours)
-    assert said == [("trained (quick, 8 forget sets)", "MLPs 1-3, 5"), ("page Robustness across prompt formats",)]
+    assert said == [("trained (quick, 8 forget sets)", "MLPs 1-3, 5"), ("Robustness across prompt formats",)]
 
 
 def test_what_was_not_run_is_not_run_yet(ours):
@@ -164,12 +164,12 @@ def test_a_wrong_line_is_one_clear_error(tmp_path, line, instead, said):
 
 def test_a_card_counts_in_words_and_names_each_command_once():
     def judged(task, **more):
-        return Judged(Study(task=task, **more), Evidence(TASK, "one_shot", (), (), ()), [HOW])
+        return Judged(Study(task=task, **more), Evidence(TASK, "one_shot", (), (), ()))
 
     world = next(one for one in declared_studies() if one.key == "world").of("gemma-3-270m", ["FORGET_SETS", "SEEDS", "LOCALIZATIONS"])
     ours = {"a": judged("counterfact-editing", forget_sets=1, seeds=1), "b": judged("full-sports-editing", forget_sets=1, seeds=1),
-            "c": Judged(world, Evidence("counterfact-editing", "one_shot", (), (), ()), [HOW])}  # fmt: skip
-    found = dict(card(Study(), ours).itertuples(index=False))
+            "c": Judged(world, Evidence("counterfact-editing", "one_shot", (), (), ()))}  # fmt: skip
+    found = dict(card(Study(), {one.study: [HOW] for one in ours.values()}).itertuples(index=False))
     assert found["setup"].splitlines()[1:] == [
         "make execute MODEL=gemma-3-270m PROFILE=quick", "make execute STUDY=world MODEL=gemma-3-270m",
     ]  # fmt: skip
@@ -186,7 +186,7 @@ FIELDS = {"code", "data", "splits", "seeds", "hardware", "software", "setup", "g
 
 @pytest.mark.parametrize("run", [True, False])
 def test_every_field_of_the_card_is_filled(study, ours, run):
-    found = dict(card(study, ours if run else {}).itertuples(index=False))
+    found = dict(card(study, {study: [HOW, HOW]} if run else {}).itertuples(index=False))
     assert set(found) == FIELDS
     assert [name for name, value in found.items() if not value.strip() or "None" in value or "not recorded" in value] == []
     if run:

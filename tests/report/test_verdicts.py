@@ -114,7 +114,8 @@ def test_a_claim_about_formats_that_the_unedited_model_cannot_answer_in_is_not_t
     plain = verdicts.lines(claims(), evidence())
     assert [one.odds for one in found if one.odds] == [one.odds for one in plain] and len(plain) == 2
     gave = ", ".join(f"{able[form]} ({form.capitalize()})" for form in WORDS["formats"] if form in able)
-    assert verdicts.table(found).gates.tolist()[2] == (f"the unedited model gives {gave}" if verdict == "not testable" else "")
+    assert found[2].gates == (f"the unedited model gives {gave}" if verdict == "not testable" else "")
+    assert (found[2].gates in verdicts.gates_table(found).gates.tolist()) == (verdict == "not testable")
 
 
 def test_formats_of_some_claims_count_for_no_other():
@@ -266,8 +267,25 @@ def test_tables_say_what_lines_hold():
     table = verdicts.table(found)
     assert table.verdict.tolist() == ["supported", "contradicted", "not run yet", "not run yet"]
     assert table["p (Holm)"].tolist() == ["0.016", "0.016", "-", "-"] and table.overlap[0] == "0.33"
-    assert len(verdicts.table(found, "planting")) == 2
+    assert len(verdicts.table(found, "planting")) == 2 and len(verdicts.table(found, "planting", "transfer")) == 4
+    # What a reader looks for stands first, and the claim is told where there are several.
+    assert list(table)[:2] == ["minus", "verdict"] and "claim" in table and "claim" not in verdicts.table(found, "planting")
+    gates = verdicts.gates_table(found, "transfer")
     assert verdicts.counted(found) == "1 supported, 1 contradicted, 2 not run yet"
+    assert list(gates) == ["minus", "gates"] and gates.minus.tolist() == table.minus.tolist()[:2] and all(gates.gates)
+
+
+def test_arms_that_train_the_same_weights_in_every_set_are_one_edit():
+    own = evidence()
+    once = {number: own.trains["all_mlps" if number else "random_mlps"][number] for number in range(8)}
+    for instead, twin in ((own.trains["all_mlps"], ""), (once, ""), (own.trains["random_mlps"], "random_mlps")):
+        first, second = verdicts.lines(claims(), replace(own, trains={**own.trains, "all_mlps": instead}))
+        assert (first.twin, second.twin) == ("", twin)
+        said = "Random MLPs and All MLPs train the same weights in every forget set: one edit under two names."
+        assert verdicts.twins([first, second]) == said * bool(twin)
+
+
+def test_nothing_to_show_is_an_empty_table():
     assert len(verdicts.table([])) == len(verdicts.matched_table([])) == 0
 
 

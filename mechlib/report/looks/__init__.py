@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from mechlib.report.looks import citations, formulas
+from mechlib.report.looks import citations, formulas, links
 
 _HERE = Path(__file__).parent
 _REPORT = _HERE.parent
@@ -69,8 +69,10 @@ def _long(text: str) -> str | None:
     return None if len(text) <= _LONG else "very" if len(text) > _LONGER else ""
 
 
-def _page(app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+def _page(app: Any, page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
     body = context.get("body", "")
+    if "page:" in body:
+        body = context["body"] = links.resolved(body, page, app.env.found_docs, context["pathto"])
     if "mech-figure" in body:
         app.add_js_file("plotly.min.js", loading_method="defer", priority=100)
         context["body"] = linked(body, lambda path: context["pathto"](path, 1))
@@ -106,4 +108,5 @@ def _finish(app: Any, error: Exception | None) -> None:
         if code.exists():
             (static / "code" / f"{module}.txt").write_bytes(code.read_bytes())
         else:
-            getLogger(__name__).warning("%s names the code of a figure that is no more (mechlib.report.%s): execute the page again", page.stem, module)
+            told = "%s names the code of a figure that is no more (mechlib.report.%s): execute the page again"
+            getLogger(__name__).warning(told, page.stem, module)
