@@ -154,11 +154,11 @@ tables.styled(theirs, {name: "{:.3f}" for name in theirs.columns[1:]})
 # measured**: no such model ran here.
 
 # %% tags=["remove-input"]
-needs = planned_memory(["llama-3-8b"], ["fact_lookup", "nonlocalized"], page.runner.store, micro_batch=1)
-tables.styled(needs, {name: "{:.1f}" for name in needs.columns[3:]})
+needs = planned_memory(["llama-3-8b"], ["fact_lookup", "nonlocalized"], page.runner.store, micro_batch=1).drop(columns="model")
+tables.styled(needs, {name: "{:.1f}" for name in needs.columns[2:]})
 
 # %% [markdown]
-# *Gigabytes, with gradients accumulated over single prompts (`MICRO_BATCH=1`).*
+# *Gigabytes for Llama-3-8B, with gradients accumulated over single prompts (`MICRO_BATCH=1`).*
 
 # %% [markdown]
 # ## Runs behind this page

@@ -165,14 +165,14 @@ def table(found: Sequence[Line], *outcomes: str, measured: tuple[str, str] = ("l
     ]  # fmt: skip
     order = ["minus", "verdict", measured[0], "p", "p (Holm)", measured[1], "overlap", "forget sets", "least p"]
     several = len({one.claim.key for one in own}) > 1
-    return pd.DataFrame(rows, columns=columns)[[*order, *(["claim"] if several else [])]]
+    return pd.DataFrame(rows, columns=columns).reindex(columns=[*order, *(["claim"] if several else [])])
 
 
 def gates_table(found: Sequence[Line], *outcomes: str) -> pd.DataFrame:
     """What each gate says of the two arms of a comparison, of claims about these outcomes, or of all."""
     columns = ["minus", "gates", "claim"]
     own = [(_name(one.rival), one.gates, one.claim.key) for one in _about(found, outcomes) if one.gates]
-    return pd.DataFrame(own, columns=columns)[columns if len({key for *_, key in own}) > 1 else columns[:2]]
+    return pd.DataFrame(own, columns=columns).reindex(columns=columns if len({key for *_, key in own}) > 1 else columns[:2])
 
 
 def _about(found: Sequence[Line], outcomes: Sequence[str]) -> list[Line]:

@@ -124,8 +124,8 @@ def test_learning_curves():
 def test_outcome_bars():
     rows = [row for key in ARMS for group in ("forget", "maintain") for row in answers(localization=key, group=group)]
     figure = drawn(figures.outcome_bars(rows, {"true": ("forget", "correct"), "new": ("forget", "edited")}), 2)
-    assert [list(trace.y) for trace in figure.data] == [[0.5] * 3, [0.4] * 3]
-    assert list(figure.data[0].x) == ["Fact<br>lookup", "Random<br>MLPs", "Given<br>by<br>file"]
+    assert [list(trace.x) for trace in figure.data] == [[0.5] * 3, [0.4] * 3]
+    assert [figure.layout.yaxis.ticktext[place] for place in figure.data[0].y] == ["Fact lookup", "Random MLPs", "Given by file"]
 
 
 def test_transfer_map():

@@ -75,4 +75,4 @@ def test_no_digit_is_typed_on_the_front_page():
     cells = [cell.source for cell in PAGES["00_finding"].notebook.cells if cell.cell_type == "markdown"]
     text = re.sub(r"\{cite:p\}`[^`]*`", "", "\n".join(cells))
     assert re.findall(r"[0-9]", text) == []
-    assert "{glue:text}`finding`" in text
+    assert "{glue:text}`headline`" in text

@@ -35,12 +35,14 @@ def learning_curves(rows: Rows) -> go.Figure:
 @drawing
 def outcome_bars(rows: Rows, outcomes: Mapping[str, tuple[str, str]]) -> go.Figure:
     """Shares of answers by localization: ``outcomes`` maps a title to a group of facts and an outcome of their rows."""
-    figure = go.Figure()
+    figure, arms = go.Figure(), list(dict.fromkeys(row["localization"] for row in rows))
     for tint, (title, (group, outcome)) in zip(OUTCOMES, outcomes.items(), strict=False):
         table = aggregate([row for row in rows if row["group"] == group], ["localization"], outcome)
-        names = [label(key).replace(" ", "<br>") for key in table.localization]
-        figure.add_bar(x=names, y=table.share, name=title, marker_color=tint, error_y=errors(table))
-    return figure.update_layout(barmode="group", yaxis={"title": "share of facts", "range": [0, 1.05]}, height=460)
+        places = [arms.index(key) for key in table.localization]
+        figure.add_bar(y=places, x=table.share, orientation="h", name=title, marker_color=tint, error_x=errors(table))
+    names = {"tickvals": list(range(len(arms))), "ticktext": [label(key) for key in arms], "range": [len(arms) - 0.5, -0.5]}
+    wide = {"title": "share of facts", "range": [0, 1.05]}
+    return figure.update_layout(barmode="group", xaxis=wide, yaxis=names, height=150 + 16 * (len(outcomes) + 1) * len(arms))
 
 
 @drawing
@@ -57,7 +59,7 @@ def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str], trai
         go.Heatmap(z=shares, x=names, y=[label(arm) for arm in arms], text=texts, texttemplate="%{text}", colorscale="Blues",
                    zmin=0, zmax=1, colorbar={"title": "share"})
     )  # fmt: skip
-    return figure.update_layout(yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms))
+    return figure.update_layout(xaxis={"tickangle": 0}, yaxis={"autorange": "reversed"}, height=145 + 36 * len(arms))
 
 
 @drawing
