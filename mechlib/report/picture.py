@@ -1,7 +1,9 @@
-"""``make picture``: the README's picture, taken from an executed page and not drawn by hand."""
+"""``make picture``: the README's picture and its sentence, taken from an executed page and not made by hand."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +18,18 @@ from mechlib.runs.spec import digest
 
 # The first figure of the front page; where that has none, of the page that decides the paper's first claim.
 _OTHERWISE = "06_prompting.html"
+# What stands around the README's sentence.
+_BEGINS, _ENDS = "<!-- finding -->", "<!-- taken -->"
+_SENTENCE = re.compile(f"{re.escape(_BEGINS)}(.*?){re.escape(_ENDS)}", re.DOTALL)
 # Pixels, for a README on a wide screen.
 _WIDTH = 900
 
 
 def picture(root: Path) -> Path:
-    """Write ``book/finding.svg`` and return it; raises :class:`BrowserError` if there is no Chromium, before anything else."""
+    """Write ``book/finding.svg`` and the README's sentence, and return the first.
+
+    Raises :class:`BrowserError` if there is no Chromium, before anything else.
+    """
     if program() is None:
         raise BrowserError("make picture needs Chromium on the path: install it (apt-get install chromium)")
     html = build(root).parent
@@ -34,7 +42,24 @@ def picture(root: Path) -> Path:
     source = page.relative_to(html).with_suffix(".ipynb")
     mark = f"<!-- {source.as_posix()} {digest(root / source)} -->"
     target.write_text(f"{svg}\n{mark}\n", encoding="utf-8")
+    if (said := headline(root / source)) and (readme := root / "README.md").is_file():
+        text = readme.read_text(encoding="utf-8")
+        readme.write_text(_SENTENCE.sub(lambda _: f"{_BEGINS}\n**{said}**\n{_ENDS}", text), encoding="utf-8")
     return target
+
+
+def headline(page: Path) -> str:
+    """What the executed front page says first; "" of another page."""
+    outputs = (output for cell in json.loads(page.read_text(encoding="utf-8"))["cells"] for output in cell.get("outputs", ()))
+    given = {output["metadata"]["scrapbook"]["name"]: output["data"] for output in outputs if "scrapbook" in output.get("metadata", {})}
+    found = given.get("headline", {}).get("application/papermill.record/text/plain", "''")
+    return str(ast.literal_eval("".join(found)))
+
+
+def taken(readme: str) -> str:
+    """The sentence that a README has from the front page; "" where there is none."""
+    found = _SENTENCE.search(readme)
+    return found[1].strip().strip("*") if found else ""
 
 
 def chosen(pages: Sequence[Path]) -> Path:

@@ -161,5 +161,5 @@ def _more_sets(standing: Standing) -> str:
     if standing.n_sets < aim:
         return f"more {over}s: {standing.n_sets} were run of the {aim} that the claims file declares"
     if standing.claim.measure == MISSED:
-        return f"a model with more places than these {standing.n_sets}"
+        return f"more places than these {standing.n_sets}"
     return f"{over}s of other facts, beyond the {standing.n_sets} that the claims file declares and that were run"
