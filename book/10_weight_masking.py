@@ -77,17 +77,19 @@ tables.styled(inside.reach(page.values("masks")), {"localized weights": "{:,.0f}
 
 # %% tags=["remove-input"]
 before = [{**row, "size": 0} for row in page.rows("baseline")]
+trained = page.study.trained_format
 rows = inside.shared_sizes(inside.zeroed(page.rows("zeroed"), page.values("zeroed")))
-page.figure("sizes", figures.size_curves(rows, before, page.study.trained_format),
+forget = [row for row in rows if row["group"] == "forget" and row["format"] == trained]
+telling = inside.telling_size(forget)
+page.figure("sizes", figures.size_curves(rows, before, trained),
             "How often the true answer is still the likeliest token, for facts to forget (solid, with 95 % intervals) and to maintain (dashed), "
             "by the number of weights set to zero, as far as every mask reaches; at 0 the unedited model.", "zeroed",
-            found=findings.of_edits("True answers with the most weights at zero", aggregate(
-                [row for row in rows if row["size"] == max(one["size"] for one in rows) and row["group"] == "forget"
-                 and row["format"] == page.study.trained_format], ["localization"], "correct")))
+            found=findings.of_edits(f"True answers left with {telling:,} weights at zero, where they differ most", aggregate(
+                [row for row in forget if row["size"] == telling], ["localization"], "correct")))
 
 # %% tags=["remove-input"]
 largest = max(row["size"] for row in rows)
-final = aggregate([row for row in rows if row["size"] == largest and row["format"] == page.study.trained_format],
+final = aggregate([row for row in rows if row["size"] == largest and row["format"] == trained],
                            ["localization", "group"], "correct").set_index(["localization", "group"])
 arm = tables.leading(page.study.localizations)
 page.number("arm", tables.label(arm))

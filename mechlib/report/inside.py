@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mechlib.report.aggregation import FACT, Rows, average, fact_values, grouped, mean_over_sets
+from mechlib.report.aggregation import FACT, Rows, aggregate, average, fact_values, grouped, mean_over_sets
 from mechlib.report.audits import audit, readable
 from mechlib.report.claims import MISSED
 from mechlib.report.gates import Evidence
@@ -80,13 +80,21 @@ def by_size(evidence: Evidence) -> pd.DataFrame:
     Of facts to forget and to maintain the share of true answers, with its interval, and the mean log odds (nats).
     """
     lines: list[tuple[Any, ...]] = []
-    for (key, size), rows in sorted(grouped(_with_odds(evidence), ["localization", "size"]).items(), key=lambda one: one[0][1]):
+    answers = grouped(_with_odds(evidence), ["localization", "size"])
+    order = list(dict.fromkeys(key for key, _ in answers))
+    for (key, size), rows in sorted(answers.items(), key=lambda one: (order.index(one[0][0]), one[0][1])):
         parts = [[row for row in rows if row["group"] == group] for group in ("forget", "maintain")]
         shares = [str(average(part, "correct", fact=FACT)[0]) for part in parts]
         odds = [mean_over_sets(fact_values(part, "odds", FACT)) for part in parts]
         lines.append((label(key), size, len({row["forget_set"] for row in rows}), *shares, *odds))
     columns = ["localization", "weights at zero", "forget sets", "forget", "maintain", "log odds, forget", "log odds, maintain"]
-    return pd.DataFrame(lines, columns=columns).sort_values("localization", kind="stable", ignore_index=True)
+    return pd.DataFrame(lines, columns=columns)
+
+
+def telling_size(rows: Rows) -> int:
+    """The number of weights at zero at which localizations leave the most different shares of true answers; of several, the least."""
+    shares: Any = aggregate(rows, ["size", "localization"], "correct").groupby("size").share
+    return int((shares.max() - shares.min()).idxmax())
 
 
 def reach(values: Values) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from test_verdicts import claim, claims, evidence
 
 from mechlib.report import verdicts
 from mechlib.report.gathered import Stored
-from mechlib.report.inside import above_both, by_mechanism, by_size, probed, reach, selective, shared_sizes, zeroed
+from mechlib.report.inside import above_both, by_mechanism, by_size, probed, reach, selective, shared_sizes, telling_size, zeroed
 from mechlib.runs.impossible import ImpossibleError
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
@@ -132,9 +132,18 @@ def test_what_is_left_by_size_is_a_line_a_localization_and_size():
     study = replace(evidence(TWO), zeroed=masked({"random_mlps": (-1, -1), "fact_lookup": (1, 3)}))
     table = by_size(study)
     assert [tuple(line) for line in table[["localization", "weights at zero", "forget sets"]].to_numpy()] == [
-        ("Fact lookup", 10, 8), ("Fact lookup", 100, 8), ("Random MLPs", 10, 8), ("Random MLPs", 100, 8)]  # fmt: skip
-    assert table["log odds, forget"].tolist() == [1, -1, -1, -3] and table["log odds, maintain"].tolist() == [3, 1, -1, -3]
-    assert [cell[:4] for cell in table.forget] == ["1.00", "0.00", "0.00", "0.00"]
+        ("Random MLPs", 10, 8), ("Random MLPs", 100, 8), ("Fact lookup", 10, 8), ("Fact lookup", 100, 8)]  # fmt: skip
+    assert table["log odds, forget"].tolist() == [-1, -3, 1, -1] and table["log odds, maintain"].tolist() == [-1, -3, 3, 1]
+    assert [cell[:4] for cell in table.forget] == ["0.00", "0.00", "1.00", "0.00"]
+
+
+def test_the_size_that_tells_most_is_where_shares_are_furthest_apart():
+    def rows(**shares):
+        return [{"localization": key, "size": size, "forget_set": 0, "seed": 0, "relation": "r", "subject": str(n), "correct": n < 4 * share}
+                for key, own in shares.items() for size, share in own.items() for n in range(4)]  # fmt: skip
+
+    assert telling_size(rows(a={10: 1.0, 100: 0.5, 1000: 0.0}, b={10: 0.75, 100: 0.0, 1000: 0.0})) == 100
+    assert telling_size(rows(a={10: 1.0, 100: 0.5}, b={10: 0.5, 100: 1.0})) == 10
 
 
 def test_masks_and_mechanisms_are_means_over_forget_sets():
@@ -160,7 +169,8 @@ def test_log_odds_and_shares_may_point_in_opposite_directions():
     assert verdicts.opposed(found, "weights masked") == "They point in opposite directions for fact lookup minus Random MLPs."
     assert verdicts.opposed(found, "transfer") == "Here they point the same way."
     alike = masked({"fact_lookup": (-9, 3), "random_mlps": (1, 3)}, sizes=(10,))
-    assert verdicts.opposed(verdicts.lines(claims(MASKS), replace(evidence(TWO), zeroed=alike)), "weights masked") == "Here they point the same way."
+    found = verdicts.lines(claims(MASKS), replace(evidence(TWO), zeroed=alike))
+    assert verdicts.opposed(found, "weights masked") == "Here they point the same way."
 
 
 @pytest.mark.parametrize("own", [PROBES, MASKS], ids=["probes", "masks"])
