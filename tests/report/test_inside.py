@@ -139,7 +139,7 @@ def test_what_is_left_by_size_is_a_line_a_localization_and_size():
 
 def test_the_size_that_tells_most_is_where_shares_are_furthest_apart():
     def rows(**shares):
-        return [{"localization": key, "size": size, "forget_set": 0, "seed": 0, "relation": "r", "subject": str(n), "correct": n < 4 * share}
+        return [{"localization": key, "size": size, "forget_set": 0, "seed": 0, "subject": str(n), "correct": n / 4 < share}
                 for key, own in shares.items() for size, share in own.items() for n in range(4)]  # fmt: skip
 
     assert telling_size(rows(a={10: 1.0, 100: 0.5, 1000: 0.0}, b={10: 0.75, 100: 0.0, 1000: 0.0})) == 100
