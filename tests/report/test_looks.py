@@ -9,6 +9,7 @@ from plotly.offline import get_plotlyjs_version
 from pybtex.database import Entry, Person
 
 from mechlib.report.figures.style import COLOURS, OUTCOMES
+from mechlib.report.forest import COLOURS as VERDICTS
 from mechlib.report.looks import PLOTLY, lighter, linked, roomy
 from mechlib.report.looks.citations import Labels, label
 from mechlib.report.looks.formulas import mathml
@@ -89,7 +90,7 @@ def test_colours_can_be_told_apart(colours, eyes):
     assert [pair for pair in combinations(colours, 2) if np.linalg.norm(seen[pair[0]] - seen[pair[1]]) < 12] == []
 
 
-@pytest.mark.parametrize("colour", [*COLOURS.values(), *OUTCOMES])
+@pytest.mark.parametrize("colour", [*COLOURS.values(), *OUTCOMES, *VERDICTS.values()])
 def test_colours_are_seen_on_white_and_on_black(colour):
     light = float(TO_XYZ[1] @ linear(colour))
     for page in (1.0, float(TO_XYZ[1] @ linear("#121212"))):
