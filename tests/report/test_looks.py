@@ -15,7 +15,8 @@ from mechlib.report.looks.citations import Labels, label
 from mechlib.report.looks.formulas import mathml
 
 HEAD = """<head>
-<link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />
+<link rel="preload" as="font" type="font/woff2" crossorigin href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />
+<link rel="preload" as="script" href="../scripts/bootstrap.js" />
 <link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-brands-400.woff2" />
 <script src="../vendor/fontawesome/6.5.2/js/all.min.js?digest=1"></script>
 <script>const THEBE_JS_URL = "https://elsewhere/index.js"; const thebe_selector = ".cell"</script>
@@ -28,7 +29,7 @@ HEAD = """<head>
 def test_a_page_loads_nothing_that_it_does_not_need():
     kept = lighter(HEAD)
     assert re.findall(r"<(?:script|link)[^>]*>", kept) == [
-        '<link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />', "<script>",
+        '<link rel="preload" as="script" href="../scripts/bootstrap.js" />', "<script>",
     ]  # fmt: skip
     assert "DOCUMENTATION_OPTIONS" in kept and "THEBE" not in kept
 
