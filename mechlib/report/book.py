@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from mechlib.report.book_contents import table_of_contents
+from mechlib.report.looks import ICON
 from mechlib.report.notebooks import PageError
 from mechlib.report.stills import add_stills
 from mechlib.runs.locks import locked
@@ -32,7 +33,15 @@ def build(root: Path, strict: bool = True, say: Say | None = None) -> Path:
             lines = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line or "ERROR" in line]
             (out / "build.log").write_text(done.stdout + done.stderr, encoding="utf-8")
             raise PageError(f"the book does not build: {lines[0] if lines else 'see the log'} (all of it: {out / 'build.log'})")
+        _with_icon(out / "html" / "index.html")
         without = add_stills(out / "html", out / "stills")
     if without and say:
         say(without)
     return out / "html" / "index.html"
+
+
+def _with_icon(first: Path) -> None:
+    """Jupyter Book's own first page only leads to ours: without an icon a browser asks the server for one that is not there."""
+    text = first.read_text(encoding="utf-8")
+    if 'rel="icon"' not in text:
+        first.write_text(f'<link rel="icon" href="_static/{ICON.name}">\n{text}', encoding="utf-8")

@@ -1,9 +1,10 @@
-"""What the book contains and in which order: the pages of every model and profile that has results, laid out as ``_toc.yml`` says."""
+"""What the book contains and in which order: the pages of each model and profile that has results, laid out as ``_toc.yml`` says."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +25,58 @@ def results_folder(root: Path, model: str, profile: str = "") -> Path:
 
 
 def table_of_contents(root: Path) -> dict[str, Any]:
-    """``_toc.yml`` with the executed pages that exist: its parts for the default model's folders, then for those of the others."""
+    """``_toc.yml`` with the executed pages that exist: its parts once for each profile of the default model, then of the others.
+
+    A page that several studies of a profile have stands there once for each, named by the study; one of changed parameters, by these.
+    """
     order: dict[str, Any] = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     parts = [(part["caption"], [chapter["file"] for chapter in part["chapters"]]) for part in order["parts"]]
     laid_out = [(caption, names) for caption, names in parts if not any("/" in name for name in names)]
     listed = {order["root"], *(name for _, names in laid_out for name in names)}
     front = _front(root, order["root"])
+    titles = {one.folder: one.title for one in read_studies(root / "book" / FILE)}
     found: list[dict[str, Any]] = []
-    for folder in folders_of(root):
-        there = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
-        others = [name for name in there if name not in listed]
-        fronts = [order["root"]] if folder / f"{order['root']}.ipynb" != front else []
+    for (model, profile), folders in _by_profile(root).items():
+        pages = [path for folder in folders for path in sorted(folder.glob("*.ipynb")) if path != front]
+        others = list(dict.fromkeys(path.stem for path in pages if path.stem not in listed))
         for number, (caption, names) in enumerate(laid_out):
-            wanted = [*(fronts if number == 0 else []), *names, *(others if number == len(laid_out) - 1 else [])]
-            chapters = [_chapter(root, there[name]) for name in wanted if name in there]
-            found += [{"caption": f"{caption} ({_named(root, folder)})", "chapters": chapters}] if chapters else []
+            wanted = [*([order["root"]] if number == 0 else []), *names, *(others if number == len(laid_out) - 1 else [])]
+            groups = [[path for path in pages if path.stem == name] for name in wanted]
+            chapters = [_chapter(root, path, _told(path, group, titles)) for group in groups for path in group]
+            found += [{"caption": f"{caption} ({model}, {profile})", "chapters": chapters}] if chapters else []
     home = front.relative_to(root).with_suffix("").as_posix() if front else _READING
     fixed = [{"caption": caption, "chapters": [{"file": name} for name in names if name != home]} for caption, names in parts
              if (caption, names) not in laid_out]  # fmt: skip
     return {**order, "root": home, "parts": [*found, *fixed]}
+
+
+def _by_profile(root: Path) -> dict[tuple[str, str], list[Path]]:
+    """Folders of results by their model and profile, whatever else was changed; a folder of no known profile is one of its own."""
+    found: dict[tuple[str, str], list[Path]] = {}
+    for folder in folders_of(root):
+        found.setdefault((folder.parent.name, _profile(folder.name)), []).append(folder)
+    return found
+
+
+def _profile(folder: str) -> str:
+    """The profile that a folder's name begins with; the whole name of any other folder."""
+    first = folder.partition("-")[0]
+    return first if first in PROFILES else folder
+
+
+def _told(path: Path, group: Sequence[Path], titles: Mapping[str, str]) -> str:
+    """What tells a page from others of its name in one part (``group``): its study, in as few words as do, or what was changed; or "".
+
+    The pages of a profile's usual parameters need no word, and neither does a page that only one study has.
+    """
+    own = path.parent.name
+    if own not in titles:
+        return own if own not in PROFILES and _profile(own) in PROFILES else ""
+    if len(group) == 1:
+        return ""
+    short = [titles[one.parent.name].partition(",")[0] for one in group if one.parent.name in titles]
+    mine = titles[own].partition(",")[0]
+    return mine if short.count(mine) == 1 else titles[own]
 
 
 def _front(root: Path, name: str) -> Path | None:
@@ -65,17 +99,11 @@ def folders_of(root: Path) -> list[Path]:
     return sorted(found, key=rank)
 
 
-def _named(root: Path, folder: Path) -> str:
-    study = next((one for one in read_studies(root / "book" / FILE) if one.folder == folder.name), None)
-    if study:
-        return f"{folder.parent.name}, {study.profile}, {study.title}"
-    return f"{folder.parent.name}, {folder.name}{' profile' * (folder.name in PROFILES)}"
-
-
-def _chapter(root: Path, path: Path) -> dict[str, str]:
-    """A page under the name that it has in the sidebar, where the part says what it was made with."""
+def _chapter(root: Path, path: Path, told: str) -> dict[str, str]:
+    """A page under the name that it has in the sidebar, where the part says model and profile, and ``told`` what else is to be said."""
     chapter = {"file": path.relative_to(root).with_suffix("").as_posix()}
     titles = [found[1] for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "markdown"
               if (found := re.search(r"^# (.+)$", "".join(cell["source"]), re.MULTILINE))]  # fmt: skip
-    short = own_title(titles[0].strip()) if titles else ""
-    return {**chapter, "title": short} if titles and short != titles[0].strip() else chapter
+    title = titles[0].strip() if titles else path.stem
+    shown = own_title(title) + (f" ({told})" if told else "")
+    return chapter if shown == title or not (titles or told) else {**chapter, "title": shown}

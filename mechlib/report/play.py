@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mechlib.facts.relations import SPORT
 from mechlib.report.aggregation import aggregate
 from mechlib.report.book_studies import BookStudy, read_studies
 from mechlib.report.figures.style import COLOURS
+from mechlib.report.play_order import BY, GROUPS, OUTCOMES, PLAIN, PROMPTING, TRAINED, UNEDITED, ordered, packed
 from mechlib.report.tables import label
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.spec import digest
@@ -24,13 +25,9 @@ from mechlib.runs.tasks import TASKS
 
 PAGE = "book/play"
 SCRIPT = Path(__file__).with_name("play.js")
-_BY = ("arm", "attack", "setting", "step", "format", "group")
 _SITES = (label("planted_site"), label("other_site"))
 # What a page may be given besides model and profile: the study is called the same, and its steps are said.
 _GIVEN = ("n_sets", "seed", "steps")
-_OUTCOMES = {"correct": "true answer", "edited": "new answer"}
-_GROUPS = {"forget": "edited facts, not taught", "relearned": "edited facts, taught", "maintain": "facts to keep",
-           "held_out": "facts of no set", "unknown": "never-known facts", "neighbourhood": "neighbouring facts"}  # fmt: skip
 
 
 def setup(app: Any) -> dict[str, bool]:
@@ -43,8 +40,8 @@ def _embed(app: Any, page: str, _template: str, context: dict[str, Any], _doctre
     if page == PAGE:
         colours = {label(key): colour for key, colour in COLOURS.items()}
         book = Path(app.srcdir) / "book"
-        data = {"studies": play_data(book / "results" / "rows", read_studies(book / "studies.toml")), "colours": colours}
-        table = json.dumps(data).replace("<", "\\u003c")
+        data = {**packed(play_data(book / "results" / "rows", read_studies(book / "studies.toml"))), "colours": colours}
+        table = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
         script = SCRIPT.read_text(encoding="utf-8")
         context["body"] += f'<script type="application/json" id="play-data">{table}</script><script>{script}</script>'
 
@@ -60,6 +57,7 @@ def play_data(kept: Path, declared: Sequence[BookStudy] = ()) -> list[dict[str, 
     edited: dict[str, list[dict[str, Any]]] = {}
     unedited: dict[str, list[dict[str, Any]]] = {}
     names: dict[str, tuple[str, int, str]] = {}
+    trained: dict[str, set[str]] = {}
     for stage in ("answers", "attack"):
         for about, rows in _archives(kept, stage):
             found = _shown(about, rows, edits)
@@ -68,10 +66,11 @@ def play_data(kept: Path, declared: Sequence[BookStudy] = ()) -> list[dict[str, 
             (edited if found.study else unedited).setdefault(found.study or found.facts, []).extend(found.rows)
             if found.study:
                 names[found.study] = found.facts, *known.named(found)
+                trained.setdefault(found.study, set()).add(found.trained)
     ordered = sorted(names.items(), key=lambda each: each[1][1:])
     sets = {study: len({row["forget_set"] for row in rows}) for study, rows in edited.items()}
     return [
-        {"name": f"{name}, forget sets: {sets[study]}", "cells": _cells([*unedited.get(facts, ()), *edited[study]])}
+        {"name": f"{name}, forget sets: {sets[study]}", "cells": _cells([*unedited.get(facts, ()), *edited[study]], trained[study])}
         for study, (facts, _, name) in ordered
     ]
 
@@ -80,7 +79,7 @@ def play_data(kept: Path, declared: Sequence[BookStudy] = ()) -> list[dict[str, 
 class _Shown:
     """What one run brings: its rows with what they can be chosen by, and of which facts and study they are ("": the unedited model's).
 
-    ``asked``: what tells studies apart: facts, sets, most steps and loss.
+    ``asked``: what tells studies apart: facts, sets, most steps and loss. ``trained``: the format in which the edit was trained.
     """
 
     facts: str
@@ -88,6 +87,7 @@ class _Shown:
     study: str = ""
     model: str = ""
     asked: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    trained: str = ""
 
 
 def _shown(about: Mapping[str, Any], rows: list[dict[str, Any]], edits: Mapping[str, Mapping[str, Any]]) -> _Shown | None:
@@ -98,11 +98,11 @@ def _shown(about: Mapping[str, Any], rows: list[dict[str, Any]], edits: Mapping[
     if (edit is not None and edit not in edits) or (not attacked and "unknown" in asked["groups"]):
         return None
     whose, about_set = edits.get(edit or "", {}), asked["about"]
-    arm = _arm(whose) if whose else "Unedited"
-    more = {"arm": arm, "attack": about["label"].partition(":")[0] if attacked else "Prompting", "forget_set": about_set["forget_set"]}
-    plain = {} if attacked else {"setting": "none", "step": 0}
+    arm = _arm(whose) if whose else UNEDITED
+    more = {"arm": arm, "attack": about["label"].partition(":")[0] if attacked else PROMPTING, "forget_set": about_set["forget_set"]}
+    plain = {} if attacked else {"setting": PLAIN, "step": 0}
     labels = {form: label(form) for form in {row["format"] for row in rows}}
-    shown = [{**row, **more, **plain, "format": labels[row["format"]]} for row in rows]
+    shown = [{**row, **more, **plain, "format": labels[row["format"]]} for row in (_from_the_start(rows) if attacked else rows)]
     facts = digest(about_set["subject"], about_set["splits"])
     if not whose:
         return _Shown(facts, shown)
@@ -111,7 +111,19 @@ def _shown(about: Mapping[str, Any], rows: list[dict[str, Any]], edits: Mapping[
     told = {"facts": about_set["subject"]["facts"], "splits": about_set["splits"], "steps": training["steps"],
             "loss": training.get("loss", "injection"), "sites": arm in _SITES}  # fmt: skip
     model = whose["value"]["localization"]["provenance"].get("model", "a model")
-    return _Shown(facts, shown, digest(facts, training.get("stop_at"), told), model, told)
+    form = label(whose["asked"]["settings"]["about"]["format"]["key"])
+    return _Shown(facts, shown, digest(facts, training.get("stop_at"), told), model, told, form)
+
+
+def _from_the_start(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of an attack that goes on in steps: what was asked before it is the first step of each of its settings."""
+    taken: dict[str, int] = {}
+    for row in rows:
+        taken[row["setting"]] = min(row["step"], taken.get(row["setting"], row["step"]))
+    settings = [setting for setting in taken if setting != PLAIN]
+    if not settings or not all(taken[setting] for setting in settings):
+        return [*rows]
+    return [{**row, "setting": setting} for row in rows for setting in ([row["setting"]] if row["setting"] != PLAIN else settings)]
 
 
 def _arm(edit: Mapping[str, Any]) -> str:
@@ -153,14 +165,16 @@ def _told(study: Study) -> Mapping[str, Any]:
             "sites": len(study.sites) > 1}  # fmt: skip
 
 
-def _cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _cells(rows: list[dict[str, Any]], trained: Collection[str]) -> list[Mapping[str, Any]]:
     cells: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for outcome, name in _OUTCOMES.items():
-        for found in aggregate(rows, _BY, outcome, fact=("subject", "relation")).to_dict("records"):
-            place = tuple(found[each] for each in _BY)
-            cell = cells.setdefault(place, {**dict(zip(_BY, place, strict=True)), "n": found["n"], "shares": {}})
-            cell["shares"][name] = [round(float(found[each]), 4) for each in ("share", "low", "high")]
-    return [{**cell, "group": _GROUPS.get(cell["group"], cell["group"])} for cell in cells.values()]
+    for outcome, name in OUTCOMES.items():
+        for found in aggregate(rows, BY, outcome, fact=("subject", "relation")).to_dict("records"):
+            place = tuple(found[each] for each in BY)
+            cell = cells.setdefault(place, {**dict(zip(BY, place, strict=True)), "n": found["n"], "shares": {}})
+            cell["shares"][name] = [round(float(found[each]), 3) for each in ("share", "low", "high")]
+    named = [{**cell, "group": GROUPS.get(cell["group"], cell["group"]),
+              "format": cell["format"] + TRAINED * (cell["format"] in trained)} for cell in cells.values()]  # fmt: skip
+    return ordered(named)
 
 
 def _archives(kept: Path, stage: str) -> Iterator[tuple[Mapping[str, Any], list[dict[str, Any]]]]:

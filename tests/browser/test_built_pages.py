@@ -1,6 +1,7 @@
 """Every page of the committed book in a real browser: wide and narrow, light and dark."""
 
 import pytest
+from contrast import DIM, FAINT
 
 # Whether every figure of a page is drawn, after a minute at most, and its fonts are there.
 DRAWN = """(async () => {
@@ -24,30 +25,11 @@ FIGURES = """[...document.querySelectorAll(".plotly-graph-div")].map(each => {
     return {drawn: Boolean(size) && size.width > 100 && size.height > 100, data: (each.data || []).filter(points).length,
             wide: size ? Math.round(Math.max(size.right - innerWidth, -size.left)) : 0};
 })"""
-# Cells of tables, and the text beside them, that can hardly be read on their ground: the contrast is below 4.5.
-DIM = """(() => {
-    const parts = text => text.match(/[\\d.]+/g).map(Number);
-    const light = text => parts(text).slice(0, 3).map(part => part / 255)
-        .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, part, number) => sum + part * [0.2126, 0.7152, 0.0722][number], 0);
-    const ground = each => {
-        for (; each; each = each.parentElement) {
-            const colour = getComputedStyle(each).backgroundColor;
-            if ((parts(colour)[3] ?? 1) > 0.5) return colour;
-        }
-        return "rgb(255, 255, 255)";
-    };
-    const dim = each => {
-        const two = [light(getComputedStyle(each).color), light(ground(each))].sort((one, other) => other - one);
-        return (two[0] + 0.05) / (two[1] + 0.05) < 4.5;
-    };
-    return [...document.querySelectorAll("article :is(td, th, p, summary, figcaption)")]
-        .filter(each => each.innerText?.trim() && dim(each)).map(each => each.innerText.slice(0, 30)).slice(0, 5);
-})()"""
 SCROLLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 COLOUR = "getComputedStyle(document.body).backgroundColor"
 RIBBON = "document.querySelector('.mech-ribbon')?.innerText ?? ''"
-ASKED = {"ribbon": RIBBON, "figures": FIGURES, "scrolls": SCROLLS, "colour": COLOUR, "title": "document.title", "dim": DIM}
+ASKED = {"ribbon": RIBBON, "figures": FIGURES, "scrolls": SCROLLS, "colour": COLOUR, "title": "document.title", "dim": DIM,
+         "faint": FAINT}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +87,23 @@ def test_all_text_can_be_read_in_both_themes(seen):
     assert {where: about["dim"] for where, about in bad(seen, lambda about: about["dim"]).items()} == {}
 
 
+def test_all_marks_of_figures_are_seen_in_both_themes(seen):
+    assert {where: about["faint"] for where, about in bad(seen, lambda about: about["faint"]).items()} == {}
+
+
 def test_what_is_wrong_is_seen(browser, tmp_path):
     """The checks above on a page where everything is wrong."""
     page = tmp_path / "page.html"
     page.write_text("""<article><p style="color: #888; background: #999">dim</p><p>clear</p></article>
         <div style="width:3000px">wide</div><div class="plotly-graph-div"></div>
+        <svg class="main-svg"><g class="points"><path d="M1,1L2,2L3,0Z" style="fill: #000; fill-opacity: 0; stroke: #fff"/>
+        <path d="M1,1L2,2L3,0Z" style="fill: #eee; stroke: #000"/>
+        <path d="M1,1L2,2M1,2H2" style="fill: #000; stroke: #eee"/></g></svg>
         <script>console.error("a complaint"); throw new Error("a fault")</script><img src="https://example.org/picture.png">""")
     tab = browser.tab(390)
     tab.open(page.as_uri())
     assert len(tab.errors) == 3 and all(word in " ".join(tab.errors) for word in ("a complaint", "a fault", "picture.png"))
     assert tab.ask(SCROLLS) > 0
     assert tab.ask(DIM) == ["dim"]
+    assert tab.ask(FAINT) == ["fill: #000; fill-opacity: 0; stroke: #fff", "fill: #000; stroke: #eee"]
     assert tab.ask(FIGURES) == [{"drawn": False, "data": 0, "wide": 0}]

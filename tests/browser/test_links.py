@@ -7,6 +7,8 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
+from mechlib.report.looks import ICON
+
 MOST_BYTES = 40 * 1024**2
 
 
@@ -47,6 +49,13 @@ def test_every_address_is_of_the_book_or_of_the_web(files):
     """A scheme that no browser knows is one that a page was to replace."""
     known = {"", "http", "https", "data", "mailto"}
     assert [(page.name, one) for page in files for one in names(page)[0] if urlsplit(one).scheme not in known] == []
+
+
+def test_every_page_has_the_books_own_icon(files):
+    """Without one a browser asks a server for a file that is not there."""
+    for page in files:
+        icons = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select("link[rel~=icon]")
+        assert [(page.parent / each["href"]).resolve().read_bytes() for each in icons] == [ICON.read_bytes()], page
 
 
 def test_nothing_is_loaded_from_elsewhere(files):

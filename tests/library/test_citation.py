@@ -1,9 +1,11 @@
-"""CITATION.cff names this version and the paper, and the README's picture is that of the executed page as it is."""
+"""CITATION.cff names this version and the paper, and what readers copy says the same; the README's picture is of the page as it is."""
 
 import json
 import re
 
+import pytest
 import yaml
+from pybtex.database import parse_string
 from small_book import ROOT
 
 import mechlib
@@ -18,8 +20,22 @@ def test_the_citation_file_names_this_version_and_the_paper():
     assert str(about["version"]) == mechlib.__version__
     paper = about["preferred-citation"]
     assert {"type", "title", "authors"} <= paper.keys()
-    assert re.sub(r"\s+", " ", re.search(r"title\s*=\s*\{(.*)\}", README)[1]) == paper["title"]
-    assert all(person["family-names"] in README for person in paper["authors"])
+
+
+@pytest.mark.parametrize("text", ["README.md", "book/reading.md"])
+def test_what_readers_copy_says_what_the_citation_file_says(text):
+    about = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    (block,) = re.findall(r"^```bibtex\n(.*?)^```$", (ROOT / text).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    found, cited = parse_string(block, "bibtex").entries, about["preferred-citation"]
+    assert {entry.type for entry in found.values()} == {"inproceedings", "software"}
+    paper, own = sorted(found.values(), key=lambda entry: entry.type)
+    assert paper.fields["title"] == cited["title"] and paper.fields["booktitle"] == cited["collection-title"]
+    assert paper.fields["year"] == str(cited["year"])
+    assert [f"arXiv:{paper.fields['eprint']}"] == [one["value"] for one in cited["identifiers"]]
+    named = [(" ".join(each.first_names + each.middle_names), " ".join(each.last_names)) for each in paper.persons["author"]]
+    assert named == [(each["given-names"], each["family-names"]) for each in cited["authors"]]
+    assert (own.fields["title"], own.fields["version"]) == (about["title"], str(about["version"]))
+    assert [str(each).strip("{}") for each in own.persons["author"]] == [each["name"] for each in about["authors"]]
 
 
 def test_the_picture_is_of_the_page_as_it_is():

@@ -65,7 +65,7 @@ def test_parts_without_pages_are_left_out(root):
     assert files(table_of_contents(root)) == REFERENCE
     assert table_of_contents(root)["root"] == "book/reading"
     add(root, "gemma-3-270m", "quick", ("06_prompting", notebook(markdown("# A page"))))
-    assert files(table_of_contents(root)) == {"Results (gemma-3-270m, quick profile)": ["gemma-3-270m/quick/06_prompting"], **REFERENCE}
+    assert files(table_of_contents(root)) == {"Results (gemma-3-270m, quick)": ["gemma-3-270m/quick/06_prompting"], **REFERENCE}
 
 
 def test_pages_are_in_the_order_of_the_table_and_those_that_it_does_not_name_come_last(root):
@@ -84,11 +84,50 @@ def test_the_default_model_comes_first_and_of_it_the_studies_of_the_book(root):
     for model, folder in (("llama-3-8b", "quick"), ("a-model", "full"), ("gemma-3-270m", "quick"), ("gemma-3-270m", "quick-steps-1-0"),
                           ("gemma-3-270m", "full-world"), ("gemma-3-270m", "full")):  # fmt: skip
         add(root, model, folder)
-    captions = list(files(table_of_contents(root)))
-    assert captions == [f"Appendix ({about})" for about in (
-        "gemma-3-270m, full, world facts", "gemma-3-270m, full profile", "gemma-3-270m, quick profile", "gemma-3-270m, quick-steps-1-0",
-        "a-model, full profile", "llama-3-8b, quick profile",
+    found = files(table_of_contents(root))
+    assert list(found) == [f"Appendix ({about})" for about in (
+        "gemma-3-270m, full", "gemma-3-270m, quick", "a-model, full", "llama-3-8b, quick",
     )] + ["Reference"]  # fmt: skip
+    folders = [[name.split("/")[1] for name in names] for names in found.values()]
+    assert folders[:2] == [["full-world", "full"], ["quick", "quick-steps-1-0"]]
+
+
+def named_as(root):
+    """The names of all executed pages in the sidebar, by part."""
+    parts = table_of_contents(root)["parts"]
+    return {part["caption"]: [chapter.get("title", "as it is") for chapter in part["chapters"]] for part in parts[:-1]}
+
+
+def titled(name, title):
+    return (name, notebook(markdown(f"# {title}")))
+
+
+def test_one_part_holds_all_studies_of_a_profile_and_pages_of_one_name_are_told_apart(root):
+    """A page that only one study has keeps its name; of a name as many words as tell studies apart; full and quick share no part."""
+    shutil.copy(ROOT / "book" / "studies.toml", root / "book")
+    masks, editing = ("10_weight_masking", "How few weights?"), ("05_editing", "Editing")
+    about = {"full-athletes": "full, athletes", "full-world": "full, world facts", "full-masks": "full, world facts, weights set to zero",
+             "full-athletemasks": "full, athletes, weights set to zero", "full-depth": "full, world facts, places at all depths",
+             "quick": "quick", "quick-steps-1-0": "quick, STEPS=1", "mine": "mine"}  # fmt: skip
+    pages = {"full-masks": [masks], "full-athletemasks": [masks], "full-depth": [("19_depth_or_lookup", "Depth or lookup?")]}
+    for folder, said in about.items():
+        own = [titled(name, f"{title} · gemma-3-270m, {said}") for name, title in pages.get(folder, [editing])]
+        add(root, "gemma-3-270m", folder, *own)
+    assert named_as(root) == {
+        "Results (gemma-3-270m, full)": [
+            "Editing (world facts)", "Editing (athletes)", "Depth or lookup?",
+            "How few weights? (world facts)", "How few weights? (athletes)",
+        ],
+        "Results (gemma-3-270m, quick)": ["Editing", "Editing (quick-steps-1-0)"],
+        "Results (gemma-3-270m, mine)": ["Editing"],
+    }  # fmt: skip
+
+
+def test_studies_whose_first_words_are_the_same_have_all_of_them(root):
+    shutil.copy(ROOT / "book" / "studies.toml", root / "book")
+    for folder in ("full-world", "full-next"):
+        add(root, "gemma-3-270m", folder, titled("05_editing", "Editing"))
+    assert named_as(root)["Results (gemma-3-270m, full)"] == ["Editing (world facts)", "Editing (world facts, MLPs next to fact lookup)"]
 
 
 def test_the_front_page_of_the_default_model_is_the_root_and_others_lead_their_part(root):

@@ -9,13 +9,15 @@ from plotly.offline import get_plotlyjs_version
 from pybtex.database import Entry, Person
 
 from mechlib.report.figures.style import COLOURS, OUTCOMES
+from mechlib.report.forest import COLOURS as VERDICTS
 from mechlib.report.looks import PLOTLY, lighter, linked, roomy
 from mechlib.report.looks.citations import Labels, label
 from mechlib.report.looks.formulas import mathml
 from mechlib.report.looks.links import resolved
 
 HEAD = """<head>
-<link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />
+<link rel="preload" as="font" type="font/woff2" crossorigin href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />
+<link rel="preload" as="script" href="../scripts/bootstrap.js" />
 <link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-brands-400.woff2" />
 <script src="../vendor/fontawesome/6.5.2/js/all.min.js?digest=1"></script>
 <script>const THEBE_JS_URL = "https://elsewhere/index.js"; const thebe_selector = ".cell"</script>
@@ -28,7 +30,7 @@ HEAD = """<head>
 def test_a_page_loads_nothing_that_it_does_not_need():
     kept = lighter(HEAD)
     assert re.findall(r"<(?:script|link)[^>]*>", kept) == [
-        '<link rel="preload" as="font" href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />', "<script>",
+        '<link rel="preload" as="script" href="../scripts/bootstrap.js" />', "<script>",
     ]  # fmt: skip
     assert "DOCUMENTATION_OPTIONS" in kept and "THEBE" not in kept
 
@@ -90,7 +92,7 @@ def test_colours_can_be_told_apart(colours, eyes):
     assert [pair for pair in combinations(colours, 2) if np.linalg.norm(seen[pair[0]] - seen[pair[1]]) < 12] == []
 
 
-@pytest.mark.parametrize("colour", [*COLOURS.values(), *OUTCOMES])
+@pytest.mark.parametrize("colour", [*COLOURS.values(), *OUTCOMES, *VERDICTS.values()])
 def test_colours_are_seen_on_white_and_on_black(colour):
     light = float(TO_XYZ[1] @ linear(colour))
     for page in (1.0, float(TO_XYZ[1] @ linear("#121212"))):

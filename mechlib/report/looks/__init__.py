@@ -14,10 +14,12 @@ _HERE = Path(__file__).parent
 _REPORT = _HERE.parent
 # What figures need of plotly.js: the project's own build of traces with two axes, a third of the whole.
 PLOTLY = _HERE / "plotly-cartesian.min.js"
-# Icons are drawn from fonts; the theme also loads a script that draws all of them. Nobody's code can be run in the built book, for
-# which the theme loads another, twice.
+# What a browser shows beside a page's title.
+ICON = _HERE / "favicon.svg"
+# Icons are drawn from fonts; the theme also loads a script that draws all of them. The style names these fonts; asked for ahead, they
+# are refused where a page is opened as a file. Nobody's code can be run in the built book, for which the theme loads another script, twice.
 _NEEDLESS = re.compile(
-    r"\s*<script[^>]*fontawesome[^>]*></script>|\s*<link[^>]*rel=\"preload\"[^>]*fa-(?:brands|regular)[^>]*/>"
+    r"\s*<script[^>]*fontawesome[^>]*></script>|\s*<link[^>]*rel=\"preload\"[^>]*as=\"font\"[^>]*/>"
     r"|\s*<script>const THEBE_JS_URL[^<]*</script>|\s*<script[^>]*sphinx-thebe\.js[^>]*></script>"
     r"|\s*<link[^>]*sphinx-thebe\.css[^>]*/>|\s*<script type=\"text/x-thebe-config\">.*?</script>|\s*<script>kernelName = [^<]*</script>",
     re.DOTALL,
@@ -77,6 +79,7 @@ def _page(app: Any, page: str, _template: str, context: dict[str, Any], _doctree
         app.add_js_file("plotly.min.js", loading_method="defer", priority=100)
         context["body"] = linked(body, lambda path: context["pathto"](path, 1))
     app.add_js_file("book.js", loading_method="defer", priority=900)
+    context["favicon_url"] = context["pathto"](f"_static/{ICON.name}", 1)
 
 
 def _finish(app: Any, error: Exception | None) -> None:
@@ -86,7 +89,7 @@ def _finish(app: Any, error: Exception | None) -> None:
 
     out = Path(app.outdir)
     static, icons = out / "_static", out / "_static" / "vendor" / "fontawesome"
-    for file, name in ((PLOTLY, "plotly.min.js"), (_HERE / "book.js", "book.js"), (_HERE / "book.css", "book.css")):
+    for file, name in ((PLOTLY, "plotly.min.js"), *((_HERE / own, own) for own in ("book.js", "book.css", ICON.name))):
         (static / name).write_bytes(file.read_bytes())
     (static / "code").mkdir(exist_ok=True)
     for folder in icons.glob("*/js"):
