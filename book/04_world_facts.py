@@ -175,9 +175,10 @@ tables.styled(pd.DataFrame(
 # *Exact counts without embeddings; overlap as Jaccard.*
 
 # %% [markdown]
-# ## What was done for athletes, on world facts
+# ## Positions, and how well the methods agree
 #
-# Where in the prompt the answer is restored, and how well the methods agree: the analyses of the pages before, as far as this profile has them.
+# The analyses of <a href="page:02_localization">Localization</a> and <a href="page:03_comparison">Do the methods agree?</a>, on world facts, as far as this
+# profile has them.
 
 # %% tags=["remove-input"]
 traced = {arm["evidence"]: Scores.from_json(value) for arm, value in page.values("methods") if arm["evidence"] != "paths"}

@@ -71,7 +71,7 @@ trials["chosen"] = [chosen[row.localization]["learning_rate"] == row.learning_ra
                     and chosen[row.localization]["forget_coefficient"] == row.forget_coefficient for row in trials.itertuples()]
 n_validate = page.study.splits.n_validate
 page.number("n_validate", n_validate)
-page.number("tuned", sentences.listed(page.study.localizations))
+page.number("tuned", sentences.both(page.study.localizations))
 page.number("untuned", sentences.untuned(page.study))
 page.number("one_fact", f"{1 / n_validate:.2f}")
 page.number("n_trials", len(trials))

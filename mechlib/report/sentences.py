@@ -35,6 +35,12 @@ def listed(keys: Sequence[str], none: str = "none") -> str:
     return ", ".join(label(key) for key in keys) or none
 
 
+def both(keys: Sequence[str]) -> str:
+    """Labels within a sentence: "Fact lookup and Random MLPs"."""
+    names = [label(key) for key in keys]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def definition(attack: str) -> str:
     """What an attack does."""
     return ATTACKS[attack].definition

@@ -41,6 +41,15 @@ def test_a_model_and_profile_has_all_pages(folder):
     assert found == sources if folder.endswith("/quick") else found <= sources
 
 
+def test_no_two_pages_of_the_book_have_one_title():
+    """A reader of a tab, a search or a sidebar would not know which is which."""
+    first = re.compile(r"^# (.+)$", re.MULTILINE)
+    prose = {name: "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+                             if cell["cell_type"] == "markdown") for name, path in FILES.items()}  # fmt: skip
+    titles = [first.findall(text)[0] for text in prose.values()]
+    assert sorted({title for title in titles if titles.count(title) > 1}) == []
+
+
 def test_every_cell_was_executed_in_order_without_an_error(page):
     cells = [cell for cell in code(page) if "".join(cell["source"]).strip()]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))

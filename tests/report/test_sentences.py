@@ -147,3 +147,14 @@ def test_formats_that_the_model_can_use_are_told_from_void_ones():
     assert sentences.usable(["cloze"], ["cloze"]) == "In no format does the model answer clearly above chance"
     told = sentences.usable(["multiple_choice"], ["cloze", "question", "multiple_choice"])
     assert told == "The model answers clearly above chance in cloze, question; not in letter choice"
+
+
+def test_names_and_words_follow_from_what_was_run():
+    assert sentences.both(["fact_lookup"]) == "Fact lookup" and sentences.both([]) == ""
+    assert sentences.both(["fact_lookup", "random_mlps"]) == "Fact lookup and Random MLPs"
+    assert sentences.both(["fact_lookup", "random_mlps", "all_mlps"]) == "Fact lookup, Random MLPs and All MLPs"
+    # With one setting nothing was chosen, and there is one panel.
+    assert sentences.combined(1) == sentences.panels(1) == sentences.hollow(False) == "" and "most" not in sentences.chosen(1)
+    assert "every rank" in sentences.combined(4) and "each" in sentences.panels(4) and "brings back most" in sentences.chosen(4)
+    assert "void" in sentences.hollow(True)
+    assert sentences.texts_again(32, 2, 15) == "" and sentences.texts_again(33, 2, 17).startswith("From step 17 on")
