@@ -50,8 +50,8 @@ page.number("unrun", front_text.unrun(found))
 page.figure("forest", forest.forest(front_text.general(found)),
             "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (negative: less comes back), with "
             "confidence intervals over forget sets, coloured by verdict; crossed out: a gate or too much overlap forbids one. Intervals are of each comparison by itself, "
-            "verdicts are corrected for their number. Crosses: the same difference from mean probabilities of the authors' released runs of larger models, "
-            "where there are any.", found=front_text.gaps(front_text.general(found)))
+            "verdicts are corrected for their number. Slanted crosses: the same difference from mean probabilities of the authors' released runs of larger models; upright ones: "
+            "from the numbers that the paper prints; each where there are any.", found=front_text.gaps(front_text.general(found)))
 
 # %% [markdown]
 # Language models know things, and sometimes they should stop. *Mechanistic Unlearning* {cite:p}`guo2025mechanistic` claims that

@@ -221,8 +221,8 @@ page.number("twins", verdicts.twins(page.verdicts))
 own = forest.of_page(page.claims, "relearning")
 page.figure("verdict", forest.forest(own, {"relearning": ""}),
             "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (left of zero: less comes back after fact lookup), with 95 % "
-            "intervals over forget sets, coloured by verdict; crossed out: a gate or too much overlap forbids one. Crosses: the same difference in the "
-            "authors' released runs of larger models, where they have one.", "prompting", "relearning", found=front_text.gaps(own))
+            "intervals over forget sets, coloured by verdict; crossed out: a gate or too much overlap forbids one. Slanted crosses: the same difference in the "
+            "authors' released runs of larger models; upright ones: in the numbers that the paper prints; each where there are any.", "prompting", "relearning", found=front_text.gaps(own))
 
 # %% tags=["remove-input"]
 tables.styled(verdicts.table(page.verdicts, "relearning"))

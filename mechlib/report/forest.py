@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from mechlib.report.figures.style import drawing, empty
 from mechlib.report.front import Decided
-from mechlib.report.published import published, published_relearning
+from mechlib.report.published import printed_relearning, published, published_relearning
 from mechlib.report.standing import Standing
 from mechlib.report.tables import label
 
@@ -25,6 +25,8 @@ _NONE, _STOPPED, _GREY, _RELEARNT = "undecided", "no verdict: a gate", "#7f7f7f"
 _OPEN = ("undecided", "undecidable", "no inference")
 _LOOKS = {_NONE: "-open", _STOPPED: "-x-open"}
 _SYMBOLS = ("circle", "square", "diamond")
+# Others' numbers, by the column that has them: what they are, and how they are marked.
+_THEIRS = {"released": ("released runs (three larger models)", "x-thin"), "printed": ("printed in the paper", "cross-thin")}
 
 
 def released_gap(task: str, outcome: str, rival: str) -> float | None:
@@ -48,8 +50,17 @@ def released_gap(task: str, outcome: str, rival: str) -> float | None:
     return first - second
 
 
+def printed_gap(task: str, outcome: str, rival: str) -> float | None:
+    """Fact lookup minus another arm by the numbers that the paper prints, in nats; ``None`` where it prints none for the arm."""
+    shares = [printed_relearning(task, key) if outcome == "relearning" else None for key in ("fact_lookup", rival)]
+    if shares[0] is None or shares[1] is None:
+        return None
+    first, second = (math.log(share / (1 - share)) for share in (shares[0], shares[1]))
+    return first - second
+
+
 def gaps(found: Sequence[Decided]) -> pd.DataFrame:
-    """A line a comparison that was run: ``about``, ``outcome``, ``arm``, ``gap``, ``low``, ``high``, ``verdict``, ``released``."""
+    """A line a comparison that was run: ``about``, ``outcome``, ``arm``, ``gap``, ``low``, ``high``, ``verdict``; others' numbers last."""
     records: list[dict[str, Any]] = []
     for one in found:
         claim = one.standing.claim
@@ -58,8 +69,9 @@ def gaps(found: Sequence[Decided]) -> pd.DataFrame:
                 gap, arm = line.odds.difference, label(line.rival).replace("_", " ")
                 records.append({"about": one.about, "outcome": claim.outcome, "arm": arm, "gap": gap.estimate,
                                 "low": gap.low, "high": gap.high, "verdict": line.verdict,
-                                "released": released_gap(claim.task, claim.outcome, line.rival)})  # fmt: skip
-    return pd.DataFrame(records, columns=["about", "outcome", "arm", "gap", "low", "high", "verdict", "released"])
+                                "released": released_gap(claim.task, claim.outcome, line.rival),
+                                "printed": printed_gap(claim.task, claim.outcome, line.rival)})  # fmt: skip
+    return pd.DataFrame(records, columns=["about", "outcome", "arm", "gap", "low", "high", "verdict", *_THEIRS])
 
 
 def of_page(found: Sequence[Standing], outcome: str) -> list[Decided]:
@@ -100,11 +112,11 @@ def _draw(figure: go.Figure, line: Any, place: float, symbol: str, several: bool
                  "color": colour, "thickness": 1.5, "width": 4}, hovertemplate=about, row=1, col=column,
     )  # fmt: skip
     named.add(name)
-    if line["released"] is not None and line["released"] == line["released"]:
-        theirs = "released runs (three larger models)"
-        figure.add_scatter(
-            x=[line["released"]], y=[place], name=theirs, legendgroup=theirs, showlegend=theirs not in named, mode="markers",
-            marker={"symbol": "x-thin", "size": 9, "line": {"width": 2, "color": "#000000"}},
-            hovertemplate=f"released runs: {line['arm']}, {what}<br>%{{x:.2f}} nats<extra></extra>", row=1, col=column,
-        )  # fmt: skip
-        named.add(theirs)
+    for source, (theirs, mark) in _THEIRS.items():
+        if line[source] is not None and line[source] == line[source]:
+            figure.add_scatter(
+                x=[line[source]], y=[place], name=theirs, legendgroup=theirs, showlegend=theirs not in named, mode="markers",
+                marker={"symbol": mark, "size": 9, "line": {"width": 2, "color": "#000000"}},
+                hovertemplate=f"{theirs}: {line['arm']}, {what}<br>%{{x:.2f}} nats<extra></extra>", row=1, col=column,
+            )  # fmt: skip
+            named.add(theirs)

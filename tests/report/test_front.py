@@ -9,7 +9,7 @@ from mechlib.report import front_text, markup
 from mechlib.report.book_studies import BookStudy
 from mechlib.report.card import card
 from mechlib.report.claims import MISSED, Claims
-from mechlib.report.forest import forest, gaps, of_page, released_gap
+from mechlib.report.forest import forest, gaps, of_page, printed_gap, released_gap
 from mechlib.report.front import Book, Decided, decided
 from mechlib.report.front_text import (
     added,
@@ -271,6 +271,14 @@ def test_the_forest_has_every_comparison_that_was_run_and_the_released_differenc
         math.log(0.199 / 0.801) - math.log(0.469 / 0.531)
     )
     assert released_gap("counterfact-editing", "relearning", "causal_tracing") is None
+    # As printed: fact lookup 20 %, causal tracing 63 %, its MLPs 47 %; of other arms, outcomes and facts there is no number.
+    assert printed_gap("sports-athlete-editing", "relearning", "causal_tracing") == pytest.approx(
+        math.log(0.2 / 0.8) - math.log(0.63 / 0.37)
+    )
+    assert {printed_gap("sports-athlete-editing", *one) for one in (("relearning", "all_mlps"), ("transfer", "causal_tracing"))} == {None}
+    assert printed_gap("counterfact-editing", "relearning", "causal_tracing") is None
+    both = forest(told(line(RELEARNING, "causal_tracing", -2.0), line(RELEARNING, "all_mlps", -2.0)))
+    assert [trace.name for trace in both.data].count("printed in the paper") == 1
     assert released_gap("sports-athlete-editing", "transfer", "late_window") is None
     names = [trace.name for trace in forest(found).data]
     assert names.count("released runs (three larger models)") == 4 and "supported" in names
