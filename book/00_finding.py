@@ -60,7 +60,7 @@ page.figure("forest", forest.forest(front_text.general(found)),
 # comparison on a real model. Each of its pages is an executed notebook, and so is this one.
 
 # %% tags=["remove-input"]
-HTML(mechanism())
+HTML(mechanism(page.numbered("mechanism")))
 
 # %% tags=["remove-input"]
 page.banner()

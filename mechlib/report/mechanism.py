@@ -14,6 +14,8 @@ CAPTION = (
 )
 
 
-def mechanism() -> str:
-    """The picture with its caption, as HTML."""
-    return f'<figure style="margin:1em 0">{_PICTURE.read_text(encoding="utf-8")}<figcaption>{markup.text(CAPTION)}</figcaption></figure>'
+def mechanism(number: int) -> str:
+    """The picture with its number and caption, as HTML."""
+    name = f'<a class="mech-number" href="#fig-mechanism">Figure {number}.</a>'
+    return (f'<figure id="fig-mechanism" style="margin:1em 0">{_PICTURE.read_text(encoding="utf-8")}'
+            f"<figcaption>{name} {markup.text(CAPTION)}</figcaption></figure>")  # fmt: skip

@@ -73,6 +73,12 @@ class OpenPage:
         self.given[name] = plain
         glue(name, plain, display=False)
 
+    def numbered(self, key: str) -> int:
+        """The number of a figure of this page, which the prose can name as ``fig_<key>``: that of before, or the next one."""
+        number = self.drawn.setdefault(key, len(self.drawn) + 1)
+        self.number(f"fig_{key}", f"Figure {number}")
+        return number
+
     def figure(self, key: str, figure: go.Figure, caption: str, *needs: str, found: str = "") -> None:
         """Show a figure with its number, title, caption, alternative text, data, runs and code.
 
@@ -81,8 +87,7 @@ class OpenPage:
         ``caption``, ``{name:.2f}`` is a number that was given before; ``needs``: the runs that it shows. Raises ``KeyError`` for a
         number that was not given.
         """
-        number = self.drawn.setdefault(key, len(self.drawn) + 1)
-        self.number(f"fig_{key}", f"Figure {number}")
+        number = self.numbered(key)
         runs: dict[str, dict[str, None]] = {}
         for spec in (spec for need in needs for _, spec in self.study.runs(need)):
             runs.setdefault(spec.stage.name, {})[spec.id] = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from mechlib.facts import FORMATS
 from mechlib.facts.relations import RELATIONS
@@ -59,12 +60,13 @@ def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index:
     Numbers have two decimals where ``formats`` says nothing else.
     """
     # Tables that were put together have row numbers twice, which a style refuses; where they are not shown they may be any.
-    style: Any = (frame if index else frame.reset_index(drop=True)).style
+    # One rule for all cells: a rule and a name for each would be most of a page.
+    style: Any = Styler(frame if index else frame.reset_index(drop=True), cell_ids=False)
     style = style.format(dict(formats or {}), precision=2, na_rep="-", escape="html")
     style = style.format_index(escape="html", axis=0).format_index(escape="html", axis=1)
     style = style if index else style.hide()
-    look = {"white-space": "pre-wrap", "text-align": "left", "padding": "0.2em 1em 0.2em 0", "vertical-align": "top"}
-    return style.set_properties(**look)
+    look = "white-space: pre-wrap; text-align: left; padding: 0.2em 1em 0.2em 0; vertical-align: top"
+    return style.set_table_styles([{"selector": "td", "props": look}])
 
 
 def p_value(p: float | None) -> str:
