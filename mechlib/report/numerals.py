@@ -1,7 +1,8 @@
 """How numbers become text, the same in the whole book.
 
-Measures, and shares among them, have two decimals in tables (``0.96 [0.91, 0.99]``); shares within sentences are percentages, with a
-space that no line breaks at (``90 %``). Counts have thousands separators, learning rates are ``2.9e-5``, and zero has no sign.
+Measures, and shares among them, have two decimals in tables (``0.96 [0.91, 0.99]``), and more only where two would say nothing; shares
+within sentences are percentages, with a space that no line breaks at (``90 %``), and so are shares of the weights, as in the paper.
+Counts have thousands separators, learning rates are ``2.9e-5``, and zero has no sign.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 NO_BREAK = "\u00a0"
 # Zero, and what was rounded to it from below.
 _SIGNED_ZERO = re.compile(r"^-(?=[0.,]+(?:e[+-]?\d+)?%?$)")
-_BROKEN = re.compile(r"(?<=\d)[ \n]%")
+_BROKEN = re.compile(r"(?<=\d)[ \n]%(?![\w%])")
 # From here on a small number is written as a decimal.
 _PLAIN = 0.01
 
@@ -43,12 +44,17 @@ def measures(values: Sequence[float]) -> list[str]:
     return [decimal(value) if value == 0 or abs(value) >= _PLAIN else rate(value, 2) for value in values]
 
 
-def rate(value: float, digits: int = 3) -> str:
+def rate(value: float, digits: int = 6) -> str:
     """A learning rate, with so many significant digits at most: ``1e-4``, ``2.9e-5``; from a hundredth on ``0.05``."""
     if value == 0 or abs(value) >= _PLAIN:
-        return told(value, "g")
+        return told(value, f".{digits}g")
     number, _, power = f"{value:.{digits - 1}e}".partition("e")
     return f"{float(number):g}e{int(power)}"
+
+
+def plain(value: Any) -> str:
+    """A setting: what may be a learning rate as one, anything else as it is."""
+    return rate(value) if isinstance(value, float) else str(value)
 
 
 def count(number: int) -> str:

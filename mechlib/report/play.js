@@ -64,7 +64,7 @@
         const found = cells("outcome");
         draw(found);
         const counts = found.map(cell => cell.n), least = Math.min(...counts), most = Math.max(...counts);
-        said.textContent = `Share with the ${chosen.outcome} (${chosen.group}), with 95 % intervals; ` +
+        said.textContent = `Share with the ${chosen.outcome} (${chosen.group}), with 95\u00a0% intervals; ` +
             `${least === most ? most : `${least} to ${most}`} facts a bar.`;
     }
     chosen.study = 0;

@@ -16,6 +16,7 @@ from mechlib.facts.relations import SPORT
 from mechlib.report.aggregation import aggregate
 from mechlib.report.book_studies import BookStudy, read_studies
 from mechlib.report.figures.style import COLOURS
+from mechlib.report.robustness import setting_label
 from mechlib.report.tables import label
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.spec import digest
@@ -160,7 +161,8 @@ def _cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             place = tuple(found[each] for each in _BY)
             cell = cells.setdefault(place, {**dict(zip(_BY, place, strict=True)), "n": found["n"], "shares": {}})
             cell["shares"][name] = [round(float(found[each]), 4) for each in ("share", "low", "high")]
-    return [{**cell, "group": _GROUPS.get(cell["group"], cell["group"])} for cell in cells.values()]
+    return [{**cell, "group": _GROUPS.get(cell["group"], cell["group"]), "setting": setting_label(cell["setting"])}
+            for cell in cells.values()]  # fmt: skip
 
 
 def _archives(kept: Path, stage: str) -> Iterator[tuple[Mapping[str, Any], list[dict[str, Any]]]]:

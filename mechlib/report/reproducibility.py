@@ -10,6 +10,7 @@ import pandas as pd
 
 import mechlib
 from mechlib.attacks.registry import ATTACKS
+from mechlib.report import numerals
 from mechlib.report.book_studies import declared_studies, study_behind
 from mechlib.report.card import count
 from mechlib.report.judged import Judged
@@ -25,7 +26,7 @@ _UNKNOWN = "not recorded"
 def card(study: Study, ours: Mapping[str, Judged]) -> pd.DataFrame:
     """One line a field. ``ours``: what was run, by task; where that is nothing, machine and software are this one's."""
     manifests = [how for one in ours.values() for how in one.manifests]
-    where = f"{len(manifests)} kept runs" if manifests else "no kept run: this machine, now"
+    where = count(len(manifests), "kept run") if manifests else "no kept run: this machine, now"
     manifests = manifests or [manifest(0.0)]
     fields = {
         "code": f"mechlib {mechlib.__version__}; computed at commits {_each(_commit(how) for how in manifests)} ({where})",
@@ -53,7 +54,7 @@ def _lines(say: Callable[[Study], str], study: Study, ours: Mapping[str, Judged]
 
 def _table(study: Study) -> str:
     table, relations = study.table, len({fact.relation for fact in study.table})
-    return f"{study.kind.label}: {len(table)} facts, relations: {relations}, digest {table.fingerprint[:_SHORT]}"
+    return f"{study.kind.label}: {numerals.count(len(table))} facts, relations: {relations}, digest {table.fingerprint[:_SHORT]}"
 
 
 def _texts(study: Study) -> str:
@@ -83,7 +84,7 @@ def _attack(study: Study) -> str:
 
 
 def _plain(value: Any) -> str:
-    return " and ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return " and ".join(map(numerals.plain, value)) if isinstance(value, tuple | list) else numerals.plain(value)
 
 
 def _command(study: Study) -> str:
