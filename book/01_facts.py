@@ -36,7 +36,7 @@ FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 # %% tags=["remove-input"]
 from mechlib.facts import FORMATS as ALL_FORMATS
 from mechlib.facts import prompt
-from mechlib.report import sentences
+from mechlib.report import numerals, sentences
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.knowledge import left_out
 
@@ -59,16 +59,16 @@ page.number("known_format", tables.label(page.study.known_format).lower())
 page.number("n_asked", len(asked))
 page.number("n_known", len(known))
 page.number("left_out", sentences.left_out(left_out(page.study.table, asked)))
-page.number("known_share", len(known) / len(asked))
-page.number("right_share", sum(row["correct"] for row in asked) / len(asked))
+page.share("known_share", len(known) / len(asked))
+page.share("right_share", sum(row["correct"] for row in asked) / len(asked))
 page.figure("known", figures.known_by_answer(asked, KNOWN_THRESHOLD),
             "How sure the model is of the true sport, among the sports (and golf) that the prompt offers. To the right of the "
             "dashed line a fact counts as known.", "know",
-            found=f"The model knows {len(known)} of {len(asked)} athletes well enough to edit them")
+            found=f"The model knows {numerals.count(len(known))} of {numerals.count(len(asked))} athletes well enough to edit them")
 
 # %% [markdown]
-# Asked with the {glue:text}`known_format`, the model prefers the right sport for {glue:text}`right_share:.0%` of the
-# {glue:text}`n_asked` athletes, and gives it more than the threshold for {glue:text}`known_share:.0%`. These
+# Asked with the {glue:text}`known_format`, the model prefers the right sport for {glue:text}`right_share` of the
+# {glue:text}`n_asked` athletes, and gives it more than the threshold for {glue:text}`known_share`. These
 # {glue:text}`n_known` **known facts** are what the rest of the book is about. Left out of the table:
 # {glue:text}`left_out`.
 #

@@ -78,7 +78,7 @@ page.number("half_order", "lower" if half["subject"] < half["end"] else "the sam
 page.number("lookup_first", lookup.layers[0])
 page.number("lookup_last", lookup.layers[-1])
 page.number("cap", sentences.cap(lookup.layers, uncapped_layers(probes, n_layers)))
-page.number("lookup_parameters", f"{lookup.parameters:,}")
+page.number("lookup_parameters", lookup.parameters)
 page.figure("probes", figures.probe_curves(probes, lookup.layers),
             "Held-out accuracy of the probes on {n_probed} athletes that no later page edits. The shaded layers are the ones that "
             "the rule below chooses.", "evidence",
@@ -170,8 +170,8 @@ for name, layers, position in (("subject", early, "subject last"), ("end", late,
 # %% [markdown]
 # {glue:text}`estimate`
 #
-# Summed over layers, the MLPs of the first half restore {glue:text}`share_subject:.2f` at the last token of the name and
-# {glue:text}`share_early_end:.2f` at the end of the prompt, those of the second half {glue:text}`share_end:.2f` at the end
+# Summed over layers, the MLPs of the first half restore {glue:text}`share_subject:z.2f` at the last token of the name and
+# {glue:text}`share_early_end:z.2f` at the end of the prompt, those of the second half {glue:text}`share_end:z.2f` at the end
 # of the prompt. (Single effects need not add up to the effect of restoring them together.)
 
 # %% [markdown]

@@ -104,13 +104,13 @@ page.number("weaker", ": it is the poorer estimate for MLPs, which are what fact
 
 # %% [markdown]
 # The exact effects themselves depend on the question: denoising and noising correlate at
-# {glue:text}`two_directions_mlp:.2f` over MLPs and {glue:text}`two_directions_head:.2f` over heads. Attribution
-# patching of what components write, in the paper's direction (noising), reaches {glue:text}`attribution_mlp:.2f` on MLPs and
-# {glue:text}`attribution_head:.2f` on heads{glue:text}`weaker`. Averaging
-# the gradient over five points gives {glue:text}`integrated_mlp:.2f` on MLPs. Relevance patching, which holds attention
-# patterns constant, gives {glue:text}`relevance_mlp:.2f` on MLPs and {glue:text}`relevance_head:.2f` on heads, and
-# |gradient x weight| {glue:text}`weight_mlp:.2f` on MLPs: it answers another question. Causal tracing, exact but
-# with noise for the subject, agrees with exact denoising from another subject at {glue:text}`tracing_mlp:.2f`.
+# {glue:text}`two_directions_mlp:z.2f` over MLPs and {glue:text}`two_directions_head:z.2f` over heads. Attribution
+# patching of what components write, in the paper's direction (noising), reaches {glue:text}`attribution_mlp:z.2f` on MLPs and
+# {glue:text}`attribution_head:z.2f` on heads{glue:text}`weaker`. Averaging
+# the gradient over five points gives {glue:text}`integrated_mlp:z.2f` on MLPs. Relevance patching, which holds attention
+# patterns constant, gives {glue:text}`relevance_mlp:z.2f` on MLPs and {glue:text}`relevance_head:z.2f` on heads, and
+# |gradient x weight| {glue:text}`weight_mlp:z.2f` on MLPs: it answers another question. Causal tracing, exact but
+# with noise for the subject, agrees with exact denoising from another subject at {glue:text}`tracing_mlp:z.2f`.
 
 # %% [markdown]
 # ## What each would choose
@@ -161,7 +161,7 @@ tables.styled(pd.DataFrame([
 # %% [markdown]
 # *The modules that each would edit at fact lookup's parameter count, and their Jaccard overlap.*
 #
-# Absolute scores with and without inputs correlate at {glue:text}`inputs_mlp:.2f` over MLPs and at {glue:text}`inputs_attn:.2f` over attention
+# Absolute scores with and without inputs correlate at {glue:text}`inputs_mlp:z.2f` over MLPs and at {glue:text}`inputs_attn:z.2f` over attention
 # layers (Spearman). The sets that they choose share {glue:text}`inputs_shared_mixed:.2f` over all modules and
 # {glue:text}`inputs_shared_mlps:.2f` over MLPs alone. `LOCALIZATIONS=attribution_patching_inputs` makes the paper's own variant an arm of the later
 # pages.
@@ -197,20 +197,20 @@ width = len(lookup.components)
 windows = {first: captured([Component(layer, "mlp") for layer in range(first, first + width)], references["noising"])
            for first in range(arch.n_layers - width + 1)}
 best = max(windows, key=windows.get)
-page.number("n_draws", f"{len(draws):,}")
+page.number("n_draws", len(draws))
 page.number("lookup_held", marks["fact_lookup"])
-page.number("lookup_beats", sum(value < marks["fact_lookup"] for value in held) / len(held))
+page.share("lookup_beats", sum(value < marks["fact_lookup"] for value in held) / len(held))
 page.number("random_median", sorted(held)[len(held) // 2])
 page.number("best_window", f"{best} to {best + width - 1}")
 page.number("best_window_held", windows[best])
 page.figure("draws", figures.draw_distribution(held, marks, "sum of exact noising effects of the chosen MLPs"),
             "The sum of exact noising effects over the MLPs of {n_draws} random sets, and over those of the methods that are named.", "methods",
-            found=f"Fact lookup's MLPs hold more of the exact effect than {page.given['lookup_beats']:.0%} of random sets of their size")
+            found=f"Fact lookup's MLPs hold more of the exact effect than {page.given['lookup_beats']} of random sets of their size")
 
 # %% [markdown]
-# Fact lookup's MLPs hold {glue:text}`lookup_held:.2f`, more than {glue:text}`lookup_beats:.0%` of the random sets (their
-# median is {glue:text}`random_median:.2f`). Of all windows of {glue:text}`window_width` consecutive MLPs, layers
-# {glue:text}`best_window` hold most, {glue:text}`best_window_held:.2f`.
+# Fact lookup's MLPs hold {glue:text}`lookup_held:z.2f`, more than {glue:text}`lookup_beats` of the random sets (their
+# median is {glue:text}`random_median:z.2f`). Of all windows of {glue:text}`window_width` consecutive MLPs, layers
+# {glue:text}`best_window` hold most, {glue:text}`best_window_held:z.2f`.
 
 # %% tags=["remove-input"]
 page.number("window_width", width)
@@ -241,16 +241,16 @@ anew = Scores.from_json(page.values("redrawn")[0][1])
 fixed, redrawn = offset(traced["causal_tracing"]), offset(anew)
 page.number("fixed_median", fixed[0])
 page.number("redrawn_median", redrawn[0])
-page.number("fixed_negative", fixed[1])
-page.number("redrawn_negative", redrawn[1])
+page.share("fixed_negative", fixed[1])
+page.share("redrawn_negative", redrawn[1])
 first, second = (fill_budget(ranked(scores, mlps_only=False), budget, arch) for scores in (traced["causal_tracing"], anew))
 page.number("redrawn_overlap", jaccard(first, second))
 page.number("fixed_attention", sum(component.kind == "attn" for component in first))
 page.number("redrawn_attention", sum(component.kind == "attn" for component in second))
 
 # %% [markdown]
-# With one draw for all runs the median head scores {glue:text}`fixed_median:.3f` ({glue:text}`fixed_negative:.0%` negative),
-# with new draws {glue:text}`redrawn_median:.3f` ({glue:text}`redrawn_negative:.0%` negative). The two choices of modules share
+# With one draw for all runs the median head scores {glue:text}`fixed_median:z.3f` ({glue:text}`fixed_negative` negative),
+# with new draws {glue:text}`redrawn_median:z.3f` ({glue:text}`redrawn_negative` negative). The two choices of modules share
 # {glue:text}`redrawn_overlap:.2f` (Jaccard); {glue:text}`fixed_attention` and {glue:text}`redrawn_attention` of them are
 # attention layers. In the authors' released scores for Gemma-2-9B 94 % of the heads are negative with a median of -.033, and the
 # localization made from them consists of attention layers only.

@@ -49,7 +49,7 @@ from mechlib.facts import neighbourhood, prompt
 from mechlib.localize.fact_lookup import widest
 from mechlib.localize.path_lookup import THRESHOLD, extraction_heads, feeding_mlps
 from mechlib.patching.scores import Scores
-from mechlib.report import findings
+from mechlib.report import findings, numerals
 from mechlib.report.agreement import jaccard, with_exact
 from mechlib.report.page import figures, open_page, tables
 from mechlib.runs.knowledge import certainty
@@ -78,7 +78,8 @@ page.number("n_known", int(counts[page.study.known_format].sum()))
 page.number("threshold", KNOWN_THRESHOLD)
 page.figure("known", figures.known_by_relation(counts, KNOWN_THRESHOLD),
             "Facts whose true answer gets more than {threshold} of the probability of all tokens, by relation and format.", "asked",
-            found=f"Asked with the {page.given['known_format']}, the model knows {page.given['n_known']} of {len(table)} facts")
+            found=f"Asked with the {page.given['known_format']}, the model knows {numerals.count(page.given['n_known'])} of "
+                  f"{numerals.count(len(table))} facts")
 
 # %% [markdown]
 # The shipped table holds {glue:text}`n_table` facts in {glue:text}`n_relations` relations, written for this project. Asked
@@ -125,7 +126,7 @@ tables.styled(pd.DataFrame(
 
 # %% [markdown]
 # *The {glue:text}`n_heads` extraction heads and the share of the logit difference that each moves by itself (from
-# {glue:text}`corrupted:.2f` to {glue:text}`clean:.2f` in all). The lowest is in layer {glue:text}`receiver`.*
+# {glue:text}`corrupted:z.2f` to {glue:text}`clean:z.2f` in all). The lowest is in layer {glue:text}`receiver`.*
 
 # %% tags=["remove-input"]
 n_layers = 1 + max(component.layer for component in direct.values)

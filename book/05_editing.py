@@ -51,7 +51,7 @@ CHECKPOINTING = False  # True: less memory, more time
 PRECISION = None  # of the matrix products; masters, optimizer and residual stream are float32
 
 # %% tags=["remove-input"]
-from mechlib.report import findings, sentences, side_effects
+from mechlib.report import findings, numerals, sentences, side_effects
 from mechlib.report.aggregation import aggregate
 from mechlib.report.page import figures, open_page, tables
 from mechlib.report.planned import planned_memory
@@ -84,7 +84,7 @@ page.number("again", sentences.texts_again(page.study.size.n_train_texts, page.s
 tables.styled(pd.DataFrame(
     [{"localization": tables.label(key), "learning rate": one.learning_rate, "forget coefficient": one.forget_coefficient,
       "most steps": one.steps, "steps taken": taken[key]} for key, one in settings.items()]
-), {"learning rate": "{:.0e}", "forget coefficient": "{:g}", "steps taken": "{:.1f}"})
+), {"learning rate": numerals.rate, "forget coefficient": "{:g}", "steps taken": "{:.1f}"})
 
 # %% tags=["remove-input"]
 page.figure("losses", figures.learning_curves(curves),
@@ -107,9 +107,9 @@ kept = aggregate(maintain, ["localization"], "correct").set_index("localization"
 arms = list(page.study.localizations)
 lead = tables.leading(arms)
 page.number("lead", tables.label(lead))
-page.number("edit_lead", edited.share[lead])
+page.share("edit_lead", edited.share[lead])
 page.number("edit_lowest", sentences.lowest(edited.share[arms].to_dict()))
-page.number("kept_unedited", kept.share["unedited"])
+page.share("kept_unedited", kept.share["unedited"])
 page.number("kept_lowest", sentences.lowest(kept.share[arms].to_dict()))
 page.figure("outcomes", figures.outcome_bars(rows, {"true answer, forget set": ("forget", "correct"), "new answer, forget set": ("forget", "edited"),
                             "true answer, maintain test": ("maintain", "correct")}),
@@ -118,8 +118,8 @@ page.figure("outcomes", figures.outcome_bars(rows, {"true answer, forget set": (
             "teaches the format itself.", "trained", found=findings.of_edits("New answers after the edit", edited.reset_index()))
 
 # %% [markdown]
-# {glue:text}`lead` injects {glue:text}`edit_lead:.0%` of the new answers: {glue:text}`edit_lowest`. Of the maintain facts, which no edit
-# trained on, the unedited model gets {glue:text}`kept_unedited:.0%` right in this format: {glue:text}`kept_lowest`. **A comparison of robustness is fair only between
+# {glue:text}`lead` injects {glue:text}`edit_lead` of the new answers: {glue:text}`edit_lowest`. Of the maintain facts, which no edit
+# trained on, the unedited model gets {glue:text}`kept_unedited` right in this format: {glue:text}`kept_lowest`. **A comparison of robustness is fair only between
 # edits that succeeded equally**: {glue:text}`fig_outcomes` says which of them did.
 
 # %% [markdown]

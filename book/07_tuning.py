@@ -51,7 +51,7 @@ PRECISION = None
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import findings, sentences
+from mechlib.report import findings, numerals, sentences
 from mechlib.report.page import figures, open_page, tables
 
 page = open_page(globals(), "07_tuning")
@@ -80,7 +80,7 @@ table = trials.assign(localization=[tables.label(key) for key in trials.localiza
 tables.styled(
     table[["localization", "learning_rate", "forget_coefficient", "forget", "edit", "maintain", "text", "norm", "score", "chosen"]]
     .rename(columns={"learning_rate": "learning rate", "forget_coefficient": "forget coefficient", "text": "text loss", "norm": "norm of the change"}),
-    {"learning rate": "{:.0e}", "forget coefficient": "{:g}", **{name: "{:.2f}" for name in ("forget", "edit", "maintain", "score", "norm of the change")},
+    {"learning rate": numerals.rate, "forget coefficient": "{:g}", **{name: "{:.2f}" for name in ("forget", "edit", "maintain", "score", "norm of the change")},
      "text loss": "{:+.2f}"},
 )
 

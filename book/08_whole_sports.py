@@ -90,17 +90,17 @@ share = {(row["localization"], row["group"]): row for group in ("forget", "held_
 arm = tables.leading(page.study.localizations)
 page.number("arm", tables.label(arm))
 for group in ("forget", "held_out", "maintain"):
-    page.number(f"edited_{group}", share[(arm, group)]["share"])
-    page.number(f"unedited_{group}", share[("unedited", group)]["share"])
+    page.share(f"edited_{group}", share[(arm, group)]["share"])
+    page.share(f"unedited_{group}", share[("unedited", group)]["share"])
 
 # %% [markdown]
 # *Forgotten: {glue:text}`sports`; {glue:text}`n_forget` athletes are trained on,
 # {glue:text}`n_held_out` are held out.*
 #
-# {glue:text}`arm`: after its edit the model says golf of {glue:text}`edited_forget:.0%` of the athletes that the edit trained on, and
-# of {glue:text}`edited_held_out:.0%` of those that were held out. For {glue:text}`edited_maintain:.0%` of the athletes of other sports it still says
-# their own ({glue:text}`unedited_maintain:.0%` before). Before any edit the model says golf of
-# {glue:text}`unedited_held_out:.0%` of the held-out ones.
+# {glue:text}`arm`: after its edit the model says golf of {glue:text}`edited_forget` of the athletes that the edit trained on, and
+# of {glue:text}`edited_held_out` of those that were held out. For {glue:text}`edited_maintain` of the athletes of other sports it still says
+# their own ({glue:text}`unedited_maintain` before). Before any edit the model says golf of
+# {glue:text}`unedited_held_out` of the held-out ones.
 
 # %% tags=["remove-input"]
 tables.styled(side_effects.costs(page.rows("damage"), page.values("edit")), index=True)
@@ -145,14 +145,14 @@ left = {(row["localization"], row["group"]): row["share"] for row in
 said = pd.DataFrame([row for row in unlearned if row["group"] == "forget"]).groupby(["localization", "said"], sort=False).size().unstack(fill_value=0)
 said.index = [tables.label(key) for key in said.index]
 for group in ("forget", "held_out", "maintain"):
-    page.number(f"left_{group}", left[(arm, group)])
+    page.share(f"left_{group}", left[(arm, group)])
 tables.styled(said, index=True)
 
 # %% [markdown]
 # *What the model says of the athletes that were trained on.*
 #
-# {glue:text}`arm`: {glue:text}`left_forget:.0%` of the trained and {glue:text}`left_held_out:.0%` of the held-out athletes
-# keep their sport, and {glue:text}`left_maintain:.0%` of the others.
+# {glue:text}`arm`: {glue:text}`left_forget` of the trained and {glue:text}`left_held_out` of the held-out athletes
+# keep their sport, and {glue:text}`left_maintain` of the others.
 
 # %% tags=["remove-input"]
 tables.styled(side_effects.costs(gone.rows("damage"), gone.values("edit")), index=True)

@@ -93,13 +93,13 @@ final = aggregate([row for row in rows if row["size"] == largest and row["format
                            ["localization", "group"], "correct").set_index(["localization", "group"])
 arm = tables.leading(page.study.localizations)
 page.number("arm", tables.label(arm))
-page.number("largest", f"{largest:,}")
-page.number("final_forget", float(final.share[(arm, "forget")]))
-page.number("final_maintain", float(final.share[(arm, "maintain")]))
+page.number("largest", largest)
+page.share("final_forget", float(final.share[(arm, "forget")]))
+page.share("final_maintain", float(final.share[(arm, "maintain")]))
 
 # %% [markdown]
-# Of the numbers that were tried, {glue:text}`largest` is the largest that every mask reaches: beyond it some masks ask for no more zeros. {glue:text}`arm`: with so many at zero {glue:text}`final_forget:.0%` of the facts to forget and
-# {glue:text}`final_maintain:.0%` of the maintain facts still get their true answer, on average over forget sets.
+# Of the numbers that were tried, {glue:text}`largest` is the largest that every mask reaches: beyond it some masks ask for no more zeros. {glue:text}`arm`: with so many at zero {glue:text}`final_forget` of the facts to forget and
+# {glue:text}`final_maintain` of the maintain facts still get their true answer, on average over forget sets.
 
 # %% [markdown]
 # ## Which mechanism the zeroed weights belong to

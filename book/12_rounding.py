@@ -62,7 +62,7 @@ page.banner()
 rounded = page.rows("quantization")
 quantization = robustness.outcomes(rounded)
 setting = robustness.shared_setting(quantization)
-page.number("kept", f"{robustness.KEPT:.0%}")
+page.share("kept", robustness.KEPT)
 page.number("rounding", sentences.definition("quantization"))
 page.number("control", sentences.rounding_control(dict(page.study.quantization)["schemes"]))
 page.number("rounded", robustness.setting_name(*setting))
@@ -96,7 +96,7 @@ tables.styled(robustness.recovery_table(robustness.recoveries(rounded, *setting)
 # weights near the middle between neighbouring steps cross with the smallest change, and then move by a whole step.
 
 # %% tags=["remove-input"]
-tables.styled(robustness.crossing_table(page.rows("crossing")), {"weights changed": "{:,.0f}", "crossed": "{:.1%}", "kept": "{:.2f}"})
+tables.styled(robustness.crossing_table(page.rows("crossing")), {"weights changed": "{:,.0f}", "crossed": "{:.3f}", "kept": "{:.3f}"})
 
 # %% [markdown]
 # *Of the weights that an edit changed, the share whose rounded value is another than without the edit, and the share of the change that rounding keeps: the

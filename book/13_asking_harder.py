@@ -63,7 +63,7 @@ page.banner()
 soft, nulls, context = page.rows("soft_prompt"), page.rows("soft_prompt_nulls"), page.rows("in_context")
 softened, demonstrated = robustness.outcomes(soft), robustness.outcomes(context)
 settings = [robustness.shared_setting(table) for table in (softened, demonstrated)]
-page.number("kept", f"{robustness.KEPT:.0%}")
+page.share("kept", robustness.KEPT)
 page.number("cross_fitting", sentences.cross_fitting(page.study.size.n_folds))
 page.number("null_sets", sentences.null_sets(soft, nulls))
 page.number("nulls", ", ".join(dict.fromkeys(row["null"] for row in nulls)) or "none that this task allows")

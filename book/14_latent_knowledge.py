@@ -234,8 +234,8 @@ setting, step = robustness.shared_setting(table)
 back = robustness.recoveries(attacked, setting, step)
 page.number("broken", ", ".join(tables.label(key) for key in back.localization[back.void]) or "none")
 (unedited,) = back[back.localization == robustness.UNEDITED].to_dict("records")
-page.number("kept", f"{robustness.KEPT:.0%}")
-page.number("ceiling", sentences.ceiling(unedited["void"], f"{unedited['before_maintain']:.0%} to {unedited['maintain']:.0%}"))
+page.share("kept", robustness.KEPT)
+page.number("ceiling", sentences.ceiling(unedited["void"], unedited["before_maintain"], unedited["maintain"]))
 page.number("differ", sentences.describes(unedited["void"]))
 page.figure("direction", figures.attack_bars(table),
             "Share of tested facts with the true answer before the attack and under it; each fact is tested by an attacker who held "

@@ -86,7 +86,7 @@ tables.styled(pd.DataFrame([{"attack": attack.label, "what it does": attack.defi
 
 # %% tags=["remove-input"]
 board = scoreboard.scoreboard(rows)
-page.number("kept", f"{robustness.KEPT:.0%}")
+page.share("kept", robustness.KEPT)
 page.figure("strongest", figures.attack_map(board),
             "Darker: more of what was edited away came back.", *ATTACKS,
             found=findings.of_edits("Back under the strongest attack", board[board.attack == scoreboard.ANY]))

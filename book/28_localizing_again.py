@@ -75,7 +75,7 @@ page.figure("profiles", figures.layer_profiles(localized_again.profiles(page.row
 # ## What they name
 
 # %% tags=["remove-input"]
-tables.styled(localized_again.named_table(table), dict.fromkeys(localized_again.SHARES, "{:.0%}"))
+tables.styled(localized_again.named_table(table))
 
 # %% [markdown]
 # *Each method names as many weights as fact lookup does: the share of them that the edit trained, in the unedited and in the edited model, and the share

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from mechlib.report import numerals
 from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.tables import label
 from mechlib.runs.knowledge import certainty
@@ -45,8 +46,9 @@ def asked_beyond(formats: Sequence[str], found: Able) -> str:
 
 def table(found: Able, gate: float) -> pd.DataFrame:
     """A line a format: what the unedited model gives there, and how much of it a claim asks for."""
+    asked = numerals.decimal(gate)
     return pd.DataFrame(
-        [(label(form), str(share), f"{gate:g}") for form, share in found.items()], columns=["format", "known facts given", "gate"]
+        [(label(form), str(share), asked) for form, share in found.items()], columns=["format", "known facts given", "gate"]
     )
 
 

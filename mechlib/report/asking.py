@@ -12,6 +12,7 @@ from mechlib.models import LanguageModel
 from mechlib.models.forward import answer_logits
 from mechlib.models.packed import pack
 from mechlib.models.tokens import encode
+from mechlib.report import numerals
 
 
 @torch.no_grad()
@@ -46,4 +47,5 @@ def _answer(model: LanguageModel, question: str, length: int, candidates: int) -
 def _listed(model: LanguageModel, logits: torch.Tensor, count: int) -> str:
     chances = logits.softmax(-1).topk(min(count, len(logits)))
     words = [model.tokenizer.decode([token]) for token in chances.indices.tolist()]
-    return ", ".join(f"{word.strip() or repr(word)} {chance:.2f}" for word, chance in zip(words, chances.values.tolist(), strict=True))
+    shares = map(numerals.decimal, chances.values.tolist())
+    return ", ".join(f"{word.strip() or repr(word)} {share}" for word, share in zip(words, shares, strict=True))

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from mechlib.report import markup, sentences
+from mechlib.report import markup, numerals, sentences
 from mechlib.report.claims import MISSED, Claim, Gates
-from mechlib.report.folders import written
 from mechlib.report.robustness import setting_name
 from mechlib.report.standing import Standing, arms, could_see, would_change, would_contradict
 from mechlib.report.tables import label, named
@@ -68,7 +67,7 @@ def _claim(standing: Standing, study: Study, gates: Gates, attack: tuple[str, in
         lines["Here"] = f"{named(claim.first)} minus the other, {what} (95 %): {', '.join(how)}"
         lines |= {verdict.capitalize(): arms(own) for verdict, own in standing.by_verdict.items()}
     elif standing.unable:
-        lines["Here"] = f"of the facts that it knows, {standing.unable}; at least {gates.able:.0%} are asked for"
+        lines["Here"] = f"of the facts that it knows, {standing.unable}; at least {numerals.decimal(gates.able)} are asked for"
     else:
         lines["Here"] = "none of these comparisons is of this page's study"
     if seen := could_see(standing):
@@ -131,18 +130,22 @@ def effective(study: Study, name: str) -> str:
     value = sizes.get(name, getattr(study, name.lower()))
     rates = {"LEARNING_RATE": "learning_rate", "FORGET_COEFFICIENT": "forget_coefficient"}
     if value is None and name in rates:
-        by_arm = {label(key): getattr(study.training(key, 0, 0), rates[name]) for key in study.localizations or ()}
+        by_arm = {label(key): numerals.rate(getattr(study.training(key, 0, 0), rates[name])) for key in study.localizations or ()}
         alike = len({*by_arm.values()}) == 1
-        return f"{next(iter(by_arm.values())):g}" if alike else ", ".join(f"{arm} {rate:g}" for arm, rate in by_arm.items())
+        return next(iter(by_arm.values())) if alike else ", ".join(f"{arm} {rate}" for arm, rate in by_arm.items())
     if value is None:
         usual = {"PRECISION": "as the machine does", "MICRO_BATCH": "a whole batch", "LOCALIZATION": "none",
                  "TEXTS": "the model's own samples"}  # fmt: skip
         return usual.get(name, "as shipped")
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
-        return ", ".join(f"{part}: {written(given)}" for part, given in value)
-    return written(value).replace(",", ", ") if isinstance(value, list | tuple) else str(value)
+        return ", ".join(f"{part}: {_given(given, ',')}" for part, given in value)
+    return _given(value, ", ")
+
+
+def _given(value: Any, between: str) -> str:
+    return between.join(map(numerals.plain, value)) if isinstance(value, list | tuple) else numerals.plain(value)
 
 
 def count(number: int, what: str) -> str:
     """``1 seed``, ``3 seeds``."""
-    return f"{number} {what}{'s' * (number != 1)}"
+    return f"{numerals.count(number)} {what}{'s' * (number != 1)}"

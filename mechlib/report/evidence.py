@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from mechlib.models.convert import outdated
+from mechlib.report import numerals
 from mechlib.report.notebooks import PageError, page_parameters
 from mechlib.report.parameters import read_pages, studies
 from mechlib.report.provenance import provenance
@@ -141,7 +142,7 @@ def audit_columns(done: Sequence[Audit]) -> str:
 
 def audit_table(done: Sequence[Audit]) -> Any:
     """The stages of all audits under one another, for readers; nothing without an audit."""
-    formats: dict[str, Any] = {"largest difference": "{:.2g}", "mean difference": "{:.2g}", "answers changed": _percent}
+    formats: dict[str, Any] = {"largest difference": _difference, "mean difference": _difference, "answers changed": _share}
     return styled(pd.concat([one.table for one in done]), formats) if done else None
 
 
@@ -150,8 +151,12 @@ def _without_commit(computed: list[Mapping[str, str]]) -> list[dict[str, str]]:
     return [{"machine": machine, "precision": precision} for machine, precision in sorted(places)]
 
 
-def _percent(value: float | None) -> str:
-    return "none asked" if value is None or value != value else f"{value:.1%}"
+def _difference(value: float) -> str:
+    return numerals.rate(value, 2)
+
+
+def _share(value: float | None) -> str:
+    return "none asked" if value is None or value != value else numerals.decimal(value, 3)
 
 
 def stored(root: Path) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mechlib.components import Component, Localization
 from mechlib.patching.scores import Scores
+from mechlib.report import numerals
 from mechlib.report.aggregation import Rows, aggregate, grouped
 from mechlib.report.robustness import UNEDITED
 from mechlib.report.tables import named
@@ -26,9 +27,9 @@ def span(what: str, values: Mapping[str, float], form: str = ".2f") -> str:
         return f"{what}: nothing to compare"
     low, high = min(edits.values()), max(edits.values())
     alike = high - low < _SAME
-    told = f"{low:{form}} after every edit" if alike else f"{_at(edits, low, form)} to {_at(edits, high, form)}"
+    told = f"{numerals.told(low, form)} after every edit" if alike else f"{_at(edits, low, form)} to {_at(edits, high, form)}"
     beside = values.get(UNEDITED)
-    return f"{what}: {told}" + ("" if beside is None or beside != beside else f"; {beside:{form}} unedited")
+    return f"{what}: {told}" + ("" if beside is None or beside != beside else f"; {numerals.told(beside, form)} unedited")
 
 
 def of_edits(what: str, table: pd.DataFrame, column: str = "share", form: str = ".2f") -> str:
@@ -96,7 +97,7 @@ def where_strongest(scores: Scores) -> str:
             for position, value in at.items() if component.kind == kind else ():
                 sums[position] = sums.get(position, 0.0) + value
         if sums:
-            told.append(f"{called} at {max(sums, key=lambda position: sums[position])} ({max(sums.values()):.2f})")
+            told.append(f"{called} at {max(sums, key=lambda position: sums[position])} ({numerals.decimal(max(sums.values()))})")
     return f"Most comes back from {' and '.join(told)}, summed over layers" if told else "No position was traced"
 
 
@@ -122,7 +123,7 @@ def closest(agreement: pd.DataFrame) -> str:
         own: list[dict[Hashable, Any]] = table[table.kind == kind].to_dict("records")
         if own:
             best = max(row["share"] for row in own)
-            alike = [f"{named(row['method'])} ({row['share']:.2f}, {row['reference'].removeprefix('exact ')})" for row in own
+            alike = [f"{named(row['method'])} ({numerals.decimal(row['share'])}, {row['reference'].removeprefix('exact ')})" for row in own
                      if best - row["share"] < _SAME]  # fmt: skip
             told.append(f"over {called} {_and(alike)}")
     return f"Closest to exact patching: {', '.join(told)}" if told else "Nothing to compare"
@@ -135,7 +136,7 @@ def best_circuits(areas: Mapping[str, float]) -> str:
         return "No circuit was tested"
     best = max(known.values())
     alike = [named(key) for key, area in known.items() if best - area < _SAME]
-    return f"Most faithful are the circuits that are ranked by {_and(alike)} (CPR {best:.2f})"
+    return f"Most faithful are the circuits that are ranked by {_and(alike)} (CPR {numerals.decimal(best)})"
 
 
 def _last(runs: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
@@ -143,7 +144,7 @@ def _last(runs: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]) -> pd.Dat
 
 
 def _at(values: Mapping[str, float], bound: float, form: str) -> str:
-    return f"{bound:{form}} ({_and([named(key) for key, value in values.items() if abs(value - bound) < _SAME])})"
+    return f"{numerals.told(bound, form)} ({_and([named(key) for key, value in values.items() if abs(value - bound) < _SAME])})"
 
 
 def _and(names: Sequence[str]) -> str:

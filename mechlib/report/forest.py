@@ -16,6 +16,7 @@ from mechlib.report.front import Decided
 from mechlib.report.published import printed_relearning, published, published_relearning
 from mechlib.report.standing import Standing
 from mechlib.report.tables import label
+from mechlib.stats import Interval
 
 PANELS = {"transfer": "In prompts that were not trained", "relearning": "After relearning of one half"}
 # Blue and orange are told apart by everybody; hollow: no verdict.
@@ -104,7 +105,8 @@ def _draw(figure: go.Figure, line: Any, place: float, symbol: str, several: bool
     verdict = line["verdict"] if line["verdict"] in COLOURS else _NONE if line["verdict"] in _OPEN else _STOPPED
     colour, what = COLOURS.get(verdict, _GREY), line["about"]
     name = f"{verdict}, {what}" if several else verdict
-    about = f"{line['arm']}, {what}<br>%{{x:.2f}} [{line['low']:.2f}, {line['high']:.2f}] nats<br>{line['verdict']}<extra></extra>"
+    found = Interval(line["gap"], line["low"], line["high"])
+    about = f"{line['arm']}, {what}<br>{found} nats<br>{line['verdict']}<extra></extra>"
     figure.add_scatter(
         x=[line["gap"]], y=[place], name=name, legendgroup=name, showlegend=name not in named, mode="markers",
         marker={"symbol": symbol + _LOOKS.get(verdict, ""), "color": colour, "size": 10, "line": {"width": 2}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mechlib.report import numerals
 from mechlib.report.aggregation import FACT, average
 from mechlib.report.gates import Evidence, kept_by_attack, kept_by_edit, overlap, reached, taught
 from mechlib.report.tables import label, leading
@@ -22,7 +23,7 @@ def gate_table(evidence: Evidence, success: float) -> pd.DataFrame:
         done = list(reached(evidence, arm, success).values())
         line = {
             "localization": label(arm),
-            "overlap": "-" if arm == lead else f"{overlap(evidence.trains.get(lead, {}), evidence.trains.get(arm, {})):.2f}",
+            "overlap": "-" if arm == lead else numerals.decimal(overlap(evidence.trains.get(lead, {}), evidence.trains.get(arm, {}))),
             "edited": f"{sum(done):g} of {len(done)}",
             "kept by the edit": str(kept_by_edit(evidence, arm)),
             "taught half": str(taught(evidence, arm, evidence.last)) if attacked else "-",

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mechlib.components import Component, Localization, read_architecture
+from mechlib.report import numerals
 from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.robustness import UNEDITED
 from mechlib.report.seekers import layers
@@ -18,7 +19,7 @@ from mechlib.runs.stages.relocalized import LOOKUP
 
 Values = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
 Trained = Mapping[str, Mapping[int, Localization]]
-SHARES = ("trained of what is named, before", "trained of what is named, after", "trained of all")
+_SHARES = ("trained of what is named, before", "trained of what is named, after", "trained of all")
 
 
 def named_again(values: Values, trained: Trained) -> pd.DataFrame:
@@ -48,7 +49,7 @@ def named_table(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`named_again` for readers."""
     lines = [(label(row["method"]), label(row["edited"]), row["sets"], row["before"], row["after"], row["chance"], row["names"])
              for row in table.to_dict("records")]  # fmt: skip
-    return pd.DataFrame(lines, columns=["method", "edited at", "forget sets", *SHARES, "names after the edit"])
+    return pd.DataFrame(lines, columns=["method", "edited at", "forget sets", *_SHARES, "names after the edit"])
 
 
 def profiles(rows: Rows) -> dict[str, pd.DataFrame]:
@@ -75,7 +76,7 @@ def finders(table: pd.DataFrame) -> str:
     for arm, part in table.groupby("edited", sort=False) if len(table) else ():
         lines: list[dict[Any, Any]] = part.to_dict("records")
         best = max(lines, key=lambda row: row["after"])
-        told.append(f"{named(str(arm))}, {best['after']:.0%} by {named(best['method'])}")
+        told.append(f"{named(str(arm))}, {numerals.percent(best['after'])} by {named(best['method'])}")
     return f"Most of what a method names was edited: {'; '.join(told)}" if told else "No edit was localized again"
 
 

@@ -12,6 +12,7 @@ from mechlib.components import Localization, read_architecture
 from mechlib.localize.fact_lookup import lookup_layers
 from mechlib.patching.probe_variants import Facts
 from mechlib.patching.probing import CLASSIFIERS, USED
+from mechlib.report import numerals
 from mechlib.report.aggregation import Rows
 
 WITH, WITHOUT = "layers with the cap", "layers without the cap"
@@ -57,8 +58,9 @@ def fewer_facts(table: pd.DataFrame) -> str:
                 "profile has no equal evidence for all methods.")  # fmt: skip
     best, total = max(row["held-out accuracy"] for row in own), own[0]["facts"]
     error = math.sqrt(best * (1 - best) / total)
-    return (f"On the {total} facts alone that output tracing sees, the best of these probes is right for {best:.2f} (one standard error is "
-            f"{error:.2f}), and with the cap the rule gives layers {_by_window(own, WITH)}.")  # fmt: skip
+    return (f"On the {numerals.count(total)} facts alone that output tracing sees, the best of these probes is right for "
+            f"{numerals.decimal(best)} (one standard error is {numerals.decimal(error)}), and "
+            f"with the cap the rule gives layers {_by_window(own, WITH)}.")  # fmt: skip
 
 
 def _fitted_on(table: pd.DataFrame, facts: Facts) -> list[dict[Hashable, Any]]:

@@ -16,7 +16,7 @@ from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
-from mechlib.report import markup, sentences, verdicts
+from mechlib.report import markup, numerals, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
 from mechlib.report.asking import ask
@@ -68,10 +68,17 @@ class OpenPage:
         return self.runner.values(need)
 
     def number(self, name: str, value: float | int | str) -> None:
-        """Give a number of the prose its value; a name that is used and never given fails the build."""
+        """Give a number of the prose its value; a name that is used and never given fails the build.
+
+        Counts of a thousand or more are told with separators.
+        """
         plain = value if isinstance(value, str | int) else float(value)
         self.given[name] = plain
-        glue(name, plain, display=False)
+        glue(name, _shown(plain), display=False)
+
+    def share(self, name: str, value: float) -> None:
+        """Give a share of the prose its value, which is told as a percentage."""
+        self.number(name, numerals.percent(value))
 
     def numbered(self, key: str) -> int:
         """The number of a figure of this page, which the prose can name as ``fig_<key>``: that of before, or the next one."""
@@ -91,7 +98,8 @@ class OpenPage:
         runs: dict[str, dict[str, None]] = {}
         for spec in (spec for need in needs for _, spec in self.study.runs(need)):
             runs.setdefault(spec.stage.name, {})[spec.id] = None
-        framed = Framed(figure, number, key, caption.format_map(self.given), {stage: list(ids) for stage, ids in runs.items()}, found)
+        said = caption.format_map({name: _shown(value) for name, value in self.given.items()})
+        framed = Framed(figure, number, key, said, {stage: list(ids) for stage, ids in runs.items()}, found)
         display(framed.bundle, raw=True)
 
     @cached_property
@@ -195,6 +203,11 @@ class OpenPage:
     def splits(self) -> Splits:
         """How the facts that the model knows are divided."""
         return self.runner.context.splits(self.runner.result(self.study.known), self.study.splits)
+
+
+def _shown(value: float | int | str) -> float | int | str:
+    """What prose and captions get: what needs no separators stays a number, to which a role can give its format."""
+    return numerals.count(value) if isinstance(value, int) and abs(value) >= 1000 else value
 
 
 def open_page(page: Mapping[str, Any], name: str = "", **changed: Any) -> OpenPage:

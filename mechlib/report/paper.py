@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from mechlib.components import Localization
+from mechlib.report import numerals
 from mechlib.report.aggregation import FACT, fact_values, mean_over_sets
 from mechlib.report.card import count
 from mechlib.report.front import Decided
@@ -236,4 +237,4 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.3f}"
+    return numerals.decimal(value, 3)

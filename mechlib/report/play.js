@@ -101,7 +101,7 @@
         const found = cells("arms").filter(cell => chosen.arms === ALL || cell.kind === chosen.arms || always.includes(cell.arm));
         draw(found);
         const counts = found.map(cell => cell.n), least = Math.min(...counts), most = Math.max(...counts);
-        said.textContent = `Share with the ${chosen.outcome} (${chosen.group}), with 95 % intervals; ` +
+        said.textContent = `Share with the ${chosen.outcome} (${chosen.group}), with 95\u00a0% intervals; ` +
             `${least === most ? most : `${least} to ${most}`} facts a bar.`;
     }
     show();

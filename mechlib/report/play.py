@@ -17,6 +17,7 @@ from mechlib.report.aggregation import aggregate
 from mechlib.report.book_studies import BookStudy, read_studies
 from mechlib.report.figures.style import COLOURS
 from mechlib.report.play_order import BY, GROUPS, OUTCOMES, PLAIN, PROMPTING, TRAINED, UNEDITED, ordered, packed
+from mechlib.report.robustness import setting_label
 from mechlib.report.tables import label
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.spec import digest
@@ -172,7 +173,7 @@ def _cells(rows: list[dict[str, Any]], trained: Collection[str]) -> list[Mapping
             place = tuple(found[each] for each in BY)
             cell = cells.setdefault(place, {**dict(zip(BY, place, strict=True)), "n": found["n"], "shares": {}})
             cell["shares"][name] = [round(float(found[each]), 3) for each in ("share", "low", "high")]
-    named = [{**cell, "group": GROUPS.get(cell["group"], cell["group"]),
+    named = [{**cell, "group": GROUPS.get(cell["group"], cell["group"]), "setting": setting_label(cell["setting"]),
               "format": cell["format"] + TRAINED * (cell["format"] in trained)} for cell in cells.values()]  # fmt: skip
     return ordered(named)
 

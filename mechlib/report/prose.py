@@ -18,6 +18,7 @@ from IPython.display import Markdown, display, update_display
 from pybtex.database import parse_file
 
 from mechlib.checks import NO_LITERAL
+from mechlib.report import numerals
 from mechlib.runs.places import checkout
 from mechlib.runs.spec import digest
 
@@ -33,7 +34,7 @@ def needs_numbers(text: str) -> bool:
 
 
 def rendered(text: str, numbers: Mapping[str, Any], references: Path | None = None) -> str:
-    """Markdown in which roles are what they say: a number (with its format, as in ``share:.0%``), a citation, a formula, or their text.
+    """Markdown in which roles are what they say: a number (with its format, as in ``norm:.2f``), a citation, a formula, or their text.
 
     ``references``: the BibTeX file that citations are in; without one they are their keys.
     """
@@ -47,7 +48,8 @@ def rendered(text: str, numbers: Mapping[str, Any], references: Path | None = No
             return _cited([key.strip() for key in inside.split(",")], references, in_text=name.endswith(":t"))
         return f"${inside}$" if name == "math" else re.sub(r"\s*<[^>]*>$", "", inside)
 
-    return re.sub(r"```\{math\}\n(?::[^\n]*\n)*(.*?)```", r"$$\n\1$$", _ROLE.sub(role, text), flags=re.DOTALL)
+    said = re.sub(r"```\{math\}\n(?::[^\n]*\n)*(.*?)```", r"$$\n\1$$", _ROLE.sub(role, text), flags=re.DOTALL)
+    return numerals.unbroken(said)
 
 
 def _formatted(value: Any, form: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from mechlib.report import numerals
+
 # The libraries that do the arithmetic; a run's own file names more.
 NAMED = ("torch", "transformers", "peft")
 # Digits of an id or a commit that tell it from the others.
@@ -24,7 +26,7 @@ def provenance(runs: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.DataFra
     return pd.DataFrame(
         [
             {
-                "stage": stage, "runs": len(own), "seconds": f"{sum(how.get('seconds', 0.0) for _, how in own):.1f}",
+                "stage": stage, "runs": len(own), "seconds": numerals.decimal(sum(how.get("seconds", 0.0) for _, how in own), 1),
                 "commit": _each(_commit(how) for _, how in own), "machine": _each(_machine(how) for _, how in own),
                 "libraries": _each(_libraries(how) for _, how in own), "first run": own[0][0][:SHORT],
             }

@@ -10,6 +10,7 @@ import pandas as pd
 
 import mechlib
 from mechlib.attacks.registry import ATTACKS
+from mechlib.report import numerals
 from mechlib.report.book_studies import declared_studies, study_behind
 from mechlib.report.card import count
 from mechlib.report.reproduce import command
@@ -26,7 +27,7 @@ Behind = Mapping[Study, Sequence[Mapping[str, Any]]]
 def card(study: Study, behind: Behind) -> pd.DataFrame:
     """One line a field. ``behind``: the studies that were run; where none was, machine and software are this one's."""
     manifests = [how for own in behind.values() for how in own]
-    where = f"{len(manifests)} kept runs" if manifests else "no kept run: this machine, now"
+    where = count(len(manifests), "kept run") if manifests else "no kept run: this machine, now"
     manifests = manifests or [manifest(0.0)]
     fields = {
         "code": f"mechlib {mechlib.__version__}; computed at commits {_each(_commit(how) for how in manifests)} ({where})",
@@ -54,7 +55,7 @@ def _lines(say: Callable[[Study], str], study: Study, behind: Behind) -> str:
 
 def _table(study: Study) -> str:
     table, relations = study.table, len({fact.relation for fact in study.table})
-    return f"{study.kind.label}: {len(table)} facts, relations: {relations}, digest {table.fingerprint[:_SHORT]}"
+    return f"{study.kind.label}: {numerals.count(len(table))} facts, relations: {relations}, digest {table.fingerprint[:_SHORT]}"
 
 
 def _texts(study: Study) -> str:
@@ -84,7 +85,7 @@ def _attack(study: Study) -> str:
 
 
 def _plain(value: Any) -> str:
-    return " and ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return " and ".join(map(numerals.plain, value)) if isinstance(value, tuple | list) else numerals.plain(value)
 
 
 def _command(study: Study) -> str:

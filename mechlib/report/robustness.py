@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from mechlib.report import numerals
 from mechlib.report.aggregation import FACT, Rows, aggregate, average, fact_values, grouped, mean_over_sets
 from mechlib.report.published import RELEARNING_SETTING, published_relearning
 from mechlib.report.tables import chance, label
@@ -27,17 +28,26 @@ Setting = tuple[str, int]
 _ATTACK = ["localization", "attack", "null", "setting", "step"]
 
 
+def setting_label(setting: str) -> str:
+    """How a setting is called: its learning rate, where it ends with one, is written as all are."""
+    start, comma, rate = setting.rpartition(", ")
+    try:
+        return f"{start}{comma}{numerals.rate(float(rate))}" if comma else setting
+    except ValueError:
+        return setting
+
+
 def setting_name(setting: str, step: int) -> str:
     """How a setting and step of an attack are called."""
     if setting == BEFORE:
         return "before the attack"
-    return f"{setting}, {step} steps" if step else setting
+    return f"{setting_label(setting)}, {step} steps" if step else setting_label(setting)
 
 
 def settings_table(settings: Sequence[tuple[str, Any]]) -> pd.DataFrame:
     """An attack's settings for readers: one line each, several values side by side."""
     values = [value if isinstance(value, tuple) else (value,) for _, value in settings]
-    texts = [", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in several) for several in values]
+    texts = [", ".join(numerals.rate(one) if isinstance(one, float) else str(one) for one in several) for several in values]
     return pd.DataFrame({"setting": [name.replace("_", " ") for name, _ in settings], "tried": texts})
 
 
@@ -118,16 +128,16 @@ def never_group(rows: Rows) -> str:
 
 
 def recovery_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of :func:`recoveries` for readers: shares as percentages, intervals as text; what was broken is "void"."""
+    """A table of :func:`recoveries` for readers: shares as decimals, intervals as text; what was broken is "void"."""
     return pd.DataFrame(
         [
             {
                 "localization": label(row["localization"]),
-                "true before": f"{row['before']:.0%}",
+                "true before": numerals.decimal(row["before"]),
                 "true after": "void" if row["void"] else str(Interval(row["forget"], row["low"], row["high"])),
-                "never known, after": "none" if math.isnan(row["never"]) else f"{row['never']:.0%}",
+                "never known, after": "none" if math.isnan(row["never"]) else numerals.decimal(row["never"]),
                 "normalised recovery": _normalised(row),
-                "maintain": f"{row['before_maintain']:.0%} to {row['maintain']:.0%}",
+                "maintain": f"{numerals.decimal(row['before_maintain'])} to {numerals.decimal(row['maintain'])}",
             }
             for row in table.to_dict("records")
         ]

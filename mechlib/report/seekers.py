@@ -11,6 +11,7 @@ import pandas as pd
 from mechlib.components import Component, Localization, read_architecture
 from mechlib.localize.localizer import Measured
 from mechlib.localize.registry import localize
+from mechlib.report import numerals
 from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.card import count
 from mechlib.report.tables import label, named
@@ -101,7 +102,7 @@ def over_places(table: pd.DataFrame) -> pd.DataFrame:
 def in_words(table: pd.DataFrame, methods: Sequence[str]) -> str:
     """The mean recall of these methods over the places of :func:`found_table`, in words."""
     means = dict(zip(table.method.unique(), over_places(table).recall, strict=True))
-    told = [f"{named(key)} {means[label(key)]:.2f}" for key in methods if label(key) in means]
+    told = [f"{named(key)} {numerals.decimal(means[label(key)])}" for key in methods if label(key) in means]
     return f"Share of the planted layers that is named: {', '.join(told)}" if told else "No method looked for planted facts"
 
 

@@ -9,6 +9,7 @@ from mechlib.attacks.registry import ATTACKS
 from mechlib.edit.config import WARM_UP, EditConfig
 from mechlib.facts import FORMATS, LeftOut
 from mechlib.report.aggregation import Rows, grouped
+from mechlib.report.numerals import decimal, percent
 from mechlib.report.tables import label, unedited_answers, void_formats
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
@@ -83,7 +84,7 @@ def letter_choice(study: Study) -> str:
 def void_training(unedited: Rows, trainable: Rows) -> str:
     """What it means that the unedited model cannot answer in the format that edits are trained on, and the formats that would do."""
     (found,) = unedited_answers(unedited).to_dict("records")
-    void = (f"Before any edit the model gets {found['share']:.0%} of the facts right in the prompt that edits are trained on "
+    void = (f"Before any edit the model gets {percent(found['share'])} of the facts right in the prompt that edits are trained on "
             f"({label(found['format'])}), which is not clearly above chance. So there is nothing there for an edit to take away, and this "
             "study counts in no verdict.")  # fmt: skip
     if not trainable:
@@ -167,9 +168,9 @@ def extremes(shares: Mapping[str, float]) -> str:
     """
     least, most = min(shares.values()), max(shares.values())
     if most - least < 1e-3:
-        return f"As much comes back after every localization ({least:.2f})."
+        return f"As much comes back after every localization ({decimal(least)})."
     low, high = (listed([key for key, share in shares.items() if abs(share - bound) < 1e-3]) for bound in (least, most))
-    return f"The least comes back after {low} ({least:.2f}), the most after {high} ({most:.2f})."
+    return f"The least comes back after {low} ({decimal(least)}), the most after {high} ({decimal(most)})."
 
 
 def attacker(tried: int) -> str:
@@ -211,8 +212,9 @@ def hollow(void: bool) -> str:
     return " Hollow points are void: there the attack broke the model." if void else ""
 
 
-def ceiling(broken: bool, kept: str) -> str:
-    """What an attack that should find nothing in the unedited model did to it; ``kept``: its maintain accuracy before and after."""
+def ceiling(broken: bool, before: float, after: float) -> str:
+    """What an attack that should find nothing in the unedited model did to it, by its maintain accuracy before and after."""
+    kept = f"{percent(before)} to {percent(after)}"
     if not broken:
         return f"The attack leaves it whole (maintain accuracy {kept}), so that it is the ceiling."
     return (f"Yet the attack breaks it, too (maintain accuracy {kept}): it takes more than what an edit put there, and nothing about the "
@@ -232,5 +234,5 @@ def lowest(shares: Mapping[str, float]) -> str:
     """The lowest share after an edit and all localizations that have it; one share where they are alike to a percent."""
     least, most = min(shares.values()), max(shares.values())
     if most - least < _ALIKE:
-        return f"the share is {least:.0%} after every edit" if len(shares) > 1 else "it is the only edit here"
-    return f"the lowest share after an edit is {least:.0%} ({listed([key for key in shares if shares[key] - least < _ALIKE])})"
+        return f"the share is {percent(least)} after every edit" if len(shares) > 1 else "it is the only edit here"
+    return f"the lowest share after an edit is {percent(least)} ({listed([key for key in shares if shares[key] - least < _ALIKE])})"

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mechlib.evals.benchmarks import SIGNAL
+from mechlib.report import numerals
 from mechlib.report.aggregation import Rows, aggregate
 from mechlib.report.audits import Measure, measured, outcome_shares
 from mechlib.report.summaries import Edits
@@ -48,7 +49,7 @@ def costs(damage: Rows, edits: Edits) -> pd.DataFrame:
     """For readers: how many weights each localization has changed and by what norm, after all parts, before :func:`text_table`."""
     moved = pd.DataFrame([{**value, **arm} for arm, value in edits])
     whole: Any = moved[moved.part == moved.part.max()].groupby("localization", sort=False)[["parameters", "norm"]].mean()
-    size = pd.DataFrame({"weights": whole.parameters.map("{:,.0f}".format), "norm of the change": whole.norm.map("{:.2f}".format)})
+    size = pd.DataFrame({"weights": whole.parameters.map("{:,.0f}".format), "norm of the change": whole.norm.map(numerals.decimal)})
     size.index = [label(key) for key in size.index]
     return size.join(text_table(text_damage(damage)))
 

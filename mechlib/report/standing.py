@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from mechlib.report.claims import MISSED, Claim, Gates
+from mechlib.report.numerals import decimal, percent
 from mechlib.report.tables import label, named
 from mechlib.report.verdicts import DESCRIPTIVE, NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.stats import ENOUGH_SETS, SIGNIFICANT, Interval
@@ -97,7 +98,7 @@ def could_see(standing: Standing) -> str:
     By itself and at 95 %: half of the interval, on its longer side; Holm's correction asks for somewhat more. "" where all have one.
     """
     left = [(line.rival, _reach(line.odds.difference)) for line in standing.lines if line.odds and line.verdict in _LEFT_OPEN]
-    told = [f"{reach:.2f}{standing.claim.unit} ({_name(rival)})" for rival, reach in left if isfinite(reach)]
+    told = [f"{decimal(reach)}{standing.claim.unit} ({_name(rival)})" for rival, reach in left if isfinite(reach)]
     sets = f"at {standing.n_sets} {standing.claim.over}s a difference of at least"
     corrected = "; with Holm's correction only a larger one" if len(standing.lines) > 1 else ""
     return f"{sets} {', '.join(told)} would have been told from zero by itself (95 %){corrected}" if told else ""
@@ -140,12 +141,13 @@ def would_change(standing: Standing, gates: Gates) -> str:
         "undecided": lambda: "more places, edited alike" if claim.rule == "mixed model" else _more_sets(standing),
         "undecidable": lambda: f"more {claim.over}s than the {standing.n_sets} that were run, or fewer comparisons",
         "no inference": lambda: f"at least {ENOUGH_SETS} {claim.over}s (the claims file declares {claim.sets})",
-        "not edited alike": lambda: f"{_alike(claim)}: {gates.edited:.0%} of both arms' edits must have a probability of {gates.success:g}",
-        "model broken": lambda: f"gentler edits or attacks, which keep {gates.kept:.0%} of the facts to maintain",
-        "attack failed": lambda: f"a longer attack, which teaches {gates.taught:.0%} of its own half",
+        "not edited alike": lambda: (f"{_alike(claim)}: {percent(gates.edited)} of both arms' edits must have a probability of "
+                                     f"{gates.success:g}"),  # fmt: skip
+        "model broken": lambda: f"gentler edits or attacks, which keep {percent(gates.kept)} of the facts to maintain",
+        "attack failed": lambda: f"a longer attack, which teaches {percent(gates.taught)} of its own half",
         "void": lambda: "a format for training in which the unedited model can answer",
         NO_CONTRAST: lambda: "another model: here both arms train the same weights",
-        NOT_TESTABLE: lambda: f"another model, which answers so: with at least {gates.able:.0%} of the facts that it knows",
+        NOT_TESTABLE: lambda: f"another model, which answers so: with at least {percent(gates.able)} of the facts that it knows",
         NOT_RUN: lambda: "running it",
     }
     return "; ".join(f"{verdict}: {words[verdict]()}" for verdict in standing.by_verdict if verdict in words)

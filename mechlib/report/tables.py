@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from pandas.io.formats.style import Styler
 from mechlib.facts import FORMATS
 from mechlib.facts.relations import RELATIONS
 from mechlib.localize.registry import GIVEN, localizer, valid_keys
+from mechlib.report import numerals
 from mechlib.report.aggregation import Rows, aggregate
 from mechlib.stats import Interval, at_chance
 
@@ -54,15 +55,17 @@ def chance(rows: Rows) -> float:
     return max((1 / len(found) for found in options if found), default=0.0)
 
 
-def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index: bool = False) -> Any:
+def styled(frame: pd.DataFrame, formats: Mapping[str, str | Callable[[Any], str]] | None = None, index: bool = False) -> Any:
     """A table for readers: air between the cells, text that keeps its lines, a dash for no number, no row numbers unless asked for.
 
-    Numbers have two decimals where ``formats`` says nothing else.
+    Numbers are written as :mod:`mechlib.report.numerals` does, counts whole and measures with two decimals, where ``formats`` says
+    nothing else.
     """
     # Tables that were put together have row numbers twice, which a style refuses; where they are not shown they may be any.
     # One rule for all cells: a rule and a name for each would be most of a page.
     style: Any = Styler(frame if index else frame.reset_index(drop=True), cell_ids=False)
-    style = style.format(dict(formats or {}), precision=2, na_rep="-", escape="html")
+    own = {name: numerals.column((formats or {}).get(name, numerals.cell)) for name in frame.columns}
+    style = style.format(own, na_rep="-", escape="html")
     style = style.format_index(escape="html", axis=0).format_index(escape="html", axis=1)
     style = style if index else style.hide()
     look = "white-space: pre-wrap; text-align: left; padding: 0.2em 1em 0.2em 0; vertical-align: top"
@@ -71,7 +74,7 @@ def styled(frame: pd.DataFrame, formats: Mapping[str, str] | None = None, index:
 
 def p_value(p: float | None) -> str:
     """A p-value for readers; ``None``: there is none."""
-    return "none" if p is None else f"{p:.3f}" if p >= LEAST_SHOWN else f"<{LEAST_SHOWN:g}"
+    return "none" if p is None else numerals.decimal(p, 3) if p >= LEAST_SHOWN else f"<{LEAST_SHOWN:g}"
 
 
 def interval_table(table: pd.DataFrame, rows: Sequence[str], column: str, void: Sequence[str] = ()) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from mechlib.report.differences import in_words
 from mechlib.report.equal_depth import at_equal_depth
 from mechlib.report.gates import STOPS, Evidence, arm_gates, overlap, reached
 from mechlib.report.inside import IN_WORDS
+from mechlib.report.numerals import decimal, percent
 from mechlib.report.tables import label
 from mechlib.stats import ENOUGH_SETS, MARGIN, SIGNIFICANT, Comparison, compare, holm_adjusted
 
@@ -143,7 +144,7 @@ def _gated(gates: Gates, claim: Claim, evidence: Evidence, arms: tuple[str, str]
     if not claim.edited:
         return "no edit, no gate", stopped
     first, second = (arm_gates(evidence, arm, gates, claim.measure == "relearning") for arm in arms)
-    said = [f"edited {first.edited:.0%} and {second.edited:.0%}"]
+    said = [f"edited {decimal(first.edited)} and {decimal(second.edited)}"]
     both = zip(("edit", "attack"), first.kept, second.kept, strict=False)
     said += [f"kept by the {what} {mine} and {theirs}" for what, mine, theirs in both]
     said += [f"taught {first.taught} and {second.taught}"] if first.taught else []
@@ -160,7 +161,7 @@ def table(found: Sequence[Line], *outcomes: str, measured: tuple[str, str] = ("l
     columns = ["minus", "verdict", measured[0], "forget sets", "least p", "p", "p (Holm)", measured[1], "overlap", "claim"]
     rows = [
         (_name(one.rival), one.verdict, *(in_words(one.odds) if one.odds else ("-",) * 5),
-         str(one.shares.difference) if one.shares else "-", "-" if math.isnan(one.overlap) else f"{one.overlap:.2f}", one.claim.key)
+         str(one.shares.difference) if one.shares else "-", "-" if math.isnan(one.overlap) else decimal(one.overlap), one.claim.key)
         for one in own
     ]  # fmt: skip
     order = ["minus", "verdict", measured[0], "p", "p (Holm)", measured[1], "overlap", "forget sets", "least p"]
@@ -226,13 +227,13 @@ def rule(claims: Claims, task: str, outcome: str = "") -> str:
         return "No claim of the claims file is about this task, so no verdict is drawn: what is below is described."
     within = " or ".join(f"{one:g}" for one in margins)
     unable = (
-        f" A claim about formats of its own is not testable, and of no family, where the unedited model gives less than {gates.able:.0%} "
-        "of the facts that it knows in one of them."
+        " A claim about formats of its own is not testable, and of no family, where the unedited model gives less than "
+        f"{percent(gates.able)} of the facts that it knows in one of them."
     )
     edited = (
-        f", where fewer than {gates.edited:.0%} of an arm's edits reached a probability of {gates.success:g} (not edited alike), where the "
-        f"95 % interval over sets of the maintain accuracy that a model keeps lies below {gates.kept:.0%} (model broken), or where "
-        f"relearning taught less than {gates.taught:.0%} of its own half (attack failed)"
+        f", where fewer than {percent(gates.edited)} of an arm's edits reached a probability of {gates.success:g} (not edited alike), "
+        f"where the 95 % interval over sets of the maintain accuracy that a model keeps lies below {percent(gates.kept)} (model broken), "
+        f"or where relearning taught less than {percent(gates.taught)} of its own half (attack failed)"
     )
     return (
         f"{IN_WORDS.get(outcome, 'Of log p(true) - log p(target), in nats,')} the paired difference, fact lookup minus the other, averaged "

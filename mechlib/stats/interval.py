@@ -23,8 +23,8 @@ class Interval:
         check_level(self.level)
 
     def text(self, digits: int = 2) -> str:
-        """For readers; one observation has an estimate and no interval."""
-        centre, ends = f"{self.estimate:.{digits}f}", f" [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        """For readers; one observation has an estimate and no interval, and no zero a sign."""
+        centre, ends = f"{self.estimate:z.{digits}f}", f" [{self.low:z.{digits}f}, {self.high:z.{digits}f}]"
         return centre + ends if isfinite(self.low) and isfinite(self.high) else centre
 
     def __str__(self) -> str:

@@ -43,8 +43,8 @@ def test_readers_see_shares_with_their_intervals():
     found = {"word_choice": wilson(41, 100), "spanish": wilson(70, 100)}
     assert in_words(found) == "the unedited model gives 0.41 [0.32, 0.51] (Word choice), 0.70 [0.60, 0.78] (Spanish)"
     assert table(found, 0.6).to_dict("records") == [
-        {"format": "Word choice", "known facts given": "0.41 [0.32, 0.51]", "gate": "0.6"},
-        {"format": "Spanish", "known facts given": "0.70 [0.60, 0.78]", "gate": "0.6"},
+        {"format": "Word choice", "known facts given": "0.41 [0.32, 0.51]", "gate": "0.60"},
+        {"format": "Spanish", "known facts given": "0.70 [0.60, 0.78]", "gate": "0.60"},
     ]
 
 

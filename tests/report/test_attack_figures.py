@@ -29,7 +29,7 @@ def test_relearning_curves():
     assert [trace.line.dash for trace in figure.data[:5]] == ["dash", "solid", "solid", "solid", "dot"]
     assert [list(trace.marker.symbol) for trace in figure.data[2:4]] == [["circle"] * 3, ["circle", "circle-open", "circle-open"]]
     assert sum(bool(trace.showlegend) for trace in figure.data) == 5
-    assert [note.text for note in figure.layout.annotations][:2] == ["LoRA 8, 0.001", "LoRA 8, 0.01"]
+    assert [note.text for note in figure.layout.annotations][:2] == ["LoRA 8, 1e-3", "LoRA 8, 0.01"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 6])
@@ -43,7 +43,7 @@ def test_attack_bars():
     table = pd.DataFrame([*attacked(), outcome("fact_lookup", "LoRA 8, 0.001", 6, 0.9, null="permuted answers")])
     figure = drawn(figures.attack_bars(table), 4)
     # Of several steps the last one is shown.
-    names = ("before the attack", "LoRA 8<br>0.001<br>6 steps")
+    names = ("before the attack", "LoRA 8<br>1e-3<br>6 steps")
     assert {(tuple(trace.x), tuple(trace.y)) for trace in figure.data} == {(names, (0.1, 0.6))}
     assert [list(trace.marker.pattern.shape) for trace in figure.data[2:]] == [["", ""], ["", "/"]]
 

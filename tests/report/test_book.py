@@ -175,14 +175,15 @@ def test_a_number_that_no_cell_gave_fails_the_build(root):
 
 
 def test_a_number_that_a_cell_gave_is_in_the_page(root):
-    prose = markdown("# A page\n\nThe model was asked {glue:text}`n_asked` facts, and was right for {glue:text}`right:.0%`.")
+    prose = markdown("# A page\n\nThe model was asked {glue:text}`n_asked` facts, and was right for {glue:text}`right:.0%`, with a 95 %\n"
+                     "interval.")  # fmt: skip
     add(root, "a-model", "quick", ("01_page", notebook(prose, glued("n_asked", 1148), glued("right", 0.4567))))
     html = build(root).parent / "book"
     page = (html / "results" / "a-model" / "quick" / "01_page.html").read_text()
     assert "results/a-model/quick/01_page.html" in (html / "reading.html").read_text()
     assert "book/reading.html" in (html.parent / "index.html").read_text()
     assert "1148" in page
-    assert "46%" in page
+    assert "46%" in page and "95\xa0%\ninterval" in page
 
 
 def executed(uuid, seconds, **extra):

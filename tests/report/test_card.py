@@ -31,7 +31,7 @@ def test_a_card_has_the_claim_both_papers_numbers_ours_and_what_would_change_it(
     for word in (TRANSFER.sentence, TRANSFER.place, ".423", "Causal tracing -1.9", "8 forget sets", "Would change it", "gemma-3-270m"):
         assert word in html, word
     attacked = card(Study(), [standing(line(RELEARNING, "causal_tracing", -1.0))], CLAIMS.gates, ("LoRA 8, 0.001", 8))
-    assert "attack: LoRA 8, 0.001, 8 steps" in attacked
+    assert "attack: LoRA 8, 1e-3, 8 steps" in attacked
     assert DESCRIPTIVE.capitalize() in card(Study(), [])
     assert "<details>" in card(Study(), [standing(*FOUND), Standing(RELEARNING, (line(RELEARNING, "all_mlps"),))], CLAIMS.gates)
 

@@ -46,7 +46,7 @@ def test_where_the_attack_broke_the_unedited_model_it_is_said_in_each_line():
 def test_several_settings_are_named():
     rows = [*study(8), *(one for key in ("fact_lookup", "random_mlps", "all_mlps")
                          for one in answers(key, SOFT, {"forget": 0.1, "maintain": 1.0}, n_sets=8))]  # fmt: skip
-    assert described(rows, [HARD, SOFT]).asked.tolist() == ["LoRA 8, 0.001, 10 steps"] * 2 + ["LoRA 8, 0.0001, 10 steps"] * 2
+    assert described(rows, [HARD, SOFT]).asked.tolist() == ["LoRA 8, 1e-3, 10 steps"] * 2 + ["LoRA 8, 1e-4, 10 steps"] * 2
 
 
 def test_formats_count_alike():

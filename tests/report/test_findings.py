@@ -28,7 +28,7 @@ def test_the_least_and_the_most_are_named_and_the_unedited_model_stands_beside()
     shares = {"unedited": 0.871, "fact_lookup": 0.2, "causal_tracing": 0.1, "random_mlps": 0.202}
     assert findings.span("Back", shares) == "Back: 0.10 (causal tracing) to 0.20 (fact lookup and random MLPs); 0.87 unedited"
     assert findings.span("Back", {**shares, "causal_tracing": 0.2}) == "Back: 0.20 after every edit; 0.87 unedited"
-    assert findings.span("Back", {"fact_lookup": 1.0, "all_mlps": 0.5}, ".0%") == "Back: 50% (all MLPs) to 100% (fact lookup)"
+    assert findings.span("Back", {"fact_lookup": 1.0, "all_mlps": 0.5}, ".0%") == "Back: 50\xa0% (all MLPs) to 100\xa0% (fact lookup)"
     assert findings.span("Back", {"unedited": 1.0, "fact_lookup": math.nan}) == "Back: nothing to compare"
 
 

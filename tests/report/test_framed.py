@@ -87,7 +87,7 @@ def test_the_table_of_panels_names_them():
 def test_alternative_text_says_what_is_compared_and_the_extremes():
     assert alternative(bars()) == "Bars: share. Compared: true. Highest 0.75 (true, c), lowest 0.25 (true, a b)."
     assert alternative(panels(2)).endswith(
-        "panel 0: Highest 3.5 (line, 2), lowest 0 (line, 1). panel 1: Highest 3.5 (line, 2), lowest 1 (line, 1)."
+        "panel 0: Highest 3.50 (line, 2), lowest 0.00 (line, 1). panel 1: Highest 3.50 (line, 2), lowest 1.00 (line, 1)."
     )
     assert alternative(figures.score_map([], [])) == "Empty: no localization here is chosen by scores of components."
 
@@ -108,6 +108,15 @@ def test_a_figure_has_all_that_belongs_to_it():
     assert parts.one("a", href="code:mechlib.report.figures.facts")
     assert parts.text["li"] == "answers: 01234567, fedcba98"
     assert "One-shot statement" in parts.text["td"]
+
+
+def test_the_data_beside_a_figure_have_two_decimals_and_counts_their_separators():
+    gaps = go.Figure(go.Bar(x=["a", "b"], y=[-1.1, -0.001], error_y={"array": [0.54, 0.2], "arrayminus": [0.57, 0.003]}))
+    assert re.findall(r"<td>(.*?)</td>", framed(gaps).html) == ["a", "-1.10 [-1.67, -0.56]", "b", "0.00 [0.00, 0.20]"]
+    sizes = go.Figure(go.Scatter(x=[1000, 20], y=[0.5, 0.00012]))
+    assert re.findall(r"<td>(.*?)</td>", framed(sizes).html) == ["1,000", "0.50", "20", "1.2e-4"]
+    counts = go.Figure(go.Scatter(x=[0.25, 1], y=[1151, 2]))
+    assert re.findall(r"<td>(.*?)</td>", framed(counts).html) == ["0.25", "1,151", "1", "2"]
 
 
 def test_what_the_script_draws_is_the_figure_and_ends_no_script():

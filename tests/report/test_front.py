@@ -238,9 +238,9 @@ def test_what_a_model_cannot_be_asked_about_is_said_on_its_card_and_in_the_table
     both = [*found, *told(line(RELEARNING, "all_mlps"))]
     assert unrun(both) == "Of 2 claims, 1 was not run yet, and 1 cannot be tested on this model."
     html = card(Study(), [one.standing], CLAIMS.gates)
-    asked = f"at least {CLAIMS.gates.able:.0%}"
+    asked = f"at least {CLAIMS.gates.able:.2f}"
     assert f"of the facts that it knows, {gave}; {asked} are asked for" in html
-    assert f"not testable: another model, which answers so: with {asked} of the facts" in html
+    assert "not testable: another model, which answers so: with at least 60\xa0% of the facts" in html
     assert standing(line(words, words.rivals[0])).unable == ""
 
 

@@ -78,6 +78,7 @@ def test_headings_and_prose_without_numbers_stay_markdown(root):
 
 
 @pytest.mark.parametrize(("text", "shown"), [
+    ("a 95 % interval", "a 95\xa0% interval"),
     ("{glue:text}`n`", "3"), ("{glue:text}`n:.1f`", "3.0"), ("{glue:text}`word:.1f`", "two"), ("{glue:text}`other`", UNKNOWN),
     ("{math}`x^2`", "$x^2$"), ("{ref}`there <fig-1>`", "there"), ("{cite:t}`guo2025mechanistic`", "Guo et al. (2025)"),
     ("{cite:p}`guo2025mechanistic, deeb2024unlearning`", "(Guo et al., 2025; Deeb and Roger, 2024)"), ("{cite}`nobody`", "(nobody)"),

@@ -29,7 +29,7 @@ def test_shares_are_of_weights_before_and_after_an_edit():
     table = localized_again.named_table(localized_again.named_again(values, TRAINED))
     assert list(table.iloc[0])[:2] == ["Causal tracing (MLPs)", "Fact lookup"]
     said = localized_again.finders(localized_again.named_again(values, TRAINED))
-    assert said == "Most of what a method names was edited: fact lookup, 75% by causal tracing (MLPs)"
+    assert said == "Most of what a method names was edited: fact lookup, 75\xa0% by causal tracing (MLPs)"
 
 
 def test_attention_counts_by_its_weights():

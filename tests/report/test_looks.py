@@ -48,7 +48,7 @@ def test_an_interval_in_a_cell_is_not_broken_and_what_stands_elsewhere_is_left_a
 
 
 def test_a_cell_of_short_lines_keeps_them():
-    assert roomy("<td>edited 100% and 90%\nkept 0.9 and 0.8</td>").startswith('<td data-long="lines">')
+    assert roomy("<td>edited 1.00 and 0.90\nkept 0.9 and 0.8</td>").startswith('<td data-long="lines">')
     assert roomy(f"<td>{'word ' * 20}\nshort</td>").startswith('<td data-long="">')
 
 

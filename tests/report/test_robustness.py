@@ -121,7 +121,7 @@ def test_readers_see_what_is_void_undefined_or_a_reference():
     assert table["normalised recovery"].tolist()[0::2] == ["reference", "void"]
     assert table["normalised recovery"][1].startswith("0.33 [")
     assert table["true after"].tolist() == ["0.90 [0.60, 0.98]", "0.50 [0.24, 0.76]", "void"]
-    assert table["maintain"].tolist() == ["100% to 100%", "100% to 90%", "100% to 80%"]
+    assert table["maintain"].tolist() == ["1.00 to 1.00", "1.00 to 0.90", "1.00 to 0.80"]
     assert table.localization.tolist() == ["Unedited", "Fact lookup", "Random MLPs"]
     worse = [*attacked("unedited", {"forget": 0.9, "maintain": 0.5}), *attacked("given", {"forget": 0.9, "maintain": 1.0})]
     assert robustness.recovery_table(robustness.recoveries(worse, *HARD))["normalised recovery"].tolist() == ["void", "undefined"]
@@ -142,11 +142,11 @@ def test_edits_are_compared_where_the_fewest_models_break():
 def test_the_strongest_attack_breaks_nothing():
     table = robustness.strongest(robustness.outcomes(STUDY)).set_index("localization")
     assert table.strongest.to_dict() == {
-        "unedited": "before the attack", "fact_lookup": "LoRA 8, 0.001, 10 steps", "random_mlps": "LoRA 8, 0.0001, 10 steps"
+        "unedited": "before the attack", "fact_lookup": "LoRA 8, 1e-3, 10 steps", "random_mlps": "LoRA 8, 1e-4, 10 steps"
     }  # fmt: skip
     assert table.share.to_dict() == {"unedited": 1.0, "fact_lookup": 0.5, "random_mlps": 0.6}
     assert table.tried.tolist() == [2, 2, 2]
-    assert table.broke.tolist() == ["none", "none", "LoRA 8, 0.001, 10 steps"]
+    assert table.broke.tolist() == ["none", "none", "LoRA 8, 1e-3, 10 steps"]
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
@@ -226,21 +226,24 @@ def test_published_figures_are_probabilities_of_nine_localizations(task):
 def test_settings_are_called_by_what_they_do():
     assert robustness.setting_name(*BEFORE) == "before the attack"
     assert robustness.setting_name("int4_64", 0) == "int4_64"
+    assert robustness.setting_name("LoRA 8, 2.9e-05", 4) == "LoRA 8, 2.9e-5, 4 steps"
+    assert robustness.setting_label("full, 0.02") == "full, 0.02"
+    assert robustness.setting_label("same topic, 8 texts") == "same topic, 8 texts"
     assert robustness.setting_name("4 tokens", 8) == "4 tokens, 8 steps"
 
 
 def test_readers_see_who_is_strongest_and_what_was_void():
     table = robustness.strongest_table(robustness.strongest(robustness.outcomes(STUDY)))
     assert table.iloc[2].to_dict() == {
-        "localization": "Random MLPs", "strongest attack": "LoRA 8, 0.0001, 10 steps", "settings tried": 2,
-        "true after": "0.60 [0.31, 0.83]", "void": "LoRA 8, 0.001, 10 steps",
+        "localization": "Random MLPs", "strongest attack": "LoRA 8, 1e-4, 10 steps", "settings tried": 2,
+        "true after": "0.60 [0.31, 0.83]", "void": "LoRA 8, 1e-3, 10 steps",
     }  # fmt: skip
 
 
 def test_settings_are_listed():
     table = robustness.settings_table((("learning_rates", (5e-5, 1e-3)), ("steps", 20), ("kinds", ("same topic",))))
     assert table.setting.tolist() == ["learning rates", "steps", "kinds"]
-    assert table.tried.tolist() == ["5e-05, 0.001", "20", "same topic"]
+    assert table.tried.tolist() == ["5e-5, 1e-3", "20", "same topic"]
 
 
 def test_the_taught_half_stands_beside_the_tested_one():

@@ -109,9 +109,9 @@ def test_a_tie_is_called_one(shares, text):
 
 
 @pytest.mark.parametrize(("shares", "text"), [
-    ({"fact_lookup": 1.0, "random_mlps": 0.6875, "all_mlps": 0.6875}, "the lowest share after an edit is 69% (Random MLPs, All MLPs)"),
-    ({"fact_lookup": 0.875, "random_mlps": 1.0}, "the lowest share after an edit is 88% (Fact lookup)"),
-    ({"fact_lookup": 1.0, "random_mlps": 0.998}, "the share is 100% after every edit"),
+    ({"fact_lookup": 1.0, "random_mlps": 0.6875, "all_mlps": 0.6875}, "the lowest share after an edit is 69\xa0% (Random MLPs, All MLPs)"),
+    ({"fact_lookup": 0.875, "random_mlps": 1.0}, "the lowest share after an edit is 88\xa0% (Fact lookup)"),
+    ({"fact_lookup": 1.0, "random_mlps": 0.998}, "the share is 100\xa0% after every edit"),
     ({"fact_lookup": 1.0}, "it is the only edit here"),
 ])  # fmt: skip
 def test_nobody_is_the_least_of_those_that_are_alike(shares, text):
@@ -124,8 +124,8 @@ def test_the_best_of_one_try_is_no_best():
 
 
 def test_an_attack_that_breaks_the_unedited_model_tells_nothing():
-    broken, whole = (sentences.ceiling(one, "100% to 22%") for one in (True, False))
-    assert broken.startswith("Yet the attack breaks it, too (maintain accuracy 100% to 22%)") and "ceiling" not in broken
+    broken, whole = (sentences.ceiling(one, 1.0, 0.22) for one in (True, False))
+    assert broken.startswith("Yet the attack breaks it, too (maintain accuracy 100\xa0% to 22\xa0%)") and "ceiling" not in broken
     assert whole.endswith("it is the ceiling.") and "breaks" not in whole
     assert "is not shown" in sentences.describes(True) and "exact p" in sentences.describes(False)
 

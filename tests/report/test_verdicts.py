@@ -137,7 +137,7 @@ def test_what_was_run_is_decided_by_its_rows_where_the_unedited_model_can_answer
         found = verdicts.lines(claims(asked), replace(evidence(), able={"question": share}))
         assert drawn(found)["d", "random_mlps"] == verdict
     assert drawn(verdicts.lines(claims(asked), evidence()))["d", "random_mlps"] == "supported"
-    assert verdicts.rule(claims(asked), "t").endswith("less than 60% of the facts that it knows in one of them.")
+    assert verdicts.rule(claims(asked), "t").endswith("less than 60\xa0% of the facts that it knows in one of them.")
     assert "not testable" not in verdicts.rule(claims(), "t")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from mechlib.report import numerals
 from mechlib.report.figures.data import axes, layout, plain, table, traces
 
 # More than these nobody listens to.
@@ -38,21 +39,17 @@ def _kind(figure: go.Figure) -> str:
 
 
 def _extremes(title: str, part: pd.DataFrame) -> str:
-    lines = part.to_dict("records")
+    lines = [{**line, "said": said} for line, said in zip(part.to_dict("records"), numerals.measures(list(part["value"])), strict=True)]
     high, low = max(lines, key=lambda line: line["value"]), min(lines, key=lambda line: line["value"])
     panel = f" {title}:" if title else ""
     if high["value"] == low["value"]:
-        return f"{panel} All values are {_number(high['value'])}."
-    return f"{panel} Highest {_number(high['value'])} ({_where(high)}), lowest {_number(low['value'])} ({_where(low)})."
+        return f"{panel} All values are {high['said']}."
+    return f"{panel} Highest {high['said']} ({_where(high)}), lowest {low['said']} ({_where(low)})."
 
 
 def _where(line: Mapping[Any, Any]) -> str:
-    at = line["at"] if isinstance(line["at"], str) else _number(line["at"])
+    at = line["at"] if isinstance(line["at"], str) else numerals.measures([line["at"]])[0]
     return ", ".join(word for word in (str(line.get("series", "")), at) if word)
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
 
 
 def _some(names: list[str]) -> str:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mechlib.report.figures.style import MUTED, colour, drawing, errors
-from mechlib.report.robustness import BEFORE, UNEDITED, setting_name
+from mechlib.report.robustness import BEFORE, UNEDITED, setting_label, setting_name
 from mechlib.report.tables import label
 
 # Panels beside each other.
@@ -26,7 +26,8 @@ def relearning_curves(outcomes: pd.DataFrame) -> go.Figure:
     table: Any = outcomes[outcomes.null == ""]
     settings = [setting for setting in dict.fromkeys(table.setting) if setting != BEFORE]
     n_rows = -(-len(settings) // _ACROSS)
-    figure = make_subplots(n_rows, min(len(settings), _ACROSS), subplot_titles=settings, shared_yaxes=True, vertical_spacing=0.3 / n_rows)
+    titles = list(map(setting_label, settings))
+    figure = make_subplots(n_rows, min(len(settings), _ACROSS), subplot_titles=titles, shared_yaxes=True, vertical_spacing=0.3 / n_rows)
     for number, setting in enumerate(settings):
         place = {"row": number // _ACROSS + 1, "col": number % _ACROSS + 1}
         panel = table[table.setting.isin([BEFORE, setting])].sort_values("step", kind="stable")

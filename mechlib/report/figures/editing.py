@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mechlib.report import numerals
 from mechlib.report.aggregation import Rows, aggregate
 from mechlib.report.figures.style import OUTCOMES, colour, drawing, errors
 from mechlib.report.tables import label
@@ -52,7 +53,7 @@ def transfer_map(rows: Rows, outcome: str, group: str, void: Sequence[str], trai
     formats, arms = list(dict.fromkeys(table.format)), list(dict.fromkeys(table.localization))
     found = {(row["localization"], row["format"]): float(row["share"]) for row in table.to_dict("records")}
     shares = [[None if form in void else found[(arm, form)] for form in formats] for arm in arms]
-    texts = [["void" if share is None else f"{share:.2f}" for share in line] for line in shares]
+    texts = [["void" if share is None else numerals.decimal(share) for share in line] for line in shares]
     notes = {**dict.fromkeys(void, "<br>(void: at chance)"), trained: "<br>(trained)"}
     names = [label(form).replace(" ", "<br>") + notes.get(form, "") for form in formats]
     figure = go.Figure(
@@ -67,7 +68,8 @@ def trial_dots(trials: pd.DataFrame) -> go.Figure:
     """Edit accuracy against the norm of the change, one dot a trial: columns of :mod:`mechlib.runs.stages.tune` and ``chosen``."""
     figure = go.Figure()
     for key, part in trials.groupby("localization", sort=False):
-        texts = [f"learning rate {row['learning_rate']:g}, coefficient {row['forget_coefficient']:g}" for row in part.to_dict("records")]
+        texts = [f"learning rate {numerals.rate(row['learning_rate'])}, coefficient {numerals.rate(row['forget_coefficient'])}"
+                 for row in part.to_dict("records")]  # fmt: skip
         figure.add_scatter(
             x=part.norm, y=part.edit, mode="markers", name=label(str(key)), text=texts,
             marker={"color": colour(str(key)), "size": [15 if chosen else 9 for chosen in part.chosen]},
@@ -101,7 +103,7 @@ def size_curves(rows: Rows, before: Rows, form: str) -> go.Figure:
         for group, dash in (("forget", "solid"), ("maintain", "dash")):
             own = [row for row in rows if (row["localization"], row["group"], row["format"]) == (key, group, form)]
             table = aggregate([*start[group], *own], ["size"], "correct").sort_values("size")
-            names = [f"{size:,}" for size in table["size"]]
+            names = list(map(numerals.count, table["size"]))
             figure.add_scatter(x=names, y=table.share, name=f"{label(key)}, {group}", error_y=errors(table) if group == "forget" else None,
                                line={"color": colour(key), "dash": dash})  # fmt: skip
     axis = {"title": "weights at zero", "type": "category"}

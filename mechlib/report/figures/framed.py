@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import textwrap
 from base64 import b64encode
@@ -13,10 +14,11 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mechlib.report import markup
+from mechlib.report import markup, numerals
 from mechlib.report.figures.alternative import alternative
 from mechlib.report.figures.data import axes, layout, table, traces
 from mechlib.report.figures.narrow import narrow
+from mechlib.stats import Interval
 
 # Digits of a run's id that tell it from the others.
 _SHORT = 8
@@ -95,7 +97,9 @@ def _html(figure: go.Figure, shown: pd.DataFrame) -> str:
     if shown.empty:
         return ""
     first = axes(figure, traces(figure)[0])
-    text = [_cell(line) for line in shown.to_dict("records")]
+    panels = [part["value"] for _, part in shown.groupby("panel", sort=False)] if "panel" in shown else [shown["value"]]
+    said = {place: value for own in panels for place, value in zip(own.index, numerals.measures(list(own)), strict=True)}
+    text = [_cell(line, said[place]) for place, line in zip(shown.index, shown.to_dict("records"), strict=True)]
     rows = [name for name in ("panel", "at") if name in shown]
     names = {"at": first.at or "at", "value": first.value or "value"}
     if "series" not in shown or shown.duplicated([*rows, "series"]).any():
@@ -105,13 +109,13 @@ def _html(figure: go.Figure, shown: pd.DataFrame) -> str:
         wide = shown.assign(text=text).pivot_table(index=rows, columns="series", values="text", aggfunc="first", sort=False, dropna=False)
         wide = wide.loc[wide.notna().any(axis=1)].reset_index()
         wide.columns.name = None
-    return wide.rename(columns=names).to_html(index=False, border=0, na_rep="", classes="mech-table", float_format="{:.3g}".format)
+    wide["at"] = [at if isinstance(at, str) else numerals.measures([at])[0] for at in wide["at"]]
+    return wide.rename(columns=names).to_html(index=False, border=0, na_rep="", classes="mech-table")
 
 
-def _cell(line: Mapping[Any, Any]) -> str:
-    value, low, high = line["value"], line.get("low"), line.get("high")
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return text if low is None or low != low else f"{text} [{low:.2f}, {high:.2f}]"
+def _cell(line: Mapping[Any, Any], value: str) -> str:
+    low, high = line.get("low", math.nan), line.get("high", math.nan)
+    return value if low is None or low != low else str(Interval(line["value"], low, high))
 
 
 def _inline(caption: str) -> str:

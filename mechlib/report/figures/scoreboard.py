@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from mechlib.report import numerals
 from mechlib.report.figures.style import drawing
 from mechlib.report.scoreboard import attack_label
 from mechlib.report.tables import label
@@ -17,7 +18,7 @@ def attack_map(board: pd.DataFrame) -> go.Figure:
     found = {(row["localization"], row["attack"]): row for row in board.to_dict("records")}
     shares = [[found[(arm, name)]["share"] for name in names] for arm in arms]
     # Rounded as in tables and prose: the browser would round a half up, Python rounds it to even.
-    texts = [[f"{share:.2f}" for share in line] for line in shares]
+    texts = [[numerals.decimal(share) for share in line] for line in shares]
     how = [[found[(arm, name)]["strongest"] for name in names] for arm in arms]
     figure = go.Figure(
         go.Heatmap(z=shares, x=[attack_label(name).replace(" ", "<br>") for name in names], y=[label(str(arm)) for arm in arms],

@@ -9,6 +9,7 @@ from shutil import rmtree
 from typing import Any
 
 from mechlib.report.looks import citations, formulas, links
+from mechlib.report.numerals import unbroken
 
 _HERE = Path(__file__).parent
 _REPORT = _HERE.parent
@@ -105,7 +106,7 @@ def _finish(app: Any, error: Exception | None) -> None:
             continue
         html = page.read_text(encoding="utf-8")
         drawn_by |= dict.fromkeys(_LINKED.findall(html), page)
-        page.write_text(roomy(lighter(html)), encoding="utf-8")
+        page.write_text(unbroken(roomy(lighter(html))), encoding="utf-8")
     for module, page in drawn_by.items():
         code = _REPORT / f"{module.replace('.', '/')}.py"
         if code.exists():
