@@ -25,7 +25,12 @@ DIM = f"""(() => {{{_CONTRAST}
 }})()"""
 # Marks of figures, also in their legends, of which neither the inside nor the line is seen: the contrast is not above 2.
 FAINT = f"""(() => {{{_CONTRAST}
-    const seen = (each, look, part) => look[part] !== "none" && Number(look[`${{part}}-opacity`]) > 0.5 && contrast(look[part], each) > 2;
+    // Of a pattern counts what is drawn in it.
+    const within = name => [...document.querySelectorAll(`[id="${{name}}"] *`)].map(each => getComputedStyle(each));
+    const drawn = (look, part) => !look[part].startsWith("url(") ? [look[part]]
+        : within(look[part].match(/#([^")]+)/)[1]).flatMap(one => [one.fill, one.stroke]);
+    const seen = (each, look, part) => Number(look[`${{part}}-opacity`]) > 0.5
+        && drawn(look, part).some(colour => colour !== "none" && contrast(colour, each) > 2);
     // Crosses and strokes have a colour for their inside, and no inside.
     const thin = each => /^(M[^A-Z]+[LHV][^A-Z]+)+Z?$/.test(each.getAttribute("d"));
     const faint = each => !["fill", "stroke"].filter(part => part === "stroke" || !thin(each))

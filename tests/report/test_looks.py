@@ -8,6 +8,7 @@ import pytest
 from plotly.offline import get_plotlyjs_version
 from pybtex.database import Entry, Person
 
+from mechlib.report.figures.planted import shades
 from mechlib.report.figures.style import COLOURS, OUTCOMES
 from mechlib.report.forest import COLOURS as VERDICTS
 from mechlib.report.looks import PLOTLY, lighter, linked, roomy
@@ -92,7 +93,10 @@ def test_colours_can_be_told_apart(colours, eyes):
     assert [pair for pair in combinations(colours, 2) if np.linalg.norm(seen[pair[0]] - seen[pair[1]]) < 12] == []
 
 
-@pytest.mark.parametrize("colour", [*COLOURS.values(), *OUTCOMES, *VERDICTS.values()])
+PLACES = ["#" + "".join(f"{int(part):02x}" for part in re.findall(r"\d+", shade)) for count in (1, 2, 8, 14) for shade in shades(count)]
+
+
+@pytest.mark.parametrize("colour", [*COLOURS.values(), *OUTCOMES, *VERDICTS.values(), *PLACES])
 def test_colours_are_seen_on_white_and_on_black(colour):
     light = float(TO_XYZ[1] @ linear(colour))
     for page in (1.0, float(TO_XYZ[1] @ linear("#121212"))):

@@ -63,14 +63,21 @@ def named_layers(table: pd.DataFrame, methods: Sequence[str]) -> go.Figure:
     return figure.update_layout(height=440, margin_t=70)
 
 
+def shades(count: int) -> list[str]:
+    """Colours of so many places in their order: the middle of a scale whose ends cannot be seen on black or on white."""
+    first, last = 0.23, 0.73
+    places = [first + (last - first) * place / max(count - 1, 1) for place in range(count)]
+    return [str(one) for one in sample_colorscale("Viridis", places)]
+
+
 @drawing
 def probes_by_place(table: pd.DataFrame) -> go.Figure:
     """Probe accuracy over layers, a line a place, its planted layers thick.
 
     ``table``: of :func:`mechlib.report.seekers.probes_by_place`.
     """
-    figure, shades = go.Figure(), sample_colorscale("Viridis", max(int(table.place.max()), 2)) if len(table) else []
-    for (place, own), shade in zip(table.groupby("place"), shades, strict=False):
+    figure, tints = go.Figure(), shades(int(table.place.max())) if len(table) else []
+    for (place, own), shade in zip(table.groupby("place"), tints, strict=False):
         name = f"place {place}"
         figure.add_scatter(x=own.layer, y=own.accuracy, name=name, legendgroup=name, mode="lines", line={"color": shade, "width": 1.5})
         there: Any = own[own.planted]

@@ -7,9 +7,18 @@
   };
   const copy = (value) => JSON.parse(JSON.stringify(value));
 
+  // Room above the panels for what stands there, and no more: their titles, if they have some.
+  const snug = ({ data, layout, narrow }) => {
+    const titles = (layout.annotations || []).filter(({ yref, y }) => yref === "paper" && y >= 1);
+    const lines = Math.max(0, ...titles.map(({ text }) => text.split("<br>").length));
+    const given = layout.margin?.t ?? layout.template?.layout?.margin?.t ?? 0, top = Math.min(given, lines ? 24 * lines : 10);
+    const snugly = { ...layout, height: (layout.height ?? 450) - given + top, margin: { ...layout.margin, t: top } };
+    return { data, layout: snugly, narrow: { ...narrow, height: narrow.height - given + top } };
+  };
+
   const draw = (figure) => {
     const plot = figure.querySelector(".plotly-graph-div");
-    const { data, layout, narrow } = JSON.parse(figure.querySelector("script").textContent);
+    const { data, layout, narrow } = snug(JSON.parse(figure.querySelector("script").textContent));
     const render = (small) => {
       figure.dataset.narrow = small;
       plot.style.height = "";
