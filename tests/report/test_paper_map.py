@@ -176,7 +176,7 @@ def test_a_card_counts_in_words_and_names_each_command_once():
     assert "1 forget set of 16" in found["splits"] and "1 answer with" in found["splits"] and "12 forget sets of 16" in found["splits"]
     assert "_" not in found["splits"] and "(one-shot statement, above 0.5)" in found["splits"]
     assert "1 thread a run" in found["hardware"] and "1 repetition of an edit" in found["seeds"]
-    assert "checkpoints 3 and 6, learning rates 0.0005" in found["attack"] and "each half is taught in turn" in found["attack"]
+    assert "checkpoints 3 and 6, learning rates 5e-4" in found["attack"] and "each half is taught in turn" in found["attack"]
     for wrong in ("(s)", "(halves)", "banner", ",)", "1 forget sets", "1 threads"):
         assert all(wrong not in value for value in found.values()), wrong
 

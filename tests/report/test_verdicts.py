@@ -273,6 +273,7 @@ def test_tables_say_what_lines_hold():
     gates = verdicts.gates_table(found, "transfer")
     assert verdicts.counted(found) == "1 supported, 1 contradicted, 2 not run yet"
     assert list(gates) == ["minus", "gates"] and gates.minus.tolist() == table.minus.tolist()[:2] and all(gates.gates)
+    assert len(verdicts.table([])) == len(verdicts.matched_table([])) == len(verdicts.gates_table([])) == 0
 
 
 def test_arms_that_train_the_same_weights_in_every_set_are_one_edit():
@@ -283,10 +284,6 @@ def test_arms_that_train_the_same_weights_in_every_set_are_one_edit():
         assert (first.twin, second.twin) == ("", twin)
         said = "Random MLPs and All MLPs train the same weights in every forget set: one edit under two names."
         assert verdicts.twins([first, second]) == said * bool(twin)
-
-
-def test_nothing_to_show_is_an_empty_table():
-    assert len(verdicts.table([])) == len(verdicts.matched_table([])) == 0
 
 
 def test_every_task_has_its_claims_in_words():

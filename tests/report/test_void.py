@@ -28,7 +28,7 @@ def test_a_format_is_void_by_the_chance_of_its_relation():
 def test_the_warning_says_how_bad_it_is_and_what_would_do():
     rows = unedited(one_shot=0, question=31, cloze=2, few_shot=30)
     text = sentences.void_training(unedited(one_shot=0), rows)
-    assert "0%" in text and "EDIT_FORMAT=question or EDIT_FORMAT=few_shot" in text and "cloze" not in text
+    assert "0\u00a0%" in text and "EDIT_FORMAT=question or EDIT_FORMAT=few_shot" in text and "cloze" not in text
     assert "TASK" in sentences.void_training(unedited(one_shot=0), unedited(one_shot=0, cloze=2))
     assert "page on editing" in sentences.void_training(unedited(one_shot=0), ())
 
