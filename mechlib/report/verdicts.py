@@ -165,15 +165,14 @@ def table(found: Sequence[Line], *outcomes: str, measured: tuple[str, str] = ("l
         for one in own
     ]  # fmt: skip
     order = ["minus", "verdict", measured[0], "p", "p (Holm)", measured[1], "overlap", "forget sets", "least p"]
-    several = len({one.claim.key for one in own}) > 1
-    return pd.DataFrame(rows, columns=columns).reindex(columns=[*order, *(["claim"] if several else [])])
+    return pd.DataFrame(rows, columns=columns).reindex(columns=_with_claim(order, own))
 
 
 def gates_table(found: Sequence[Line], *outcomes: str) -> pd.DataFrame:
     """What each gate says of the two arms of a comparison, of claims about these outcomes, or of all."""
-    columns = ["minus", "gates", "claim"]
-    own = [(_name(one.rival), one.gates, one.claim.key) for one in _about(found, outcomes) if one.gates]
-    return pd.DataFrame(own, columns=columns).reindex(columns=columns if len({key for *_, key in own}) > 1 else columns[:2])
+    own = [one for one in _about(found, outcomes) if one.gates]
+    rows = [(_name(one.rival), one.gates, one.claim.key) for one in own]
+    return pd.DataFrame(rows, columns=["minus", "gates", "claim"]).reindex(columns=_with_claim(["minus", "gates"], own))
 
 
 def _about(found: Sequence[Line], outcomes: Sequence[str]) -> list[Line]:
@@ -185,11 +184,16 @@ def matched_table(found: Sequence[Line]) -> pd.DataFrame:
 
     "alone": what the sign-flip test says by itself, with no gate but the overlap.
     """
-    columns = ["claim", "minus", "all sets", "log odds, all", "alone, all", "matched sets", "log odds, matched", "alone, matched"]
+    columns = ["all sets", "log odds, all", "alone, all", "matched sets", "log odds, matched", "alone, matched", "minus", "claim"]
     tested = [one for one in found if one.odds and one.stopped != NO_CONTRAST and one.claim.rule == "sign-flip"]
-    return pd.DataFrame([
-        (one.claim.key, _name(one.rival), *(cell for some in (one.odds, one.matched) for cell in _alone(some))) for one in tested
-    ], columns=columns)  # fmt: skip
+    rows = [(*_alone(one.odds), *_alone(one.matched), _name(one.rival), one.claim.key) for one in tested]
+    order = ["minus", "alone, all", "alone, matched", "log odds, all", "log odds, matched", "all sets", "matched sets"]
+    return pd.DataFrame(rows, columns=columns).reindex(columns=_with_claim(order, tested))
+
+
+def _with_claim(columns: list[str], found: Sequence[Line]) -> list[str]:
+    """Columns of a table of comparisons, with that of the claim where they are of several."""
+    return [*columns, *(["claim"] if len({one.claim.key for one in found}) > 1 else [])]
 
 
 def _alone(found: Comparison | None) -> tuple[int | str, str, str]:
