@@ -245,6 +245,11 @@ def read_archive(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]], str]
     return about, rows, lines if lines.count("\n") == len(rows) else _lines(rows)
 
 
+def about_archive(path: Path) -> dict[str, Any]:
+    """What is told of a run that is kept, without its rows. Raises what a damaged file raises."""
+    return _about(path)[0]
+
+
 def _about(path: Path) -> tuple[dict[str, Any], str]:
     """What is told of a run that is kept, and its rows as they are written."""
     text = gzip.decompress(path.read_bytes()).decode()

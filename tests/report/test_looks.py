@@ -1,5 +1,6 @@
 """How the book looks: what a page loads, colours that can be told apart, formulas and citations."""
 
+import json
 import re
 from itertools import combinations
 
@@ -11,10 +12,11 @@ from pybtex.database import Entry, Person
 from mechlib.report.figures.planted import shades
 from mechlib.report.figures.style import COLOURS, OUTCOMES
 from mechlib.report.forest import COLOURS as VERDICTS
-from mechlib.report.looks import PLOTLY, lighter, linked, roomy
+from mechlib.report.looks import PLOTLY, icons, lighter, linked, roomy, runs
 from mechlib.report.looks.citations import Labels, label
 from mechlib.report.looks.formulas import mathml
 from mechlib.report.looks.links import resolved
+from mechlib.runs.store import write_archive
 
 HEAD = """<head>
 <link rel="preload" as="font" type="font/woff2" crossorigin href="../vendor/fontawesome/6.5.2/webfonts/fa-solid-900.woff2" />
@@ -143,3 +145,28 @@ def test_a_link_to_a_page_leads_there_or_is_its_words(here, named, there):
     found = resolved(html, f"book/results/m/{here}", PAGES, lambda page: f"to:{page}")
     expected = "the <b>page</b>" if there is None else f'<a href="to:book/results/m/{there}">the <b>page</b></a>'
     assert found == f'<p>see {expected}, <a href="https://a/b">another</a></p>'
+
+
+def test_figures_link_to_what_is_told_of_their_runs_where_they_are_kept(tmp_path):
+    about = {"id": "ab" * 10, "label": "an edit", "asked": {"seed": 0}, "manifest": {"commit": "c"}, "value": {"norm": 1.0}, "rows": 1}
+    write_archive(tmp_path / "rows" / "edit" / f"{about['id']}.json.gz", about, [{"step": 0}])
+    html = '<li><a href="runs:edit">edit</a>: <code>abababab</code></li><li><a href="runs:mask">mask</a></li>'
+    found = runs.linked(html, tmp_path / "rows", lambda path: f"../{path}")
+    assert found == '<li><a href="../_static/runs/edit.json">edit</a>: <code>abababab</code></li><li>mask</li>'
+    assert runs.stages(found) == {"edit"} and runs.stages(html) == set()
+    runs.write(tmp_path / "rows", ["edit"], tmp_path / "out")
+    (told,) = json.loads((tmp_path / "out" / "edit.json").read_text()).items()
+    assert told == (about["id"], {name: about[name] for name in ("id", "label", "asked", "manifest")})
+
+
+def test_icons_that_nothing_draws_have_no_rule():
+    style = '.fa{font-weight:900}.fa-sun:before{content:"\\f185"}.fa-house:before,.fa-home:before{content:"\\f015"}.fa-lg{font-size:1.25em}'
+    kept = icons.subset(style, icons.names('<i class="fa-solid fa-home fa-lg"></i>'))
+    assert kept == style.replace('.fa-sun:before{content:"\\f185"}', "")
+    assert icons.subset(style, set()) == ".fa{font-weight:900}.fa-lg{font-size:1.25em}"
+
+
+def test_what_draws_cards_and_tabs_is_loaded_where_there_are_some():
+    loads = '<link rel="stylesheet" type="text/css" href="a/sphinx-design.min.css?v=6" /><script src="a/design-tabs.js?v=f"></script>'
+    assert lighter(f"<head>{loads}</head>") == "<head></head>"
+    assert lighter(f'<head>{loads}</head><div class="a sd-card">') == f'<head>{loads}</head><div class="a sd-card">'

@@ -70,16 +70,19 @@ class Framed:
     def _sources(self) -> str:
         shown, code = table(self.figure), (layout(self.figure).meta or {}).get("drawn_by", "")
         csv = b64encode(shown.to_csv(index=False).encode()).decode()
-        runs = "".join(
-            f"<li>{markup.text(stage)}: {', '.join(f'<code>{one[:_SHORT]}</code>' for one in ids)}</li>" for stage, ids in self.runs.items()
-        )
-        kept = f"<p>Runs (<code>runs/&lt;stage&gt;/&lt;id&gt;/run.json</code>), by stage:</p><ul>{runs}</ul>" if runs else ""
+        runs = "".join(map(_runs, self.runs, self.runs.values()))
+        kept = f"<p>Runs, by stage (a link: the <code>run.json</code> of all of them):</p><ul>{runs}</ul>" if runs else ""
         file = f'<a href="code:{code.rpartition(".")[0]}"><code>{code}</code></a>' if code else "the page"
         return (
             '<details class="mech-data" open><summary>Data, runs and code</summary>'
             f'<p><a download="{self.key}.csv" href="data:text/csv;charset=utf-8;base64,{csv}">Data as CSV</a>; drawn by {file}.</p>'
             f'{kept}<div class="mech-scroll">{_html(self.figure, shown)}</div></details>'
         )
+
+
+def _runs(stage: str, ids: Sequence[str]) -> str:
+    """The runs of a stage; the build knows where what is told of them is."""
+    return f'<li><a href="runs:{stage}">{markup.text(stage)}</a>: {", ".join(f"<code>{one[:_SHORT]}</code>" for one in ids)}</li>'
 
 
 def _stop(sentence: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from mechlib.report.looks import citations, formulas, links
+from mechlib.report.looks import citations, formulas, links, runs
+from mechlib.report.looks import icons as icons_of
 from mechlib.report.numerals import unbroken
 
 _HERE = Path(__file__).parent
@@ -25,6 +26,9 @@ _NEEDLESS = re.compile(
     r"|\s*<link[^>]*sphinx-thebe\.css[^>]*/>|\s*<script type=\"text/x-thebe-config\">.*?</script>|\s*<script>kernelName = [^<]*</script>",
     re.DOTALL,
 )
+# What draws cards and tabs, which the book has none of unless a page of a user's does.
+_DESIGN = re.compile(r"\s*<link[^>]*sphinx-design[^>]*/>|\s*<script[^>]*design-tabs\.js[^>]*></script>")
+_DESIGNED = re.compile(r"class=\"[^\"]*\bsd-")
 # Cells of tables whose text is longer than so many characters get room: their column would be as narrow as their longest word.
 _CELL = re.compile(r"<td\b([^>]*)>((?:(?!</td>).)*)</td>", re.DOTALL)
 _LONG, _LONGER = 40, 300
@@ -46,8 +50,8 @@ def setup(app: Any) -> dict[str, bool]:
 
 
 def lighter(html: str) -> str:
-    """A page without scripts and fonts that it has no use for."""
-    return _NEEDLESS.sub("", html)
+    """A page without scripts, styles and fonts that it has no use for."""
+    return _NEEDLESS.sub("", html if _DESIGNED.search(html) else _DESIGN.sub("", html))
 
 
 def roomy(html: str) -> str:
@@ -76,11 +80,18 @@ def _page(app: Any, page: str, _template: str, context: dict[str, Any], _doctree
     body = context.get("body", "")
     if "page:" in body:
         body = context["body"] = links.resolved(body, page, app.env.found_docs, context["pathto"])
+    if "runs:" in body:
+        body = context["body"] = runs.linked(body, _kept(app), lambda path: context["pathto"](path, 1))
     if "mech-figure" in body:
         app.add_js_file("plotly.min.js", loading_method="defer", priority=100)
         context["body"] = linked(body, lambda path: context["pathto"](path, 1))
     app.add_js_file("book.js", loading_method="defer", priority=900)
     context["favicon_url"] = context["pathto"](f"_static/{ICON.name}", 1)
+
+
+def _kept(app: Any) -> Path:
+    """The rows that are kept with the book, in a folder for each stage."""
+    return Path(app.srcdir) / "book" / "results" / "rows"
 
 
 def _finish(app: Any, error: Exception | None) -> None:
@@ -98,7 +109,8 @@ def _finish(app: Any, error: Exception | None) -> None:
     for font in {*icons.glob("*/webfonts/*.ttf"), *icons.glob("*/webfonts/fa-v4*")}:
         font.unlink()
     sources = {Path(app.builder.get_outfilename(page)) for page in app.env.found_docs}
-    drawn_by: dict[str, Path] = {}
+    drawn_by, behind = dict[str, Path](), set[str]()
+    drawn = {name for script in static.rglob("*.js") for name in icons_of.names(script.read_text(encoding="utf-8"))}
     for page in out.rglob("*.html"):
         if page not in sources and (out / "book") in page.parents:
             # Of an earlier build, from a page that the book has no more.
@@ -106,7 +118,12 @@ def _finish(app: Any, error: Exception | None) -> None:
             continue
         html = page.read_text(encoding="utf-8")
         drawn_by |= dict.fromkeys(_LINKED.findall(html), page)
+        behind |= runs.stages(html)
+        drawn |= icons_of.names(html)
         page.write_text(unbroken(roomy(lighter(html))), encoding="utf-8")
+    for style in icons.glob("*/css/*.css"):
+        style.write_text(icons_of.subset(style.read_text(encoding="utf-8"), drawn), encoding="utf-8")
+    runs.write(_kept(app), behind, static / "runs")
     for module, page in drawn_by.items():
         code = _REPORT / f"{module.replace('.', '/')}.py"
         if code.exists():
