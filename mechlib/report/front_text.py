@@ -18,7 +18,7 @@ from mechlib.runs.study import Study
 _ASKED = {"transfer": "in prompts that were not trained", "relearning": "after half of the facts were taught again"}
 _FOUND = ("supported", "contradicted", "equivalent")
 # The same as a headline has it.
-_BRIEFLY = {"transfer": "in prompts not trained", "relearning": "after relearning"}
+BRIEFLY = {"transfer": "in prompts not trained", "relearning": "after relearning"}
 _LASTS = {"contradicted": ("outlasts it", "outlast it"), "equivalent": ("lasts as long", "last as long")}
 # The section of a page in which its claims are decided.
 _SECTION = "the-verdict"
@@ -49,7 +49,7 @@ def _answer(own: Sequence[Decided]) -> str:
 
 
 def _counted(one: Decided) -> str:
-    compared, asked = _compared(one), _BRIEFLY[one.standing.claim.outcome]
+    compared, asked = _compared(one), BRIEFLY[one.standing.claim.outcome]
     counts = {verdict: sum(line.verdict == verdict for line in compared) for verdict in _FOUND}
     notes = [f"{counts[verdict]} {words[counts[verdict] != 1]}" for verdict, words in _LASTS.items() if counts[verdict]]
     notes += [] if any(counts.values()) else ["no verdict"]
@@ -68,9 +68,9 @@ def _compared(one: Decided) -> list[Line]:
 def by_name(found: Sequence[Decided]) -> pd.DataFrame:
     """What the headline counts: a line for each other edit, a column for each of the claims, and how they stand."""
     own = general(found)
-    columns = {f"{one.about}, {_BRIEFLY[one.standing.claim.outcome]}": one.standing.lines for one in own}
+    columns = {f"{one.about}, {BRIEFLY[one.standing.claim.outcome]}": one.standing.lines for one in own}
     cells = {name: {named(line.rival).replace("_", " "): line.verdict for line in lines} for name, lines in columns.items()}
-    return pd.DataFrame(cells).fillna("-").reset_index(names="fact lookup's edit against")
+    return pd.DataFrame(cells).fillna("-").reset_index(names="Fact lookup minus")
 
 
 def shares(found: Sequence[Decided]) -> str:
@@ -81,7 +81,7 @@ def shares(found: Sequence[Decided]) -> str:
         for one in own:
             compared = [line.shares.difference for line in _compared(one) if line.shares]
             less = sum(gap.high < 0 for gap in compared) or "none"
-            told += [f"{_BRIEFLY[one.standing.claim.outcome]} less than after {less} of {len(compared)} others"] if compared else []
+            told += [f"{BRIEFLY[one.standing.claim.outcome]} less than after {less} of {len(compared)} others"] if compared else []
         parts += [f"on {about} {' and '.join(told)}"] if told else []
     words = "Log odds decide. In shares of true answers, which are coarser, an edit at fact lookup leaves (95 % intervals below zero) "
     return f"{words}{'; '.join(parts)}." if parts else ""

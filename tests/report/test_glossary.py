@@ -10,6 +10,8 @@ from small_book import ROOT
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import FORMATS
 from mechlib.localize.registry import localizer, valid_keys
+from mechlib.report.book_studies import declared_studies
+from mechlib.report.front_text import BRIEFLY
 from mechlib.report.glossary import Measures, glossary, measures
 from mechlib.report.typed import TypedError, read_typed
 
@@ -32,9 +34,12 @@ def printed(page):
 
 
 def named():
-    """Headings that are the name of a format, a localization, an attack or a model: the caption says what was measured."""
+    """Headings that name a format, a localization, an attack, a model, or a study's facts and where they were asked about: the caption
+    says what was measured.
+    """
     labels = {form.label for form in FORMATS.values()} | {attack.label for attack in ATTACKS.values()}
     labels |= {page.parent.parent.name for page in PAGES}  # models, side by side
+    labels |= {f"{study.title}, {where}" for study in declared_studies() for where in BRIEFLY.values()}
     return labels | {localizer(key).label for key in valid_keys(())}
 
 

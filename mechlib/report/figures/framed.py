@@ -82,7 +82,7 @@ class Framed:
 
 def _runs(stage: str, ids: Sequence[str]) -> str:
     """The runs of a stage; the build knows where what is told of them is."""
-    return f'<li><a href="runs:{stage}">{markup.text(stage)}</a>: {", ".join(f"<code>{one[:_SHORT]}</code>" for one in ids)}</li>'
+    return f'<li><a href="runs:{markup.text(stage)}">{markup.text(stage)}</a>: {", ".join(f"<code>{one[:_SHORT]}</code>" for one in ids)}</li>'
 
 
 def _stop(sentence: str) -> str:
