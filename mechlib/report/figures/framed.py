@@ -82,7 +82,8 @@ class Framed:
 
 def _runs(stage: str, ids: Sequence[str]) -> str:
     """The runs of a stage; the build knows where what is told of them is."""
-    return f'<li><a href="runs:{markup.text(stage)}">{markup.text(stage)}</a>: {", ".join(f"<code>{one[:_SHORT]}</code>" for one in ids)}</li>'
+    name, listed = markup.text(stage), ", ".join(f"<code>{one[:_SHORT]}</code>" for one in ids)
+    return f'<li><a href="runs:{name}">{name}</a>: {listed}</li>'
 
 
 def _stop(sentence: str) -> str:
