@@ -150,7 +150,7 @@ def steps(model: LanguageModel, shape: Shape) -> list[Row]:
         settings = EditConfig(steps=8, retain_batch=shape.facts // 2, learning_rate=1e-6, micro_batch=size, precision=_precision(shape))
         fast = statistics.median(what.seconds(settings))
         slow = median_seconds(lambda size=size: what.plain(weights, size), 3)
-        how = "all prompts at once" if size is None else f"{size} prompts at a time"
+        how = "all prompts at once" if size is None else f"in parts of {size}"
         rows += [Row(f"step of fact lookup's edit, {how}", fast, "s"), Row(f"of it in a plain loop, {how}", slow / fast, "x", Aim(least=4))]
         if size is None:
             rows.append(Row("its share of the rate of a large product", what.operations(settings) / fast / rate, aim=Aim(least=0.35)))
@@ -170,9 +170,11 @@ def needs(model: LanguageModel, shape: Shape) -> list[Row]:
             torch.accelerator.reset_peak_memory_stats()
             try:
                 what.seconds(config)
+                peak = torch.accelerator.max_memory_allocated() / 1e9
             except ImportError:
                 continue  # no optimizer in 8 bits on this machine
-            peak = torch.accelerator.max_memory_allocated() / 1e9
+            except torch.OutOfMemoryError:
+                peak = math.inf  # more than this card has, which is an answer, too
             said = f"{name}, {', '.join(f'{key} {value}' for key, value in how.items()) or 'as usual'}"
             rows += [Row(f"peak memory: {said}", peak, "GB", Aim() if how else Aim(most=most)),
                      Row(f"planned, of the peak: {said}", planned(what, shape, config) / peak, "x", _PLAN)]  # fmt: skip

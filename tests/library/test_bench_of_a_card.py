@@ -10,9 +10,11 @@ from tiny_models import word_tokenizer
 
 from mechlib.components import Architecture
 from mechlib.edit.train import EditConfig
+from mechlib.models import LanguageModel
 from mechlib.runs.memory import Sizes
 from mechlib.runs.study import Study
-from tests.bench.card import Aim, Row, Shape, measured, planned, random_llama, study, trained, write
+from tests.bench.card import Aim, Row, Shape, measured, needs, planned, random_llama, study, trained, write
+from tests.bench.steps import Trained
 
 CPU = torch.device("cpu")
 
@@ -29,7 +31,7 @@ def test_every_part_of_it_is_measured(shape):
     assert told == list(map(str, rows))
     assert [row.what for row in rows if str(row.aim)] == [
         "attribution patching in plain forward passes", "exact patching of 15 heads and MLPs", "of it in a plain loop, all prompts at once",
-        "its share of the rate of a large product", "of it in a plain loop, 1 prompts at a time", "of it with LoRA 512",
+        "its share of the rate of a large product", "of it in a plain loop, in parts of 1", "of it with LoRA 512",
     ]  # fmt: skip
 
 
@@ -47,6 +49,31 @@ def test_a_plan_of_it_has_room_for_all_that_trains(shape):
     usual, one = (planned(what, shape, EditConfig(retain_batch=4, precision="float32", micro_batch=size)) for size in (None, 1))
     weights = what.found.to_json()["components"]
     assert len(weights) == 6 and usual > one > 16 * shape.sizes.localizable / 1e9
+
+
+def test_an_edit_that_a_card_has_no_room_for_is_a_line_that_is_not_met(shape, monkeypatch):
+    """The first in every mode fails; nothing is left out, and what comes after it is measured."""
+    model, peaks = random_llama(shape, CPU), iter([1e9, 2e9] * 8)
+    monkeypatch.setattr(Trained, "seconds", full_at_first())
+    monkeypatch.setattr(LanguageModel, "device", torch.device("meta"))
+    for name, told in (("empty_cache", None), ("reset_peak_memory_stats", None), ("max_memory_allocated", 1)):
+        monkeypatch.setattr(torch.accelerator, name, lambda told=told: told and next(peaks))
+    monkeypatch.setattr("tests.bench.card.planned", lambda *_given: 1.0)
+    rows = needs(model, shape)
+    assert len(rows) == 16 and (rows[0].value, rows[0].aim.met(rows[0].value)) == (math.inf, "no")
+    assert [row.value for row in rows[2:6]] == [1.0, 1.0, 2.0, 0.5]
+
+
+def full_at_first():
+    calls = []
+
+    def seconds(_trained, _settings):
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError
+        return [0.1]
+
+    return seconds
 
 
 def test_a_study_is_computed_and_timed(tmp_path):
