@@ -54,7 +54,7 @@ FORMATS = None  # None: one_shot, question, few_shot, cloze, multiple_choice
 RELEARNING = None  # its claims are of the same family; None: as the profile says
 
 # %% tags=["remove-input"]
-from mechlib.report import able, design, differences, findings, forest, front_text, sentences, verdicts
+from mechlib.report import able, design, differences, findings, sentences, verdicts
 from mechlib.report.aggregation import aggregate
 from mechlib.report.claims import declared
 from mechlib.report.page import figures, open_page, tables
@@ -131,13 +131,7 @@ design.stated(declared(), page.study.task, "transfer")
 # **Rule.** {glue:text}`rule`
 
 # %% tags=["remove-input"]
-page.number("rule", verdicts.rule(declared(), page.study.task))
-page.number("twins", verdicts.twins(page.verdicts))
-own = forest.of_page(page.claims, "transfer")
-page.figure("verdict", forest.forest(own, {"transfer": ""}),
-            "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (left of zero: less comes back after fact lookup), with 95 % "
-            "intervals over forget sets, coloured by verdict; crossed out: a gate or too much overlap forbids one. Slanted crosses: the same difference in the "
-            "authors' released runs of larger models; upright ones: in the numbers that the paper prints; each where there are any.", "prompting", "relearning", found=front_text.gaps(own))
+page.verdict("transfer")
 
 # %% tags=["remove-input"]
 tables.styled(verdicts.table(page.verdicts, "transfer"))

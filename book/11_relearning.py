@@ -57,7 +57,7 @@ RELEARNING = None  # None: as the profile says; else a dictionary of ranks, lear
 # %% tags=["remove-input"]
 import pandas as pd
 
-from mechlib.report import design, differences, findings, forest, front_text, null_attacks, robustness, sentences, verdicts
+from mechlib.report import design, differences, findings, null_attacks, robustness, sentences, verdicts
 from mechlib.report.claims import declared
 from mechlib.report.gate_table import gate_table
 from mechlib.report.page import figures, open_page, tables
@@ -216,13 +216,7 @@ design.stated(declared(), page.study.task, "relearning")
 # **Rule.** {glue:text}`rule`
 
 # %% tags=["remove-input"]
-page.number("rule", verdicts.rule(declared(), page.study.task))
-page.number("twins", verdicts.twins(page.verdicts))
-own = forest.of_page(page.claims, "relearning")
-page.figure("verdict", forest.forest(own, {"relearning": ""}),
-            "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (left of zero: less comes back after fact lookup), with 95 % "
-            "intervals over forget sets, coloured by verdict; crossed out: a gate or too much overlap forbids one. Slanted crosses: the same difference in the "
-            "authors' released runs of larger models; upright ones: in the numbers that the paper prints; each where there are any.", "prompting", "relearning", found=front_text.gaps(own))
+page.verdict("relearning")
 
 # %% tags=["remove-input"]
 tables.styled(verdicts.table(page.verdicts, "relearning"))

@@ -34,7 +34,8 @@ from mechlib.report.typed import book_folder
 
 page = open_page(globals(), "20_paper")
 book = book_folder()
-ours = judged.widest(book, page.study.model_spec.name, page.runner.store)
+told, where = paper.mapped(), (book, page.study.model_spec.name, page.runner.store)
+ours = judged.judged(*where)
 drawn = {one.standing.claim.key: one for one in front.open_book(page.study.model, {one.study: one.evidence for one in ours.values()})}
 
 # %% tags=["remove-input"]
@@ -45,7 +46,8 @@ page.banner()
 
 # %% tags=["remove-input"]
 page.number("studies", judged.in_words(ours))
-HTML(paper_table.table(paper.paper_map(paper.mapped(), drawn, ours, judged.titles(book))))
+rows = {need: judged.answered(*where, need) for need in paper.needs(told)}
+HTML(paper_table.table(paper.paper_map(told, paper.Ours(drawn, ours, judged.titles(book), rows))))
 
 # %% [markdown]
 # *{glue:text}`studies` Differences are fact lookup minus the other, in log p(true) - log p(target), with 95 % intervals over forget
@@ -56,7 +58,7 @@ HTML(paper_table.table(paper.paper_map(paper.mapped(), drawn, ours, judged.title
 # ## What is not alike
 
 # %% tags=["remove-input"]
-tables.styled(paper.differences(paper.mapped()))
+tables.styled(paper.differences(told))
 
 # %% [markdown]
 # *Found in the paper, in the authors' repository (magikarp01/mechanistic-unlearning at a36be56) and its result files. The values that are

@@ -60,7 +60,8 @@ class Attack:
     - ``folds``: whether the attacker holds one half of the forget set and is tested on the other, then the reverse.
     - ``nulls``: the same attack without the knowledge, by the settings that differ.
     - ``reads``: files whose text it uses.
-    - ``seconds``: what it costs in the quick profile on one core.
+    - ``seconds``: what it costs in the quick profile on one core; ``effort``: how much work settings are, in any unit, so that others
+      cost as much more. Without it, an attack costs the more the more is asked.
     """
 
     key: str
@@ -73,3 +74,4 @@ class Attack:
     nulls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     reads: tuple[Path, ...] = ()
     seconds: float = 5.0
+    effort: Callable[[Mapping[str, Any]], float] | None = None

@@ -86,5 +86,5 @@ BENIGN = Attack(
     "prose on the same topic.",
     {"quick": {"kinds": ["unrelated", "same template", "same topic"], "sizes": [4], "steps": 5, "learning_rate": 5e-4, "rank": 8},
      "full": {"kinds": ["unrelated", "same template", "same topic"], "sizes": [8, 24], "steps": 20, "learning_rate": 2e-4, "rank": 8}},
-    reads=(TOPIC,), seconds=15,
+    reads=(TOPIC,), seconds=15, effort=lambda given: given["steps"] * len(given["kinds"]) * len(given["sizes"]),
 )  # fmt: skip

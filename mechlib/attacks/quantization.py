@@ -174,5 +174,5 @@ QUANTIZATION = Attack(
     "quantization", "Quantization", 1, quantization,
     "Weights of all attention layers and MLPs rounded to 8 or 4 bits; embeddings and norms stay.",
     {"quick": {"schemes": ["int4_64", "nf4"]}, "full": {"schemes": ["bfloat16", "int8", "int4_128", "int4_64", "nf4"]}},
-    seconds=6,
+    seconds=6, effort=lambda given: len(given["schemes"]),
 )  # fmt: skip

@@ -7,7 +7,7 @@ never known. Two attacks without the knowledge tell how much: on each other's an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -98,6 +98,14 @@ def _answered(asked: Prompt, answer: str) -> Prompt:
     return replace(asked, answer=other.answer, options=other.options)
 
 
+# Of a step, what grows with the rank of the adapters is as much as everything else at this rank (one core of a small model).
+_RANK = 340
+
+
+def _effort(given: Mapping[str, Any]) -> float:
+    return given["steps"] * len(given["learning_rates"]) * sum(1 + rank / _RANK for rank in given["ranks"])
+
+
 RELEARNING = Attack(
     "relearning", "Relearning", 1, relearning,
     "LoRA on every linear layer, trained on the true answers of one half of the forget set, on retain facts and on text; "
@@ -106,5 +114,5 @@ RELEARNING = Attack(
      "full": {"ranks": [8], "learning_rates": [1e-3], "steps": 8, "checkpoints": [8]},
      # 8 micro-batches of 4 facts of each kind a step, and of 2 texts.
      "paper": {"ranks": [512], "learning_rates": [2e-4], "steps": 20, "checkpoints": [10, 20], "retain_batch": 32, "text_batch": 16}},
-    folds=True, nulls={"permuted answers": {"labels": "permuted"}, "retain facts only": {"labels": "none"}}, seconds=8.5,
+    folds=True, nulls={"permuted answers": {"labels": "permuted"}, "retain facts only": {"labels": "none"}}, seconds=8.5, effort=_effort,
 )  # fmt: skip

@@ -173,4 +173,5 @@ SOFT_PROMPT = Attack(
      "full": {"tokens": 4, "steps": 64, "learning_rate": 0.02, "restarts": 2},
      "paper": {"tokens": 15, "steps": 128, "learning_rate": 1e-5, "restarts": 4, "batch": 16, "norm": 6.0}},
     folds=True, nulls={"permuted answers": {"labels": "permuted"}}, seconds=6.5,
+    effort=lambda given: given["steps"] * given.get("restarts", 1),
 )  # fmt: skip

@@ -34,7 +34,7 @@ def fingerprint(spec: ModelSpec) -> str:
     GGUF file is the file's, whatever converts it. Raises :class:`ModelError` if something cannot be read.
     """
     if spec.source == "embedded":
-        return embedded_fingerprint()
+        return embedded_fingerprint(spec.location)
     if spec.source == "hub":
         from huggingface_hub import hf_hub_download
 

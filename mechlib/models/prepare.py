@@ -15,7 +15,7 @@ def prepare(spec: ModelSpec, say: Callable[[str], None] = lambda _: None) -> str
     Raises :class:`mechlib.models.ModelError`.
     """
     if spec.source == "embedded":
-        return str(embedded_model(say))
+        return str(embedded_model(spec.location, say))
     if spec.source == "gguf":
         return str(gguf_model(Path(spec.location), say))
     return spec.location

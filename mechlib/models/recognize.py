@@ -12,6 +12,7 @@ Dtype = Literal["float32", "bfloat16"]
 # The models' own config.json on the hub: their kind, sizes and vocabulary.
 SIZES: Mapping[str, tuple[str, Architecture, int]] = {
     "gemma-3-270m": ("gemma3_text", Architecture(18, 4, 1, 640, 256, 2048), 262_144),
+    "smollm2-135m": ("llama", Architecture(30, 9, 3, 576, 64, 1536), 49_152),
     "gemma-7b": ("gemma", Architecture(28, 16, 16, 3072, 256, 24576), 256_000),
     "gemma-2-9b": ("gemma2", Architecture(42, 16, 8, 3584, 256, 14336), 256_000),
     "llama-3-8b": ("llama", Architecture(32, 32, 8, 4096, 128, 14336), 128_256),

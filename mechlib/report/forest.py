@@ -75,6 +75,15 @@ def gaps(found: Sequence[Decided]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=["about", "outcome", "arm", "gap", "low", "high", "verdict", *_THEIRS])
 
 
+# What the plot of a page's claims shows.
+OF_A_PAGE = (
+    "Fact lookup minus each other edit in log p(true answer) - log p(edit target), in nats (left of zero: less comes back after fact "
+    "lookup), with 95 % intervals over forget sets, coloured by verdict; crossed out: a gate or too much overlap forbids one. Slanted "
+    "crosses: the same difference in the authors' released runs of larger models; upright ones: in the numbers that the paper prints; "
+    "each where there are any."
+)
+
+
 def of_page(found: Sequence[Standing], outcome: str) -> list[Decided]:
     """A page's claims about an outcome, each called by its key: what its forest plot is drawn from."""
     return [Decided(one, None, None, one.claim.key) for one in found if one.claim.outcome == outcome]

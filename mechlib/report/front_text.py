@@ -11,7 +11,7 @@ from mechlib.report.card import count
 from mechlib.report.claims import MISSED
 from mechlib.report.front import Decided
 from mechlib.report.next_door import EARLIER, OUTCOMES
-from mechlib.report.tables import named
+from mechlib.report.tables import joined, named
 from mechlib.report.verdicts import NO_CONTRAST, NOT_RUN, NOT_TESTABLE, Line
 from mechlib.runs.study import Study
 
@@ -124,8 +124,8 @@ def added(found: Sequence[Decided]) -> str:
         lines = [line for line in one.standing.by_verdict.get("supported", []) if line.before and line.change]
         grew = [line for line in lines if line.change and line.change.difference.high < 0]
         same = [line for line in lines if line not in grew]
-        told = [f"the attack itself brought back more after {_listed(grew)}"] if grew else []
-        told += [f"for {_listed(same)} the gap was there before the attack, and what it added cannot be told from nothing"] if same else []
+        told = [f"the attack itself brought back more after {_rivals(grew)}"] if grew else []
+        told += [f"for {_rivals(same)} the gap was there before the attack, and what it added cannot be told from nothing"] if same else []
         parts += [f"{one.about}: {'; '.join(told)}"] if told else []
     words = "A gap after relearning may have been there before it. Of the supported gaps (95 % intervals, no rule declared before), on "
     return words + "; on ".join(parts) + "." if parts else ""
@@ -179,9 +179,8 @@ def _differences(found: Sequence[Decided], rival: str = "") -> list[str]:
             for one in found for line in one.standing.lines if line.odds and rival in ("", line.rival)]  # fmt: skip
 
 
-def _listed(lines: Sequence[Line]) -> str:
-    names = [named(line.rival).replace("_", " ") for line in lines]
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+def _rivals(lines: Sequence[Line]) -> str:
+    return joined([named(line.rival).replace("_", " ") for line in lines])
 
 
 def unrun(found: Sequence[Decided]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mechlib.localize.registry import AT_NORM
+from mechlib.report.aggregation import Rows
 from mechlib.report.card import count
 from mechlib.report.gates import Evidence
 from mechlib.report.gathered import Stored, gather
@@ -17,8 +18,6 @@ from mechlib.report.parameters import read_pages, studies
 from mechlib.runs.store import Store
 from mechlib.runs.study import Study
 
-# What verdicts need, and what only some of them do.
-NEEDED, BESIDE = ("edit", "prompting", "unedited"), "relearning"
 _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
@@ -30,25 +29,37 @@ class Judged:
     evidence: Evidence
 
 
-def widest(book: Path, model: str, store: Store) -> dict[str, Judged]:
-    """By task, the study of a model's executed pages with the most forget sets, then seeds, whose runs are all there; nothing is computed.
+def judged(book: Path, model: str, store: Store) -> dict[str, Judged]:
+    """By task, the widest study whose edits were asked in all formats (see :func:`widest`); with relearning if all its runs are there."""
+    found = widest(book, model, store, ("edit", "prompting"), ("unedited",))
+    return {task: Judged(study, gather(Stored(study, store))) for task, study in found.items()}
 
-    Of studies alike in that, the one with relearning, then with the most localizations (edits of rescaled norm aside). Without all runs
-    of relearning it has none of them.
+
+def answered(book: Path, model: str, store: Store, need: str) -> dict[str, tuple[Study, Rows]]:
+    """By task, the rows of ``need`` in the widest study that has them (see :func:`widest`)."""
+    return {task: (study, Stored(study, store).rows(need)) for task, study in widest(book, model, store, (need,)).items()}
+
+
+def widest(book: Path, model: str, store: Store, needs: Sequence[str], beside: Sequence[str] = ()) -> dict[str, Study]:
+    """By task, the study with the most forget sets, then seeds, of a model's executed pages that ask for ``needs``. Nothing is computed.
+
+    All its runs, those of ``beside`` too, are there. Of studies alike in that, the one with relearning, then with the most localizations
+    (edits of rescaled norm aside).
     """
-    pages = {page.name: page for page in read_pages(book) if {"edit", "prompting"} <= set(page.needs)}
+    pages = {page.name: page for page in read_pages(book) if {*needs} <= set(page.needs)}
     found: dict[str, Study] = {}
     shown = [path for path in sorted((book / "results" / model).glob("*/*.ipynb")) if path.stem in pages]
     # Several pages show one study.
     for study in dict.fromkeys(one for path in shown for one in studies(pages[path.stem], page_parameters(path))):
-        if _there(study, NEEDED, store) and (study.task not in found or _width(study, store) > _width(found[study.task], store)):
+        there = _there(study, (*needs, *beside), store)
+        if there and (study.task not in found or _width(study, store) > _width(found[study.task], store)):
             found[study.task] = study
-    return {task: Judged(study, gather(Stored(study, store))) for task, study in found.items()}
+    return found
 
 
 def _width(study: Study, store: Store) -> tuple[int, int, bool, int]:
     plain = [key for key in study.localizations or () if AT_NORM not in key]
-    return study.size.n_sets, study.size.n_seeds, _there(study, (BESIDE,), store), len(plain)
+    return study.size.n_sets, study.size.n_seeds, _there(study, ("relearning",), store), len(plain)
 
 
 def _there(study: Study, needs: Iterable[str], store: Store) -> bool:

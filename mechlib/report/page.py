@@ -16,7 +16,7 @@ from mechlib import checks
 from mechlib.attacks.registry import ATTACKS
 from mechlib.facts import Splits
 from mechlib.report import figures as figures
-from mechlib.report import markup, numerals, sentences, verdicts
+from mechlib.report import forest, front_text, markup, numerals, sentences, verdicts
 from mechlib.report import tables as tables
 from mechlib.report.aggregation import Rows
 from mechlib.report.asking import ask
@@ -101,6 +101,13 @@ class OpenPage:
         said = caption.format_map({name: _shown(value) for name, value in self.given.items()})
         framed = Framed(figure, number, key, said, {stage: list(ids) for stage, ids in runs.items()}, found)
         display(framed.bundle, raw=True)
+
+    def verdict(self, outcome: str) -> None:
+        """The figure of the comparisons that decide the claims about ``outcome``; ``rule`` and ``twins`` are said in words."""
+        self.number("rule", verdicts.rule(declared(), self.study.task))
+        self.number("twins", verdicts.twins(self.verdicts))
+        own = forest.of_page(self.claims, outcome)
+        self.figure("verdict", forest.forest(own, {outcome: ""}), forest.OF_A_PAGE, "prompting", "relearning", found=front_text.gaps(own))
 
     @cached_property
     def void(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from mechlib.components import Localization
 from mechlib.report import numerals
-from mechlib.report.aggregation import FACT, fact_values, mean_over_sets
+from mechlib.report.aggregation import FACT, Rows, fact_values, grouped, mean_over_sets
 from mechlib.report.card import count
 from mechlib.report.front import Decided
 from mechlib.report.gates import Evidence
@@ -39,8 +39,11 @@ RELEASED = {
 }  # fmt: skip
 
 
+_BEHIND = {"soft_prompt": "half that was not taught, behind a soft prompt"}
+
+
 class Asked(Typed):
-    """A mean of rows by localization: of a ``group`` asked in one ``format`` ("trained": that of the edits), or after relearning.
+    """A mean of rows by localization: of a ``group`` asked in one ``format`` ("trained": that of the edits), after an ``attack`` or none.
 
     ``column``: ``probability`` (of the true answer), ``target_probability``, ``correct`` or ``edited``.
     """
@@ -48,7 +51,12 @@ class Asked(Typed):
     group: Literal["forget", "maintain"]
     column: Literal["probability", "target_probability", "correct", "edited"]
     format: str = "trained"
-    relearned: bool = False
+    attack: Literal["soft_prompt"] | None = None
+
+    @property
+    def need(self) -> str:
+        """What a study must have run for it, if not all formats were asked."""
+        return self.attack or "trained"
 
 
 class Released(Typed):
@@ -136,12 +144,32 @@ class Row:
     here: tuple[Told, ...]
 
 
-def paper_map(found: Paper, drawn: Mapping[str, Decided], ours: Mapping[str, Judged], titles: Mapping[str, str]) -> list[Row]:
-    """One row an item.
-
-    ``drawn``: by claim, how it stands; ``ours``: by task, what was run; ``titles``: the pages' names in words.
+@dataclass(frozen=True)
+class Ours:
+    """What this book has: ``drawn``, by claim, how it stands; by task, what was run (``judged``); the rows of other needs, by need and task
+    (``rows``); and the pages' names in words (``titles``).
     """
-    return [Row(one, _released(one), tuple(dict.fromkeys(_ours(one, drawn, ours, titles)))) for one in found.item]
+
+    drawn: Mapping[str, Decided]
+    judged: Mapping[str, Judged]
+    titles: Mapping[str, str]
+    rows: Mapping[str, Mapping[str, tuple[Study, Rows]]] = field(default_factory=dict)
+
+    def asked(self, one: Asked, task: str) -> tuple[Study, Rows] | None:
+        """The rows that a mean is of, and of which study, if they are there."""
+        if task in self.judged and not one.attack:
+            return self.judged[task].study, self.judged[task].evidence.prompting
+        return self.rows.get(one.need, {}).get(task)
+
+
+def needs(found: Paper) -> set[str]:
+    """What means are of, beside the answers that verdicts rest on."""
+    return {one.asked.need for one in found.item if one.asked}
+
+
+def paper_map(found: Paper, ours: Ours) -> list[Row]:
+    """One row an item."""
+    return [Row(one, _released(one), tuple(dict.fromkeys(_ours(one, ours)))) for one in found.item]
 
 
 def differences(found: Paper) -> pd.DataFrame:
@@ -163,18 +191,17 @@ def _released(item: Item) -> Told:
     return Told(RELEASED[item.numbers.table, item.numbers.column], lines)
 
 
-def _ours(item: Item, drawn: Mapping[str, Decided], ours: Mapping[str, Judged], titles: Mapping[str, str]) -> Iterator[Told]:
+def _ours(item: Item, ours: Ours) -> Iterator[Told]:
     if item.not_testable:
         yield Told(f"not testable here, because {item.not_testable}")
-    yield from (_claim(drawn[key]) for key in item.claims if key in drawn)
-    own = ours.get(item.task or "")
+    yield from (_claim(ours.drawn[key]) for key in item.claims if key in ours.drawn)
     if item.asked:
-        means = _means(item.asked, own.evidence) if own else ()
-        yield Told(f"{_measure(item.asked)} ({_made_with(own.study)})", means) if own and means else Told(NOT_RUN)
+        yield _mean(item.asked, ours.asked(item.asked, item.task or ""))
     if item.layers_of:
+        own = ours.judged.get(item.task or "")
         layers = _layers(item.layers_of, own.evidence) if own else ()
         yield Told(f"trained ({_made_with(own.study)})", layers) if own and layers else Told(NOT_RUN)
-    yield from (Told(titles[name], page=name) for name in item.pages)
+    yield from (Told(ours.titles[name], page=name) for name in item.pages)
 
 
 def _claim(one: Decided) -> Told:
@@ -194,24 +221,25 @@ def _verdict(one: Line) -> str:
     return f"minus {named(one.rival)}{gap}: {one.verdict}"
 
 
+def _mean(asked: Asked, found: tuple[Study, Rows] | None) -> Told:
+    """The means of an item, by localization; after an attack, those of its last step."""
+    if found is None:
+        return Told(NOT_RUN)
+    study, rows = found
+    form = study.trained_format if asked.format == "trained" else asked.format
+    own = [row for row in rows if (row["group"], row["format"]) == (asked.group, form) and row[asked.column] is not None]
+    last = max((row.get("step", 0) for row in own), default=0)
+    by_arm = grouped([row for row in own if row.get("step", 0) == last], ["localization"])
+    values = {key: fact_values(by_arm[key,], asked.column, FACT) for key in SHOWN if (key,) in by_arm}
+    means = tuple(f"{label(key)} {_plain(mean_over_sets(of_arm))}" for key, of_arm in values.items())
+    return Told(f"{_measure(asked)} ({_made_with(study)})", means) if means else Told(NOT_RUN)
+
+
 def _measure(asked: Asked) -> str:
     """What the means of an item are of, in words."""
     facts = "facts to maintain: " if asked.group == "maintain" else ""
-    form = "after relearning" if asked.relearned else "trained prompt" if asked.format == "trained" else named(asked.format)
-    return f"{facts}{_COLUMNS[asked.column]}, {form}"
-
-
-def _means(asked: Asked, found: Evidence) -> tuple[str, ...]:
-    means: list[str] = []
-    for key in [key for key in SHOWN if key in found.arms]:
-        if asked.relearned:
-            own = found.attacked(key, asked.group, found.last) if found.relearning else ()
-        else:
-            form = found.trained if asked.format == "trained" else asked.format
-            own = found.asked(key, asked.group, [form])
-        values = fact_values([row for row in own if row[asked.column] is not None], asked.column, FACT)
-        means += [f"{label(key)} {_plain(mean_over_sets(values))}"] if values else []
-    return tuple(means)
+    form = "trained prompt" if asked.format == "trained" else named(asked.format)
+    return f"{facts}{_COLUMNS[asked.column]}, {form}{f', {_BEHIND[asked.attack]}' if asked.attack else ''}"
 
 
 def _layers(key: str, found: Evidence) -> tuple[str, ...]:

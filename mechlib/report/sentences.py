@@ -10,7 +10,7 @@ from mechlib.edit.config import WARM_UP, EditConfig
 from mechlib.facts import FORMATS, LeftOut
 from mechlib.report.aggregation import Rows, grouped
 from mechlib.report.numerals import decimal, percent
-from mechlib.report.tables import label, unedited_answers, void_formats
+from mechlib.report.tables import joined, label, unedited_answers, void_formats
 from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 from mechlib.stats import ENOUGH_SETS
@@ -38,8 +38,7 @@ def listed(keys: Sequence[str], none: str = "none") -> str:
 
 def both(keys: Sequence[str]) -> str:
     """Labels within a sentence: "Fact lookup and Random MLPs"."""
-    names = [label(key) for key in keys]
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return joined([label(key) for key in keys])
 
 
 def definition(attack: str) -> str:

@@ -32,6 +32,11 @@ def named(key: str) -> str:
     return (first if first[:2].isupper() else first.lower()) + space + rest
 
 
+def joined(names: Sequence[str]) -> str:
+    """Names within a sentence: "a, b and c"; empty if there are none."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def leading(localizations: Sequence[str]) -> str:
     """The localization that a page's prose is about: fact lookup where it is one of them, else the first."""
     return "fact_lookup" if "fact_lookup" in localizations else localizations[0]

@@ -70,7 +70,7 @@ class Sizes:
 
 _KNOWN = {
     name: Sizes(*SIZES[name][1:], tied=name != "llama-3-8b", lookup=lookup)
-    for name, lookup in {"gemma-7b": 6, "gemma-2-9b": 5, "llama-3-8b": 4, "gemma-3-270m": None}.items()
+    for name, lookup in {"gemma-7b": 6, "gemma-2-9b": 5, "llama-3-8b": 4, "gemma-3-270m": None, "smollm2-135m": None}.items()
 }
 
 

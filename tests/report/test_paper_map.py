@@ -12,8 +12,9 @@ from mechlib.report.book_studies import declared_studies
 from mechlib.report.claims import declared
 from mechlib.report.front import Decided
 from mechlib.report.gates import Evidence
-from mechlib.report.judged import Judged, in_words, titles, widest
-from mechlib.report.paper import Item, Paper, Row, Told, differences, mapped, paper_map
+from mechlib.report.judged import Judged, in_words, judged, titles
+from mechlib.report.judged import answered as answered_in
+from mechlib.report.paper import Item, Ours, Paper, Row, Told, differences, mapped, needs, paper_map
 from mechlib.report.paper_table import table
 from mechlib.report.reproducibility import card
 from mechlib.report.standing import standings
@@ -66,22 +67,22 @@ def ours(study):
 def drawn(found):
     """By claim, how it stands, as the front page has it."""
     told = {one.key: [Line(one, rival) for rival in one.rivals] for one in declared().claim}
-    for judged in found.values():
-        told |= {key: [one for one in lines(declared(), judged.evidence) if one.claim.key == key] for key in told
-                 if key in {one.key for one in declared().of_task(judged.study.task)}}  # fmt: skip
+    for own in found.values():
+        told |= {key: [one for one in lines(declared(), own.evidence) if one.claim.key == key] for key in told
+                 if key in {one.key for one in declared().of_task(own.study.task)}}  # fmt: skip
     standing = {key: standings(own)[0] for key, own in told.items()}
-    studies = {task: judged.study for task, judged in found.items()}
+    studies = {task: own.study for task, own in found.items()}
     return {key: Decided(one, studies.get(one.claim.task) if one.run else None, None) for key, one in standing.items()}
 
 
-def row_of(item, found):
+def row_of(item, found, rows=None):
     paper = Paper(item=[item], difference=mapped().difference)
-    (row,) = paper_map(paper, drawn(found), found, titles(BOOK))
+    (row,) = paper_map(paper, Ours(drawn(found), found, titles(BOOK), rows or {}))
     return row
 
 
-def here(item, found):
-    return [(one.about, *one.lines) for one in row_of(item, found).here]
+def here(item, found, rows=None):
+    return [(one.about, *one.lines) for one in row_of(item, found, rows).here]
 
 
 def item(**more):
@@ -103,9 +104,25 @@ def test_ours_is_looked_up_and_says_what_it_is_and_of_which_runs(ours):
     assert said == [("trained (quick, 8 forget sets)", "MLPs 1-3, 5"), ("Robustness across prompt formats",)]
 
 
+def test_means_are_of_other_needs_where_no_verdict_rests_on_the_task(study, ours):
+    """By hand: after the last of two steps, two sets of one and of two facts, which count alike; step 0 and other groups do not count."""
+    def told(number, forget_set, step, true, group="forget"):
+        return {**answered("fact_lookup", number, forget_set, study.trained_format, group, true), "step": step}
+
+    behind = [told(0, 0, 4, 0.5), told(0, 1, 4, 0.2), told(1, 1, 4, 0.4), told(0, 0, 0, 0.9), told(0, 0, 4, 1.0, "maintain")]
+    asked = {"group": "forget", "column": "probability"}
+    soft = item(task=TASK, asked={**asked, "attack": "soft_prompt"})
+    said = "mean probability of the true answer, trained prompt, half that was not taught, behind a soft prompt (quick, 8 forget sets)"
+    assert here(soft, ours, {"soft_prompt": {TASK: (study, behind)}}) == [(said, "Fact lookup 0.400")]
+    plain = item(task="full-sports-editing", asked=asked)
+    said = "mean probability of the true answer, trained prompt (quick, 8 forget sets)"
+    assert here(plain, ours, {"trained": {"full-sports-editing": (study, behind[:1])}}) == [(said, "Fact lookup 0.500")]
+    assert here(plain, ours) == here(plain, ours, {"trained": {"full-sports-editing": (study, [])}}) == [("not run yet",)]
+
+
 def test_what_was_not_run_is_not_run_yet(ours):
     for one in (item(task=TASK, layers_of="causal_tracing"), item(task="counterfact-editing", layers_of="fact_lookup"),
-                item(task=TASK, asked={"group": "forget", "column": "probability", "relearned": True})):  # fmt: skip
+                item(task=TASK, asked={"group": "forget", "column": "probability", "attack": "soft_prompt"})):  # fmt: skip
         assert here(one, ours) == here(one, {}) == [("not run yet",)]
     # Each of several claims is called by its sentence.
     for found in (ours, {}):
@@ -143,7 +160,7 @@ def test_the_map_is_whole():
     assert {number for number in re.findall(r"Table (\d)", places)} == {"1", "2", "3"} and "Figure 1" in places
     assert {name for one in found.item for name in one.pages} <= set(titles(BOOK))
     # Every item can be shown, whatever was run.
-    assert len(paper_map(found, drawn({}), {}, titles(BOOK))) == len(found.item)
+    assert len(paper_map(found, Ours(drawn({}), {}, titles(BOOK)))) == len(found.item) and needs(found) == {"trained", "soft_prompt"}
     assert len(differences(found)) == len(found.difference) > 20
 
 
@@ -217,15 +234,18 @@ def test_the_widest_study_whose_runs_are_all_there_is_found(tmp_path, study):
             rows = [] if edit else [answered(columns["localization"], number, columns["forget_set"], form) for number in range(4)]
             write_archive(store.kept / spec.stage.name / f"{spec.id}.json.gz", about_run(spec, rows, value, HOW, {}), rows)
 
-    assert widest(book, "gemma-3-270m", store) == {}
+    assert judged(book, "gemma-3-270m", store) == {}
     keep(narrow)
-    (found,) = widest(book, "gemma-3-270m", store).values()
+    (found,) = judged(book, "gemma-3-270m", store).values()
     assert found.study.size.n_sets == 2 and found.evidence.arms == ["fact_lookup"] and found.evidence.relearning == []
     assert "2 forget sets" in in_words({TASK: found}) and "relearning not run" in in_words({TASK: found})
     keep(wide)
-    (found,) = widest(book, "gemma-3-270m", store).values()
+    (found,) = judged(book, "gemma-3-270m", store).values()
     assert found.study.size.n_sets == 3
+    assert answered_in(book, "gemma-3-270m", store, "soft_prompt") == {}  # no page that was executed asks for it
+    ((own, rows),) = answered_in(book, "gemma-3-270m", store, "prompting").values()
+    assert own == found.study and {row["forget_set"] for row in rows} == {0, 1, 2}
     assert found.study.localizations == ("fact_lookup",)
     keep(more)
-    (found,) = widest(book, "gemma-3-270m", store).values()
+    (found,) = judged(book, "gemma-3-270m", store).values()
     assert found.study.localizations == ("fact_lookup", "random_mlps")

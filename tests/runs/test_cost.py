@@ -7,6 +7,7 @@ import pytest
 import torch
 from planning import TINY, offline
 
+from mechlib.attacks.registry import ATTACKS
 from mechlib.models import resolve
 from mechlib.runs import rates as measuring
 from mechlib.runs.cost import CARD, CORE, EMBEDDED, factor
@@ -44,7 +45,16 @@ def test_seconds_are_declared_for_what_a_run_does():
     assert capped[10] < capped[100] == capped[200]
     never = {steps: Study(profile="full", steps=steps, stop_at=1.0).edit("all_mlps", 0, 0).seconds for steps in (100, 200)}
     assert never[200] == 2 * never[100]
-    assert full.attack("relearning", None, 0, 0, 0).seconds > quick.attack("relearning", None, 0, 0, 0).seconds
+    def costs(study, name):
+        return study.attack(name, None, 0, 0, 0 if ATTACKS[name].folds else None).seconds
+
+    # Training costs by its steps, of one curve each; rounding by its schemes; what only asks by what is asked.
+    assert costs(full, "relearning") == pytest.approx(8 / 6 * costs(quick, "relearning"))
+    assert costs(full, "quantization") == pytest.approx(5 / 2 * costs(quick, "quantization"))
+    assert costs(full, "direction") > costs(quick, "direction")
+    four = Study(profile="full", relearning={"ranks": [512, 8], "learning_rates": [1e-3, 1e-4]})
+    assert costs(four, "relearning") == pytest.approx(costs(full, "relearning") * 2 * (1 + (340 + 512) / (340 + 8)))
+
 
 
 def test_a_card_is_bound_by_launches_for_small_models_and_by_products_for_large_ones():

@@ -58,7 +58,8 @@ def roomy(html: str) -> str:
     """A page whose tables' cells of long text say so (``data-long``), for the style to give them room; no interval in a cell is broken."""
 
     def marked(found: re.Match[str]) -> str:
-        long, inside = _long(re.sub(r"<[^>]*>", "", found[2]).strip()), _INTERVAL.sub("[\\1,&nbsp;\\2]", found[2])
+        long = _long(re.sub(r"<[^>]*>", "", found[2]).strip())
+        inside = _INTERVAL.sub(r'<span class="mech-whole">\g<0></span>', found[2])
         return f"<td{found[1]}>{inside}</td>" if long is None else f'<td data-long="{long}"{found[1]}>{inside}</td>'
 
     return _CELL.sub(marked, html)

@@ -131,11 +131,11 @@ def _neighbourhood(work: Work[Any], settings: AnswerSettings) -> list[Prompt]:
 
 
 # Facts of a table that is not read here: about as many as the package's own have.
-_TABLE, _SECONDS_A_PROMPT = 1800, 0.03
+_TABLE, _SECONDS_A_PROMPT = 1800, 0.018
 
 
 def _seconds_known(settings: KnownSettings) -> float:
-    return 2 * _SECONDS_A_PROMPT * (settings.sample or _TABLE)
+    return 3 * _SECONDS_A_PROMPT * (settings.sample or _TABLE)
 
 
 def _seconds(settings: AnswerSettings) -> float:

@@ -73,7 +73,10 @@ _QUICKLY_ASKED = 52
 
 
 def _seconds(settings: AttackSettings) -> float:
-    return ATTACKS[settings.attack].seconds * settings.asked.asked / _QUICKLY_ASKED
+    attack = ATTACKS[settings.attack]
+    if attack.effort is None:
+        return attack.seconds * settings.asked.asked / _QUICKLY_ASKED
+    return attack.seconds * attack.effort(settings.settings) / attack.effort(attack.settings["quick"])
 
 
 ATTACK = Stage("attack", 2, attacked, _seconds, _version)

@@ -123,11 +123,11 @@ def _told(lesson: Prompt) -> Prompt:
 
 
 def _seconds(settings: PlantSettings) -> float:
-    return 0.6 * settings.training.steps  # most stop before
+    return 1.4 * settings.training.steps  # most stop before
 
 
 def _seconds_undone(settings: UndoneSettings) -> float:
-    return 0.75 * settings.count
+    return 1.6 * settings.count
 
 
 PLANT = Stage("plant", 1, planted, _seconds, files=True)

@@ -69,7 +69,7 @@ def _as_edited(fact: Fact) -> Fact:
 
 
 # Facts of a usual forget set, which the seconds are of.
-_USUAL, _TRACED_SECONDS, _LOOKUP_SECONDS = 16, 12.0, 20.0
+_USUAL, _TRACED_SECONDS, _LOOKUP_SECONDS = 16, 26.0, 20.0
 
 
 def _seconds(settings: RelocalizedSettings) -> float:

@@ -169,14 +169,14 @@ def _mechanisms(inputs: Mapping[str, Result]) -> dict[str, tuple[Component, ...]
 
 
 def _seconds_zeroed(settings: ZeroedSettings) -> float:
-    return 2.5 * len(settings.sizes)
+    return 5.0 * len(settings.sizes)
 
 
 def _seconds_damage(settings: DamageSettings) -> float:
     return float(settings.count)
 
 
-CROSSING = Stage("crossing", 1, crossed, 3.0)
+CROSSING = Stage("crossing", 1, crossed, 12.0)
 DAMAGE = Stage("damage", 1, damaged, _seconds_damage)
 LATENT = Stage("latent", 4, read_inside, 12.0)
 CONSEQUENCES = Stage("consequences", 1, consequences, 5.5)
