@@ -9,7 +9,7 @@ import torch
 
 from mechlib.models.loading import default_device
 from mechlib.runs.study import Study
-from tests.bench import card, processor
+from tests.bench import card, processor, together
 from tests.bench.timing import say
 
 # Beside what it measures: a table for each card.
@@ -22,6 +22,7 @@ def main() -> None:
     """Everything that this machine can measure, in a few minutes."""
     if not torch.accelerator.is_available():
         processor.main()
+        together.workers()
         return
     rows = card.measured(card.LLAMA_3_8B, default_device(), say) + card.study(_PAGES, say)
     path = card.write(rows, Path(sys.argv[1]) if sys.argv[1:] else _TABLES)

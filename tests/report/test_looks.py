@@ -167,6 +167,11 @@ def test_icons_that_nothing_draws_have_no_rule():
     assert icons.subset(style, set()) == ".fa{font-weight:900}.fa-lg{font-size:1.25em}"
 
 
+def test_between_the_parts_of_a_table_is_no_space_and_elsewhere_it_stays():
+    spaced = "<table>\n  <tr>\n    <td>a <b>b</b> c</td>\n    <td> d</td>\n  </tr>\n</table>\n<p>e</p> <b>f</b>"
+    assert lighter(spaced) == "<table><tr><td>a <b>b</b> c</td><td> d</td></tr>\n</table>\n<p>e</p> <b>f</b>"
+
+
 def test_what_draws_cards_and_tabs_is_loaded_where_there_are_some():
     loads = '<link rel="stylesheet" type="text/css" href="a/sphinx-design.min.css?v=6" /><script src="a/design-tabs.js?v=f"></script>'
     assert lighter(f"<head>{loads}</head>") == "<head></head>"
