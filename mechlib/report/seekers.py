@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -97,6 +98,34 @@ def over_places(table: pd.DataFrame) -> pd.DataFrame:
     counts = {"places with some named": recall.agg(lambda own: int((own > 0).sum())),
               "places with all named": recall.agg(lambda own: int((own == 1).sum()))}  # fmt: skip
     return means.assign(**counts).reset_index()
+
+
+def by_windows(values: Values, method: str) -> tuple[float, float]:
+    """Mean recall over places of windows of neighbouring MLPs, as many as the method names: one drawn at each place, and the best that
+    is the same at all. What a method would find by its habit of naming neighbours.
+    """
+    drawn: list[float] = []
+    fixed: dict[int, list[float]] = {}
+    for columns, value in values:
+        if columns["localization"] == method:
+            there = {part.layer for part in planted_at(columns["site"], value)}
+            width, n_layers = len(components(value)), _architecture(value).n_layers
+            recall = [len(there & {*range(start, start + width)}) / len(there) for start in range(n_layers - width + 1)]
+            drawn.append(fmean(recall))
+            for start, share in enumerate(recall):
+                fixed.setdefault(start, []).append(share)
+    return fmean(drawn), max(sum(shares) for shares in fixed.values()) / len(drawn)
+
+
+def overlapping(values: Values, sites: Sequence[str]) -> str:
+    """That places have layers in common, and what follows from it, in words; "" where they have none."""
+    by_site = {columns["site"]: {part.layer for part in planted_at(columns["site"], value)} for columns, value in values}
+    there = [by_site[site] for site in sites]
+    shared = max((len(one & other) for one, other in pairwise(there)), default=0)
+    if not shared:
+        return ""
+    return (f"Places next to each other have up to {shared} of {count(len(there[0]), 'layer')} in common. Each is a model of its own, but "
+            "what a method finds at one it tends to find at the next, so that the interval may be too narrow.")  # fmt: skip
 
 
 def in_words(table: pd.DataFrame, methods: Sequence[str]) -> str:

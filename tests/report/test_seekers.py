@@ -62,6 +62,13 @@ def drawn(evidence):
     return {one.rival: one for one in verdicts.lines(declared(), evidence)}
 
 
+def test_the_habit_of_naming_neighbours_finds_little():
+    """By hand: four of eighteen layers in a row; of the places' forty layers the fifteen windows hold 146, and the best one 12."""
+    assert seekers.by_windows(FOUND, "fact_lookup") == pytest.approx((146 / (15 * 40), 12 / 40))
+    assert seekers.overlapping(FOUND, SITES).startswith("Places next to each other have up to 4 of 5 layers in common.")
+    assert seekers.overlapping(FOUND, SITES[::7]) == ""
+
+
 def test_what_methods_find_is_held_against_the_site():
     runs = [({"localization": "fact_lookup", "site": "early_mlps"}, named(3, 4, 9)),
             ({"localization": "fact_lookup", "site": "late_mlps"}, named(12)),
