@@ -20,7 +20,7 @@ from tests.bench.timing import say, seconds_of
 
 _RUNS, _WORKERS = 16, 2
 # Of so many steps that none ends early, at a rate that no kept run has: so all are computed, from kept evidence.
-_STUDY = Study(profile="full", forget_sets=10, seeds=1, localizations=("fact_lookup", "random_mlps"), steps=20, learning_rate=1.1e-5)
+_STUDY = Study(profile="full", forget_sets=10, seeds=1, localizations=("fact_lookup", "random_mlps"), steps=4, learning_rate=1.1e-5)
 _LEFT = re.compile(r"about ((\d+) min )?(\d+) s left")
 
 
