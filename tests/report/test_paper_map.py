@@ -160,7 +160,7 @@ def test_the_map_is_whole():
     assert {number for number in re.findall(r"Table (\d)", places)} == {"1", "2", "3"} and "Figure 1" in places
     assert {name for one in found.item for name in one.pages} <= set(titles(BOOK))
     # Every item can be shown, whatever was run.
-    assert len(paper_map(found, Ours(drawn({}), {}, titles(BOOK)))) == len(found.item) and needs(found) == {"trained", "soft_prompt"}
+    assert len(paper_map(found, Ours(drawn({}), {}, titles(BOOK)))) == len(found.item) and needs(found) == {"trained"}
     assert len(differences(found)) == len(found.difference) > 20
 
 
