@@ -65,7 +65,8 @@ def named(name):
 def test_a_page_shows_figures_and_gives_all_numbers_of_its_prose(run, name, monkeypatch):
     monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], compared=("probe", "paths")))
     figures, numbers = run(name)
-    assert len(figures) == sum(cell.source.count(".figure(") for cell in BOOK[name].notebook.cells if cell.cell_type == "code")
+    code = [cell.source for cell in BOOK[name].notebook.cells if cell.cell_type == "code"]
+    assert len(figures) == sum(len(re.findall(r"\.(?:figure|verdict)\(", source)) for source in code)
     # Nothing was run as the studies of the book ask for it, and the figure of the front page says so.
     assert all(figure.layout.annotations if name == "00_finding" else figure.data for figure in figures)
     assert named(name) - set(numbers) == set()
