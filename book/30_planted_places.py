@@ -119,8 +119,8 @@ tables.styled(verdicts.table(page.verdicts, claim.outcome, measured=("planted la
 # A place counts where the model knows enough of the taught facts, as the claims file says.*
 #
 # Facts were planted in MLPs next to each other, and fact lookup names such, which the others need not. That alone would name little: a window as wide as
-# fact lookup's names {glue:text}`drawn:.2f` of the planted layers if it is drawn at each place, and the best one that is the same at all places
-# {glue:text}`fixed:.2f`; fact lookup names {glue:text}`recall:.2f`. {glue:text}`overlap`
+# fact lookup's names {glue:text}`drawn:z.2f` of the planted layers if it is drawn at each place, and the best one that is the same at all places
+# {glue:text}`fixed:z.2f`; fact lookup names {glue:text}`recall:z.2f`. {glue:text}`overlap`
 #
 # What this does not show: that facts which a model learned from text lie where planted ones were put. It shows which methods would see them there.
 #
