@@ -11,6 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [know, unedited, edit, prompting, relearning]
+#     profiles: [full, paper]
 #     own: [LOCALIZATIONS, FORGET_SETS, TASK, RELEARNING]
 #     reads: [claims.toml]
 # ---

@@ -11,6 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [planted, undone, know, found, unedited, edit, prompting, relearning]
+#     profiles: [full, paper]
 #     own: [LOCALIZATIONS, FORGET_SETS, FORMATS]
 #     fixed: [TASK]
 #     reads: [claims.toml]

@@ -11,6 +11,7 @@
 #     name: python3
 #   mechlib:
 #     needs: [planted, know, looked_up, found]
+#     profiles: [full, paper]
 #     own: [FORGET_SETS]
 #     fixed: [TASK]
 #     reads: [claims.toml]

@@ -11,6 +11,7 @@ from mechlib.errors import meant, shown
 from mechlib.folders import without_home
 from mechlib.report.book_studies import FILE, BookStudy, read_studies, study_called
 from mechlib.report.parameters import Page, page_values, parse, read_pages
+from mechlib.runs.study import Study
 
 
 def asked(
@@ -18,8 +19,8 @@ def asked(
 ) -> tuple[dict[str, dict[str, Any]], list[Page]]:
     """The values of every page, and the pages that are wanted.
 
-    ``given``: model and profile; ``parameters``: ``"STEPS=20 SEEDS=1"``; ``only``: names or numbers of pages, separated by commas (all,
-    if it is empty); ``study``: the key of a study of the book, whose profile, parameters and pages hold where nothing else is given.
+    ``given``: model and profile; ``parameters``: ``"STEPS=20 SEEDS=1"``; ``only``: names or numbers of pages, separated by commas (all
+    that are in the profile's book, if it is empty); ``study``: the key of a study of the book, whose profile, parameters and pages hold where nothing else is given.
 
     Raises :class:`ParameterError` for what is not there, and for a value that no wanted page takes. Those that only the study gives
     are not refused: a study has all that its runs need, and its front page shows them with parameters of its own.
@@ -31,13 +32,20 @@ def asked(
     if own and typed.get("PROFILE", own.profile) != own.profile:
         raise ParameterError(f"STUDY={own.key} has the profile {own.profile}: leave out PROFILE={shown(typed['PROFILE'])}")
     by_study = {**parse(own.words, book), "PROFILE": own.profile} if own else {}
-    pages = chosen(book, only, own)
+    values = page_values(book, {**by_study, **typed})
+    pages = chosen(book, only, own) if only or own else [one for one in book if values[one.name].get("PROFILE", Study.profile) in one.profiles]
     for name, value in typed.items():
         taken = any(name in page.parameters and name not in page.fixed for page in pages)
         if not taken and (name not in by_study or by_study[name] != value):
-            where = f"STUDY={own.key}" if own and not only else f"PAGES={shown(only)}"
+            where = f"PAGES={shown(only)}" if only else f"STUDY={own.key}" if own else "this profile"
             raise ParameterError(f"{name} is given and no page of {where} takes it: leave it out, or choose other pages")
-    return page_values(book, {**by_study, **typed}), pages
+    return values, pages
+
+
+def left_out(root: Path, pages: Sequence[Page], only: str, study: str) -> list[str]:
+    """A line that names the pages that are in the book of another profile alone, and how they are asked for; none, if pages were chosen."""
+    others = [] if only or study else [page.name for page in read_pages(root / "book") if page.name not in {one.name for one in pages}]
+    return [f"not in this profile, as they take long: {', '.join(others)} (PAGES={others[0][:2]} asks for one)"] if others else []
 
 
 def chosen(pages: Sequence[Page], only: str, study: BookStudy | None = None) -> list[Page]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mechlib.models import on_disk
 from mechlib.models.prepare import prepare
-from mechlib.report.asked import asked
+from mechlib.report.asked import asked, left_out
 from mechlib.report.book import build
 from mechlib.report.book_contents import results_folder
 from mechlib.report.book_studies import FILE, BookStudy, read_studies, shown_by
@@ -45,6 +45,8 @@ def execute(
     runs are computed at once (``None``: what suits the machine). ``cluster``: what its jobs get, to compute the runs on one.
     """
     values, pages = asked(root, given, parameters, only, study)
+    for line in left_out(root, pages, only, study):
+        say(line)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
     needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
@@ -153,10 +155,9 @@ def planned(
         return plan(fitted(of, store, here), store, here)
 
     away = sorted({own.model for _, own in wanted if not on_disk(own.model_spec)})
-    if not away:
-        return str(made([(own, _needed(page, own)) for page, own in wanted]))
-    there = made([(own.unreached(), _needed(page, own.unreached())) for page, own in wanted])
-    return f"{there}\n({', '.join(away)} is not on this computer, so nothing is counted as done)"
+    there = made([(own.unreached() if away else own, _needed(page, own.unreached() if away else own)) for page, own in wanted])
+    note = [f"({', '.join(away)} is not on this computer, so nothing is counted as done)"] if away else []
+    return "\n".join([str(there), *note, *left_out(root, pages, only, study)])
 
 
 def keep(root: Path, given: Mapping[str, Any], parameters: str, only: str, say: Say, study: str = "") -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mechlib.checks import NO_LITERAL, ParameterError, like
 from mechlib.errors import meant, shown
+from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 
 
@@ -20,6 +21,7 @@ class Page:
     The values of ``own`` parameters neither come from earlier pages nor flow to later ones; those of ``fixed`` ones cannot be
     given from outside either, because the page is about them.
     A page of several ``tasks`` shows the same runs of each. ``reads``: files and folders of the book that it shows.
+    ``profiles``: those whose book it is in: a question that takes long, and that few forget sets do not answer, is not for all.
     ``front``: it shows how all claims stand, from whatever was run, so it is executed last.
     """
 
@@ -31,6 +33,7 @@ class Page:
     fixed: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = tuple(PROFILES)
     front: bool = False
 
     @property
@@ -54,7 +57,7 @@ def read_page(path: Path) -> Page:
         raise ParameterError(f"{path.name}: the parameter cell may only assign plain values, one name a line (STEPS = 20)") from None
     about = notebook.metadata.get("mechlib", {})
     listed = (tuple(about.get(name, ())) for name in ("needs", "own", "fixed", "tasks", "reads"))
-    return Page(path, notebook, parameters, *listed, front=bool(about.get("front")))
+    return Page(path, notebook, parameters, *listed, tuple(about.get("profiles", PROFILES)), front=bool(about.get("front")))
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:

@@ -7,6 +7,8 @@ from mechlib.checks import ParameterError
 from mechlib.report import execute as module
 from mechlib.report.asked import asked
 from mechlib.report.book_studies import FILE
+from mechlib.report.parameters import read_pages
+from mechlib.runs.profiles import PROFILES
 
 STUDY = """[[study]]
 key = "mine"
@@ -49,6 +51,19 @@ def test_chosen_pages_of_a_study_take_what_they_know_of_it(root, only):
 
 def test_to_say_what_the_study_says_anyway_changes_nothing(root):
     assert asked(root, {"PROFILE": "full"}, "SEEDS=1", "00", "mine")[0] == asked(root, {}, "", "00", "mine")[0]
+
+
+def test_a_page_that_takes_long_is_in_the_book_of_fuller_profiles_and_executed_where_it_is_asked_for(root, monkeypatch):
+    monkeypatch.setenv("MECHLIB_RUNS", str(root / "runs"))
+    everything = {page.name: page for page in read_pages(root / "book")}
+    long = [name for name, page in everything.items() if "quick" not in page.profiles]
+    assert "27_planted_everywhere" in long and all(set(page.profiles) <= set(PROFILES) for page in everything.values())
+    assert names(asked(root, {}, "")[1]) == [name for name in everything if name not in long]
+    assert names(asked(root, {"PROFILE": "full"}, "")[1]) == names(asked(root, {}, "PROFILE=paper")[1]) == list(everything)
+    assert names(asked(root, {}, "", "27")[1]) == ["27_planted_everywhere"]
+    line = f"not in this profile, as they take long: {', '.join(long)} (PAGES={long[0][:2]} asks for one)"
+    assert module.planned(root, {}, "").splitlines()[-1] == line
+    assert "not in this profile" not in module.planned(root, {}, "", "27") + module.planned(root, {}, "", "00", study="mine")
 
 
 @pytest.mark.parametrize(("given", "parameters", "only", "study", "said"), [
