@@ -19,8 +19,9 @@ def asked(
 ) -> tuple[dict[str, dict[str, Any]], list[Page]]:
     """The values of every page, and the pages that are wanted.
 
-    ``given``: model and profile; ``parameters``: ``"STEPS=20 SEEDS=1"``; ``only``: names or numbers of pages, separated by commas (all
-    that are in the profile's book, if it is empty); ``study``: the key of a study of the book, whose profile, parameters and pages hold where nothing else is given.
+    ``given``: model and profile; ``parameters``: ``"STEPS=20 SEEDS=1"``; ``only``: names or numbers of pages, separated by commas (if
+    it is empty, all that are in the profile's book); ``study``: the key of a study of the book, whose profile, parameters and pages
+    hold where nothing else is given.
 
     Raises :class:`ParameterError` for what is not there, and for a value that no wanted page takes. Those that only the study gives
     are not refused: a study has all that its runs need, and its front page shows them with parameters of its own.
@@ -33,7 +34,8 @@ def asked(
         raise ParameterError(f"STUDY={own.key} has the profile {own.profile}: leave out PROFILE={shown(typed['PROFILE'])}")
     by_study = {**parse(own.words, book), "PROFILE": own.profile} if own else {}
     values = page_values(book, {**by_study, **typed})
-    pages = chosen(book, only, own) if only or own else [one for one in book if values[one.name].get("PROFILE", Study.profile) in one.profiles]
+    usual = [page for page in book if values[page.name].get("PROFILE", Study.profile) in page.profiles]
+    pages = chosen(book, only, own) if only or own else usual
     for name, value in typed.items():
         taken = any(name in page.parameters and name not in page.fixed for page in pages)
         if not taken and (name not in by_study or by_study[name] != value):

@@ -229,10 +229,13 @@ def _mean(asked: Asked, found: tuple[Study, Rows] | None) -> Told:
     form = study.trained_format if asked.format == "trained" else asked.format
     own = [row for row in rows if (row["group"], row["format"]) == (asked.group, form) and row[asked.column] is not None]
     last = max((row.get("step", 0) for row in own), default=0)
-    by_arm = grouped([row for row in own if row.get("step", 0) == last], ["localization"])
+    ended = [row for row in own if row.get("step", 0) == last]
+    # Not all forget sets of a study are attacked.
+    made_with = f"{study.profile}, {count(len({row['forget_set'] for row in ended}), 'forget set')}"
+    by_arm = grouped(ended, ["localization"])
     values = {key: fact_values(by_arm[key,], asked.column, FACT) for key in SHOWN if (key,) in by_arm}
     means = tuple(f"{label(key)} {_plain(mean_over_sets(of_arm))}" for key, of_arm in values.items())
-    return Told(f"{_measure(asked)} ({_made_with(study)})", means) if means else Told(NOT_RUN)
+    return Told(f"{_measure(asked)} ({made_with})", means) if means else Told(NOT_RUN)
 
 
 def _measure(asked: Asked) -> str:

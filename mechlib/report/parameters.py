@@ -57,7 +57,7 @@ def read_page(path: Path) -> Page:
         raise ParameterError(f"{path.name}: the parameter cell may only assign plain values, one name a line (STEPS = 20)") from None
     about = notebook.metadata.get("mechlib", {})
     listed = (tuple(about.get(name, ())) for name in ("needs", "own", "fixed", "tasks", "reads"))
-    return Page(path, notebook, parameters, *listed, tuple(about.get("profiles", PROFILES)), front=bool(about.get("front")))
+    return Page(path, notebook, parameters, *listed, profiles=tuple(about.get("profiles", PROFILES)), front=bool(about.get("front")))
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, ast.expr]:

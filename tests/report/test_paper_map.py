@@ -105,17 +105,20 @@ def test_ours_is_looked_up_and_says_what_it_is_and_of_which_runs(ours):
 
 
 def test_means_are_of_other_needs_where_no_verdict_rests_on_the_task(study, ours):
-    """By hand: after the last of two steps, two sets of one and of two facts, which count alike; step 0 and other groups do not count."""
+    """By hand: after the last of two steps, two sets of one and of two facts, which count alike; step 0 and other groups do not count.
+
+    Of a study's eight sets those are counted that there are rows of.
+    """
     def told(number, forget_set, step, true, group="forget"):
         return {**answered("fact_lookup", number, forget_set, study.trained_format, group, true), "step": step}
 
     behind = [told(0, 0, 4, 0.5), told(0, 1, 4, 0.2), told(1, 1, 4, 0.4), told(0, 0, 0, 0.9), told(0, 0, 4, 1.0, "maintain")]
     asked = {"group": "forget", "column": "probability"}
     soft = item(task=TASK, asked={**asked, "attack": "soft_prompt"})
-    said = "mean probability of the true answer, trained prompt, half that was not taught, behind a soft prompt (quick, 8 forget sets)"
+    said = "mean probability of the true answer, trained prompt, half that was not taught, behind a soft prompt (quick, 2 forget sets)"
     assert here(soft, ours, {"soft_prompt": {TASK: (study, behind)}}) == [(said, "Fact lookup 0.400")]
     plain = item(task="full-sports-editing", asked=asked)
-    said = "mean probability of the true answer, trained prompt (quick, 8 forget sets)"
+    said = "mean probability of the true answer, trained prompt (quick, 1 forget set)"
     assert here(plain, ours, {"trained": {"full-sports-editing": (study, behind[:1])}}) == [(said, "Fact lookup 0.500")]
     assert here(plain, ours) == here(plain, ours, {"trained": {"full-sports-editing": (study, [])}}) == [("not run yet",)]
 
@@ -160,7 +163,7 @@ def test_the_map_is_whole():
     assert {number for number in re.findall(r"Table (\d)", places)} == {"1", "2", "3"} and "Figure 1" in places
     assert {name for one in found.item for name in one.pages} <= set(titles(BOOK))
     # Every item can be shown, whatever was run.
-    assert len(paper_map(found, Ours(drawn({}), {}, titles(BOOK)))) == len(found.item) and needs(found) == {"trained"}
+    assert len(paper_map(found, Ours(drawn({}), {}, titles(BOOK)))) == len(found.item) and needs(found) == {"trained", "soft_prompt"}
     assert len(differences(found)) == len(found.difference) > 20
 
 
