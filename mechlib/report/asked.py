@@ -11,6 +11,7 @@ from mechlib.errors import meant, shown
 from mechlib.folders import without_home
 from mechlib.report.book_studies import FILE, BookStudy, read_studies, study_called
 from mechlib.report.parameters import Page, page_values, parse, read_pages
+from mechlib.runs.profiles import PROFILES
 from mechlib.runs.study import Study
 
 
@@ -34,7 +35,7 @@ def asked(
         raise ParameterError(f"STUDY={own.key} has the profile {own.profile}: leave out PROFILE={shown(typed['PROFILE'])}")
     by_study = {**parse(own.words, book), "PROFILE": own.profile} if own else {}
     values = page_values(book, {**by_study, **typed})
-    usual = [page for page in book if values[page.name].get("PROFILE", Study.profile) in page.profiles]
+    usual = [page for page in book if _is_in_book(page, values[page.name].get("PROFILE", Study.profile))]
     pages = chosen(book, only, own) if only or own else usual
     for name, value in typed.items():
         taken = any(name in page.parameters and name not in page.fixed for page in pages)
@@ -42,6 +43,11 @@ def asked(
             where = f"PAGES={shown(only)}" if only else f"STUDY={own.key}" if own else "this profile"
             raise ParameterError(f"{name} is given and no page of {where} takes it: leave it out, or choose other pages")
     return values, pages
+
+
+def _is_in_book(page: Page, profile: Any) -> bool:
+    """Whether a page is in a profile's book; what is no profile is refused later, by name."""
+    return profile in page.profiles or profile not in tuple(PROFILES)
 
 
 def left_out(root: Path, pages: Sequence[Page], only: str, study: str) -> list[str]:
