@@ -45,8 +45,6 @@ def execute(
     runs are computed at once (``None``: what suits the machine). ``cluster``: what its jobs get, to compute the runs on one.
     """
     values, pages = asked(root, given, parameters, only, study)
-    for line in left_out(root, pages, only, study):
-        say(line)
     owned = {page.name: studies(page, values[page.name]) for page in pages}
     needed = {name: [(study, _needed(page, study)) for study in owned[name]] for name, page in zip(owned, pages, strict=True)}
     store = default_store()
@@ -67,6 +65,8 @@ def execute(
     made = plan(everything, store, here)
     check(made)
     pool = at_once(everything, store, say, made, cluster)
+    for line in left_out(root, [*fronts, *pages], only, study):
+        say(line)
     if made.missing:
         say(str(made).splitlines()[0])
         for spec in {study.model: study.model_spec for study, _ in everything}.values():
