@@ -41,7 +41,7 @@ lock:  ## write requirements.lock: all that requirements.txt brings, with hashes
 		--no-annotate --no-emit-index-url --override <(echo "torch ; sys_platform == 'none'") \
 		$(addprefix --no-emit-package ,torch sympy mpmath networkx) >> requirements.lock
 
-execute: setup  ## run every page for a model, and render the book
+execute: setup  ## run the profile's pages for a model, and render the book
 	@$(RUNNER) mechlib execute $(ASKED)
 
 plan: setup  ## what execute would run, about how long, the memory and disk it needs (same options)
